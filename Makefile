@@ -1,0 +1,51 @@
+# Two commands for a fresh machine: `make demo` and `make test`. Both set up what they need.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP_FLAGS := --quiet --disable-pip-version-check
+STAMPS := .make
+
+.PHONY: setup demo test lint types suite bench bench-quick crash docs clean
+
+setup: $(STAMPS)/python $(STAMPS)/runtime
+
+$(STAMPS)/python: pyproject.toml constraints.txt
+	@mkdir -p $(STAMPS)
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install $(PIP_FLAGS) --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+$(STAMPS)/runtime: package.json package-lock.json
+	@mkdir -p $(STAMPS)
+	npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+demo: setup
+	@PATH="$(CURDIR)/node_modules/.bin:$$PATH" $(BIN)/sdqctl demo
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+types: setup
+	$(BIN)/mypy
+
+suite: setup
+	$(BIN)/python -m pytest
+
+test: lint types suite
+
+docs: setup
+	$(BIN)/python docs/generate.py
+
+crash: setup
+	$(BIN)/python -m pytest tests/crash --kills $(or $(N),500)
+
+bench: setup
+	$(BIN)/python bench/run.py
+
+bench-quick: setup
+	$(BIN)/python bench/run.py --quick
+
+clean:
+	rm -rf .venv node_modules $(STAMPS)

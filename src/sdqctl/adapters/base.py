@@ -1,0 +1,263 @@
+"""The seam between sdqctl and an agent runtime: what every adapter gives, and what it may give.
+
+An adapter drives live sessions; its archive reads what lies on disk without the runtime.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self, runtime_checkable
+
+from sdqctl.model.events import TurnEvent
+from sdqctl.model.run import TurnBegun, TurnOutcome
+from sdqctl.model.session import Holder, SessionInfo, Turn
+from sdqctl.model.tools import DenyAll, ToolPolicy
+
+
+class Capability(StrEnum):
+    """Powers that an adapter may declare; each has a Protocol of its own below."""
+
+    READS_HISTORY = "reads-history"
+    FORKS = "forks"
+    COMPACTS = "compacts"
+    RENAMES = "renames"
+    LISTS_MODELS = "lists-models"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdapterSettings:
+    """Where an adapter finds its runtime and keeps its data. Plain values, made by `config`.
+
+    `environment` is what the runtime's own variables are read from.
+    """
+
+    data_dir: Path
+    """sdqctl's own data folder (the mock's sessions lie in `mock/` below it)."""
+    copilot_home: Path
+    """The Copilot runtime's folder: `session-state/` lies below it."""
+    runtime_path: Path | None = None
+    """The runtime's program; None: looked up on PATH, then in the SDK's cache."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdapterConfig:
+    """How one session is opened. Everything is applied again at every resume.
+
+    `session_name` seeds the id of a new session. `resume_if_exists` makes `create_session` go on
+    in a session of that name when there is one. `working_directory` must exist when given.
+    """
+
+    model: str | None = None
+    streaming: bool = True
+    session_name: str | None = None
+    resume_if_exists: bool = False
+    working_directory: Path | None = None
+    policy: ToolPolicy = field(default_factory=DenyAll)
+    history_store: bool = True
+    """Whether the runtime may keep its own full-text copy of the turns."""
+    infinite_sessions: bool | None = None
+    """The runtime's automatic compaction; None leaves the runtime's default."""
+    compaction_threshold: float | None = None
+    """The fill of the context, 0 to 1, at which automatic compaction starts."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Health:
+    """What `check` found. `problem` is None when sessions can be run."""
+
+    adapter: str
+    installed: bool
+    version: str | None = None
+    runtime_path: str | None = None
+    found_by: str | None = None
+    provider: str | None = None
+    """Which model provider would answer, without any secret."""
+    signed_in: bool | None = None
+    """None: not asked, or a provider of one's own needs no account."""
+    problem: str | None = None
+    hint: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compaction:
+    """What a compaction did; token counts where the runtime gives them."""
+
+    summary: str
+    tokens_before: int | None = None
+    tokens_after: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContextUse:
+    """How full the context window is, in tokens."""
+
+    used: int
+    limit: int
+
+
+class AdapterSession(Protocol):
+    """One open session. Only one turn runs at a time."""
+
+    @property
+    def info(self) -> SessionInfo:
+        """The session as it was when it was opened."""
+        ...
+
+    def journal_position(self) -> int:
+        """How far the session's journal goes now, in the adapter's own unit; grows with writes."""
+        ...
+
+    def send(self, prompt: str, *, turn_id: str) -> AsyncIterator[TurnEvent]:
+        """Send a prompt and yield what happens; the last event is TurnFinished or TurnFailed.
+
+        PromptAccepted comes first, PromptStored once the prompt is on disk. No time limit is
+        kept here. Closing the iterator early leaves the turn running: call `abort`.
+
+        Raises: RuntimeDiedError when the runtime ends (seen within two seconds).
+        """
+        ...
+
+    async def find_turn(self, begun: TurnBegun) -> TurnOutcome | None:
+        """Look a turn up in the journal: how it ended, or None if its prompt never arrived."""
+        ...
+
+    async def rewind(self, to: TurnBegun) -> None:
+        """Take this turn's prompt, and all after it, out of the context.
+
+        Raises: StepError when the runtime refuses; nothing was changed then.
+        """
+        ...
+
+    async def abort(self) -> None:
+        """Stop the running turn; nothing happens if there is none."""
+        ...
+
+    async def close(self) -> None:
+        """Release the session; the data stays."""
+        ...
+
+
+class Adapter(Protocol):
+    """One runtime. An async context manager: entering starts the runtime, leaving stops it."""
+
+    name: str
+    capabilities: frozenset[Capability]
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None: ...
+
+    @property
+    def runtime_pid(self) -> int | None:
+        """The runtime's process while it runs, None for a runtime without one."""
+        ...
+
+    async def create_session(self, config: AdapterConfig) -> AdapterSession:
+        """Create a session, or go on in the named one with `resume_if_exists`.
+
+        Raises: SessionExistsError if the name or its id is taken; SessionUnusableError if the
+        working directory is gone.
+        """
+        ...
+
+    async def resume_session(self, session_id: str, config: AdapterConfig) -> AdapterSession:
+        """Open an existing session with its whole history.
+
+        Raises: SessionNotFoundError; SessionUnusableError for a damaged or remote session or a
+        working directory that is gone.
+        """
+        ...
+
+    async def list_sessions(self) -> Sequence[SessionInfo]:
+        """All sessions of the runtime, in no order."""
+        ...
+
+    async def get_session(self, session_id: str) -> SessionInfo | None:
+        """One session, None if there is none of this id."""
+        ...
+
+    async def delete_session(self, session_id: str) -> None:
+        """Delete a session's data. Raises: SessionNotFoundError, SessionBusyError."""
+        ...
+
+    async def check(self) -> Health:
+        """What is installed and whether it works; never raises for a missing runtime.
+
+        May be called without entering the adapter.
+        """
+        ...
+
+
+class SessionArchive(Protocol):
+    """What lies on disk, read without the runtime and without its SDK. Tolerates damage."""
+
+    name: str
+
+    def sessions(self) -> Iterable[SessionInfo]:
+        """All sessions found, in no order; one that cannot be read has `damage` set."""
+        ...
+
+    def get(self, session_id: str) -> SessionInfo | None:
+        """One session by its exact id."""
+        ...
+
+    def turns(self, session_id: str) -> Iterator[Turn]:
+        """The turns of a session, oldest first, as far as they can be read."""
+        ...
+
+    def holder(self, session_id: str) -> Holder | None:
+        """The live process that has the session open by the runtime's own marks, else None."""
+        ...
+
+
+@runtime_checkable
+class ReadsHistory(Protocol):
+    """A session that can tell the turns which stand in its context (READS_HISTORY)."""
+
+    async def history(self) -> Sequence[Turn]: ...
+
+
+@runtime_checkable
+class Compacts(Protocol):
+    """A session whose context the runtime can compact and measure (COMPACTS)."""
+
+    async def compact(self, instructions: str | None = None) -> Compaction: ...
+
+    async def context_use(self) -> ContextUse | None: ...
+
+
+@runtime_checkable
+class Forks(Protocol):
+    """An adapter that copies a session (FORKS).
+
+    `before_event` is the `event_id` of the first turn that the copy leaves out. The copy's id is
+    the runtime's choice.
+    """
+
+    async def fork_session(
+        self, session_id: str, name: str, *, before_event: str | None = None
+    ) -> SessionInfo: ...
+
+
+@runtime_checkable
+class Renames(Protocol):
+    """An adapter that renames a closed session (RENAMES)."""
+
+    async def rename_session(self, session_id: str, name: str) -> None: ...
+
+
+@runtime_checkable
+class ListsModels(Protocol):
+    """An adapter that knows its models (LISTS_MODELS)."""
+
+    async def list_models(self) -> Sequence[str]: ...

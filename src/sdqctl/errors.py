@@ -1,0 +1,188 @@
+"""Every error that sdqctl raises on purpose, and the exit code each one ends with.
+
+::
+
+    SdqctlError                      exit  code
+    ├── UsageError                     2   usage
+    ├── WorkflowError                  3   workflow-invalid
+    ├── StepError                      4   step-failed
+    │   └── ContextError               4   context-mismatch
+    ├── RuntimeFailure                 5   runtime-failed
+    │   ├── RuntimeMissingError        5   runtime-missing
+    │   └── RuntimeDiedError           5   runtime-died
+    ├── CapabilityError                5   not-supported
+    ├── AuthenticationError            6   authentication
+    ├── SessionNameError               7   session-name
+    │   ├── SessionNotFoundError       7   session-not-found
+    │   ├── SessionAmbiguousError      7   session-ambiguous
+    │   └── SessionExistsError         7   session-exists
+    ├── SessionUnusableError           4   session-unusable
+    ├── PausedError                    8   paused
+    ├── StoreError                     9   store-failed
+    │   ├── StoreDamagedError          9   store-damaged
+    │   └── StoreNewerError            9   store-newer
+    ├── BusyError                     75   busy
+    │   ├── SessionBusyError          75   session-busy
+    │   └── RateLimitError            75   rate-limited
+    └── InterruptedRunError          130   interrupted
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class SdqctlError(Exception):
+    """An error with a remedy. `message` says what happened and where, `hint` what to do."""
+
+    exit_code: ClassVar[int] = 1
+    code: ClassVar[str] = "error"
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(SdqctlError):
+    """A flag, an argument or a setting that makes no sense."""
+
+    exit_code = 2
+    code = "usage"
+
+
+class WorkflowError(SdqctlError):
+    """A workflow that cannot be run as it is written."""
+
+    exit_code = 3
+    code = "workflow-invalid"
+
+
+class StepError(SdqctlError):
+    """A step that failed: the model, the network, a RUN command, a timeout, refused tools."""
+
+    exit_code = 4
+    code = "step-failed"
+
+
+class ContextError(StepError):
+    """The conversation no longer holds the prompts that the ledger says were answered."""
+
+    code = "context-mismatch"
+
+
+class RuntimeFailure(SdqctlError):  # noqa: N818 - the field says "failure"; RuntimeError is Python's
+    """The agent runtime does not work."""
+
+    exit_code = 5
+    code = "runtime-failed"
+
+
+class RuntimeMissingError(RuntimeFailure):
+    """The agent runtime is not installed, or the given path is no program."""
+
+    code = "runtime-missing"
+
+
+class RuntimeDiedError(RuntimeFailure):
+    """The agent runtime ended while it was needed."""
+
+    code = "runtime-died"
+
+
+class CapabilityError(SdqctlError):
+    """The adapter does not have the power that was asked for."""
+
+    exit_code = 5
+    code = "not-supported"
+
+
+class AuthenticationError(SdqctlError):
+    """The model provider or the account refused the credentials, or there are none."""
+
+    exit_code = 6
+    code = "authentication"
+
+
+class SessionNameError(SdqctlError):
+    """A session name that does not lead to exactly one session."""
+
+    exit_code = 7
+    code = "session-name"
+
+
+class SessionNotFoundError(SessionNameError):
+    """No session has this id, name or prefix."""
+
+    code = "session-not-found"
+
+
+class SessionAmbiguousError(SessionNameError):
+    """Several sessions match."""
+
+    code = "session-ambiguous"
+
+
+class SessionExistsError(SessionNameError):
+    """The name is taken, and going on in it was not asked for."""
+
+    code = "session-exists"
+
+
+class SessionUnusableError(SdqctlError):
+    """The session is there, but the runtime cannot open it (damaged, remote, folder gone)."""
+
+    exit_code = 4
+    code = "session-unusable"
+
+
+class PausedError(SdqctlError):
+    """The run waits for a human."""
+
+    exit_code = 8
+    code = "paused"
+
+
+class StoreError(SdqctlError):
+    """The ledger cannot be read or written."""
+
+    exit_code = 9
+    code = "store-failed"
+
+
+class StoreDamagedError(StoreError):
+    """The ledger's file is not what was written."""
+
+    code = "store-damaged"
+
+
+class StoreNewerError(StoreError):
+    """The ledger was written by a newer sdqctl."""
+
+    code = "store-newer"
+
+
+class BusyError(SdqctlError):
+    """Something needed is in use; later it may not be."""
+
+    exit_code = 75
+    code = "busy"
+
+
+class SessionBusyError(BusyError):
+    """Another process has the session open."""
+
+    code = "session-busy"
+
+
+class RateLimitError(BusyError):
+    """The model provider asks to slow down."""
+
+    code = "rate-limited"
+
+
+class InterruptedRunError(SdqctlError):
+    """A signal ended the command; what was done is recorded."""
+
+    exit_code = 130
+    code = "interrupted"

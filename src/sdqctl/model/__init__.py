@@ -1,0 +1,1 @@
+"""Records without I/O: workflows, sessions, runs and events."""

@@ -1,0 +1,231 @@
+"""The one stream of events that every screen, file and recorder is a sink of.
+
+Each event is a tagged record; `sdqctl run --format jsonl` writes them one a line.
+Engine events speak of runs and steps, turn events of one prompt and its answer.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from sdqctl.model.session import ToolCall, Usage
+
+
+class FailureKind(StrEnum):
+    """Why a turn failed, as far as it decides what happens next."""
+
+    AUTHENTICATION = "authentication"
+    RATE_LIMIT = "rate-limit"
+    NETWORK = "network"
+    SERVER = "server"
+    REQUEST = "request"
+    EMPTY = "empty"
+    ABORTED = "aborted"
+    MODEL = "model"
+
+
+class _Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
+    """Base of all events."""
+
+
+class SessionOpened(_Event, tag="session.opened"):
+    """A session was created (`resumed` False) or opened again."""
+
+    session_id: str
+    name: str | None
+    adapter: str
+    resumed: bool
+    model: str | None = None
+
+
+class RunStarted(_Event, tag="run.started"):
+    """A run began or goes on; the counts are those of its plan."""
+
+    run_id: str
+    workflow: str | None
+    steps_total: int
+    steps_done: int
+    steps_changed: int = 0
+
+
+class StepStarted(_Event, tag="step.started"):
+    """A step begins; `prompt` is what will be sent, for prompt steps."""
+
+    run_id: str
+    position: int
+    cycle: int
+    kind: str
+    title: str
+    attempt: int
+    prompt: str | None = None
+
+
+class StepRecovered(_Event, tag="step.recovered"):
+    """What was done about a step that was found begun, in one line."""
+
+    run_id: str
+    position: int
+    action: str
+    """`recorded`, `resent`, `continued`, `rerun`."""
+    message: str
+
+
+class StepFinished(_Event, tag="step.finished"):
+    """A step ended; `status` is a StepStatus."""
+
+    run_id: str
+    position: int
+    cycle: int
+    kind: str
+    title: str
+    status: str
+    response: str = ""
+    usage: Usage = Usage()
+    error: str | None = None
+    seconds: float | None = None
+
+
+class RunFinished(_Event, tag="run.finished"):
+    """The run ended or stopped; `status` is a RunStatus."""
+
+    run_id: str
+    status: str
+    steps_done: int
+    steps_total: int
+    message: str | None = None
+
+
+class PromptAccepted(_Event, tag="prompt.accepted"):
+    """The runtime took the prompt and named it; it may not be on disk yet."""
+
+    turn_id: str
+    message_id: str
+
+
+class PromptStored(_Event, tag="prompt.stored"):
+    """The prompt stands in the runtime's journal on disk."""
+
+    turn_id: str
+    message_id: str
+
+
+class TextDelta(_Event, tag="text.delta"):
+    """A piece of the answer, as it is made (streaming only)."""
+
+    turn_id: str
+    text: str
+
+
+class MessageAdded(_Event, tag="message.added"):
+    """A whole message of the agent; the last one of a turn is its answer."""
+
+    turn_id: str
+    text: str
+    final: bool
+
+
+class ToolStarted(_Event, tag="tool.started"):
+    """The agent uses a tool."""
+
+    turn_id: str
+    call: ToolCall
+
+
+class ToolFinished(_Event, tag="tool.finished"):
+    """The tool's end; `call.ok` tells how."""
+
+    turn_id: str
+    call: ToolCall
+
+
+class PermissionDecided(_Event, tag="permission.decided"):
+    """A tool asked, and the policy answered."""
+
+    turn_id: str
+    kind: str
+    target: str
+    allowed: bool
+    reason: str
+
+
+class UsageReported(_Event, tag="usage.reported"):
+    """One model call's use."""
+
+    turn_id: str
+    usage: Usage
+
+
+class ContextChanged(_Event, tag="context.changed"):
+    """The runtime compacted or cut the context by itself."""
+
+    turn_id: str
+    what: str
+    tokens_before: int | None = None
+    tokens_after: int | None = None
+
+
+class ModelRetried(_Event, tag="model.retried"):
+    """The runtime tries a model call again."""
+
+    turn_id: str
+    reason: str
+
+
+class Warned(_Event, tag="warning"):
+    """Something a user should know that stops nothing."""
+
+    message: str
+
+
+class TurnFinished(_Event, tag="turn.finished"):
+    """The last event of a turn that ended well."""
+
+    turn_id: str
+    response: str
+    message_id: str | None = None
+    tools: tuple[ToolCall, ...] = ()
+    usage: Usage = Usage()
+
+
+class TurnFailed(_Event, tag="turn.failed"):
+    """The last event of a turn that did not."""
+
+    turn_id: str
+    kind: FailureKind
+    message: str
+    status_code: int | None = None
+    response: str = ""
+    message_id: str | None = None
+    tools: tuple[ToolCall, ...] = ()
+    usage: Usage = Usage()
+
+
+TurnEvent = (
+    PromptAccepted
+    | PromptStored
+    | TextDelta
+    | MessageAdded
+    | ToolStarted
+    | ToolFinished
+    | PermissionDecided
+    | UsageReported
+    | ContextChanged
+    | ModelRetried
+    | Warned
+    | TurnFinished
+    | TurnFailed
+)
+"""What `AdapterSession.send` yields."""
+
+Event = (
+    TurnEvent
+    | SessionOpened
+    | RunStarted
+    | StepStarted
+    | StepRecovered
+    | StepFinished
+    | RunFinished
+)
+"""Everything that happens."""

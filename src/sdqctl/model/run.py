@@ -1,0 +1,134 @@
+"""Runs and steps as the ledger keeps them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+import msgspec
+
+from sdqctl.model.session import ToolCall, Usage
+
+
+class RunStatus(StrEnum):
+    """Where a run stands. A `running` run whose process is gone counts as interrupted."""
+
+    RUNNING = "running"
+    PAUSED = "paused"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+    COMPLETED = "completed"
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether `resume --continue` has something to do."""
+        return self is not RunStatus.COMPLETED
+
+
+class StepStatus(StrEnum):
+    """Where one attempt at a step stands."""
+
+    BEGUN = "begun"
+    DONE = "done"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+    SKIPPED = "skipped"
+
+    @property
+    def settled(self) -> bool:
+        """Whether the step never has to run again."""
+        return self in (StepStatus.DONE, StepStatus.SKIPPED)
+
+
+class TurnBegun(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a prompt that was about to be sent, for finding it again.
+
+    `journal_position` is the adapter's own measure of its journal before the send.
+    """
+
+    turn_id: str
+    prompt: str
+    message_id: str | None = None
+    journal_position: int | None = None
+
+
+class OutcomeStatus(StrEnum):
+    """How a turn that reached the runtime ended."""
+
+    FINISHED = "finished"
+    INTERRUPTED = "interrupted"
+    FAILED = "failed"
+
+
+class TurnOutcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What the journal says of a turn."""
+
+    status: OutcomeStatus
+    message_id: str | None = None
+    response: str = ""
+    tools: tuple[ToolCall, ...] = ()
+    usage: Usage = Usage()
+    error: str | None = None
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+
+
+class StepRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """The last attempt at a step, with the number of attempts so far (from 1)."""
+
+    run_id: str
+    position: int
+    cycle: int
+    kind: str
+    title: str
+    digest: str
+    status: StepStatus
+    attempts: int
+    session_id: str | None = None
+    turn_id: str | None = None
+    prompt: str | None = None
+    message_id: str | None = None
+    journal_position: int | None = None
+    response: str | None = None
+    tools: tuple[ToolCall, ...] = ()
+    usage: Usage = Usage()
+    error: str | None = None
+    exit_status: int | None = None
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+
+    @property
+    def turn(self) -> TurnBegun:
+        """The turn of a prompt step."""
+        return TurnBegun(
+            turn_id=self.turn_id or "",
+            prompt=self.prompt or "",
+            message_id=self.message_id,
+            journal_position=self.journal_position,
+        )
+
+
+class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One execution of a workflow in a session.
+
+    `options` are the command's settings as JSON, so that a run goes on as it was started.
+    `session_id` is the conversation the run stands in now; a new conversation changes it.
+    """
+
+    id: str
+    adapter: str
+    session_id: str
+    session_name: str | None
+    workflow: str | None
+    workflow_path: str | None
+    workflow_text: str | None
+    status: RunStatus
+    steps_total: int
+    steps_done: int
+    options: str = "{}"
+    cwd: str | None = None
+    model: str | None = None
+    message: str | None = None
+    started_at: datetime
+    updated_at: datetime
+    completed_at: datetime | None = None

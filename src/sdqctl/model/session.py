@@ -1,0 +1,154 @@
+"""Sessions, turns and what one may want to know about them without opening them."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from datetime import datetime
+from enum import StrEnum
+
+import msgspec
+
+_PLAIN_ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
+_NAME_UNITS = 100
+"""Most UTF-16 units in a session name (copilot-runtime notes, item 12)."""
+
+
+class SessionStatus(StrEnum):
+    """What a session is doing, told from its last run and its lock."""
+
+    IDLE = "idle"
+    RUNNING = "running"
+    PAUSED = "paused"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+    COMPLETED = "completed"
+
+
+class SessionInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """One session as its runtime keeps it. Times are aware UTC; None means not known."""
+
+    id: str
+    adapter: str
+    name: str | None = None
+    summary: str | None = None
+    start_time: datetime | None = None
+    modified_time: datetime | None = None
+    is_remote: bool = False
+    client: str | None = None
+    model: str | None = None
+    cwd: str | None = None
+    repository: str | None = None
+    branch: str | None = None
+    turns: int | None = None
+    damage: str | None = None
+    """Why the session may not be readable or resumable; None when nothing was seen."""
+
+    @property
+    def label(self) -> str:
+        """The name to show a user: the given name, else the id."""
+        return self.name or self.id
+
+
+class SessionRef(msgspec.Struct, frozen=True):
+    """Which session: the adapter and the runtime's id."""
+
+    adapter: str
+    id: str
+
+
+class Holder(msgspec.Struct, frozen=True, kw_only=True):
+    """Who has a session open."""
+
+    pid: int
+    host: str | None = None
+    command: str | None = None
+    since: datetime | None = None
+
+    def describe(self) -> str:
+        """The holder in a few words for an error message."""
+        parts = [f"process {self.pid}"]
+        if self.command:
+            parts.append(f"`{self.command}`")
+        if self.host:
+            parts.append(f"on {self.host}")
+        if self.since:
+            parts.append(f"since {self.since.astimezone():%Y-%m-%d %H:%M:%S}")
+        return " ".join(parts)
+
+
+class Usage(msgspec.Struct, frozen=True, kw_only=True):
+    """What model calls used: tokens, calls, and the cost where the runtime tells it."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+    model_calls: int = 0
+    cost: float = 0.0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            input_tokens=self.input_tokens + other.input_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+            cached_tokens=self.cached_tokens + other.cached_tokens,
+            model_calls=self.model_calls + other.model_calls,
+            cost=self.cost + other.cost,
+        )
+
+
+class ToolCall(msgspec.Struct, frozen=True, kw_only=True):
+    """One use of a tool. `ok` is None when its end was not seen."""
+
+    id: str
+    name: str
+    summary: str = ""
+    """The command, path or arguments, in one line."""
+    ok: bool | None = None
+
+
+class Turn(msgspec.Struct, frozen=True, kw_only=True):
+    """One prompt and everything the agent did until it was idle again. `index` counts from 1."""
+
+    index: int
+    prompt: str
+    response: str = ""
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+    tools: tuple[ToolCall, ...] = ()
+    usage: Usage = Usage()
+    message_id: str | None = None
+    event_id: str | None = None
+    error: str | None = None
+    finished: bool = True
+
+
+def name_problem(name: str) -> str | None:
+    """Say what is wrong with a session name, or None if it is good.
+
+    The rules are those of the Copilot runtime at create (notes, item 12), kept for all adapters.
+    """
+    if not name:
+        return "is empty"
+    if name != name.strip():
+        return "begins or ends with white space"
+    if any(ord(char) < 32 or 127 <= ord(char) < 160 for char in name):
+        return "holds a control character"
+    if '"' in name:
+        return "holds a double quote"
+    if any(0xD800 <= ord(char) < 0xE000 for char in name):
+        return "is not valid unicode"
+    units = len(name.encode("utf-16-le")) // 2
+    if units > _NAME_UNITS:
+        return f"is {units} characters long, {_NAME_UNITS} are allowed"
+    return None
+
+
+def session_id_for(name: str) -> str:
+    """The id that a session of this name gets: the name itself where it is a valid id.
+
+    Else a slug of it with a short hash, so that two names never share an id by their slug.
+    """
+    if _PLAIN_ID.fullmatch(name):
+        return name
+    slug = re.sub(r"[^A-Za-z0-9_]+", "-", name).strip("-")[:60] or "session"
+    return f"{slug}-{hashlib.sha256(name.encode()).hexdigest()[:10]}"

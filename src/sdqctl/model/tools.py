@@ -1,0 +1,54 @@
+"""What an agent's tool asks for, and what it is answered."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Protocol
+
+import msgspec
+
+
+class ToolKind(StrEnum):
+    """What a tool wants to do, in the runtime's own words (notes, item 3)."""
+
+    SHELL = "shell"
+    READ = "read"
+    WRITE = "write"
+    URL = "url"
+    MCP = "mcp"
+    CUSTOM = "custom-tool"
+    OTHER = "other"
+
+
+class ToolRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """One request for permission.
+
+    `target` is the whole command line of a shell, the path of a read or write, the host or address
+    of a url, `server:tool` of mcp, else the tool's name.
+    """
+
+    kind: ToolKind
+    target: str
+    intention: str = ""
+    tool_call_id: str | None = None
+
+
+class ToolDecision(msgspec.Struct, frozen=True):
+    """The answer, with a reason that the model is told when it is no."""
+
+    allowed: bool
+    reason: str
+
+
+class ToolPolicy(Protocol):
+    """Decides on tool requests. It must answer at once and never raise."""
+
+    def decide(self, request: ToolRequest) -> ToolDecision: ...
+
+
+class DenyAll:
+    """The policy of a session that was given none."""
+
+    def decide(self, request: ToolRequest) -> ToolDecision:
+        """Refuse whatever is asked."""
+        return ToolDecision(False, "no tool is allowed in this session")
