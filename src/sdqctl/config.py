@@ -1,4 +1,4 @@
-"""Settings, merged once: defaults < user file < project file < environment; flags come on top in cli.
+"""Settings, merged once: defaults < user file < project file < environment; cli puts flags on top.
 
 A project file lies in a repository that may be a stranger's, so it may set no path of a program,
 no folder of data and no permission.
@@ -132,7 +132,7 @@ def _read_file(file: Path, *, trusted: bool) -> dict[str, Any]:
         table = tomllib.loads(file.read_text("utf-8-sig"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"{file}: {error}", hint="mend the configuration file") from error
-    return {key: value for key, value in (_setting(file, *e, trusted) for e in table.items())}
+    return dict(_setting(file, name, value, trusted) for name, value in table.items())
 
 
 def _setting(file: Path, name: str, value: object, trusted: bool) -> tuple[str, object]:

@@ -30,7 +30,7 @@ class _Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
     """Base of all events."""
 
 
-class SessionOpened(_Event, tag="session.opened"):
+class SessionOpened(_Event, frozen=True, kw_only=True, tag="session.opened"):
     """A session was created (`resumed` False) or opened again."""
 
     session_id: str
@@ -40,7 +40,7 @@ class SessionOpened(_Event, tag="session.opened"):
     model: str | None = None
 
 
-class RunStarted(_Event, tag="run.started"):
+class RunStarted(_Event, frozen=True, kw_only=True, tag="run.started"):
     """A run began or goes on; the counts are those of its plan."""
 
     run_id: str
@@ -50,7 +50,7 @@ class RunStarted(_Event, tag="run.started"):
     steps_changed: int = 0
 
 
-class StepStarted(_Event, tag="step.started"):
+class StepStarted(_Event, frozen=True, kw_only=True, tag="step.started"):
     """A step begins; `prompt` is what will be sent, for prompt steps."""
 
     run_id: str
@@ -62,7 +62,7 @@ class StepStarted(_Event, tag="step.started"):
     prompt: str | None = None
 
 
-class StepRecovered(_Event, tag="step.recovered"):
+class StepRecovered(_Event, frozen=True, kw_only=True, tag="step.recovered"):
     """What was done about a step that was found begun, in one line."""
 
     run_id: str
@@ -72,7 +72,7 @@ class StepRecovered(_Event, tag="step.recovered"):
     message: str
 
 
-class StepFinished(_Event, tag="step.finished"):
+class StepFinished(_Event, frozen=True, kw_only=True, tag="step.finished"):
     """A step ended; `status` is a StepStatus."""
 
     run_id: str
@@ -87,7 +87,7 @@ class StepFinished(_Event, tag="step.finished"):
     seconds: float | None = None
 
 
-class RunFinished(_Event, tag="run.finished"):
+class RunFinished(_Event, frozen=True, kw_only=True, tag="run.finished"):
     """The run ended or stopped; `status` is a RunStatus."""
 
     run_id: str
@@ -97,28 +97,28 @@ class RunFinished(_Event, tag="run.finished"):
     message: str | None = None
 
 
-class PromptAccepted(_Event, tag="prompt.accepted"):
+class PromptAccepted(_Event, frozen=True, kw_only=True, tag="prompt.accepted"):
     """The runtime took the prompt and named it; it may not be on disk yet."""
 
     turn_id: str
     message_id: str
 
 
-class PromptStored(_Event, tag="prompt.stored"):
+class PromptStored(_Event, frozen=True, kw_only=True, tag="prompt.stored"):
     """The prompt stands in the runtime's journal on disk."""
 
     turn_id: str
     message_id: str
 
 
-class TextDelta(_Event, tag="text.delta"):
+class TextDelta(_Event, frozen=True, kw_only=True, tag="text.delta"):
     """A piece of the answer, as it is made (streaming only)."""
 
     turn_id: str
     text: str
 
 
-class MessageAdded(_Event, tag="message.added"):
+class MessageAdded(_Event, frozen=True, kw_only=True, tag="message.added"):
     """A whole message of the agent; the last one of a turn is its answer."""
 
     turn_id: str
@@ -126,21 +126,21 @@ class MessageAdded(_Event, tag="message.added"):
     final: bool
 
 
-class ToolStarted(_Event, tag="tool.started"):
+class ToolStarted(_Event, frozen=True, kw_only=True, tag="tool.started"):
     """The agent uses a tool."""
 
     turn_id: str
     call: ToolCall
 
 
-class ToolFinished(_Event, tag="tool.finished"):
+class ToolFinished(_Event, frozen=True, kw_only=True, tag="tool.finished"):
     """The tool's end; `call.ok` tells how."""
 
     turn_id: str
     call: ToolCall
 
 
-class PermissionDecided(_Event, tag="permission.decided"):
+class PermissionDecided(_Event, frozen=True, kw_only=True, tag="permission.decided"):
     """A tool asked, and the policy answered."""
 
     turn_id: str
@@ -150,14 +150,14 @@ class PermissionDecided(_Event, tag="permission.decided"):
     reason: str
 
 
-class UsageReported(_Event, tag="usage.reported"):
+class UsageReported(_Event, frozen=True, kw_only=True, tag="usage.reported"):
     """One model call's use."""
 
     turn_id: str
     usage: Usage
 
 
-class ContextChanged(_Event, tag="context.changed"):
+class ContextChanged(_Event, frozen=True, kw_only=True, tag="context.changed"):
     """The runtime compacted or cut the context by itself."""
 
     turn_id: str
@@ -166,20 +166,20 @@ class ContextChanged(_Event, tag="context.changed"):
     tokens_after: int | None = None
 
 
-class ModelRetried(_Event, tag="model.retried"):
+class ModelRetried(_Event, frozen=True, kw_only=True, tag="model.retried"):
     """The runtime tries a model call again."""
 
     turn_id: str
     reason: str
 
 
-class Warned(_Event, tag="warning"):
+class Warned(_Event, frozen=True, kw_only=True, tag="warning"):
     """Something a user should know that stops nothing."""
 
     message: str
 
 
-class TurnFinished(_Event, tag="turn.finished"):
+class TurnFinished(_Event, frozen=True, kw_only=True, tag="turn.finished"):
     """The last event of a turn that ended well."""
 
     turn_id: str
@@ -189,7 +189,7 @@ class TurnFinished(_Event, tag="turn.finished"):
     usage: Usage = Usage()
 
 
-class TurnFailed(_Event, tag="turn.failed"):
+class TurnFailed(_Event, frozen=True, kw_only=True, tag="turn.failed"):
     """The last event of a turn that did not."""
 
     turn_id: str

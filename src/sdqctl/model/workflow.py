@@ -67,7 +67,7 @@ class _Step(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
     span: Span
 
 
-class PromptStep(_Step, tag="prompt"):
+class PromptStep(_Step, frozen=True, kw_only=True, tag="prompt"):
     """PROMPT: one turn. `context_limit` and what to do at it are the settings in force here."""
 
     text: str
@@ -76,7 +76,7 @@ class PromptStep(_Step, tag="prompt"):
     on_context_limit_prompt: str | None = None
 
 
-class RunStep(_Step, tag="run"):
+class RunStep(_Step, frozen=True, kw_only=True, tag="run"):
     """RUN: a command. `argv` is None when a shell runs it (ALLOW-SHELL)."""
 
     command: str
@@ -96,13 +96,13 @@ class RunStep(_Step, tag="run"):
     """Whether it may run again when its end was not seen."""
 
 
-class RunWaitStep(_Step, tag="run-wait"):
+class RunWaitStep(_Step, frozen=True, kw_only=True, tag="run-wait"):
     """RUN-WAIT: let the background commands work for `seconds`."""
 
     seconds: float
 
 
-class VerifyStep(_Step, tag="verify"):
+class VerifyStep(_Step, frozen=True, kw_only=True, tag="verify"):
     """VERIFY: check `refs` or `links` in the workflow's folder."""
 
     check: str
@@ -111,7 +111,7 @@ class VerifyStep(_Step, tag="verify"):
     output_limit: int | None = 10_000
 
 
-class CompactStep(_Step, tag="compact"):
+class CompactStep(_Step, frozen=True, kw_only=True, tag="compact"):
     """COMPACT: the runtime's own compaction, told what to keep."""
 
     preserve: tuple[str, ...] = ()
@@ -120,34 +120,34 @@ class CompactStep(_Step, tag="compact"):
     epilogue: str | None = None
 
 
-class CheckpointStep(_Step, tag="checkpoint"):
+class CheckpointStep(_Step, frozen=True, kw_only=True, tag="checkpoint"):
     """CHECKPOINT: a place with a name."""
 
     name: str
 
 
-class PauseStep(_Step, tag="pause"):
+class PauseStep(_Step, frozen=True, kw_only=True, tag="pause"):
     """PAUSE: wait for a human; exit 8."""
 
     message: str
 
 
-class ConsultStep(_Step, tag="consult"):
+class ConsultStep(_Step, frozen=True, kw_only=True, tag="consult"):
     """CONSULT: wait for a human, who is first asked the agent's open questions."""
 
     topic: str
     timeout: float | None = None
 
 
-class NewConversationStep(_Step, tag="new-conversation"):
+class NewConversationStep(_Step, frozen=True, kw_only=True, tag="new-conversation"):
     """NEW-CONVERSATION: an empty context from here on."""
 
 
-class ElideStep(_Step, tag="elide"):
+class ElideStep(_Step, frozen=True, kw_only=True, tag="elide"):
     """ELIDE: joins the steps around it into one turn. Never stands in a plan."""
 
 
-class BlockStep(_Step, tag="block"):
+class BlockStep(_Step, frozen=True, kw_only=True, tag="block"):
     """ON-FAILURE or ON-SUCCESS ... END: steps that depend on the RUN before. Never in a plan."""
 
     when: str

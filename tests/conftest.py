@@ -1,0 +1,38 @@
+"""What all tests share: homes of their own, and where the real runtime is."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+RUNTIME = ROOT / "node_modules" / ".bin" / "copilot"
+_SHARED_CACHE = os.environ.get("XDG_CACHE_HOME") or str(Path("~/.cache").expanduser())
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A HOME, SDQCTL_HOME and COPILOT_HOME of the test's own; the runtime's cache is shared."""
+    home = tmp_path / "home"
+    home.mkdir()
+    for name in list(os.environ):
+        if name.startswith(("COPILOT_", "SDQCTL_", "XDG_")) or name.endswith("_TOKEN"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("XDG_CACHE_HOME", _SHARED_CACHE)
+    monkeypatch.setenv("SDQCTL_HOME", str(home / "sdqctl"))
+    monkeypatch.setenv("COPILOT_HOME", str(home / "copilot"))
+    monkeypatch.setenv("COPILOT_CLI_PATH", str(RUNTIME))
+    monkeypatch.setenv("COPILOT_OFFLINE", "true")
+    return home
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder that is the working directory."""
+    project = tmp_path / "project"
+    project.mkdir()
+    monkeypatch.chdir(project)
+    return project
