@@ -1,0 +1,152 @@
+"""The root command, loaded lazily, and the one place where errors become exit codes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import cast
+
+import click
+
+from sdqctl import __version__
+from sdqctl.cli.context import App
+from sdqctl.errors import InterruptedRunError, SdqctlError
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "run": ("run:run", "Run a workflow in a named session."),
+    "iterate": ("run:run", "The same as run."),
+    "resume": ("resume:resume", "Go on in a session: a prompt, the remaining steps, or a talk."),
+    "sessions": ("sessions:sessions", "List, show, delete and clean up sessions."),
+    "status": ("status:status", "Tell what is installed, signed in, and kept."),
+    "validate": ("workflow:validate", "Check workflow files."),
+    "render": ("workflow:render", "Show the prompts that a workflow would send."),
+    "store": ("store:store", "Check and back up the ledger."),
+    "demo": ("demo:demo", "See the main job end to end, in a temporary home."),
+    "help": ("help:help_command", "Read about a topic: directives, exit-codes, environment."),
+}
+"""Command name -> module and function in `sdqctl.cli`, and the line that `--help` shows."""
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command only when it is run; its list needs no import."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names, in the order in which a reader wants them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        command = getattr(import_module(f"sdqctl.cli.{module}"), attribute)
+        return cast("click.Command", command)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, or fail with the nearest name."""
+        name = args[0]
+        if name not in COMMANDS:
+            from difflib import get_close_matches
+
+            near = get_close_matches(name, COMMANDS, n=1)
+            meant = f" Did you mean {near[0]!r}?" if near else ""
+            raise click.UsageError(f"No such command {name!r}.{meant}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, "--version", prog_name="sdqctl", message="%(prog)s %(version)s")
+@click.option("--debug", is_flag=True, help="Show a traceback with every error.")
+@click.pass_context
+def root(ctx: click.Context, debug: bool) -> None:
+    """Run scripted workflows in named, persistent coding-agent sessions.
+
+    A workflow is a .conv file. What was done is recorded step by step, so a run that is killed
+    goes on where it was: no step is lost and none is repeated.
+    """
+    ctx.obj = App(environment=os.environ, debug=debug)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit code (see `errors`)."""
+    as_json = _wants_json(arguments)
+    try:
+        result = root.main(list(arguments), prog_name="sdqctl", standalone_mode=False)
+        sys.stdout.flush()
+    except SdqctlError as error:
+        return _report(error, as_json, arguments)
+    except click.ClickException as error:
+        return _report_usage(error, as_json)
+    except (KeyboardInterrupt, click.Abort):
+        return _report(InterruptedRunError("interrupted"), as_json, arguments)
+    except BrokenPipeError:
+        return _leave_broken_pipe()
+    except Exception as error:  # noqa: BLE001 - the one boundary
+        return _report_bug(error, as_json, arguments)
+    return result if isinstance(result, int) else 0
+
+
+def _wants_json(arguments: Sequence[str]) -> bool:
+    pairs = zip(arguments, [*arguments[1:], ""], strict=True)
+    formats = {
+        value if flag == "--format" else flag.removeprefix("--format=")
+        for flag, value in pairs
+        if flag.startswith("--format")
+    }
+    return bool(formats & {"json", "jsonl"})
+
+
+def _report(error: SdqctlError, as_json: bool, arguments: Sequence[str]) -> int:
+    from sdqctl.cli.output import print_error
+
+    if "--debug" in arguments:
+        import traceback
+
+        traceback.print_exception(error)
+    print_error(
+        error.message, code=error.code, exit_code=error.exit_code, hint=error.hint, as_json=as_json
+    )
+    return error.exit_code
+
+
+def _report_usage(error: click.ClickException, as_json: bool) -> int:
+    from sdqctl.cli.output import print_error
+
+    context = getattr(error, "ctx", None)
+    hint = f"see `{context.command_path} --help`" if context is not None else None
+    print_error(error.format_message(), code="usage", exit_code=2, hint=hint, as_json=as_json)
+    return 2
+
+
+def _report_bug(error: Exception, as_json: bool, arguments: Sequence[str]) -> int:
+    from sdqctl.cli.output import print_error
+
+    hint = "this is a bug in sdqctl; run again as `sdqctl --debug ...` for the traceback"
+    if "--debug" in arguments:
+        import traceback
+
+        traceback.print_exception(error)
+        hint = "this is a bug in sdqctl; please report the traceback"
+    message = f"{type(error).__name__}: {error}"
+    print_error(message, code="bug", exit_code=1, hint=hint, as_json=as_json)
+    return 1
+
+
+def _leave_broken_pipe() -> int:
+    """The reader of our output went away: end as a program killed by SIGPIPE would (128 + 13)."""
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 141

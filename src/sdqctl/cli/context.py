@@ -1,0 +1,81 @@
+"""What commands are handed: functions that make settings, archives, adapters and the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sdqctl.adapters.base import Adapter, AdapterSettings, SessionArchive
+    from sdqctl.config import Settings
+    from sdqctl.store.ledger import Ledger
+
+
+class App:
+    """One command's way to the rooms below; nothing is loaded before it is asked for."""
+
+    def __init__(self, *, environment: Mapping[str, str], debug: bool = False) -> None:
+        self.environment = environment
+        self.debug = debug
+
+    @cached_property
+    def directory(self) -> Path:
+        """The folder the command was started in. Raises UsageError if it is gone."""
+        try:
+            return Path.cwd()
+        except FileNotFoundError as error:
+            from sdqctl.errors import UsageError
+
+            raise UsageError(
+                "the working directory does not exist any more", hint="cd to another folder"
+            ) from error
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The merged settings. Raises UsageError for a broken configuration file."""
+        from sdqctl.config import load_settings
+
+        return load_settings(self.environment, self.directory)
+
+    @property
+    def adapter_settings(self) -> AdapterSettings:
+        """The settings in the form that adapters take."""
+        from sdqctl.adapters.base import AdapterSettings
+
+        settings = self.settings
+        return AdapterSettings(
+            data_dir=settings.home,
+            copilot_home=settings.copilot_home,
+            runtime_path=settings.runtime_path,
+            environment=settings.environment,
+        )
+
+    def adapter(self, name: str | None = None) -> Adapter:
+        """A new adapter, not started; the configured one by default."""
+        from sdqctl.adapters.registry import get_adapter
+
+        return get_adapter(name or self.settings.adapter, self.adapter_settings)
+
+    def archive(self, name: str) -> SessionArchive:
+        """The reader of one adapter's sessions on disk."""
+        from sdqctl.adapters.registry import get_archive
+
+        return get_archive(name, self.adapter_settings)
+
+    def archives(self, name: str | None = None) -> dict[str, SessionArchive]:
+        """All archives, or the one named."""
+        from sdqctl.adapters.registry import adapter_names
+
+        return {key: self.archive(key) for key in ([name] if name else adapter_names())}
+
+    def ledger(self, *, read_only: bool = False) -> Ledger:
+        """The ledger, with secrets kept out of it."""
+        from sdqctl.store.ledger import Ledger
+
+        if read_only:
+            return Ledger.open(self.settings.home, read_only=True)
+        from sdqctl.store.redact import Redactor
+
+        return Ledger.open(self.settings.home, redact=Redactor(self.environment))

@@ -1,0 +1,80 @@
+"""The only writer of stdout, and of errors and notes on stderr."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from typing import Any
+
+
+def write(text: str) -> None:
+    """Write text as it is; a terminal's control characters are the caller's care."""
+    sys.stdout.write(text)
+
+
+def write_line(text: str = "") -> None:
+    """Write one line."""
+    sys.stdout.write(text + "\n")
+
+
+def write_json(value: Any) -> None:
+    """Write one JSON document, indented, for people and machines."""
+    import msgspec
+
+    sys.stdout.write(msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n")
+
+
+def write_json_line(value: Any) -> None:
+    """Write one JSON document on one line and flush it."""
+    import msgspec
+
+    sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
+    sys.stdout.flush()
+
+
+def note(text: str) -> None:
+    """Narrate on stderr, harmless for a terminal."""
+    from sdqctl.model.terminal import harmless
+
+    sys.stdout.flush()
+    sys.stderr.write(harmless(text) + "\n")
+    sys.stderr.flush()
+
+
+def print_error(
+    message: str, *, code: str, exit_code: int, hint: str | None, as_json: bool = False
+) -> None:
+    """Tell an error on stderr: what happened, and what to do; one object with `as_json`."""
+    if as_json:
+        record = {"code": code, "exit": exit_code, "message": message, "hint": hint}
+        sys.stderr.write(json.dumps({"error": record}, ensure_ascii=False) + "\n")
+        return
+    from sdqctl.model.terminal import harmless
+
+    sys.stdout.flush()
+    sys.stderr.write(f"{paint('error:', 'red', sys.stderr)} {harmless(message)}\n")
+    if hint:
+        sys.stderr.write(f"{paint('hint:', 'dim', sys.stderr)} {harmless(hint)}\n")
+    sys.stderr.flush()
+
+
+def is_terminal(stream: Any = None) -> bool:
+    """Whether a stream (stdout by default) is a terminal."""
+    return bool((stream or sys.stdout).isatty())
+
+
+def terminal_width() -> int:
+    """Columns of the terminal, 80 when not known."""
+    return shutil.get_terminal_size((80, 24)).columns
+
+
+_COLOURS = {"red": "31", "green": "32", "yellow": "33", "blue": "34", "dim": "2", "bold": "1"}
+
+
+def paint(text: str, colour: str, stream: Any = None) -> str:
+    """Colour text for a terminal; plain in a pipe, with NO_COLOR or on a dumb terminal."""
+    if not is_terminal(stream) or "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb":
+        return text
+    return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m"
