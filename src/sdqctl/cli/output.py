@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import sys
-from typing import Any
+from typing import TextIO
 
 
 def write(text: str) -> None:
@@ -19,14 +19,14 @@ def write_line(text: str = "") -> None:
     sys.stdout.write(text + "\n")
 
 
-def write_json(value: Any) -> None:
+def write_json(value: object) -> None:
     """Write one JSON document, indented, for people and machines."""
     import msgspec
 
     sys.stdout.write(msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n")
 
 
-def write_json_line(value: Any) -> None:
+def write_json_line(value: object) -> None:
     """Write one JSON document on one line and flush it."""
     import msgspec
 
@@ -60,7 +60,7 @@ def print_error(
     sys.stderr.flush()
 
 
-def is_terminal(stream: Any = None) -> bool:
+def is_terminal(stream: TextIO | None = None) -> bool:
     """Whether a stream (stdout by default) is a terminal."""
     return bool((stream or sys.stdout).isatty())
 
@@ -73,7 +73,7 @@ def terminal_width() -> int:
 _COLOURS = {"red": "31", "green": "32", "yellow": "33", "blue": "34", "dim": "2", "bold": "1"}
 
 
-def paint(text: str, colour: str, stream: Any = None) -> str:
+def paint(text: str, colour: str, stream: TextIO | None = None) -> str:
     """Colour text for a terminal; plain in a pipe, with NO_COLOR or on a dumb terminal."""
     if not is_terminal(stream) or "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb":
         return text
