@@ -170,4 +170,4 @@ def _convert(key: str, kind: str, value: object) -> object:
         raise TypeError("a list of strings is wanted")
     if not isinstance(value, str):
         raise TypeError("a string is wanted")
-    return Path(os.path.expanduser(value)).absolute() if "Path" in kind else value  # noqa: PTH111
+    return Path(os.path.expanduser(value)).absolute() if "Path" in kind else value

@@ -10,8 +10,10 @@ _LONGEST = 100 * 365 * 86_400
 
 
 def parse_duration(text: str) -> float:
-    """Seconds in a duration. Raises ValueError with what is accepted."""
+    """Seconds in a duration; a bare `0` is zero. Raises ValueError with what is accepted."""
     compact = text.strip().lower()
+    if compact == "0":
+        return 0.0
     parts = _PART.findall(compact)
     if not parts or "".join(number + unit for number, unit in parts) != compact:
         raise ValueError(f"{text!r} is not a duration; write 30m, 24h, 7d, 2w or 1h30m")

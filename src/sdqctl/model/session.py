@@ -104,6 +104,8 @@ class ToolCall(msgspec.Struct, frozen=True, kw_only=True):
     summary: str = ""
     """The command, path or arguments, in one line."""
     ok: bool | None = None
+    denied: bool = False
+    """Refused by the policy, so without any effect."""
 
 
 class Turn(msgspec.Struct, frozen=True, kw_only=True):

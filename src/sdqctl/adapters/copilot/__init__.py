@@ -1,0 +1,1 @@
+"""The GitHub Copilot runtime. Its SDK is loaded for live sessions only."""

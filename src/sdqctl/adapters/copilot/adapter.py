@@ -1,0 +1,339 @@
+"""The GitHub Copilot runtime as an adapter: one process over stdio, many sessions in it."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from sdqctl.adapters.base import AdapterConfig, AdapterSession, AdapterSettings, Capability, Health
+from sdqctl.adapters.copilot.disk import CopilotArchive
+from sdqctl.adapters.copilot.permissions import permission_handler
+from sdqctl.adapters.copilot.provider import describe_provider, provider_from
+from sdqctl.adapters.copilot.runtime import (
+    find_runtime,
+    require_runtime,
+    runtime_environment,
+    runtime_version,
+)
+from sdqctl.adapters.copilot.session import CopilotSession, RuntimeProcess
+from sdqctl.errors import (
+    RuntimeFailure,
+    RuntimeMissingError,
+    SdqctlError,
+    SessionBusyError,
+    SessionExistsError,
+    SessionNotFoundError,
+    SessionUnusableError,
+)
+from sdqctl.model.session import SessionInfo, session_id_for
+
+_LOG = logging.getLogger(__name__)
+_START = 60.0
+"""Seconds the runtime is given to start; the first start on a machine unpacks 235 MB."""
+_STOP = 5.0
+_TOKENS = ("COPILOT_GITHUB_TOKEN", "GH_TOKEN", "GITHUB_TOKEN")
+
+
+class CopilotAdapter:
+    """Drives sessions of the Copilot runtime. Enter it to start the runtime."""
+
+    name = "copilot"
+    capabilities = frozenset(Capability)
+
+    def __init__(self, settings: AdapterSettings) -> None:
+        self._settings = settings
+        self._archive = CopilotArchive(settings)
+        self._client: Any = None
+        self._process: RuntimeProcess | None = None
+
+    async def __aenter__(self) -> Self:
+        program = require_runtime(self._settings)
+        with _quiet_collector():
+            from copilot import CopilotClient, RuntimeConnection
+        client = CopilotClient(
+            connection=RuntimeConnection.for_stdio(path=str(program.path)),
+            env=runtime_environment(self._settings),
+            log_level="error",
+        )
+        try:
+            async with asyncio.timeout(_START):
+                await client.start()
+        except Exception as error:
+            with suppress(Exception):
+                await client.force_stop()
+            raise RuntimeFailure(
+                f"{program.path} does not start as the Copilot runtime: {error or 'no answer'}",
+                hint="`sdqctl status --adapters` tells which runtime was found and by what",
+            ) from error
+        self._client = client
+        # The SDK has no public name for its child process; its death must be seen (notes, item 5).
+        self._process = RuntimeProcess(client._cli_process)
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        client, self._client, self._process = self._client, None, None
+        if client is None:
+            return
+        try:
+            async with asyncio.timeout(_STOP):
+                await client.stop()
+        except Exception as error:  # noqa: BLE001 - stop() of a dead runtime raises a group
+            _LOG.debug("stop: %s", error)
+            with suppress(Exception):
+                await client.force_stop()
+
+    @property
+    def runtime_pid(self) -> int | None:
+        """The runtime's process while it runs."""
+        return self._process.pid if self._process else None
+
+    async def create_session(self, config: AdapterConfig) -> AdapterSession:
+        """Create a session; an existing id or name is refused, or resumed when asked for."""
+        name = config.session_name
+        session_id = session_id_for(name) if name else str(uuid.uuid4())
+        existing = await self._find(session_id, name)
+        if existing is not None:
+            if config.resume_if_exists:
+                return await self.resume_session(existing.id, config)
+            raise SessionExistsError(
+                f"a session named {existing.label!r} exists already",
+                hint="choose another name, or resume it",
+            )
+        folder = _folder(config.working_directory or Path.cwd())
+        info = SessionInfo(id=session_id, adapter=self.name, name=name, cwd=str(folder))
+        return await self._open(info, config, folder, create=True)
+
+    async def resume_session(self, session_id: str, config: AdapterConfig) -> AdapterSession:
+        """Open an existing session with its history; everything in `config` is applied again."""
+        info = await self.get_session(session_id)
+        if info is None:
+            raise SessionNotFoundError(f"the Copilot runtime has no session {session_id!r}")
+        if info.is_remote:
+            raise SessionUnusableError(
+                f"session {info.label!r} runs remotely and cannot be resumed from here"
+            )
+        folder = _folder(config.working_directory or Path(info.cwd or Path.cwd()))
+        return await self._open(info, config, folder, create=False)
+
+    async def list_sessions(self) -> Sequence[SessionInfo]:
+        """All sessions, as the SDK lists them."""
+        found = await self._call(self._client.list_sessions())
+        return [self._info(entry) for entry in found]
+
+    async def get_session(self, session_id: str) -> SessionInfo | None:
+        """One session; what the SDK does not tell is read from disk."""
+        found = await self._call(self._client.get_session_metadata(session_id))
+        return self._info(found) if found is not None else self._archive.get(session_id)
+
+    async def delete_session(self, session_id: str) -> None:
+        """Delete a session through the runtime. Raises SessionBusyError when it is in use."""
+        if self._archive.get(session_id) is None:
+            raise SessionNotFoundError(f"the Copilot runtime has no session {session_id!r}")
+        holder = self._archive.holder(session_id)
+        if holder is not None and holder.pid != self.runtime_pid:
+            raise SessionBusyError(f"session {session_id!r} is open in {holder.describe()}")
+        try:
+            await self._call(self._client.delete_session(session_id))
+        except RuntimeError as error:
+            raise SessionUnusableError(f"session {session_id!r}: {error}") from error
+
+    async def fork_session(
+        self, session_id: str, name: str, *, before_event: str | None = None
+    ) -> SessionInfo:
+        """Copy a session, up to an event; the runtime chooses the copy's id (Forks)."""
+        from copilot.generated import rpc
+
+        request = rpc.SessionsForkRequest(
+            session_id=session_id, name=name, to_event_id=before_event
+        )
+        try:
+            result = await self._call(self._client.rpc.sessions.fork(request))
+        except SdqctlError:
+            raise
+        except Exception as error:
+            raise SessionUnusableError(
+                f"session {session_id!r} cannot be forked: {error}"
+            ) from error
+        info = await self.get_session(str(result.session_id))
+        return info or SessionInfo(id=str(result.session_id), adapter=self.name, name=name)
+
+    async def rename_session(self, session_id: str, name: str) -> None:
+        """Give a closed session another name (Renames)."""
+        from copilot.generated import rpc
+
+        session = await self.resume_session(session_id, AdapterConfig())
+        try:
+            await self._call(session._sdk.rpc.name.set(rpc.NameSetRequest(name=name)))  # type: ignore[attr-defined]
+        finally:
+            await session.close()
+
+    async def list_models(self) -> Sequence[str]:
+        """The account's models; a provider of one's own has the configured one (ListsModels)."""
+        if provider_from(self._settings.environment) is not None:
+            model = self._settings.environment.get("COPILOT_MODEL")
+            return [model] if model else []
+        return [model.id for model in await self._call(self._client.list_models())]
+
+    async def check(self) -> Health:
+        """What is installed, and which model would answer; starts nothing but `--version`."""
+        environment = self._settings.environment
+        provider = describe_provider(environment)
+        try:
+            program = find_runtime(self._settings)
+            if program is None:
+                require_runtime(self._settings)
+            assert program is not None, "require_runtime raises"
+            version = await asyncio.to_thread(
+                runtime_version, program, runtime_environment(self._settings)
+            )
+            provider_from(environment)
+        except RuntimeMissingError as error:
+            return _ill(error, installed=False, provider=provider)
+        except SdqctlError as error:
+            return _ill(error, installed=True, provider=provider)
+        return Health(
+            adapter=self.name,
+            installed=True,
+            version=version,
+            runtime_path=str(program.path),
+            found_by=program.found_by,
+            provider=provider,
+            signed_in=True if any(environment.get(name) for name in _TOKENS) else None,
+        )
+
+    async def _open(
+        self, info: SessionInfo, config: AdapterConfig, folder: Path, *, create: bool
+    ) -> AdapterSession:
+        sessions: list[CopilotSession] = []
+        options = self._options(config, folder, sessions)
+        if create:
+            options["session_id"] = info.id
+            if config.session_name:
+                options["name"] = config.session_name
+            call = self._client.create_session(**options)
+        else:
+            call = self._client.resume_session(info.id, **options)
+        try:
+            sdk = await self._call(call)
+        except SdqctlError:
+            raise
+        except Exception as error:
+            verb = "created" if create else "resumed"
+            raise SessionUnusableError(
+                f"session {info.label!r} cannot be {verb}: {error}"
+            ) from error
+        assert self._process is not None, "a session is opened in a started adapter"
+        session = CopilotSession(sdk, info, self._process, self._client)
+        session.bind_journal(
+            self._settings.copilot_home / "session-state" / info.id / "events.jsonl"
+        )
+        sessions.append(session)
+        return session
+
+    def _options(
+        self, config: AdapterConfig, folder: Path, sessions: list[CopilotSession]
+    ) -> dict[str, Any]:
+        """What is the same at create and at resume: the runtime forgets most of it."""
+        options: dict[str, Any] = {
+            "client_name": "sdqctl",
+            "working_directory": str(folder),
+            "streaming": config.streaming,
+            "on_permission_request": permission_handler(
+                config.policy, lambda ask, answer: [s.told(ask, answer) for s in sessions]
+            ),
+        }
+        provider = provider_from(self._settings.environment)
+        if provider is not None:
+            options["provider"] = provider
+        model = config.model or (self._settings.environment.get("COPILOT_MODEL") or None)
+        if model is not None:
+            options["model"] = model
+        if not config.history_store:
+            options["enable_session_store"] = False
+        infinite: dict[str, Any] = {}
+        if config.infinite_sessions is not None:
+            infinite["enabled"] = config.infinite_sessions
+        if config.compaction_threshold is not None:
+            infinite["background_compaction_threshold"] = config.compaction_threshold
+        if infinite:
+            options["infinite_sessions"] = infinite
+        return options
+
+    async def _find(self, session_id: str, name: str | None) -> SessionInfo | None:
+        existing = await self.get_session(session_id)
+        if existing is not None or name is None:
+            return existing
+        wanted = name.casefold()
+        for entry in self._archive.sessions():
+            if wanted in (entry.id.casefold(), (entry.name or "").casefold()):
+                return entry
+        return None
+
+    async def _call(self, awaitable: Any) -> Any:
+        if self._process is None:
+            raise RuntimeError("the adapter was not started")
+        return await self._process.call(awaitable, _START)
+
+    def _info(self, entry: Any) -> SessionInfo:
+        """The SDK's entry, with the name and client that only the disk tells."""
+        disk = self._archive.get(entry.session_id)
+        context = entry.context
+        return SessionInfo(
+            id=entry.session_id,
+            adapter=self.name,
+            name=disk.name if disk else None,
+            summary=disk.summary if disk else entry.summary,
+            start_time=entry.start_time,
+            modified_time=entry.modified_time,
+            is_remote=entry.is_remote,
+            client=disk.client if disk else None,
+            model=disk.model if disk else None,
+            cwd=context.working_directory if context else None,
+            repository=context.repository if context else None,
+            branch=context.branch if context else None,
+            damage=disk.damage if disk else None,
+        )
+
+
+def _folder(path: Path) -> Path:
+    """The working directory; the runtime would silently work elsewhere if it is gone (item 11)."""
+    if not path.is_dir():
+        raise SessionUnusableError(
+            f"the session's working directory is not there any more: {path}",
+            hint="give another one with --cwd DIR",
+        )
+    return path.resolve()
+
+
+def _ill(error: SdqctlError, *, installed: bool, provider: str | None) -> Health:
+    return Health(
+        adapter="copilot",
+        installed=installed,
+        provider=provider,
+        problem=error.message,
+        hint=error.hint,
+    )
+
+
+@contextmanager
+def _quiet_collector() -> Iterator[None]:
+    """Importing the SDK makes millions of objects; collecting garbage meanwhile costs 0.1 s."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

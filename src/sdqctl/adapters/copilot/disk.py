@@ -1,0 +1,190 @@
+"""The Copilot runtime's sessions, read from its files: no runtime, no SDK.
+
+Layout (runtime 1.0.102): `<COPILOT_HOME>/session-state/<id>/` with `workspace.yaml` (flat keys),
+`events.jsonl` (the journal) and `inuse.<pid>.lock` while a process has it open.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import msgspec
+
+from sdqctl.adapters.base import AdapterSettings
+from sdqctl.adapters.copilot.journal import read_turns
+from sdqctl.model.session import Holder, SessionInfo, Turn
+from sdqctl.processes import is_alive
+
+_HEAD = 8192
+_SUMMARY = 200
+
+
+class CopilotArchive:
+    """Reads sessions from disk (SessionArchive)."""
+
+    name = "copilot"
+
+    def __init__(self, settings: AdapterSettings) -> None:
+        self._root = settings.copilot_home / "session-state"
+
+    def sessions(self) -> Iterator[SessionInfo]:
+        """All sessions with a journal or a workspace file, in no order."""
+        try:
+            entries = os.scandir(self._root)
+        except OSError:
+            return
+        with entries:
+            for entry in entries:
+                if not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False):
+                    info = self._read(entry.name)
+                    if info is not None:
+                        yield info
+
+    def get(self, session_id: str) -> SessionInfo | None:
+        """One session by its exact id."""
+        if not session_id or "/" in session_id or session_id.startswith("."):
+            return None
+        return self._read(session_id)
+
+    def turns(self, session_id: str) -> Iterator[Turn]:
+        """The turns, oldest first. Raises OSError when there is no readable journal."""
+        return read_turns(self._root / session_id / "events.jsonl")
+
+    def holder(self, session_id: str) -> Holder | None:
+        """The live process that marked the session as in use."""
+        try:
+            names = os.listdir(self._root / session_id)
+        except OSError:
+            return None
+        for name in names:
+            if name.startswith("inuse.") and name.endswith(".lock"):
+                pid = name[6:-5]
+                if pid.isdecimal() and is_alive(int(pid)):
+                    return Holder(pid=int(pid), command="copilot")
+        return None
+
+    def _read(self, session_id: str) -> SessionInfo | None:
+        folder = f"{self._root}/{session_id}"
+        try:
+            stat = os.stat(f"{folder}/events.jsonl")
+        except OSError:
+            stat = None
+        values, damage = _workspace(f"{folder}/workspace.yaml")
+        if stat is None and values is None:
+            return None
+        known = values or {}
+        start = _time(known.get("created_at"))
+        modified = datetime.fromtimestamp(stat.st_mtime, UTC) if stat else None
+        named = known.get("user_named") == "true"
+        text = known.get("name") or ""
+        if stat is None:
+            damage = damage or "the journal is missing"
+        elif stat.st_size == 0:
+            damage = damage or "the journal is empty"
+        head = None
+        if start is None or (not text and stat is not None):
+            head = _head(f"{folder}/events.jsonl")
+            start, text = start or _start_time(head), text or _first_prompt(head)
+        return SessionInfo(
+            id=session_id,
+            adapter=self.name,
+            name=text if named and text else None,
+            summary=" ".join(text.split())[:_SUMMARY] or None,
+            start_time=start,
+            modified_time=modified or _time(known.get("updated_at")) or start,
+            is_remote=known.get("is_remote") == "true" or "remote_session_id" in known,
+            client=known.get("client_name"),
+            model=known.get("selected_model"),
+            cwd=known.get("cwd"),
+            repository=known.get("repository"),
+            branch=known.get("branch"),
+            damage=damage,
+        )
+
+
+def _workspace(path: str) -> tuple[dict[str, str] | None, str | None]:
+    """The flat keys of workspace.yaml, and what is wrong with the file."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as stream:
+            text = stream.read()
+    except FileNotFoundError:
+        return None, None
+    except OSError as error:
+        return None, f"workspace.yaml cannot be read: {error.strerror}"
+    values = parse_flat_yaml(text)
+    if "id" not in values:
+        return values, "workspace.yaml is not what the runtime writes"
+    return values, None
+
+
+def parse_flat_yaml(text: str) -> dict[str, str]:
+    """The top-level scalars of a YAML mapping: plain, quoted, and block (`|`, `>`) ones."""
+    values: dict[str, str] = {}
+    lines = text.split("\n")
+    index = 0
+    while index < len(lines):
+        line = lines[index]
+        index += 1
+        key, colon, value = line.partition(":")
+        if not colon or line[:1] in (" ", "#", "-", ""):
+            continue
+        value = value.strip()
+        if value[:1] in ("|", ">"):
+            body = []
+            while index < len(lines) and (lines[index][:1] in (" ", "") or not lines[index]):
+                body.append(lines[index].strip())
+                index += 1
+            value = ("\n" if value[0] == "|" else " ").join(body).strip()
+        elif value[:1] == '"':
+            value = _double_quoted(value)
+        elif value[:1] == "'":
+            value = value[1:-1].replace("''", "'")
+        values[key.strip()] = value
+    return values
+
+
+def _double_quoted(value: str) -> str:
+    try:
+        return msgspec.json.decode(value, type=str)
+    except msgspec.MsgspecError:
+        return value.strip('"')
+
+
+def _head(path: str) -> list[dict[str, object]]:
+    """The first events of a journal."""
+    try:
+        with open(path, "rb") as stream:
+            lines = stream.read(_HEAD).split(b"\n")
+    except OSError:
+        return []
+    events = []
+    for line in lines:
+        try:
+            event = msgspec.json.decode(line, type=dict[str, object])
+        except msgspec.MsgspecError:
+            continue
+        events.append(event)
+    return events
+
+
+def _start_time(events: list[dict[str, object]]) -> datetime | None:
+    return next((_time(event.get("timestamp")) for event in events), None)
+
+
+def _first_prompt(events: list[dict[str, object]]) -> str:
+    for event in events:
+        data = event.get("data")
+        if event.get("type") == "user.message" and isinstance(data, dict):
+            return str(data.get("content") or "")
+    return ""
+
+
+def _time(value: object) -> datetime | None:
+    if not isinstance(value, str):
+        return None
+    try:
+        return datetime.fromisoformat(value).astimezone(UTC)
+    except ValueError:
+        return None

@@ -1,0 +1,198 @@
+"""From the SDK's live events to ours, for one turn (event names: notes, item 14)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from sdqctl.adapters.copilot.journal import tool_call
+from sdqctl.model.events import (
+    ContextChanged,
+    FailureKind,
+    MessageAdded,
+    ModelRetried,
+    TextDelta,
+    ToolFinished,
+    ToolStarted,
+    TurnEvent,
+    TurnFailed,
+    TurnFinished,
+    UsageReported,
+    Warned,
+)
+from sdqctl.model.session import ToolCall, Usage
+
+_NO_ANSWER = "the model gave no answer"
+
+
+class TurnTranslator:
+    """Turns the SDK's events of one turn into ours, and judges how the turn ended."""
+
+    def __init__(self, turn_id: str) -> None:
+        self.turn_id = turn_id
+        self._tools: dict[str, ToolCall] = {}
+        self._usage = Usage()
+        self._answer = ""
+        self._text = ""
+        self._error: Any = None
+        self._aborted = False
+        self.message_id: str | None = None
+        self.arrived = False
+        """Whether the prompt was seen in the session."""
+        self.idle = False
+        """Whether the session is idle again after the prompt; what it wrote is on disk then."""
+
+    @property
+    def failed(self) -> bool:
+        """Whether an error or an abort was seen."""
+        return self._error is not None or self._aborted
+
+    def translate(self, event: Any) -> list[TurnEvent]:
+        """Our events for one of the SDK's."""
+        if getattr(event, "agent_id", None):
+            return []
+        handler = _HANDLERS.get(event.type.value)
+        if handler is None:
+            return []
+        found = handler(self, event.data)
+        return [] if found is None else [found]
+
+    def end(self) -> TurnFinished | TurnFailed:
+        """How the turn ended, once it is idle."""
+        tools, usage = tuple(self._tools.values()), self._usage
+        if self._error is None and not self._aborted and self._answer:
+            return TurnFinished(
+                turn_id=self.turn_id,
+                response=self._answer,
+                message_id=self.message_id,
+                tools=tools,
+                usage=usage,
+            )
+        kind, message, status = self._failure()
+        return TurnFailed(
+            turn_id=self.turn_id,
+            kind=kind,
+            message=message,
+            status_code=status,
+            response=self._text,
+            message_id=self.message_id,
+            tools=tools,
+            usage=usage,
+        )
+
+    def _failure(self) -> tuple[FailureKind, str, int | None]:
+        if self._error is not None:
+            return _classify(self._error)
+        if self._aborted:
+            return FailureKind.ABORTED, "the turn was aborted", None
+        return FailureKind.EMPTY, _NO_ANSWER, None
+
+    def _on_user_message(self, data: Any) -> None:
+        if self.message_id is not None and data.message_id == self.message_id:
+            self.arrived = True
+
+    def _on_delta(self, data: Any) -> TurnEvent | None:
+        if data.parent_tool_call_id or not data.delta_content:
+            return None
+        return TextDelta(turn_id=self.turn_id, text=data.delta_content)
+
+    def _on_message(self, data: Any) -> TurnEvent | None:
+        if data.parent_tool_call_id or not data.content:
+            return None
+        final = not data.tool_requests
+        self._text = data.content
+        self._answer = data.content if final else ""
+        return MessageAdded(turn_id=self.turn_id, text=data.content, final=final)
+
+    def _on_tool_start(self, data: Any) -> TurnEvent | None:
+        if getattr(data, "parent_tool_call_id", None):
+            return None
+        call = tool_call(data.tool_call_id, data.tool_name, data.arguments)
+        self._tools[call.id] = call
+        return ToolStarted(turn_id=self.turn_id, call=call)
+
+    def _on_tool_complete(self, data: Any) -> TurnEvent | None:
+        known = self._tools.get(data.tool_call_id)
+        if known is None:
+            return None
+        denied = getattr(data.error, "code", None) == "denied"
+        call = msgspec.structs.replace(known, ok=bool(data.success), denied=denied)
+        self._tools[call.id] = call
+        return ToolFinished(turn_id=self.turn_id, call=call)
+
+    def _on_usage(self, data: Any) -> TurnEvent:
+        usage = Usage(
+            input_tokens=data.input_tokens or 0,
+            output_tokens=data.output_tokens or 0,
+            cached_tokens=data.cache_read_tokens or 0,
+            model_calls=1,
+            cost=data.cost or 0.0,
+        )
+        self._usage += usage
+        return UsageReported(turn_id=self.turn_id, usage=usage)
+
+    def _on_error(self, data: Any) -> None:
+        self._error = data
+
+    def _on_abort(self, data: Any) -> None:
+        self._aborted = True
+
+    def _on_idle(self, data: Any) -> None:
+        self.idle = self.idle or self.arrived or self.failed
+
+    def _on_compaction(self, data: Any) -> TurnEvent:
+        return ContextChanged(
+            turn_id=self.turn_id,
+            what="compaction",
+            tokens_before=getattr(data, "pre_compaction_tokens", None),
+            tokens_after=getattr(data, "post_compaction_tokens", None),
+        )
+
+    def _on_truncation(self, data: Any) -> TurnEvent:
+        return ContextChanged(
+            turn_id=self.turn_id,
+            what="truncation",
+            tokens_before=getattr(data, "pre_truncation_tokens_in_messages", None),
+            tokens_after=getattr(data, "post_truncation_tokens_in_messages", None),
+        )
+
+    def _on_retry(self, data: Any) -> TurnEvent:
+        return ModelRetried(turn_id=self.turn_id, reason=str(getattr(data, "reason", "") or ""))
+
+    def _on_warning(self, data: Any) -> TurnEvent:
+        return Warned(message=str(getattr(data, "message", "")))
+
+
+_HANDLERS = {
+    "user.message": TurnTranslator._on_user_message,
+    "assistant.message_delta": TurnTranslator._on_delta,
+    "assistant.message": TurnTranslator._on_message,
+    "tool.execution_start": TurnTranslator._on_tool_start,
+    "tool.execution_complete": TurnTranslator._on_tool_complete,
+    "assistant.usage": TurnTranslator._on_usage,
+    "assistant.turn_retry": TurnTranslator._on_retry,
+    "session.error": TurnTranslator._on_error,
+    "session.warning": TurnTranslator._on_warning,
+    "session.compaction_complete": TurnTranslator._on_compaction,
+    "session.truncation": TurnTranslator._on_truncation,
+    "session.idle": TurnTranslator._on_idle,
+    "abort": TurnTranslator._on_abort,
+}
+
+
+def _classify(error: Any) -> tuple[FailureKind, str, int | None]:
+    """The kind of a `session.error` (notes, item 6)."""
+    status = getattr(error, "status_code", None)
+    message = str(error.message)
+    match str(error.error_type):
+        case "rate_limit":
+            return FailureKind.RATE_LIMIT, message, status
+        case "authentication" | "authorization":
+            return FailureKind.AUTHENTICATION, message, status
+    if message.startswith("No response was returned"):
+        return FailureKind.EMPTY, _NO_ANSWER, status
+    if status is None:
+        return FailureKind.NETWORK, message, None
+    kind = FailureKind.SERVER if status >= 500 else FailureKind.REQUEST
+    return kind, message, status

@@ -1,0 +1,175 @@
+"""Reading a session's journal, `events.jsonl`: plain JSON lines, one event a line.
+
+Torn, garbage and unknown lines are passed over (notes, item 7). A turn is finished by the durable
+rule of item 14: the prompt, an answer to it without tool requests, the end of the model's turn,
+and neither an abort nor an error in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from sdqctl.model.session import ToolCall, Turn, Usage
+
+_SUMMARY = 200
+_OF_TURNS = (
+    b'"user.message"',
+    b'"assistant.message"',
+    b'"assistant.turn_end"',
+    b'"tool.execution_start"',
+    b'"tool.execution_complete"',
+    b'"session.usage_record"',
+    b'"session.error"',
+    b'"abort"',
+)
+
+
+class _Event(msgspec.Struct):
+    type: str
+    id: str | None = None
+    timestamp: datetime | None = None
+    data: dict[str, Any] = {}
+    agentId: str | None = None  # noqa: N815 - the journal's own name
+
+
+_DECODER = msgspec.json.Decoder(_Event)
+
+
+def read_turns(path: Path) -> Iterator[Turn]:
+    """The turns of a journal, oldest first. Raises OSError when it cannot be opened."""
+    with path.open("rb") as stream:
+        yield from turns_of(stream)
+
+
+def turns_of(lines: Iterable[bytes]) -> Iterator[Turn]:
+    """The turns that stand in journal lines."""
+    turn: _OpenTurn | None = None
+    count = 0
+    for event in _events(lines):
+        if event.type == "user.message":
+            if turn is not None:
+                yield turn.close()
+            count += 1
+            turn = _OpenTurn(count, event)
+        elif turn is not None:
+            turn.add(event)
+    if turn is not None:
+        yield turn.close()
+
+
+def _events(lines: Iterable[bytes]) -> Iterator[_Event]:
+    for line in lines:
+        if not any(mark in line[:60] for mark in _OF_TURNS):
+            continue
+        try:
+            event = _DECODER.decode(line)
+        except msgspec.MsgspecError:
+            continue
+        if event.agentId is None and not event.data.get("parentToolCallId"):
+            yield event
+
+
+class _OpenTurn:
+    """Gathers one turn from its events."""
+
+    def __init__(self, index: int, event: _Event) -> None:
+        self._index = index
+        self._start = event
+        self._message_id: str | None = event.data.get("messageId")
+        self._tools: dict[str, ToolCall] = {}
+        self._usage = Usage()
+        self._response = ""
+        self._answered = False
+        self._finished = False
+        self._error: str | None = None
+        self._last = event.timestamp
+
+    def add(self, event: _Event) -> None:
+        """Take in one event behind the prompt."""
+        self._last = event.timestamp or self._last
+        match event.type:
+            case "assistant.message":
+                self._add_message(event.data)
+            case "assistant.turn_end":
+                self._finished = self._finished or self._answered
+            case "tool.execution_start":
+                self._start_tool(event.data)
+            case "tool.execution_complete":
+                self._end_tool(event.data)
+            case "session.usage_record":
+                self._usage += usage_of(event.data.get("usage") or {})
+            case "session.error":
+                self._error = str(event.data.get("message") or "error")
+            case "abort":
+                self._error = self._error or "aborted"
+
+    def close(self) -> Turn:
+        """The turn as it stands."""
+        finished = self._finished and self._error is None
+        return Turn(
+            index=self._index,
+            prompt=str(self._start.data.get("content") or ""),
+            response=self._response,
+            started_at=self._start.timestamp,
+            completed_at=self._last if finished or self._error else None,
+            tools=tuple(self._tools.values()),
+            usage=self._usage,
+            message_id=self._message_id,
+            event_id=self._start.id,
+            error=self._error,
+            finished=finished,
+        )
+
+    def _add_message(self, data: dict[str, Any]) -> None:
+        content = str(data.get("content") or "")
+        self._response = content or self._response
+        origin = data.get("originatingMessageId", self._message_id)
+        own = origin == self._message_id
+        self._answered = bool(content) and not data.get("toolRequests") and own
+
+    def _start_tool(self, data: dict[str, Any]) -> None:
+        call = tool_call(
+            str(data.get("toolCallId")), str(data.get("toolName")), data.get("arguments")
+        )
+        self._tools[call.id] = call
+
+    def _end_tool(self, data: dict[str, Any]) -> None:
+        known = self._tools.get(str(data.get("toolCallId")))
+        if known is None:
+            return
+        error = data.get("error") or {}
+        denied = isinstance(error, dict) and error.get("code") == "denied"
+        self._tools[known.id] = msgspec.structs.replace(
+            known, ok=bool(data.get("success")), denied=denied
+        )
+
+
+def tool_call(call_id: str, name: str, arguments: object) -> ToolCall:
+    """A tool call with the one argument that tells what it is about, in one line."""
+    summary = ""
+    if isinstance(arguments, dict):
+        for key in ("command", "path", "pattern", "url", "query", "prompt", "description"):
+            if arguments.get(key):
+                summary = str(arguments[key])
+                break
+        else:
+            summary = msgspec.json.encode(arguments).decode() if arguments else ""
+    elif arguments:
+        summary = str(arguments)
+    return ToolCall(id=call_id, name=name, summary=" ".join(summary.split())[:_SUMMARY])
+
+
+def usage_of(record: dict[str, Any]) -> Usage:
+    """One model call's use, from the journal's `session.usage_record`."""
+    return Usage(
+        input_tokens=int(record.get("inputTokens") or 0),
+        output_tokens=int(record.get("outputTokens") or 0),
+        cached_tokens=int(record.get("cacheReadTokens") or 0),
+        model_calls=1,
+        cost=float(record.get("cost") or 0.0),
+    )

@@ -1,0 +1,62 @@
+"""From the runtime's permission requests to the policy's questions, and back (notes, item 3)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from sdqctl.model.tools import ToolDecision, ToolKind, ToolPolicy, ToolRequest
+
+_LOG = logging.getLogger(__name__)
+_KINDS = {kind.value: kind for kind in ToolKind}
+
+
+def tool_request(request: Any) -> ToolRequest:
+    """The policy's view of a permission request."""
+    kind = _KINDS.get(request.kind, ToolKind.OTHER)
+    return ToolRequest(
+        kind=kind,
+        target=_target(kind, request),
+        intention=str(getattr(request, "intention", "") or ""),
+        tool_call_id=getattr(request, "tool_call_id", None),
+    )
+
+
+def permission_handler(
+    policy: ToolPolicy, told: Callable[[ToolRequest, ToolDecision], None]
+) -> Callable[[Any, Any], Any]:
+    """The SDK's handler: asks the policy, tells the decision, and never rejects without a reason.
+
+    A bare reject would abort the turn; a failing policy is a denial.
+    """
+    from copilot.generated import rpc
+
+    async def handle(request: Any, invocation: Any) -> Any:
+        question = tool_request(request)
+        try:
+            decision = policy.decide(question)
+        except Exception:  # noqa: BLE001 - a policy's bug must end in a denial
+            _LOG.exception("the tool policy failed; the request is denied")
+            decision = ToolDecision(False, "the policy failed")
+        told(question, decision)
+        if decision.allowed:
+            return rpc.PermissionDecisionApproveOnce()
+        return rpc.PermissionDecisionReject(feedback=decision.reason)
+
+    return handle
+
+
+def _target(kind: ToolKind, request: Any) -> str:
+    match kind:
+        case ToolKind.SHELL:
+            return str(request.full_command_text)
+        case ToolKind.READ:
+            return str(request.path)
+        case ToolKind.WRITE:
+            return str(request.file_name)
+        case ToolKind.URL:
+            return str(getattr(request, "url", ""))
+        case ToolKind.MCP:
+            return f"{request.server_name}:{request.tool_name}"
+    return str(getattr(request, "tool_name", "") or request.kind)

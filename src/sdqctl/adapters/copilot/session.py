@@ -1,0 +1,302 @@
+"""One live session of the Copilot runtime."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from sdqctl.adapters.base import Compaction, ContextUse
+from sdqctl.adapters.copilot.events import TurnTranslator
+from sdqctl.adapters.copilot.journal import read_turns
+from sdqctl.errors import RuntimeDiedError, RuntimeFailure, StepError
+from sdqctl.model.events import (
+    FailureKind,
+    PermissionDecided,
+    PromptAccepted,
+    PromptStored,
+    TurnEvent,
+    TurnFailed,
+)
+from sdqctl.model.run import OutcomeStatus, TurnBegun, TurnOutcome
+from sdqctl.model.session import SessionInfo, Turn
+from sdqctl.model.tools import ToolDecision, ToolRequest
+
+_LOG = logging.getLogger(__name__)
+_POLL = 0.5
+"""Seconds between looks at the runtime's process: its death is seen within two."""
+_SETTLE = 5.0
+"""Seconds that a failed turn, or an abort, is given to become idle."""
+_CALL = 30.0
+"""Seconds that the runtime is given for an answer that needs no model."""
+
+
+class RuntimeProcess:
+    """Watches the runtime's process, whose death the SDK does not tell."""
+
+    def __init__(self, process: Any) -> None:
+        self._process = process
+        self.pid: int = process.pid
+
+    def check(self) -> None:
+        """Raise RuntimeDiedError if it ended."""
+        code = self._process.poll()
+        if code is not None:
+            raise RuntimeDiedError(f"the Copilot runtime ended unexpectedly (exit code {code})")
+
+    async def call(self, awaitable: Any, limit: float | None = _CALL) -> Any:
+        """Await an answer of the runtime; RuntimeDiedError if it dies, RuntimeFailure if silent."""
+        task = asyncio.ensure_future(awaitable)
+        waited = 0.0
+        try:
+            while not task.done():
+                await asyncio.wait({task}, timeout=_POLL)
+                waited += _POLL
+                if not task.done():
+                    self.check()
+                    if limit is not None and waited > limit:
+                        raise RuntimeFailure(
+                            f"the Copilot runtime did not answer for {limit:.0f} s"
+                        )
+            return task.result()
+        except Exception:
+            self.check()
+            raise
+        finally:
+            task.cancel()
+
+
+class CopilotSession:
+    """AdapterSession, ReadsHistory and Compacts over an SDK session."""
+
+    def __init__(self, sdk: Any, info: SessionInfo, process: RuntimeProcess, client: Any) -> None:
+        self._sdk = sdk
+        self._info = info
+        self._process = process
+        self._client = client
+        self._journal: Path | None = None
+        self._queue: asyncio.Queue[Any] | None = None
+        self._turn_id = ""
+        self._closed = False
+
+    @property
+    def info(self) -> SessionInfo:
+        """The session as it was when it was opened."""
+        return self._info
+
+    def bind_journal(self, path: Path) -> None:
+        """Tell where the session's journal lies."""
+        self._journal = path
+
+    def told(self, request: ToolRequest, decision: ToolDecision) -> None:
+        """Put a permission decision into the running turn's stream."""
+        if self._queue is not None:
+            event = PermissionDecided(
+                turn_id=self._turn_id,
+                kind=request.kind,
+                target=request.target,
+                allowed=decision.allowed,
+                reason=decision.reason,
+            )
+            self._queue.put_nowait(event)
+
+    def journal_position(self) -> int:
+        """The journal's size in bytes, 0 before it exists."""
+        try:
+            return self._path.stat().st_size
+        except OSError:
+            return 0
+
+    async def send(self, prompt: str, *, turn_id: str) -> AsyncIterator[TurnEvent]:
+        """Send a prompt and yield what happens until the session is idle again."""
+        translator = TurnTranslator(turn_id)
+        queue: asyncio.Queue[Any] = asyncio.Queue()
+        self._queue, self._turn_id = queue, turn_id
+        loop = asyncio.get_running_loop()
+        unsubscribe = self._sdk.on(lambda event: loop.call_soon_threadsafe(queue.put_nowait, event))
+        try:
+            failure = await self._submit(prompt, translator)
+            if failure is not None:
+                yield failure
+                return
+            yield PromptAccepted(turn_id=turn_id, message_id=translator.message_id or "")
+            async for event in self._follow(queue, translator):
+                yield event
+            yield translator.end()
+        finally:
+            unsubscribe()
+            self._queue = None
+
+    async def _submit(self, prompt: str, translator: TurnTranslator) -> TurnFailed | None:
+        try:
+            translator.message_id = await self._process.call(self._sdk.send(prompt))
+        except RuntimeFailure:
+            raise
+        except Exception as error:  # noqa: BLE001 - the SDK raises bare exceptions
+            self._process.check()
+            return _not_sent(translator, error)
+        return None
+
+    async def _follow(
+        self, queue: asyncio.Queue[Any], translator: TurnTranslator
+    ) -> AsyncIterator[TurnEvent]:
+        stored = False
+        quiet = 0.0
+        while not translator.idle:
+            try:
+                event = await asyncio.wait_for(queue.get(), _POLL)
+            except TimeoutError:
+                self._process.check()
+                quiet += _POLL
+                if translator.failed and quiet >= _SETTLE:
+                    return
+                continue
+            quiet = 0.0
+            if isinstance(event, PermissionDecided):
+                yield event
+                continue
+            for ours in translator.translate(event):
+                yield ours
+            if translator.arrived and not stored:
+                stored = True
+                await self._flush()
+                yield PromptStored(turn_id=self._turn_id, message_id=translator.message_id or "")
+
+    async def _flush(self) -> None:
+        """Have the journal written now; until then a killed runtime forgets the prompt."""
+        from copilot.generated import rpc
+
+        request = rpc.SessionsSaveRequest(session_id=self._info.id)
+        await self._process.call(self._client.rpc.sessions.save(request))
+
+    async def find_turn(self, begun: TurnBegun) -> TurnOutcome | None:
+        """Look the prompt up in the journal, by its message id, else as the last of its text."""
+        turn = self._find(begun)
+        return None if turn is None else _outcome(turn)
+
+    async def rewind(self, to: TurnBegun) -> None:
+        """Take the prompt and what follows out of the context; the runtime shortens its journal."""
+        from copilot.generated import rpc
+
+        turn = self._find(to)
+        if turn is None:
+            return
+        await self.abort()
+        request = rpc.HistoryRewindRequest(
+            event_id=turn.event_id, mode=rpc.HistoryRewindMode.CONVERSATION
+        )
+        result = await self._process.call(self._sdk.rpc.history.rewind(request))
+        if result.outcome is not rpc.HistoryRewindOutcome.SUCCESS:
+            raise StepError(f"the runtime could not rewind the session: {result.outcome.value}")
+        await self._flush()
+
+    async def abort(self) -> None:
+        """Stop the running turn and wait until the session is idle."""
+        idle = asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        def watch(event: Any) -> None:
+            if event.type.value == "session.idle":
+                loop.call_soon_threadsafe(idle.set)
+
+        unsubscribe = self._sdk.on(watch)
+        try:
+            if not await self._is_processing():
+                return
+            await self._process.call(self._sdk.abort())
+            async with asyncio.timeout(_SETTLE):
+                await idle.wait()
+        except TimeoutError:
+            _LOG.warning("the session was not idle %s s after an abort", _SETTLE)
+        finally:
+            unsubscribe()
+
+    async def close(self) -> None:
+        """Release the session; closing twice, or after the runtime's death, is harmless."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            await self._process.call(self._sdk.disconnect())
+        except Exception as error:  # noqa: BLE001 - nothing is left to close then
+            _LOG.debug("disconnect: %s", error)
+
+    async def history(self) -> Sequence[Turn]:
+        """The turns that stand in the journal."""
+        try:
+            return list(read_turns(self._path))
+        except OSError:
+            return []
+
+    async def compact(self, instructions: str | None = None) -> Compaction:
+        """The runtime's own compaction; it calls the model. An empty session is left as it is."""
+        from copilot.generated import rpc
+
+        request = rpc.SessionHistoryCompactRequest(custom_instructions=instructions)
+        try:
+            result = await self._process.call(self._sdk.rpc.history.compact(request), None)
+        except RuntimeFailure:
+            raise
+        except Exception as error:
+            if "Nothing to compact" in str(error):
+                return Compaction(summary="")
+            raise StepError(f"the runtime could not compact the session: {error}") from error
+        return Compaction(summary=str(getattr(result, "summary_content", "") or ""))
+
+    async def context_use(self) -> ContextUse | None:
+        """The runtime's own figures, None before it has any."""
+        from copilot.generated import rpc
+
+        request = rpc.MetadataContextInfoRequest(prompt_token_limit=0, output_token_limit=0)
+        found = await self._process.call(self._sdk.rpc.metadata.context_info(request))
+        info = found.context_info
+        return ContextUse(used=info.total_tokens, limit=info.limit) if info is not None else None
+
+    @property
+    def _path(self) -> Path:
+        if self._journal is None:
+            raise RuntimeError("the journal's place was not told")
+        return self._journal
+
+    def _find(self, begun: TurnBegun) -> Turn | None:
+        try:
+            turns = list(read_turns(self._path))
+        except OSError:
+            return None
+        if begun.message_id is not None:
+            return next((t for t in turns if t.message_id == begun.message_id), None)
+        last = turns[-1] if turns else None
+        return last if last is not None and last.prompt == begun.prompt else None
+
+    async def _is_processing(self) -> bool:
+        found = await self._process.call(self._sdk.rpc.metadata.is_processing())
+        return bool(found.processing)
+
+
+def _outcome(turn: Turn) -> TurnOutcome:
+    if turn.finished:
+        status = OutcomeStatus.FINISHED
+    elif turn.error is not None and turn.error != "aborted":
+        status = OutcomeStatus.FAILED
+    else:
+        status = OutcomeStatus.INTERRUPTED
+    return TurnOutcome(
+        status=status,
+        message_id=turn.message_id,
+        response=turn.response,
+        tools=turn.tools,
+        usage=turn.usage,
+        error=turn.error,
+        started_at=turn.started_at,
+        completed_at=turn.completed_at,
+    )
+
+
+def _not_sent(translator: TurnTranslator, error: Exception) -> TurnFailed:
+    """A prompt that the runtime did not take. Without an account it says so here."""
+    message = str(error)
+    signed_out = "No GitHub OAuth token" in message or "Not authenticated" in message
+    kind = FailureKind.AUTHENTICATION if signed_out else FailureKind.REQUEST
+    return TurnFailed(turn_id=translator.turn_id, kind=kind, message=message)

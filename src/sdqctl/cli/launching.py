@@ -1,0 +1,326 @@
+"""From a command's options to a running workflow and its result. Knows no click."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Coroutine, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from sdqctl.cli.reporting import Report, print_plan
+from sdqctl.cli.run_options import RunFlags
+from sdqctl.errors import InterruptedRunError, SdqctlError, UsageError, WorkflowError
+from sdqctl.model.session import name_problem
+
+if TYPE_CHECKING:
+    from sdqctl.cli.context import App
+    from sdqctl.engine.launch import Launch, Target
+    from sdqctl.engine.options import RunOptions
+    from sdqctl.model.run import RunRecord
+    from sdqctl.model.workflow import Plan, PlannedStep, Workflow
+    from sdqctl.store.ledger import Ledger
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRequest:
+    """What `run` was asked for."""
+
+    path: Path
+    flags: RunFlags
+    session_name: str | None = None
+    resume_if_exists: bool | None = None
+    adapter: str | None = None
+    cycles: int | None = None
+    session_mode: str | None = None
+    prologues: tuple[str, ...] = ()
+    epilogues: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """A workflow with all that is decided about its run before anything is started."""
+
+    workflow: Workflow
+    target: Target
+    options: RunOptions
+    cwd: Path
+    ledger: Ledger
+    flags: RunFlags
+    model: str | None = None
+    literal: bool = False
+    """Whether the prompts hold no template variables: they were typed, not written in a file."""
+
+
+def run_workflow(app: App, request: RunRequest) -> int:
+    """Run a workflow file and print its result; returns the exit code.
+
+    Raises what `engine.launch.launch` raises, WorkflowError and UsageError before anything starts.
+    """
+    from sdqctl.conversation import check_workflow
+
+    workflow = check_workflow(request.path)
+    adapter = request.adapter or workflow.adapter or app.settings.adapter
+    options = _new_options(app, request)
+    cwd = working_directory(app, request.flags.cwd, workflow)
+    name = _session_name(request, workflow, base_variables(workflow, cwd, ""))
+    with app.ledger() as ledger:
+        begin = Start(
+            workflow=workflow,
+            target=_target(app, request, workflow, adapter, name, ledger),
+            options=options,
+            cwd=cwd,
+            ledger=ledger,
+            flags=request.flags,
+            model=request.flags.model or workflow.model or app.settings.model,
+        )
+        return start(app, begin)
+
+
+def start(app: App, begin: Start) -> int:
+    """Show the plan, or run it and print the result; returns 0, or raises the run's error."""
+    from sdqctl.conversation.plan import PlanOptions, build_plan
+    from sdqctl.engine.launch import launch
+
+    options = begin.options
+    plan = build_plan(
+        begin.workflow,
+        PlanOptions(
+            cycles=options.cycles,
+            session_mode=options.session_mode,
+            prologues=options.prologues,
+            epilogues=options.epilogues,
+        ),
+    )
+    start_at = step_position(plan, begin.flags.from_step)
+    if begin.flags.dry_run:
+        print_plan(plan, begin.ledger, begin.target, begin.flags.output_format, start_at)
+        return 0
+    with Report(begin, plan) as report:
+        request = _launch_request(app, begin, plan, report, start_at)
+        try:
+            run = interruptible(launch(request))
+        except SdqctlError as error:
+            report.fail(error)
+            raise
+        report.finish(run)
+    return 0
+
+
+def interruptible(work: Coroutine[object, object, RunRecord]) -> RunRecord:
+    """Run to the end, or until SIGINT or SIGTERM, which cancel the work once and cleanly.
+
+    Raises InterruptedRunError when the work was cancelled before it had anything to record.
+    """
+
+    async def main() -> RunRecord:
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None, "a coroutine under asyncio.run is a task"
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, task.cancel)
+        return await work
+
+    try:
+        return asyncio.run(main())
+    except asyncio.CancelledError as error:
+        raise InterruptedRunError("interrupted before the first step") from error
+
+
+def read_text_argument(argument: str) -> str:
+    """The text of a `T|@F|-` argument: itself, a file's content, or stdin.
+
+    Raises UsageError for a file that cannot be read.
+    """
+    if argument == "-":
+        return sys.stdin.read()
+    if not argument.startswith("@"):
+        return argument
+    try:
+        return Path(argument[1:]).expanduser().read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{argument[1:]} cannot be read: {error}") from error
+
+
+def working_directory(app: App, flag: Path | None, workflow: Workflow) -> Path:
+    """Where the agent works: --cwd, else CWD (from the workflow's folder), else here.
+
+    Raises UsageError or WorkflowError when it is no folder.
+    """
+    if flag is not None:
+        if not flag.is_dir():
+            raise UsageError(f"--cwd {flag}: there is no such folder")
+        return flag.resolve()
+    if workflow.cwd is None:
+        return app.directory
+    folder = (Path(workflow.path).parent / Path(workflow.cwd).expanduser()).resolve()
+    if not folder.is_dir():
+        raise WorkflowError(f"{workflow.path}: CWD {workflow.cwd}: there is no folder {folder}")
+    return folder
+
+
+def with_flags(options: RunOptions, flags: RunFlags) -> RunOptions:
+    """The options with the command's flags put over them."""
+    from sdqctl.engine.options import OnInterrupted
+
+    given = {
+        "mode": flags.mode,
+        "step_timeout": flags.step_timeout,
+        "idle_timeout": flags.idle_timeout,
+        "retry_for": flags.retry_for,
+        "on_interrupted": OnInterrupted(flags.on_interrupted) if flags.on_interrupted else None,
+        "output_file": str(flags.output.absolute()) if flags.output else None,
+    }
+    changes = {key: value for key, value in given.items() if value is not None}
+    return msgspec.structs.replace(
+        options,
+        allow_tools=(*options.allow_tools, *flags.allow_tools),
+        deny_tools=(*options.deny_tools, *flags.deny_tools),
+        allow_all_tools=options.allow_all_tools or flags.allow_all_tools,
+        **changes,
+    )
+
+
+def step_position(plan: Plan, wanted: str | None) -> int | None:
+    """The position that --from names: a number, or a checkpoint's name. Raises UsageError."""
+    from sdqctl.model.workflow import CheckpointStep
+
+    if wanted is None:
+        return None
+    names = {s.action.name: s.position for s in plan.steps if isinstance(s.action, CheckpointStep)}
+    position = int(wanted) if wanted.isdecimal() else names.get(wanted)
+    if position is None or not 1 <= position <= len(plan.steps):
+        known = f"; checkpoints: {', '.join(names)}" if names else ""
+        raise UsageError(f"--from {wanted}: the plan has steps 1 to {len(plan.steps)}{known}")
+    return position
+
+
+def default_options(app: App) -> RunOptions:
+    """The options that the configuration gives every run."""
+    from sdqctl.engine.options import RunOptions
+
+    settings = app.settings
+    return RunOptions(
+        step_timeout=settings.step_timeout,
+        idle_timeout=settings.idle_timeout,
+        retry_for=settings.retry_for,
+        allow_tools=settings.allow_tools,
+        deny_tools=settings.deny_tools,
+    )
+
+
+def _new_options(app: App, request: RunRequest) -> RunOptions:
+    from sdqctl.model.workflow import SessionMode
+
+    options = msgspec.structs.replace(
+        default_options(app),
+        cycles=request.cycles,
+        session_mode=SessionMode(request.session_mode) if request.session_mode else None,
+        prologues=tuple(map(read_text_argument, request.prologues)),
+        epilogues=tuple(map(read_text_argument, request.epilogues)),
+    )
+    return with_flags(options, request.flags)
+
+
+def _session_name(request: RunRequest, workflow: Workflow, variables: Mapping[str, str]) -> str:
+    """--session-name, else SESSION-NAME, else one made of the file's name and the time."""
+    from sdqctl.conversation.render import render_text
+
+    if request.session_name is not None:
+        if problem := name_problem(request.session_name):
+            raise UsageError(f"the session name {request.session_name!r} {problem}")
+        return request.session_name
+    if workflow.session_name is None:
+        return f"{request.path.stem[:60].strip() or 'run'}-{datetime.now():%Y%m%d-%H%M%S}"
+    name = render_text(workflow.session_name, variables)
+    if problem := name_problem(name):
+        line = workflow.session_name_span.line if workflow.session_name_span else 1
+        raise WorkflowError(f"{workflow.path}:{line}:1: SESSION-NAME {name!r} {problem}")
+    return name
+
+
+def _target(
+    app: App, request: RunRequest, workflow: Workflow, adapter: str, name: str, ledger: Ledger
+) -> Target:
+    from sdqctl.engine.launch import choose_target
+
+    wanted = request.resume_if_exists
+    if wanted is None:
+        wanted = workflow.resume_if_exists
+    return choose_target(
+        name,
+        adapter,
+        entries=app.archive(adapter).sessions(),
+        ledger=ledger,
+        workflow_path=workflow.path,
+        resume_if_exists=app.settings.resume_if_exists if wanted is None else wanted,
+    )
+
+
+def base_variables(workflow: Workflow, cwd: Path, name: str) -> Mapping[str, str]:
+    """The template variables that hold for a whole run."""
+    from sdqctl.conversation.template import standard_variables
+
+    return standard_variables(cwd=cwd, session_name=name, workflow_path=workflow.path)
+
+
+def _launch_request(
+    app: App, begin: Start, plan: Plan, report: Report, start_at: int | None
+) -> Launch:
+    from sdqctl.adapters.base import AdapterConfig
+    from sdqctl.conversation.render import Roots, check_requirements
+    from sdqctl.engine.launch import Launch
+    from sdqctl.engine.permissions import build_policy
+
+    workflow, options, cwd = begin.workflow, begin.options, begin.cwd
+    adapter = begin.target.ref.adapter
+    roots = Roots.of(workflow, cwd)
+    check_requirements(workflow, roots, app.environment)
+    policy = build_policy(
+        mode=options.mode or workflow.mode,
+        cwd=cwd,
+        workflow_file_rules=workflow.file_rules,
+        allow_tools=options.allow_tools,
+        deny_tools=options.deny_tools,
+        allow_all=options.allow_all_tools,
+    )
+    config = AdapterConfig(
+        model=begin.model,
+        streaming=report.streaming,
+        session_name=begin.target.name,
+        working_directory=cwd,
+        policy=policy,
+        history_store=app.settings.history_store,
+        infinite_sessions=workflow.context.infinite_sessions,
+        compaction_threshold=workflow.context.compaction_threshold,
+    )
+    variables = {} if begin.literal else base_variables(workflow, cwd, begin.target.name)
+    return Launch(
+        target=begin.target,
+        plan=plan,
+        options=options,
+        config=config,
+        cwd=cwd,
+        home=app.settings.home,
+        roots=roots,
+        environment=app.environment,
+        variables=lambda step: _cycle_variables(variables, plan, step),
+        make_adapter=lambda: app.adapter(adapter),
+        archive=app.archive(adapter),
+        ledger=begin.ledger,
+        emit=report.emit,
+        wait=begin.flags.wait,
+        start_at=start_at,
+    )
+
+
+def _cycle_variables(
+    variables: Mapping[str, str], plan: Plan, step: PlannedStep
+) -> Mapping[str, str]:
+    total = str(plan.cycles)
+    cycle = {"CYCLE_NUMBER": str(step.cycle), "CYCLE_TOTAL": total, "MAX_CYCLES": total}
+    return {**variables, **cycle}

@@ -1,0 +1,181 @@
+"""What a run shows: its events while it goes, its result at the end, its plan beforehand."""
+
+from __future__ import annotations
+
+import shlex
+from contextlib import ExitStack
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from sdqctl.cli.output import is_terminal, note, write, write_json, write_json_line, write_line
+from sdqctl.cli.sinks import Answers, Denials, EventLog, JsonLines, Narrator, Verbosity, fan_out
+from sdqctl.errors import SdqctlError, UsageError
+
+if TYPE_CHECKING:
+    from sdqctl.cli.launching import Start
+    from sdqctl.engine.launch import Target
+    from sdqctl.model.run import RunRecord, StepRecord
+    from sdqctl.model.workflow import OutputSettings, Plan
+    from sdqctl.store.ledger import Ledger
+
+
+class Report:
+    """The screens of one run. `emit` is the sink that the engine feeds."""
+
+    def __init__(self, begin: Start, plan: Plan) -> None:
+        self._begin = begin
+        self._plan = plan
+        self._stack = ExitStack()
+        self._denials = Denials()
+        flags, output = begin.flags, plan.workflow.output
+        self._format = flags.output_format
+        self._composed = output.format == "json" or bool(output.header or output.footer)
+        level = Verbosity.VERBOSE if flags.verbose else Verbosity.NORMAL
+        narrator = Narrator(
+            Verbosity.QUIET if flags.quiet else level, show_prompts=flags.show_prompts
+        )
+        sinks = [narrator, self._denials]
+        if self._format == "jsonl":
+            sinks.append(JsonLines())
+        elif self._format == "text" and not self._composed:
+            sinks.append(Answers())
+        if plan.workflow.event_log is not None:
+            sinks.append(self._event_log(plan.workflow.event_log))
+        self.emit = fan_out(*sinks)
+        self.streaming = self._format == "jsonl" or is_terminal()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    def finish(self, run: RunRecord) -> None:
+        """Print the result and write the output file of a completed run."""
+        steps = self._begin.ledger.steps(run.id)
+        if self._format == "text" and self._composed:
+            write(self._document(steps))
+        self._write_file(steps)
+        self._print_object(run)
+
+    def fail(self, error: SdqctlError) -> None:
+        """Print the result as far as it goes, and put the way on into the error's hint."""
+        runs = self._begin.ledger.runs_of(self._begin.target.ref)
+        run = runs[-1] if runs else None
+        if run is None:
+            return
+        self._print_object(run)
+        if run.status.unfinished:
+            add_way_on(error, self._begin.target.name)
+
+    def _print_object(self, run: RunRecord) -> None:
+        if self._format == "text":
+            return
+        found = result_object(run, self._begin.ledger.steps(run.id), self._denials.entries)
+        (write_json if self._format == "json" else write_json_line)(found)
+
+    def _document(self, steps: list[StepRecord]) -> str:
+        from sdqctl.engine.results import answers, compose
+
+        return compose(answers(steps), self._output())
+
+    def _output(self) -> OutputSettings:
+        """The workflow's output settings, with template variables filled in."""
+        import msgspec
+
+        from sdqctl.cli.launching import base_variables
+        from sdqctl.conversation.render import render_text
+
+        output = self._plan.workflow.output
+        variables = base_variables(self._plan.workflow, self._begin.cwd, self._begin.target.name)
+        filled = {
+            name: render_text(value, variables)
+            for name in ("file", "directory", "header", "footer")
+            if (value := getattr(output, name)) is not None
+        }
+        return msgspec.structs.replace(output, **filled)
+
+    def _write_file(self, steps: list[StepRecord]) -> None:
+        from sdqctl.engine.results import answers, compose, write_whole
+
+        output = self._output()
+        wanted = self._begin.options.output_file or output.file
+        if wanted is None:
+            return
+        path = self._begin.cwd / (output.directory or "") / wanted
+        write_whole(path, compose(answers(steps), output))
+        note(f"answers written to {path}")
+
+    def _event_log(self, file: str) -> EventLog:
+        path = self._begin.cwd / file
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return EventLog(self._stack.enter_context(path.open("a", encoding="utf-8")))
+        except OSError as error:
+            raise UsageError(f"EVENT-LOG {path} cannot be written: {error.strerror}") from error
+
+
+def add_way_on(error: SdqctlError, name: str) -> None:
+    """Tell in the error's hint which command goes on with the run."""
+    command = f"sdqctl resume {shlex.quote(name)} --continue"
+    way = f"go on with `{command}`"
+    error.hint = f"{error.hint}; {way}" if error.hint else way
+
+
+def result_object(
+    run: RunRecord, steps: list[StepRecord], denied: list[dict[str, str]]
+) -> dict[str, object]:
+    """The one object that `--format json` ends with (DESIGN part 5)."""
+    from sdqctl.engine.results import answers, total_usage
+    from sdqctl.sessions.entries import run_entry
+
+    return {
+        "session": {"id": run.session_id, "name": run.session_name},
+        "run": run_entry(run, steps),
+        "status": run.status,
+        "output": "\n\n".join(answers(steps)),
+        "usage": total_usage(steps),
+        "denied": denied,
+    }
+
+
+def print_plan(
+    plan: Plan, ledger: Ledger, target: Target, output_format: str, start_at: int | None
+) -> None:
+    """Show what a run would do, and what is done already."""
+    from sdqctl.engine.matching import match_plan
+
+    records = ledger.steps(target.run.id) if target.run else []
+    match = match_plan(plan, records)
+    done = {p for p in match.done if start_at is None or p < start_at}
+    rows = []
+    for step in plan.steps:
+        state = "changed" if step.position in match.changed else "to run"
+        rows.append((step, "done" if step.position in done else state))
+    if output_format != "text":
+        write_json(
+            {
+                "session": {"id": target.ref.id, "name": target.name, "exists": target.exists},
+                "steps": [
+                    {
+                        "position": s.position,
+                        "cycle": s.cycle,
+                        "kind": s.kind,
+                        "title": s.title,
+                        "state": state,
+                    }
+                    for s, state in rows
+                ],
+            }
+        )
+        return
+    for step, state in rows:
+        write_line(f"{step.position:>4}  {state:<8} {step.kind}: {step.title}")
+    to_run = sum(state == "to run" for _, state in rows)
+    changed = f", {len(match.changed)} changed" if match.changed else ""
+    note(f"{len(done)} done{changed}, {to_run} to run; nothing was run (--dry-run)")

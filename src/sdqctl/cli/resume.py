@@ -1,0 +1,58 @@
+"""`sdqctl resume`: go on in a session."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sdqctl.cli.run_options import RunFlags, run_options
+
+if TYPE_CHECKING:
+    from sdqctl.cli.context import App
+
+
+@click.command()
+@click.argument("session", required=False)
+@click.option("-p", "--prompt", metavar="T|@F|-", help="Send one prompt: text, a file, or stdin.")
+@click.option(
+    "--continue",
+    "continue_with",
+    is_flag=False,
+    flag_value="",
+    metavar="[WORKFLOW]",
+    help="Do the remaining steps of the last run, or of WORKFLOW.",
+)
+@click.option("-a", "--adapter", metavar="ADAPTER", help="Look only among its sessions.")
+@run_options
+@click.pass_obj
+def resume(
+    app: App,
+    session: str | None,
+    prompt: str | None,
+    continue_with: str | None,
+    adapter: str | None,
+    **flags: Any,  # noqa: ANN401 - the shared options, checked by RunFlags
+) -> int:
+    """Go on in SESSION: an id, a name, or a prefix of one that is unique.
+
+    With --prompt one prompt is sent; with --continue the workflow's remaining steps are done.
+    """
+    from sdqctl.cli.resuming import ResumeRequest, resume_session
+
+    if session is None and continue_with:
+        session, continue_with = continue_with, ""
+    if session is None:
+        raise click.UsageError("Missing argument 'SESSION'.")
+    if prompt is not None and continue_with is not None:
+        raise click.UsageError("--prompt and --continue cannot be used together.")
+    request = ResumeRequest(
+        session=session,
+        prompt=prompt,
+        continues=continue_with is not None,
+        workflow=Path(continue_with) if continue_with else None,
+        adapter=adapter,
+        flags=RunFlags(**flags),
+    )
+    return resume_session(app, request)

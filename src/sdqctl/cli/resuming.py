@@ -1,0 +1,164 @@
+"""Going on in a session: one prompt, or the remaining steps of a run. Knows no click."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sdqctl.cli.launching import Start, default_options, read_text_argument, start, with_flags
+from sdqctl.cli.run_options import RunFlags
+from sdqctl.errors import SessionUnusableError, UsageError
+
+if TYPE_CHECKING:
+    from sdqctl.cli.context import App
+    from sdqctl.model.run import RunRecord
+    from sdqctl.model.session import SessionInfo
+    from sdqctl.model.workflow import Workflow
+    from sdqctl.store.ledger import Ledger
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResumeRequest:
+    """What `resume` was asked for."""
+
+    session: str
+    flags: RunFlags
+    prompt: str | None = None
+    continues: bool = False
+    workflow: Path | None = None
+    adapter: str | None = None
+
+
+def resume_session(app: App, request: ResumeRequest) -> int:
+    """Go on in a session and print the result; returns the exit code.
+
+    Raises SessionNotFoundError and SessionAmbiguousError, SessionUnusableError for a remote
+    session, UsageError when nothing says how to go on, and what the run raises.
+    """
+    from sdqctl.sessions.resolve import resolve_session
+
+    if request.prompt is None and not request.continues:
+        raise UsageError(
+            "say how to go on: --prompt TEXT, or --continue for the workflow's remaining steps"
+        )
+    text = read_text_argument(request.prompt) if request.prompt is not None else None
+    if text is not None and not text.strip():
+        raise UsageError("the prompt is empty")
+    with app.ledger() as ledger:
+        entries = list(_entries(app, request.adapter, ledger))
+        info = resolve_session(request.session, entries)
+        if info.is_remote:
+            raise SessionUnusableError(
+                f"session {info.label!r} runs remotely and cannot be resumed from here",
+                hint="open it where it runs, or start a local one",
+            )
+        if text is not None:
+            return start(app, _prompt_start(app, request, info, text, ledger))
+        return _continue(app, request, info, ledger)
+
+
+def _entries(app: App, adapter: str | None, ledger: Ledger) -> Iterator[SessionInfo]:
+    """The sessions on disk, and those of which only the ledger knows that they were to be made."""
+    from sdqctl.model.session import SessionInfo, SessionRef
+
+    seen = set()
+    for archive in app.archives(adapter).values():
+        for info in archive.sessions():
+            seen.add(SessionRef(info.adapter, info.id))
+            yield info
+    for ref, run in ledger.last_runs().items():
+        if ref not in seen and run.status.unfinished and adapter in (None, ref.adapter):
+            yield SessionInfo(id=ref.id, adapter=ref.adapter, name=run.session_name, cwd=run.cwd)
+
+
+def _prompt_start(
+    app: App, request: ResumeRequest, info: SessionInfo, text: str, ledger: Ledger
+) -> Start:
+    """One prompt as a workflow of one step, so that it is recorded like any other."""
+    from sdqctl.engine.launch import Target
+    from sdqctl.model.session import SessionRef
+    from sdqctl.model.workflow import PromptStep, Span, Workflow
+
+    step = PromptStep(span=Span("", 1), text=text)
+    return Start(
+        workflow=Workflow(path="", source="", steps=(step,)),
+        target=Target(ref=SessionRef(info.adapter, info.id), name=info.label, exists=True),
+        options=with_flags(default_options(app), request.flags),
+        cwd=_folder(request.flags.cwd, info.cwd, app.directory),
+        ledger=ledger,
+        flags=request.flags,
+        model=request.flags.model,
+        literal=True,
+    )
+
+
+def _continue(app: App, request: ResumeRequest, info: SessionInfo, ledger: Ledger) -> int:
+    """Do what is left of the session's last run, or of the workflow that was named."""
+    from sdqctl.conversation import check_workflow
+    from sdqctl.engine.launch import Target
+    from sdqctl.engine.options import decode_options
+    from sdqctl.model.session import SessionRef
+
+    ref = SessionRef(info.adapter, info.id)
+    exists = app.archive(info.adapter).get(info.id) is not None
+    run = _last_workflow_run(ledger.runs_of(ref))
+    workflow = check_workflow(request.workflow or _recorded_path(run, info))
+    if run is not None and not _belongs(run, workflow):
+        run = None
+    options = decode_options(run.options) if run else default_options(app)
+    begin = Start(
+        workflow=workflow,
+        target=Target(ref=ref, name=info.label, exists=exists, run=run),
+        options=with_flags(options, request.flags),
+        cwd=_folder(request.flags.cwd, run.cwd if run else info.cwd, app.directory),
+        ledger=ledger,
+        flags=request.flags,
+        model=request.flags.model or (run.model if run else None) or workflow.model,
+    )
+    return start(app, begin)
+
+
+def _last_workflow_run(runs: Sequence[RunRecord]) -> RunRecord | None:
+    """The run that `--continue` means: the last one that came from a workflow file."""
+    return next((run for run in reversed(runs) if run.workflow_path is not None), None)
+
+
+def _recorded_path(run: RunRecord | None, info: SessionInfo) -> Path:
+    """The file of a recorded run. Raises UsageError that says what is known if it is gone."""
+    if run is None or run.workflow_path is None:
+        raise UsageError(
+            f"session {info.label!r} has no run of a workflow to go on with",
+            hint=f"name one: `sdqctl resume {shlex.quote(info.label)} --continue WORKFLOW`",
+        )
+    path = Path(run.workflow_path)
+    if path.is_file():
+        return path
+    raise UsageError(
+        f"the workflow of session {info.label!r} is not there any more: {path} "
+        f"({run.steps_done} of {run.steps_total} steps are done, "
+        f"started {run.started_at.astimezone():%Y-%m-%d %H:%M})",
+        hint=f"if it was moved: `sdqctl resume {shlex.quote(info.label)} --continue NEW-PATH`",
+    )
+
+
+def _belongs(run: RunRecord, workflow: Workflow) -> bool:
+    """Whether a file is the run's workflow: the same path, or one whose old file has moved here."""
+    recorded = Path(run.workflow_path or "")
+    return workflow.path == str(recorded) or not recorded.is_file()
+
+
+def _folder(flag: Path | None, stored: str | None, here: Path) -> Path:
+    """Where the agent works: --cwd, else where the session worked, else here.
+
+    Raises SessionUnusableError when that folder is gone.
+    """
+    folder = flag or (Path(stored) if stored else here)
+    if not folder.is_dir():
+        raise SessionUnusableError(
+            f"the session's working directory is not there any more: {folder}",
+            hint="give another one with --cwd DIR",
+        )
+    return folder.resolve()

@@ -1,0 +1,84 @@
+"""The options that `run` and `resume` share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import click
+
+from sdqctl.cli.options import DURATION
+
+_Function = TypeVar("_Function", bound=Callable[..., object])
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunFlags:
+    """What the shared options were given as; None: not given."""
+
+    model: str | None = None
+    cwd: Path | None = None
+    mode: str | None = None
+    allow_tools: tuple[str, ...] = ()
+    deny_tools: tuple[str, ...] = ()
+    allow_all_tools: bool = False
+    on_interrupted: str | None = None
+    step_timeout: float | None = None
+    idle_timeout: float | None = None
+    retry_for: float | None = None
+    from_step: str | None = None
+    dry_run: bool = False
+    wait: float = 0.0
+    output: Path | None = None
+    output_format: str = "text"
+    verbose: bool = False
+    quiet: bool = False
+    show_prompts: bool = False
+
+
+_OPTIONS = [
+    click.option("-m", "--model", metavar="MODEL", help="The model; default MODEL."),
+    click.option(
+        "--cwd", type=click.Path(path_type=Path), metavar="DIR", help="The working directory."
+    ),
+    click.option("--mode", metavar="MODE", help="audit: reading only; implement: writing, shell."),
+    click.option("--allow-tool", "allow_tools", multiple=True, metavar="P", help="Allow a tool."),
+    click.option("--deny-tool", "deny_tools", multiple=True, metavar="P", help="Deny a tool."),
+    click.option("--allow-all-tools", is_flag=True, help="Allow every tool that is not denied."),
+    click.option(
+        "--on-interrupted",
+        type=click.Choice(["continue", "resend", "fail"]),
+        help="What to do about a step that was cut off after its tools ran.",
+    ),
+    click.option("--step-timeout", type=DURATION, metavar="DUR", help="Per step; default 30m."),
+    click.option("--idle-timeout", type=DURATION, metavar="DUR", help="No event; default 10m."),
+    click.option("--retry-for", type=DURATION, metavar="DUR", help="Retries; default 10m, 0 none."),
+    click.option("--from", "from_step", metavar="STEP", help="Start at a step or checkpoint."),
+    click.option("--dry-run", is_flag=True, help="Show the plan and what is done; run nothing."),
+    click.option("--wait", type=DURATION, default=0.0, metavar="DUR", help="Wait for the session."),
+    click.option(
+        "--output",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="Write the answers to FILE; default OUTPUT-FILE.",
+    ),
+    click.option(
+        "--format",
+        "output_format",
+        type=click.Choice(["text", "json", "jsonl"]),
+        default="text",
+        help="json: one object at the end; jsonl: events as they come.",
+    ),
+    click.option("-v", "--verbose", is_flag=True, help="Tell more: tools, tokens, retries."),
+    click.option("-q", "--quiet", is_flag=True, help="Tell nothing but errors."),
+    click.option("-P", "--show-prompts", is_flag=True, help="Show the prompts that are sent."),
+]
+
+
+def run_options(function: _Function) -> _Function:
+    """Add the shared options to a command; it takes them as keywords of RunFlags."""
+    for option in reversed(_OPTIONS):
+        function = option(function)
+    return function

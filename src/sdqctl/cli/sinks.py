@@ -1,0 +1,174 @@
+"""Where the events of a run go: narration to stderr, answers or events to stdout."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from enum import IntEnum
+from typing import TextIO
+
+from sdqctl.cli.output import is_terminal, note, write, write_json_line, write_line
+from sdqctl.model.duration import format_duration
+from sdqctl.model.events import (
+    ContextChanged,
+    Event,
+    MessageAdded,
+    ModelRetried,
+    PermissionDecided,
+    RunFinished,
+    RunStarted,
+    SessionOpened,
+    StepFinished,
+    StepRecovered,
+    StepStarted,
+    TextDelta,
+    ToolFinished,
+    TurnFinished,
+    Warned,
+)
+from sdqctl.model.terminal import harmless
+
+Sink = Callable[[Event], None]
+
+
+class Verbosity(IntEnum):
+    """How much is narrated: -q, the default, -v."""
+
+    QUIET = 0
+    NORMAL = 1
+    VERBOSE = 2
+
+
+def fan_out(*sinks: Sink) -> Sink:
+    """One sink that hands each event to all of `sinks`."""
+
+    def emit(event: Event) -> None:
+        for sink in sinks:
+            sink(event)
+
+    return emit
+
+
+class Denials:
+    """Collects the tool requests that were refused, for the result."""
+
+    def __init__(self) -> None:
+        self.entries: list[dict[str, str]] = []
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, PermissionDecided) and not event.allowed:
+            entry = {"kind": event.kind, "target": event.target, "reason": event.reason}
+            self.entries.append(entry)
+
+
+class JsonLines:
+    """Writes every event as one JSON line on stdout."""
+
+    def __call__(self, event: Event) -> None:
+        write_json_line(event)
+
+
+class EventLog:
+    """Writes every event as one JSON line to a file (EVENT-LOG)."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __call__(self, event: Event) -> None:
+        import msgspec
+
+        self._stream.write(msgspec.json.encode(event).decode() + "\n")
+        self._stream.flush()
+
+
+class Answers:
+    """Writes the agent's answers to stdout: as they come on a terminal, whole in a pipe."""
+
+    def __init__(self) -> None:
+        self._live = is_terminal()
+        self._streamed = False
+        self._written = False
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, TextDelta) and self._live:
+            self._separate()
+            self._streamed = True
+            write(harmless(event.text))
+            sys.stdout.flush()
+        elif isinstance(event, MessageAdded) and self._streamed:
+            write_line()
+            self._written, self._streamed = True, event.final
+        elif isinstance(event, StepFinished) and event.kind == "prompt" and not event.error:
+            if not self._streamed:
+                self._separate()
+                write_line(harmless(event.response) if self._live else event.response)
+            self._streamed, self._written = False, True
+            sys.stdout.flush()
+
+    def _separate(self) -> None:
+        if self._written:
+            write_line()
+            self._written = False
+
+
+class Narrator:
+    """Tells on stderr what happens, a line a step."""
+
+    def __init__(self, verbosity: Verbosity, *, show_prompts: bool = False) -> None:
+        self._verbosity = verbosity
+        self._show_prompts = show_prompts
+        self._total = 0
+
+    def __call__(self, event: Event) -> None:
+        line = self._line(event)
+        if line is not None and self._verbosity >= Verbosity.NORMAL:
+            note(line)
+
+    def _line(self, event: Event) -> str | None:
+        match event:
+            case SessionOpened():
+                verb = "going on in" if event.resumed else "new"
+                return f"{verb} session {event.name or event.session_id} ({event.adapter})"
+            case RunStarted():
+                return self._run_started(event)
+            case StepStarted():
+                return f"[{event.position}/{self._total}] {event.kind}: {event.title}"
+            case StepRecovered():
+                return f"[{event.position}/{self._total}] recovered: {event.message}"
+            case StepFinished():
+                return self._step_finished(event)
+            case RunFinished():
+                return f"run {event.status}: {event.steps_done} of {event.steps_total} steps done"
+            case Warned():
+                return f"warning: {event.message}"
+            case PermissionDecided(allowed=False):
+                return f"  denied: {event.kind} {event.target}: {event.reason}"
+        return self._detail(event) if self._verbosity >= Verbosity.VERBOSE else None
+
+    def _detail(self, event: Event) -> str | None:
+        match event:
+            case ToolFinished():
+                outcome = "ok" if event.call.ok else "failed"
+                return f"  tool: {event.call.name} {event.call.summary}: {outcome}"
+            case PermissionDecided():
+                return f"  allowed: {event.kind} {event.target}"
+            case ContextChanged():
+                return f"  context: {event.what} ({event.tokens_before} -> {event.tokens_after})"
+            case ModelRetried():
+                return f"  the runtime tries again: {event.reason}"
+            case TurnFinished():
+                use = event.usage
+                return f"  tokens: {use.input_tokens} in, {use.output_tokens} out"
+        return None
+
+    def _run_started(self, event: RunStarted) -> str | None:
+        self._total = event.steps_total
+        if not event.steps_done and not event.steps_changed:
+            return None
+        left = event.steps_total - event.steps_done - event.steps_changed
+        changed = f", {event.steps_changed} changed" if event.steps_changed else ""
+        return f"{event.steps_done} done{changed}, {left} to run"
+
+    def _step_finished(self, event: StepFinished) -> str:
+        took = f" in {format_duration(event.seconds)}" if event.seconds is not None else ""
+        return f"[{event.position}/{self._total}] {event.status}{took}"

@@ -1,0 +1,1 @@
+"""Drives a plan through a session. The only writer of the ledger's runs and steps."""

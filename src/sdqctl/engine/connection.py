@@ -1,0 +1,123 @@
+"""One adapter and the session a run stands in; both can be opened anew after a death."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from sdqctl.adapters.base import Adapter, AdapterConfig, AdapterSession, Capability
+from sdqctl.errors import CapabilityError, SessionNotFoundError
+from sdqctl.model.session import SessionRef, session_id_for
+from sdqctl.store.locks import SessionLock
+
+
+class Connection:
+    """Opens sessions under a lock. Leaving it closes the session, stops the runtime and unlocks."""
+
+    def __init__(
+        self,
+        make_adapter: Callable[[], Adapter],
+        config: AdapterConfig,
+        *,
+        home: Path,
+        lock: SessionLock,
+    ) -> None:
+        self._make_adapter = make_adapter
+        self._home = home
+        self._locks = [lock]
+        self._adapter: Adapter | None = None
+        self._session: AdapterSession | None = None
+        self.config = config
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            await self.close()
+        finally:
+            for lock in self._locks:
+                lock.release()
+
+    @property
+    def session(self) -> AdapterSession:
+        """The open session."""
+        if self._session is None:
+            raise RuntimeError("no session is open")
+        return self._session
+
+    async def adapter(self) -> Adapter:
+        """The started adapter. Its process is noted in the lock before any session is opened."""
+        if self._adapter is None:
+            adapter = self._make_adapter()
+            await adapter.__aenter__()
+            self._adapter = adapter
+            for lock in self._locks:
+                self._note_runtime(lock)
+        return self._adapter
+
+    def _note_runtime(self, lock: SessionLock) -> None:
+        if self._adapter is not None and self._adapter.runtime_pid is not None:
+            lock.note_runtime(self._adapter.runtime_pid)
+
+    async def create(self, name: str | None) -> AdapterSession:
+        """Create a session of this name. Raises SessionExistsError."""
+        config = replace(self.config, session_name=name, resume_if_exists=False)
+        adapter = await self.adapter()
+        self._session = await adapter.create_session(config)
+        return self._session
+
+    async def resume(self, session_id: str) -> AdapterSession:
+        """Open an existing session with its history."""
+        adapter = await self.adapter()
+        self._session = await adapter.resume_session(session_id, self.config)
+        return self._session
+
+    async def create_or_resume(self, session_id: str, name: str) -> AdapterSession:
+        """Open a session that an earlier process may or may not have come to create."""
+        try:
+            return await self.resume(session_id)
+        except SessionNotFoundError:
+            return await self.create(name)
+
+    async def move_to(self, name: str) -> AdapterSession:
+        """Go on in another session, created unless an earlier process did so; lock and all."""
+        session_id = session_id_for(name)
+        lock = SessionLock.acquire(self._home, SessionRef(self.session.info.adapter, session_id))
+        self._locks.append(lock)
+        self._note_runtime(lock)
+        await self.session.close()
+        return await self.create_or_resume(session_id, name)
+
+    async def reopen(self) -> AdapterSession:
+        """Start a new runtime and open the same session in it."""
+        session_id = self.session.info.id
+        await self.close()
+        return await self.resume(session_id)
+
+    async def require(self, capability: Capability, directive: str) -> None:
+        """Raise CapabilityError if the adapter does not declare a power."""
+        adapter = await self.adapter()
+        if capability not in adapter.capabilities:
+            raise CapabilityError(
+                f"{directive} needs {capability}, which the {adapter.name} adapter cannot do"
+            )
+
+    async def close(self) -> None:
+        """Close the session and stop the runtime, whatever state they are in."""
+        session, self._session = self._session, None
+        adapter, self._adapter = self._adapter, None
+        try:
+            if session is not None:
+                await session.close()
+        finally:
+            if adapter is not None:
+                await adapter.__aexit__(None, None, None)

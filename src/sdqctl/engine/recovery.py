@@ -1,0 +1,118 @@
+"""What is done about a prompt whose end was not seen. The runtime's journal decides.
+
+The rules are those of docs/durability.md: finished in the journal: recorded from there; never
+arrived: sent; interrupted without effects: taken out of the context and sent again; interrupted
+after tools ran: by `--on-interrupted`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from sdqctl.adapters.base import AdapterSession, ReadsHistory
+from sdqctl.engine.options import OnInterrupted
+from sdqctl.errors import ContextError, StepError
+from sdqctl.model.run import OutcomeStatus, StepRecord, TurnOutcome
+from sdqctl.model.session import ToolCall, Turn
+
+CONTINUE_PROMPT = (
+    "The previous prompt was interrupted before you had finished. Some of its tool calls may "
+    "already have taken effect: look before you repeat one. Finish what it asked for, then give "
+    "your complete answer."
+)
+_READING_TOOLS = frozenset(
+    {"view", "read", "grep", "glob", "read_bash", "list_bash", "list_agents", "read_agent"}
+)
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """What became of an open turn, and what to send next (None: nothing, it is answered)."""
+
+    action: str
+    message: str
+    prompt: str | None = None
+    outcome: TurnOutcome | None = None
+
+
+def has_effects(tools: Iterable[ToolCall]) -> bool:
+    """Whether any of the tools may have changed something."""
+    return any(call.name not in _READING_TOOLS for call in tools)
+
+
+async def clear_context(session: AdapterSession, record: StepRecord) -> TurnOutcome | None:
+    """Take an unanswered prompt out of the context where that is safe, and say how it stands.
+
+    It stays when tools may have had effects, or when later turns stand behind it.
+    """
+    outcome = await session.find_turn(record.turn)
+    if outcome is None or outcome.status is OutcomeStatus.FINISHED:
+        return outcome
+    if has_effects(outcome.tools) or not await _is_last(session, outcome):
+        return outcome
+    await session.rewind(record.turn)
+    return None
+
+
+async def recover_turn(
+    session: AdapterSession, attempts: Sequence[StepRecord], policy: OnInterrupted
+) -> Recovery:
+    """Decide about the last of a step's attempts, oldest first.
+
+    Raises StepError with `--on-interrupted fail` when tools may have had effects.
+    """
+    record = attempts[-1]
+    outcome = await clear_context(session, record)
+    if outcome is None:
+        return Recovery("resent", "not answered and without effects; sent again", record.prompt)
+    if outcome.status is OutcomeStatus.FINISHED:
+        return Recovery("recorded", "its answer was found in the journal", outcome=outcome)
+    names = ", ".join(sorted({call.name for call in outcome.tools})) or "a later turn"
+    if policy is OnInterrupted.FAIL:
+        raise StepError(
+            f"step {record.position} was interrupted after tools ran ({names})",
+            hint="go on with --on-interrupted continue or resend",
+        )
+    if policy is OnInterrupted.RESEND:
+        first = await _first_in_context(session, attempts)
+        await session.rewind(first.turn)
+        return Recovery("resent", f"interrupted after {names}; sent again as told", first.prompt)
+    message = f"interrupted after {names}; the agent is asked to finish it"
+    return Recovery("continued", message, CONTINUE_PROMPT)
+
+
+async def check_context(session: AdapterSession, done: Iterable[StepRecord]) -> None:
+    """Read the history back: each answered prompt must stand in it exactly once.
+
+    Raises ContextError that names the step otherwise. A session that cannot read its history is
+    not checked.
+    """
+    if not isinstance(session, ReadsHistory):
+        return
+    seen = Counter(turn.message_id for turn in await session.history())
+    for record in done:
+        if record.message_id is None:
+            continue
+        count = seen[record.message_id]
+        if count != 1:
+            what = "is not in the conversation any more" if count == 0 else f"stands {count} times"
+            raise ContextError(
+                f"the prompt of step {record.position} ({record.title}) {what}",
+                hint=f"start again from it with `--from {record.position}`",
+            )
+
+
+async def _first_in_context(session: AdapterSession, attempts: Sequence[StepRecord]) -> StepRecord:
+    for record in attempts:
+        if await session.find_turn(record.turn) is not None:
+            return record
+    return attempts[-1]
+
+
+async def _is_last(session: AdapterSession, outcome: TurnOutcome) -> bool:
+    if not isinstance(session, ReadsHistory):
+        return True
+    history: Sequence[Turn] = await session.history()
+    return not history or history[-1].message_id == outcome.message_id

@@ -1,0 +1,67 @@
+"""What a run leaves for its user: the answers, and the files that the workflow asks for."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from sdqctl.errors import StoreError
+from sdqctl.model.run import StepRecord, StepStatus
+from sdqctl.model.session import Usage
+from sdqctl.model.workflow import OutputSettings
+
+
+def answers(steps: Sequence[StepRecord]) -> list[str]:
+    """The agent's answers, in order."""
+    done = (s for s in steps if s.kind == "prompt" and s.status is StepStatus.DONE)
+    return [step.response or "" for step in done]
+
+
+def total_usage(steps: Sequence[StepRecord]) -> Usage:
+    """What all steps used together."""
+    return sum((step.usage for step in steps), Usage())
+
+
+def compose(texts: Sequence[str], output: OutputSettings) -> str:
+    """The document that OUTPUT-FORMAT, HEADER and FOOTER make of the answers."""
+    if output.format == "json":
+        document = {"header": output.header, "answers": list(texts), "footer": output.footer}
+        return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
+    parts = [output.header, *texts, output.footer]
+    return "\n\n".join(part.rstrip("\n") for part in parts if part) + "\n"
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file whole and at once; folders are made, an existing file is replaced.
+
+    Raises StoreError when the place cannot be written; an older file is untouched then.
+    """
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.chmod(temporary, mode)
+        os.replace(temporary, path)
+    except OSError as error:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+        raise StoreError(
+            f"{path} cannot be written: {error.strerror}",
+            hint="the answers are kept: `sdqctl sessions show NAME --transcript`",
+        ) from error
+
+
+def _umask() -> int:
+    """The process's umask; reading it means setting it."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask

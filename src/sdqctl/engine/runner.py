@@ -1,0 +1,206 @@
+"""Drives a plan through a session, one recorded step after another."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from sdqctl.engine.connection import Connection
+from sdqctl.engine.matching import Match, match_plan
+from sdqctl.engine.options import RunOptions
+from sdqctl.engine.recovery import check_context, clear_context
+from sdqctl.engine.steps import StepContext, carry_out
+from sdqctl.engine.turns import Sink, TurnRunner
+from sdqctl.errors import BusyError, InterruptedRunError, PausedError, SdqctlError
+from sdqctl.model.events import RunFinished, RunStarted, StepFinished, StepStarted, Warned
+from sdqctl.model.run import OutcomeStatus, RunRecord, RunStatus, StepRecord, StepStatus
+from sdqctl.model.session import SessionRef, Usage
+from sdqctl.model.workflow import Plan, PlannedStep
+from sdqctl.store.ledger import Ledger
+
+_ABORT_SECONDS = 5.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What a runner needs: the run as recorded, its plan, and where its session is."""
+
+    run: RunRecord
+    plan: Plan
+    options: RunOptions
+    ledger: Ledger
+    connection: Connection
+    context: StepContext
+    emit: Sink
+
+
+class Runner:
+    """Does what is left of one run. The session must be open in the connection."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._turns = TurnRunner(
+            ledger=job.ledger,
+            connection=job.connection,
+            run_id=job.run.id,
+            options=job.options,
+            emit=job.emit,
+        )
+
+    async def execute(self, *, start_at: int | None = None) -> RunRecord:
+        """Run the steps that are not settled; `start_at` runs that position and all after it again.
+
+        Raises PausedError at PAUSE and CONSULT, InterruptedRunError when cancelled, and the error
+        of a step that failed. The ledger says the same before any of them leaves here.
+        """
+        try:
+            await self._prepare(start_at)
+            for step in self._job.plan.steps:
+                await self._step(step)
+        except asyncio.CancelledError as error:
+            await self._abort()
+            self._end(RunStatus.INTERRUPTED, "interrupted by a signal")
+            raise InterruptedRunError(f"interrupted: {self._where()}") from error
+        except PausedError as error:
+            self._end(RunStatus.PAUSED, error.message)
+            raise
+        except SdqctlError as error:
+            self._end(_status_after(error), error.message)
+            raise
+        return self._end(RunStatus.COMPLETED, None)
+
+    async def _prepare(self, start_at: int | None) -> None:
+        """Settle what was open, lay the plan over what is recorded, and check the context."""
+        job = self._job
+        await self._settle_open_turns()
+        match = match_plan(job.plan, job.ledger.steps(job.run.id))
+        job.ledger.replace_plan(job.run.id, _rows(job.plan), match.moved)
+        for record in job.ledger.steps(job.run.id):
+            if start_at is not None and record.position >= start_at:
+                job.ledger.supersede_step(job.run.id, record.position)
+        job.ledger.update_run(
+            job.run.id, status=RunStatus.RUNNING, message=None, steps_total=len(job.plan.steps)
+        )
+        self._announce(match)
+        here = job.connection.session.info.id
+        done = [r for r in self._done().values() if r.turn_id and r.session_id == here]
+        await check_context(job.connection.session, done)
+
+    async def _settle_open_turns(self) -> None:
+        """Decide about prompts whose end was not seen before anything else is sent."""
+        session = self._job.connection.session
+        ref = SessionRef(session.info.adapter, session.info.id)
+        for run in self._job.ledger.runs_of(ref):
+            if not run.status.unfinished:
+                continue
+            for record in self._job.ledger.steps(run.id):
+                if record.status.settled or not record.turn_id or record.session_id != ref.id:
+                    continue
+                outcome = await clear_context(session, record)
+                if outcome is not None and outcome.status is OutcomeStatus.FINISHED:
+                    self._turns.record_found(record, outcome)
+
+    async def _step(self, step: PlannedStep) -> None:
+        record = self._last(step)
+        if record is not None and record.status.settled:
+            return
+        job = self._job
+        attempt = (record.attempts if record else 0) + 1
+        job.emit(
+            StepStarted(
+                run_id=job.run.id,
+                position=step.position,
+                cycle=step.cycle,
+                kind=step.kind,
+                title=step.title,
+                attempt=attempt,
+            )
+        )
+        try:
+            done = await carry_out(step, record, job.context, self._turns)
+        except PausedError:
+            raise
+        except SdqctlError as error:
+            self._tell_end(step, self._last(step), error)
+            raise
+        self._tell_end(step, done, None)
+
+    def _tell_end(
+        self, step: PlannedStep, record: StepRecord | None, error: SdqctlError | None
+    ) -> None:
+        status = StepStatus.FAILED if error else StepStatus.DONE
+        seconds = None
+        if record is not None and record.started_at and record.completed_at:
+            seconds = (record.completed_at - record.started_at).total_seconds()
+            status = record.status
+        self._job.emit(
+            StepFinished(
+                run_id=self._job.run.id,
+                position=step.position,
+                cycle=step.cycle,
+                kind=step.kind,
+                title=step.title,
+                status=status,
+                response=(record.response or "") if record else "",
+                usage=record.usage if record else Usage(),
+                error=error.message if error else None,
+                seconds=seconds,
+            )
+        )
+
+    def _announce(self, match: Match) -> None:
+        job = self._job
+        job.emit(
+            RunStarted(
+                run_id=job.run.id,
+                workflow=job.run.workflow,
+                steps_total=match.total,
+                steps_done=len(self._done()),
+                steps_changed=len(match.changed),
+            )
+        )
+
+    def _last(self, step: PlannedStep) -> StepRecord | None:
+        steps = self._job.ledger.steps(self._job.run.id)
+        return next((r for r in steps if r.position == step.position), None)
+
+    def _done(self) -> dict[int, StepRecord]:
+        steps = self._job.ledger.steps(self._job.run.id)
+        return {r.position: r for r in steps if r.status is StepStatus.DONE}
+
+    async def _abort(self) -> None:
+        """Stop the running turn, within bounded time, whatever state the runtime is in."""
+        try:
+            async with asyncio.timeout(_ABORT_SECONDS):
+                await self._job.connection.session.abort()
+        except (TimeoutError, SdqctlError) as error:
+            self._job.emit(Warned(message=f"the turn could not be aborted: {error}"))
+
+    def _end(self, status: RunStatus, message: str | None) -> RunRecord:
+        job = self._job
+        job.ledger.update_run(job.run.id, status=status, message=message)
+        run = job.ledger.run(job.run.id)
+        assert run is not None, "a run that is being driven is in the ledger"
+        job.emit(
+            RunFinished(
+                run_id=run.id,
+                status=status,
+                steps_done=run.steps_done,
+                steps_total=run.steps_total,
+                message=message,
+            )
+        )
+        return run
+
+    def _where(self) -> str:
+        run = self._job.ledger.run(self._job.run.id)
+        return f"{run.steps_done} of {run.steps_total} steps are done" if run else "nothing is done"
+
+
+def _status_after(error: SdqctlError) -> RunStatus:
+    """A step that failed leaves a failed run; what only has to wait leaves an interrupted one."""
+    return RunStatus.INTERRUPTED if isinstance(error, BusyError) else RunStatus.FAILED
+
+
+def _rows(plan: Plan) -> list[tuple[int, int, str, str, str]]:
+    return [(s.position, s.cycle, s.kind, s.title, s.digest) for s in plan.steps]

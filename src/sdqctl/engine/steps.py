@@ -1,0 +1,320 @@
+"""What each kind of step does. Every step is begun in the ledger before it acts."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import cast
+
+from sdqctl.adapters.base import Capability, Compacts
+from sdqctl.conversation.render import Roots, render_prompt
+from sdqctl.conversation.verify import verify
+from sdqctl.engine.background import Background
+from sdqctl.engine.commands import run_recorded
+from sdqctl.engine.connection import Connection
+from sdqctl.engine.options import RunOptions
+from sdqctl.engine.turns import Sink, TurnRunner
+from sdqctl.errors import PausedError, StepError
+from sdqctl.model.events import Warned
+from sdqctl.model.run import RunStatus, StepRecord, StepStatus
+from sdqctl.model.session import SessionInfo, SessionRef
+from sdqctl.model.workflow import (
+    CompactStep,
+    ConsultStep,
+    OnError,
+    OutputRule,
+    PauseStep,
+    Plan,
+    PlannedStep,
+    PromptAction,
+    RunStep,
+    RunWaitStep,
+    VerifyStep,
+)
+from sdqctl.store.ledger import Ledger
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepContext:
+    """What steps stand on. `variables` gives the template variables of a step's cycle."""
+
+    run_id: str
+    session_name: str
+    plan: Plan
+    ledger: Ledger
+    connection: Connection
+    options: RunOptions
+    roots: Roots
+    cwd: Path
+    environment: Mapping[str, str]
+    variables: Callable[[PlannedStep], Mapping[str, str]]
+    background: Background
+    commands_folder: Path
+    emit: Sink
+
+
+async def carry_out(
+    step: PlannedStep, record: StepRecord | None, context: StepContext, turns: TurnRunner
+) -> StepRecord:
+    """Do one step, or finish what an earlier process began of it (`record`).
+
+    Raises PausedError, StepError and what the turn raises.
+    """
+    if not _condition_holds(step, context):
+        _begin(step, context)
+        return _finish(step, context, StepStatus.SKIPPED)
+    if isinstance(step.action, PromptAction):
+        return await _prompt(step, step.action, record, context, turns)
+    return await _ACTIONS[step.kind](step, record, context)
+
+
+async def _prompt(
+    step: PlannedStep,
+    action: PromptAction,
+    record: StepRecord | None,
+    context: StepContext,
+    turns: TurnRunner,
+) -> StepRecord:
+    if record is not None and record.turn_id:
+        return await turns.answer(step, None)
+    await _keep_within_limit(action, context)
+    rendered = render_prompt(
+        context.plan,
+        step,
+        outputs=_outputs(context),
+        variables=context.variables(step),
+        roots=context.roots,
+    )
+    for warning in rendered.warnings:
+        context.emit(Warned(message=f"step {step.position}: {warning}"))
+    if not rendered.text.strip():
+        raise StepError(f"step {step.position}: the prompt is empty")
+    return await turns.answer(step, rendered.text)
+
+
+async def _keep_within_limit(action: PromptAction, context: StepContext) -> None:
+    """Do what ON-CONTEXT-LIMIT says when the context is fuller than CONTEXT-LIMIT."""
+    session = context.connection.session
+    if action.context_limit is None or action.on_context_limit == "continue":
+        return
+    if not isinstance(session, Compacts):
+        return
+    use = await session.context_use()
+    if use is None or use.limit <= 0 or use.used / use.limit < action.context_limit:
+        return
+    fill = f"the context is {use.used / use.limit:.0%} full, CONTEXT-LIMIT is "
+    fill += f"{action.context_limit:.0%}"
+    if action.on_context_limit == "stop":
+        raise StepError(fill, hint="raise the limit, or let ON-CONTEXT-LIMIT compact")
+    context.emit(Warned(message=f"{fill}: compacting"))
+    await session.compact(action.on_context_limit_prompt)
+
+
+async def _run(step: PlannedStep, record: StepRecord | None, context: StepContext) -> StepRecord:
+    action = cast("RunStep", step.action)
+    if action.background:
+        _begin(step, context)
+        await context.background.start(step.position, action)
+        return _finish(step, context, StepStatus.DONE, response=f"$ {action.command} &")
+    result = await run_recorded(step, action, record, context)
+    text = result.text if _wanted(action, result.exit_status) else ""
+    ok = result.exit_status == 0
+    goes_on = ok or action.on_error is OnError.CONTINUE or _handled(step, context)
+    status = StepStatus.DONE if goes_on else StepStatus.FAILED
+    error = None if ok else f"exit status {result.exit_status}"
+    done = _finish(
+        step, context, status, response=text, exit_status=result.exit_status, error=error
+    )
+    if not goes_on:
+        raise StepError(
+            f"step {step.position}: `{action.command}` ended with {error}\n{result.text}".rstrip(),
+            hint="mend it and go on, or write RUN-ON-ERROR continue before it",
+        )
+    return done
+
+
+async def _run_wait(
+    step: PlannedStep, record: StepRecord | None, context: StepContext
+) -> StepRecord:
+    _begin(step, context)
+    await asyncio.sleep(cast("RunWaitStep", step.action).seconds)
+    return _finish(step, context, StepStatus.DONE, response=context.background.output())
+
+
+async def _verify(step: PlannedStep, record: StepRecord | None, context: StepContext) -> StepRecord:
+    action = cast("VerifyStep", step.action)
+    _begin(step, context)
+    result = await asyncio.to_thread(verify, action, context.roots)
+    text = result.text if _wanted(action, 0 if result.ok else 1) else ""
+    if result.ok or action.on_error is OnError.CONTINUE:
+        error = None if result.ok else "problems were found"
+        return _finish(step, context, StepStatus.DONE, response=text, error=error)
+    _finish(step, context, StepStatus.FAILED, response=text, error=result.text)
+    raise StepError(
+        f"step {step.position}: VERIFY {action.check} found problems\n{result.text}",
+        hint="mend them and go on, or write VERIFY-ON-ERROR continue before it",
+    )
+
+
+async def _compact(
+    step: PlannedStep, record: StepRecord | None, context: StepContext
+) -> StepRecord:
+    await context.connection.require(Capability.COMPACTS, "COMPACT")
+    session = cast("Compacts", context.connection.session)
+    _begin(step, context)
+    compaction = await session.compact(_instructions(cast("CompactStep", step.action)))
+    return _finish(step, context, StepStatus.DONE, response=compaction.summary)
+
+
+async def _new_conversation(
+    step: PlannedStep, record: StepRecord | None, context: StepContext
+) -> StepRecord:
+    """Go on in an empty session. Its name is recorded before the session is created."""
+    if record is None or not record.prompt:
+        names = {info.label.casefold() for info in await _sessions(context)}
+        numbers = (f"{context.session_name} ({n})" for n in range(2, len(names) + 3))
+        record = _begin(step, context, prompt=next(n for n in numbers if n.casefold() not in names))
+    name = cast("str", record.prompt)
+    session = await context.connection.move_to(name)
+    context.ledger.record_session(
+        SessionRef(session.info.adapter, session.info.id),
+        name=name,
+        cwd=str(context.cwd),
+        created_at=datetime.now(UTC),
+    )
+    context.ledger.update_run(context.run_id, session_id=session.info.id)
+    return _finish(step, context, StepStatus.DONE)
+
+
+async def _checkpoint(
+    step: PlannedStep, record: StepRecord | None, context: StepContext
+) -> StepRecord:
+    _begin(step, context)
+    return _finish(step, context, StepStatus.DONE)
+
+
+async def _stop_for_human(
+    step: PlannedStep, record: StepRecord | None, context: StepContext
+) -> StepRecord:
+    """Wait for a human; found begun, an earlier process stopped here and its message was seen."""
+    if record is not None:
+        if isinstance(step.action, ConsultStep):
+            _check_consultation(step, step.action, record)
+        return _finish(step, context, StepStatus.DONE)
+    message = _message(step)
+    context.ledger.update_run(context.run_id, status=RunStatus.PAUSED, message=message)
+    _begin(step, context)
+    raise PausedError(message)
+
+
+def _check_consultation(step: PlannedStep, action: ConsultStep, record: StepRecord) -> None:
+    if action.timeout is None or record.started_at is None:
+        return
+    waited = time.time() - record.started_at.timestamp()
+    if waited > action.timeout:
+        raise StepError(
+            f"step {step.position}: the consultation waited longer than CONSULT-TIMEOUT allows",
+            hint=f"go on behind it with `--from {step.position + 1}`",
+        )
+
+
+def _message(step: PlannedStep) -> str:
+    if isinstance(step.action, PauseStep):
+        return step.action.message or "paused"
+    return f"consult: {cast('ConsultStep', step.action).topic}"
+
+
+async def _sessions(context: StepContext) -> list[SessionInfo]:
+    adapter = await context.connection.adapter()
+    return list(await adapter.list_sessions())
+
+
+def _instructions(action: CompactStep) -> str | None:
+    parts = [action.prologue, action.summary]
+    if action.preserve:
+        parts.append("Preserve: " + ", ".join(action.preserve))
+    text = "\n\n".join(part for part in [*parts, action.epilogue] if part)
+    return text or None
+
+
+def _wanted(action: RunStep | VerifyStep, exit_status: int) -> bool:
+    """Whether the output goes to the model."""
+    if action.output is OutputRule.ON_ERROR:
+        return exit_status != 0
+    return action.output is OutputRule.ALWAYS
+
+
+def _handled(step: PlannedStep, context: StepContext) -> bool:
+    """Whether an ON-FAILURE block behind a RUN takes care of its failure."""
+    return any(
+        s.condition is not None
+        and s.condition.position == step.position
+        and s.condition.when == "failure"
+        for s in context.plan.steps[step.position :]
+    )
+
+
+def _condition_holds(step: PlannedStep, context: StepContext) -> bool:
+    if step.condition is None:
+        return True
+    record = context.ledger.step(context.run_id, step.condition.position)
+    if record is None or record.exit_status is None:
+        return False
+    return (record.exit_status == 0) is (step.condition.when == "success")
+
+
+def _outputs(context: StepContext) -> dict[int, str]:
+    return {
+        record.position: record.response or ""
+        for record in context.ledger.steps(context.run_id)
+        if record.kind in ("run", "run-wait", "verify")
+    }
+
+
+def _begin(step: PlannedStep, context: StepContext, *, prompt: str | None = None) -> StepRecord:
+    return context.ledger.begin_step(
+        context.run_id,
+        position=step.position,
+        cycle=step.cycle,
+        kind=step.kind,
+        title=step.title,
+        digest=step.digest,
+        session_id=context.connection.session.info.id,
+        prompt=prompt,
+    )
+
+
+def _finish(
+    step: PlannedStep,
+    context: StepContext,
+    status: StepStatus,
+    *,
+    response: str | None = None,
+    error: str | None = None,
+    exit_status: int | None = None,
+) -> StepRecord:
+    return context.ledger.finish_step(
+        context.run_id,
+        step.position,
+        status,
+        response=response,
+        error=error,
+        exit_status=exit_status,
+    )
+
+
+_Action = Callable[[PlannedStep, "StepRecord | None", StepContext], Awaitable[StepRecord]]
+_ACTIONS: dict[str, _Action] = {
+    "run": _run,
+    "run-wait": _run_wait,
+    "verify": _verify,
+    "compact": _compact,
+    "checkpoint": _checkpoint,
+    "pause": _stop_for_human,
+    "consult": _stop_for_human,
+    "new-conversation": _new_conversation,
+}

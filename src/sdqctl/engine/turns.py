@@ -1,0 +1,270 @@
+"""One prompt, sent and recorded: begin, send, message id, flush, end. Commits come before acts."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+from typing import cast
+
+from sdqctl.adapters.base import AdapterSession
+from sdqctl.engine.connection import Connection
+from sdqctl.engine.options import OnInterrupted, RunOptions
+from sdqctl.engine.recovery import clear_context, has_effects, recover_turn
+from sdqctl.errors import (
+    AuthenticationError,
+    BusyError,
+    RateLimitError,
+    RuntimeDiedError,
+    SdqctlError,
+    StepError,
+)
+from sdqctl.model.duration import format_duration
+from sdqctl.model.events import (
+    Event,
+    FailureKind,
+    PromptAccepted,
+    StepRecovered,
+    TurnEvent,
+    TurnFailed,
+    TurnFinished,
+    Warned,
+)
+from sdqctl.model.run import StepRecord, StepStatus, TurnOutcome
+from sdqctl.model.workflow import PlannedStep
+from sdqctl.store.ledger import Ledger
+
+Sink = Callable[[Event], None]
+
+_TRANSIENT = {FailureKind.RATE_LIMIT, FailureKind.NETWORK, FailureKind.SERVER}
+_FIRST_PAUSE = 1.0
+_LONGEST_PAUSE = 60.0
+
+
+class TurnRunner:
+    """Answers prompt steps of one run."""
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        connection: Connection,
+        run_id: str,
+        options: RunOptions,
+        emit: Sink,
+    ) -> None:
+        self._ledger = ledger
+        self._connection = connection
+        self._run_id = run_id
+        self._options = options
+        self._emit = emit
+
+    async def answer(self, step: PlannedStep, prompt: str | None) -> StepRecord:
+        """Get the step answered; `prompt` None: recover its last attempt first.
+
+        Transient failures are tried again within `retry_for`; one death of the runtime is survived.
+        Raises StepError, AuthenticationError, RateLimitError, BusyError, RuntimeDiedError.
+        """
+        died = False
+        retry = _Retry(self._options.retry_for)
+        while True:
+            try:
+                if prompt is None:
+                    found = await self._recover(step)
+                    if isinstance(found, StepRecord):
+                        return found
+                    prompt = found
+                record, end = await self._attempt(step, prompt)
+            except RuntimeDiedError:
+                if died:
+                    raise
+                died = True
+                self._warn(step, "the runtime died; a new one is started")
+                await self._connection.reopen()
+                prompt = None
+                continue
+            if isinstance(end, TurnFinished):
+                return self._finish(record, end)
+            self._fail(record, end)
+            await self._pause(step, end, retry)
+            prompt = None
+
+    async def _recover(self, step: PlannedStep) -> StepRecord | str:
+        """The recorded answer, or what to send."""
+        attempts = [
+            record
+            for record in self._ledger.attempts(self._run_id)
+            if record.position == step.position and record.turn_id and record.superseded is False
+        ]
+        session = self._connection.session
+        found = await recover_turn(session, attempts, self._options.on_interrupted)
+        self._emit(
+            StepRecovered(
+                run_id=self._run_id,
+                position=step.position,
+                action=found.action,
+                message=found.message,
+            )
+        )
+        if found.prompt is not None:
+            return found.prompt
+        return self.record_found(attempts[-1], cast("TurnOutcome", found.outcome))
+
+    def record_found(self, record: StepRecord, outcome: TurnOutcome) -> StepRecord:
+        """Record an answer that was found in the journal; a settled attempt is never changed."""
+        if record.status is not StepStatus.BEGUN:
+            record = self._ledger.begin_step(
+                record.run_id,
+                position=record.position,
+                cycle=record.cycle,
+                kind=record.kind,
+                title=record.title,
+                digest=record.digest,
+                session_id=record.session_id,
+                turn_id=record.turn_id,
+                prompt=record.prompt,
+                journal_position=record.journal_position,
+            )
+        if outcome.message_id and record.message_id is None:
+            self._ledger.accept_step(record.run_id, record.position, outcome.message_id)
+        return self._ledger.finish_step(
+            record.run_id,
+            record.position,
+            StepStatus.DONE,
+            response=outcome.response,
+            tools=outcome.tools,
+            usage=outcome.usage,
+        )
+
+    async def _attempt(
+        self, step: PlannedStep, prompt: str
+    ) -> tuple[StepRecord, TurnFinished | TurnFailed]:
+        session = self._connection.session
+        record = self._ledger.begin_step(
+            self._run_id,
+            position=step.position,
+            cycle=step.cycle,
+            kind=step.kind,
+            title=step.title,
+            digest=step.digest,
+            session_id=session.info.id,
+            turn_id=uuid.uuid4().hex,
+            prompt=prompt,
+            journal_position=session.journal_position(),
+        )
+        return record, await self._send(session, record, prompt)
+
+    async def _send(
+        self, session: AdapterSession, record: StepRecord, prompt: str
+    ) -> TurnFinished | TurnFailed:
+        turn_id = record.turn_id or ""
+        stream = cast("AsyncIterator[TurnEvent]", session.send(prompt, turn_id=turn_id))
+        try:
+            async with asyncio.timeout(self._options.step_timeout or None), aclosing(stream):  # type: ignore[type-var]
+                return await self._follow(stream, record)
+        except TimeoutError:
+            await session.abort()
+            limit = format_duration(self._options.step_timeout)
+            return _timed_out(turn_id, f"no answer within {limit} (--step-timeout)")
+
+    async def _follow(
+        self, stream: AsyncIterator[TurnEvent], record: StepRecord
+    ) -> TurnFinished | TurnFailed:
+        idle = self._options.idle_timeout or None
+        while True:
+            try:
+                async with asyncio.timeout(idle) as waiting:
+                    event = await anext(stream)
+            except TimeoutError:
+                if not waiting.expired():
+                    raise
+                await self._connection.session.abort()
+                limit = format_duration(idle or 0)
+                reason = f"nothing was heard from the model for {limit} (--idle-timeout)"
+                return _timed_out(record.turn_id or "", reason)
+            if isinstance(event, PromptAccepted):
+                self._ledger.accept_step(record.run_id, record.position, event.message_id)
+            self._emit(event)
+            if isinstance(event, TurnFinished | TurnFailed):
+                return event
+
+    def _finish(self, record: StepRecord, end: TurnFinished) -> StepRecord:
+        return self._ledger.finish_step(
+            record.run_id,
+            record.position,
+            StepStatus.DONE,
+            response=end.response,
+            tools=end.tools,
+            usage=end.usage,
+        )
+
+    def _fail(self, record: StepRecord, end: TurnFailed) -> None:
+        self._ledger.finish_step(
+            record.run_id,
+            record.position,
+            StepStatus.FAILED,
+            response=end.response,
+            tools=end.tools,
+            usage=end.usage,
+            error=end.message,
+        )
+
+    async def _pause(self, step: PlannedStep, end: TurnFailed, retry: _Retry) -> None:
+        """Wait before a transient failure is tried again; raise what cannot be."""
+        pause = retry.next_pause() if end.kind in _TRANSIENT else None
+        if pause is None or self._must_stop(end):
+            await self._leave_clean(step)
+            raise _error(step, end, retried=retry.used)
+        self._warn(step, f"{end.message}; trying again in {format_duration(pause)}")
+        await asyncio.sleep(pause)
+
+    def _must_stop(self, end: TurnFailed) -> bool:
+        return has_effects(end.tools) and self._options.on_interrupted is OnInterrupted.FAIL
+
+    async def _leave_clean(self, step: PlannedStep) -> None:
+        """Take a failed prompt out of the context, so that later prompts do not meet it."""
+        record = next(r for r in self._ledger.steps(self._run_id) if r.position == step.position)
+        try:
+            await clear_context(self._connection.session, record)
+        except SdqctlError as error:
+            self._warn(step, f"its prompt stays in the context for now: {error.message}")
+
+    def _warn(self, step: PlannedStep, message: str) -> None:
+        self._emit(Warned(message=f"step {step.position}: {message}"))
+
+
+class _Retry:
+    """A back-off that doubles up to a minute, within a budget of seconds."""
+
+    def __init__(self, budget: float) -> None:
+        self._deadline = time.monotonic() + budget
+        self._pause = _FIRST_PAUSE
+        self.used = False
+
+    def next_pause(self) -> float | None:
+        """Seconds to wait before the next try, None when the budget is used up."""
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            return None
+        pause, self._pause = min(self._pause, left), min(self._pause * 2, _LONGEST_PAUSE)
+        self.used = True
+        return pause
+
+
+def _timed_out(turn_id: str, message: str) -> TurnFailed:
+    return TurnFailed(turn_id=turn_id, kind=FailureKind.ABORTED, message=message)
+
+
+def _error(step: PlannedStep, end: TurnFailed, *, retried: bool) -> SdqctlError:
+    message = f"step {step.position} ({step.title}) failed: {end.message}"
+    if end.kind is FailureKind.AUTHENTICATION:
+        return AuthenticationError(
+            message, hint="check the key or sign in; `sdqctl status --auth` tells what is used"
+        )
+    if end.kind is FailureKind.RATE_LIMIT:
+        return RateLimitError(message, hint="try again later")
+    if end.kind in _TRANSIENT and retried:
+        return BusyError(message, hint="the retries of --retry-for are used up; try again later")
+    return StepError(message)

@@ -1,0 +1,51 @@
+"""Whether a process lives, and whether it is still the same one."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process of this id runs; a zombie does not."""
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return _state(pid) != "Z"
+
+
+def start_mark(pid: int) -> str | None:
+    """What tells this process from a later one of the same id: its start, None if not known.
+
+    On Linux the start in clock ticks since boot (proc(5), field 22), elsewhere what ps says.
+    """
+    if sys.platform.startswith("linux"):
+        fields = _stat_fields(pid)
+        return fields[19] if len(fields) > 19 else None
+    done = subprocess.run(
+        ["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
+    )
+    return done.stdout.strip() or None
+
+
+def is_same(pid: int, mark: str | None) -> bool:
+    """Whether the process of this id lives and began when `mark` says."""
+    return is_alive(pid) and (mark is None or start_mark(pid) == mark)
+
+
+def _state(pid: int) -> str | None:
+    fields = _stat_fields(pid)
+    return fields[0] if fields else None
+
+
+def _stat_fields(pid: int) -> list[str]:
+    """The fields of /proc/<pid>/stat behind the command's name."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as stream:
+            return stream.read().rpartition(")")[2].split()
+    except OSError:
+        return []

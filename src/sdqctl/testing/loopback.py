@@ -1,0 +1,360 @@
+"""A model on loopback: an OpenAI chat-completions server from the standard library.
+
+Point a runtime at it with `environment()`. Its script decides on every request; the ready-made one
+takes orders from markers in the last user message::
+
+    [[reply: text]]                      answer with this text
+    [[tool: bash {"command": "ls"}]]     ask for a tool first (several: one after another)
+    [[status: 429]] [[status: 500 x2]]   answer with an HTTP error (the first 2 times)
+    [[header: Retry-After: 1]]           with this header
+    [[sleep: 0.5]]                       wait before the answer
+    [[drop]] [[hang]] [[empty]] [[malformed]]
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+MODEL = "loopback-1"
+_MARKER = re.compile(r"\[\[(\w+)(?::\s*(.*?))?\]\](?!\])", re.DOTALL)
+_CLOCK = re.compile(r"\A<current_datetime>.*?</current_datetime>\s*", re.DOTALL)
+_REMINDER = re.compile(r"<(system_reminder|reminder)>.*?</\1>\s*", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request as it came in. `number` counts from 0."""
+
+    number: int
+    body: dict[str, Any]
+    received_at: float
+
+    @property
+    def messages(self) -> list[dict[str, Any]]:
+        """The conversation that the runtime sent."""
+        messages: list[dict[str, Any]] = self.body.get("messages", [])
+        return messages
+
+    @property
+    def user_messages(self) -> list[str]:
+        """The user's texts in order, without what the runtime puts around them."""
+        return [_plain(m["content"]) for m in self.messages if m.get("role") == "user"]
+
+    @property
+    def prompt(self) -> str:
+        """The last user text."""
+        texts = self.user_messages
+        return texts[-1] if texts else ""
+
+    @property
+    def tool_results(self) -> list[str]:
+        """The results of tools since the last user text."""
+        found: list[str] = []
+        for message in reversed(self.messages):
+            if message.get("role") == "user":
+                break
+            if message.get("role") == "tool":
+                found.insert(0, _text(message.get("content")))
+        return found
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What to answer. `tool_calls` are (name, arguments); `delay` is in seconds."""
+
+    text: str = ""
+    tool_calls: Sequence[tuple[str, dict[str, Any]]] = ()
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    delay: float = 0.0
+    drop: bool = False
+    hang: bool = False
+    malformed: bool = False
+    input_tokens: int = 100
+    output_tokens: int = 10
+
+
+Script = Callable[[Request], Reply]
+
+
+class LoopbackModel:
+    """The server, as a context manager. It records every request it received."""
+
+    def __init__(self, script: Script | None = None, *, record: Path | None = None) -> None:
+        self._script = script or MarkerScript()
+        self._record = record
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self.requests: list[Request] = []
+        self._server = _Server(("127.0.0.1", 0), self)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
+        )
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stopping.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+    @property
+    def base_url(self) -> str:
+        """The address to give to a runtime."""
+        return f"http://127.0.0.1:{self._server.server_address[1]}/v1"
+
+    def environment(self) -> dict[str, str]:
+        """The variables that point a Copilot runtime, and sdqctl, at this model."""
+        return {
+            "COPILOT_PROVIDER_BASE_URL": self.base_url,
+            "COPILOT_PROVIDER_TYPE": "openai",
+            "COPILOT_PROVIDER_API_KEY": "loopback",
+            "COPILOT_MODEL": MODEL,
+            "COPILOT_OFFLINE": "true",
+        }
+
+    def user_messages(self, index: int = -1) -> list[str]:
+        """The user's texts in one of the requests, the last by default."""
+        return self.requests[index].user_messages
+
+    def answer(self, body: dict[str, Any]) -> Reply:
+        """Record a request and ask the script."""
+        with self._lock:
+            request = Request(len(self.requests), body, time.time())
+            self.requests.append(request)
+            if self._record is not None:
+                with self._record.open("a", encoding="utf-8") as stream:
+                    stream.write(json.dumps(body) + "\n")
+            return self._script(request)
+
+    def wait(self, seconds: float) -> bool:
+        """Wait, unless the server stops; tells whether it stopped."""
+        return self._stopping.wait(seconds)
+
+
+class MarkerScript:
+    """The ready-made script: orders come in the last user message."""
+
+    def __init__(self) -> None:
+        self._failures: Counter[tuple[str, str]] = Counter()
+
+    def __call__(self, request: Request) -> Reply:
+        prompt = request.prompt
+        orders = _MARKER.findall(prompt)
+        reply = self._failure(prompt, orders)
+        if reply is not None:
+            return reply
+        tools = [_tool(value) for name, value in orders if name == "tool"]
+        done = len(request.tool_results)
+        if done < len(tools):
+            return Reply(text="I will look.", tool_calls=[tools[done]], delay=_delay(orders))
+        texts = [value for name, value in orders if name == "reply"]
+        text = "" if _has(orders, "empty") else (texts[-1] if texts else _default(request))
+        return Reply(text=text, delay=_delay(orders))
+
+    def _failure(self, prompt: str, orders: list[tuple[str, str]]) -> Reply | None:
+        pairs = (value.split(":", 1) for name, value in orders if name == "header" and ":" in value)
+        headers = {header.strip(): content.strip() for header, content in pairs}
+        for name, value in orders:
+            if name in ("hang", "drop", "malformed", "status") and self._due(prompt, name, value):
+                return Reply(
+                    text="cut off",
+                    status=int(value.split()[0]) if name == "status" else 200,
+                    headers=headers,
+                    hang=name == "hang",
+                    drop=name == "drop",
+                    malformed=name == "malformed",
+                )
+        return None
+
+    def _due(self, prompt: str, name: str, value: str) -> bool:
+        limit = re.search(r"x(\d+)\s*\Z", value)
+        if limit is None:
+            return True
+        self._failures[prompt, name] += 1
+        return self._failures[prompt, name] <= int(limit.group(1))
+
+
+def _default(request: Request) -> str:
+    """A deterministic answer that says what it is."""
+    words = " ".join(_MARKER.sub("", request.prompt).split())
+    asked = words if len(words) <= 80 else words[:79].rstrip() + "…"
+    return (
+        f"This is the built-in loopback model, answering message "
+        f"{len(request.user_messages)} of this conversation. You asked: “{asked}”"
+    )
+
+
+def _tool(value: str) -> tuple[str, dict[str, Any]]:
+    name, _, arguments = value.partition(" ")
+    return name, json.loads(arguments or "{}")
+
+
+def _delay(orders: list[tuple[str, str]]) -> float:
+    return sum(float(value) for name, value in orders if name == "sleep")
+
+
+def _has(orders: list[tuple[str, str]], wanted: str) -> bool:
+    return any(name == wanted for name, _ in orders)
+
+
+def _text(content: object) -> str:
+    if isinstance(content, list):
+        return "".join(part.get("text", "") for part in content if isinstance(part, dict))
+    return str(content or "")
+
+
+def _plain(content: object) -> str:
+    return _REMINDER.sub("", _CLOCK.sub("", _text(content)))
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self, address: tuple[str, int], model: LoopbackModel) -> None:
+        super().__init__(address, _Handler)
+        self.model = model
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that hangs up in the middle is no news."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: _Server
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Stay silent."""
+
+    def do_GET(self) -> None:
+        """The list of models."""
+        self._send(200, {}, {"object": "list", "data": [{"id": MODEL, "object": "model"}]})
+
+    def do_POST(self) -> None:
+        """One chat completion."""
+        body = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))))
+        reply = self.server.model.answer(body)
+        if reply.hang:
+            self.server.model.wait(3600)
+        if self.server.model.wait(reply.delay) or reply.hang or reply.drop:
+            self.close_connection = True
+            return
+        if reply.status != 200:
+            error = {"message": f"scripted error {reply.status}", "type": "scripted"}
+            self._send(reply.status, reply.headers, {"error": error})
+        elif body.get("stream"):
+            self._stream(body, reply)
+        else:
+            self._send(200, reply.headers, _completion(body, reply))
+
+    def _send(self, status: int, headers: dict[str, str], value: object) -> None:
+        data = json.dumps(value).encode()
+        self.send_response(status)
+        for name, header in headers.items():
+            self.send_header(name, header)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def _stream(self, body: dict[str, Any], reply: Reply) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Connection", "close")
+        self.end_headers()
+        for chunk in _chunks(body, reply):
+            self.wfile.write(b"data: " + chunk.encode() + b"\n\n")
+            self.wfile.flush()
+        self.close_connection = True
+
+
+def _message(reply: Reply) -> dict[str, Any]:
+    message: dict[str, Any] = {"role": "assistant", "content": reply.text}
+    if reply.tool_calls:
+        message["tool_calls"] = [
+            {
+                "index": index,
+                "id": f"call_{time.time_ns()}_{index}",
+                "type": "function",
+                "function": {"name": name, "arguments": json.dumps(arguments)},
+            }
+            for index, (name, arguments) in enumerate(reply.tool_calls)
+        ]
+    return message
+
+
+def _envelope(body: dict[str, Any], kind: str) -> dict[str, Any]:
+    model = body.get("model", MODEL)
+    return {"id": f"c{time.time_ns()}", "object": kind, "created": int(time.time()), "model": model}
+
+
+def _usage(reply: Reply) -> dict[str, int]:
+    total = reply.input_tokens + reply.output_tokens
+    return {
+        "prompt_tokens": reply.input_tokens,
+        "completion_tokens": reply.output_tokens,
+        "total_tokens": total,
+    }
+
+
+def _completion(body: dict[str, Any], reply: Reply) -> object:
+    if reply.malformed:
+        return {"choices": "none"}
+    reason = "tool_calls" if reply.tool_calls else "stop"
+    choice = {"index": 0, "finish_reason": reason, "message": _message(reply)}
+    return {**_envelope(body, "chat.completion"), "choices": [choice], "usage": _usage(reply)}
+
+
+def _chunks(body: dict[str, Any], reply: Reply) -> list[str]:
+    if reply.malformed:
+        return ["{not json"]
+    envelope = _envelope(body, "chat.completion.chunk")
+    message = _message(reply)
+    words = re.findall(r"\S*\s*", message.pop("content")) or [""]
+    deltas: list[dict[str, Any]] = [{"role": "assistant", "content": ""}]
+    deltas += [{"content": word} for word in words if word]
+    if "tool_calls" in message:
+        deltas.append({"tool_calls": message["tool_calls"]})
+    chunks = [
+        {**envelope, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]}
+        for delta in deltas
+    ]
+    reason = "tool_calls" if reply.tool_calls else "stop"
+    end = {"index": 0, "delta": {}, "finish_reason": reason}
+    chunks.append({**envelope, "choices": [end], "usage": _usage(reply)})
+    return [*(json.dumps(chunk) for chunk in chunks), "[DONE]"]
+
+
+def main() -> None:
+    """Serve until stdin ends, after printing the variables to export."""
+    import argparse
+    import sys
+
+    parser = argparse.ArgumentParser(description="A scripted model on loopback.")
+    parser.add_argument("--record", type=Path, help="append each request to FILE as a JSON line")
+    with LoopbackModel(record=parser.parse_args().record) as model:
+        for name, value in model.environment().items():
+            print(f"export {name}={value}", flush=True)
+        sys.stdin.read()
+
+
+if __name__ == "__main__":
+    main()
