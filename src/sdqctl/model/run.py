@@ -87,8 +87,10 @@ class StepRecord(msgspec.Struct, frozen=True, kw_only=True):
     session_id: str | None = None
     turn_id: str | None = None
     prompt: str | None = None
+    prompt_digest: str | None = None
     message_id: str | None = None
     journal_position: int | None = None
+    superseded: bool = False
     response: str | None = None
     tools: tuple[ToolCall, ...] = ()
     usage: Usage = Usage()

@@ -8,6 +8,7 @@ import logging
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from datetime import UTC
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -295,8 +296,8 @@ class CopilotAdapter:
             adapter=self.name,
             name=disk.name if disk else None,
             summary=disk.summary if disk else entry.summary,
-            start_time=entry.start_time,
-            modified_time=entry.modified_time,
+            start_time=entry.start_time.astimezone(UTC),
+            modified_time=entry.modified_time.astimezone(UTC),
             is_remote=entry.is_remote,
             client=disk.client if disk else None,
             model=disk.model if disk else None,

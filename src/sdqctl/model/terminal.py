@@ -1,0 +1,52 @@
+"""Making text harmless for a terminal: what could drive it becomes visible instead."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+# C0 and C1 controls but tab and newline, bidirectional and other invisible format characters, and
+# lone surrogates (which cannot be encoded).
+_HARMFUL = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff"
+    "\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
+)
+
+
+def harmless(text: str) -> str:
+    """The text with every control character but tab and newline made visible."""
+    return _HARMFUL.sub(_visible, text)
+
+
+def one_line(text: str, width: int | None = None) -> str:
+    """The text harmless on one line, cut to `width` columns with an ellipsis."""
+    line = harmless(" ".join(text.split()))
+    if width is None or display_width(line) <= width:
+        return line
+    kept, used = [], 0
+    for char in line:
+        used += _columns(char)
+        if used > width - 1:
+            break
+        kept.append(char)
+    return "".join(kept) + "…" if width > 0 else ""
+
+
+def display_width(text: str) -> int:
+    """How many columns a terminal gives the text."""
+    return len(text) if text.isascii() else sum(map(_columns, text))
+
+
+def _columns(char: str) -> int:
+    if unicodedata.combining(char):
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
+
+
+def _visible(match: re.Match[str]) -> str:
+    code = ord(match.group())
+    if code < 0x20:
+        return chr(0x2400 + code)
+    if code == 0x7F:
+        return "\u2421"
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"

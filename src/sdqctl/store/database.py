@@ -1,0 +1,206 @@
+"""The ledger's SQLite file: opening, migrating, and one way to write."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sdqctl.errors import StoreDamagedError, StoreError, StoreNewerError
+from sdqctl.store.files import FILE_MODE, make_private_folder
+from sdqctl.store.migrations import MIGRATIONS
+
+FILE_NAME = "ledger.db"
+_BUSY_SECONDS = 30.0
+_passed: Counter[str] = Counter()
+
+
+def commit_point(name: str) -> None:
+    """Die here by SIGKILL when SDQCTL_CRASH_AT is `name:count` and this is the count-th time.
+
+    The crash tests kill the program at each of its commits with it.
+    """
+    wanted = os.environ.get("SDQCTL_CRASH_AT")
+    if wanted is None:
+        return
+    _passed[name] += 1
+    if wanted == f"{name}:{_passed[name]}":
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Database:
+    """One connection. Every write is a transaction of its own that is on disk when it returns."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection, *, read_only: bool) -> None:
+        self.path = path
+        self.read_only = read_only
+        self._connection = connection
+        self._inode = None if read_only else path.stat().st_ino
+
+    @classmethod
+    def open(cls, home: Path) -> Database:
+        """Open for writing; folder and file are made, older schemas are migrated.
+
+        Raises StoreError, StoreDamagedError, StoreNewerError.
+        """
+        make_private_folder(home)
+        path = home / FILE_NAME
+        with _explained(path):
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE))
+            connection = _connect(f"file:{_quoted(path)}?mode=rw")
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA foreign_keys = ON")
+        database = cls(path, connection, read_only=False)
+        database.migrate()
+        return database
+
+    @classmethod
+    def open_read_only(cls, home: Path) -> Database | None:
+        """Open for reading, None when there is no ledger. Nothing is made or changed."""
+        path = home / FILE_NAME
+        if not path.exists():
+            return None
+        with _explained(path):
+            connection = _connect(f"file:{_quoted(path)}?mode=ro")
+            try:
+                known = _applied(connection)
+            except sqlite3.OperationalError:
+                connection.close()
+                connection = _connect(f"file:{_quoted(path)}?mode=ro&immutable=1")
+                known = _applied(connection)
+        _refuse_newer(path, known)
+        return cls(path, connection, read_only=True) if known else None
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    def rows(self, query: str, *values: object) -> list[sqlite3.Row]:
+        """All rows of a query."""
+        with _explained(self.path):
+            return self._connection.execute(query, values).fetchall()
+
+    @contextmanager
+    def write(self, name: str) -> Iterator[sqlite3.Connection]:
+        """A transaction, rolled back on an error; `name` is its commit point."""
+        if self.read_only:
+            raise StoreError(f"the ledger {self.path} was opened for reading")
+        with _explained(self.path):
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+                self._check_place()
+                commit_point(f"{name}.before")
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+        commit_point(f"{name}.after")
+
+    def migrate(self) -> None:
+        """Apply the migrations that are missing, each in a transaction of its own."""
+        with _explained(self.path):
+            known = _applied(self._connection)
+        _refuse_newer(self.path, known)
+        for name, statements in MIGRATIONS:
+            if name not in known:
+                self._apply(name, statements)
+
+    def _apply(self, name: str, statements: tuple[str, ...]) -> None:
+        with self.write("migrate") as connection:
+            connection.execute(
+                "CREATE TABLE IF NOT EXISTS migrations "
+                "(name TEXT PRIMARY KEY, applied_at TEXT NOT NULL)"
+            )
+            if connection.execute("SELECT 1 FROM migrations WHERE name = ?", (name,)).fetchone():
+                return
+            for statement in statements:
+                connection.execute(statement)
+            connection.execute(
+                "INSERT INTO migrations VALUES (?, ?)", (name, datetime.now(UTC).isoformat())
+            )
+
+    def _check_place(self) -> None:
+        """Writing on into a file that was deleted or replaced would lose what is written."""
+        try:
+            same = self.path.stat().st_ino == self._inode
+        except OSError:
+            same = False
+        if not same:
+            raise StoreError(
+                f"the ledger {self.path} was deleted or replaced while it was in use",
+                hint="put it back (`sdqctl store backup` makes copies), then go on with the run",
+            )
+
+
+def _connect(uri: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+    )
+    connection.row_factory = sqlite3.Row
+    return connection
+
+
+def _quoted(path: Path) -> str:
+    from urllib.parse import quote
+
+    return quote(str(path))
+
+
+def _applied(connection: sqlite3.Connection) -> set[str]:
+    found = connection.execute(
+        "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'migrations'"
+    ).fetchone()
+    if found is None:
+        return set()
+    return {row["name"] for row in connection.execute("SELECT name FROM migrations")}
+
+
+def _refuse_newer(path: Path, applied: set[str]) -> None:
+    unknown = sorted(applied - {name for name, _ in MIGRATIONS})
+    if unknown:
+        raise StoreNewerError(
+            f"the ledger {path} was written by a newer sdqctl (it knows {', '.join(unknown)})",
+            hint="use that version, or set SDQCTL_HOME to another folder",
+        )
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Turn SQLite's and the system's errors into ours."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        raise _explain(path, error) from error
+    except OSError as error:
+        raise StoreError(
+            f"the ledger {path} cannot be opened: {error.strerror}",
+            hint="set SDQCTL_HOME to a folder that can be written",
+        ) from error
+
+
+def _explain(path: Path, error: sqlite3.DatabaseError) -> StoreError:
+    code = getattr(error, "sqlite_errorname", "") or ""
+    if code.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+        return StoreDamagedError(
+            f"the ledger {path} is damaged: {error}",
+            hint="`sdqctl store check` tells what can still be read",
+        )
+    if code.startswith(("SQLITE_FULL", "SQLITE_IOERR")):
+        return StoreError(
+            f"the ledger {path} cannot be written: {error}",
+            hint="free some space; what was recorded is still there",
+        )
+    if code.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
+        return StoreError(
+            f"the ledger {path} cannot be written: {error}",
+            hint="make it writable, or set SDQCTL_HOME to a folder that is",
+        )
+    return StoreError(f"the ledger {path}: {error}", hint="`sdqctl store check` looks closer")

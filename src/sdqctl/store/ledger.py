@@ -1,0 +1,421 @@
+"""The durable record of runs and steps. Each method that writes is on disk when it returns."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import msgspec
+
+from sdqctl.errors import StoreError
+from sdqctl.model.run import RunRecord, RunStatus, StepRecord, StepStatus
+from sdqctl.model.session import SessionRef, ToolCall, Usage
+from sdqctl.store.database import Database
+
+PlanRow = tuple[int, int, str, str, str]
+"""Position, cycle, kind, title, digest."""
+
+_RUNS = """
+    SELECT runs.*, (
+        SELECT count(*) FROM attempts AS a
+        WHERE a.run_id = runs.id AND a.superseded = 0 AND a.status IN ('done', 'skipped')
+    ) AS steps_done FROM runs
+"""
+_STEPS = """
+    SELECT a.*, (
+        SELECT count(*) FROM attempts AS b
+        WHERE b.run_id = a.run_id AND b.position = a.position AND b.superseded = 0
+    ) AS attempts FROM attempts AS a
+"""
+_LAST = """
+    a.superseded = 0 AND a.number = (
+        SELECT max(number) FROM attempts AS c
+        WHERE c.run_id = a.run_id AND c.position = a.position AND c.superseded = 0
+    )
+"""
+
+
+class Ledger:
+    """Runs, plans and attempts. An attempt's outcome is written once and never changed."""
+
+    def __init__(self, database: Database | None, redact: Callable[[str], str]) -> None:
+        self._database = database
+        self._redact = redact
+
+    @classmethod
+    def open(
+        cls,
+        home: Path,
+        *,
+        read_only: bool = False,
+        redact: Callable[[str], str] = lambda text: text,
+    ) -> Ledger:
+        """Open the ledger below `home`; `redact` takes secrets out of every text before it is kept.
+
+        Read-only, a ledger that is not there is an empty one. Raises StoreError and its kinds.
+        """
+        database = Database.open_read_only(home) if read_only else Database.open(home)
+        return cls(database, redact)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._database is not None:
+            self._database.close()
+
+    # -- runs -------------------------------------------------------------------------------------
+
+    def start_run(
+        self,
+        *,
+        adapter: str,
+        session_id: str,
+        session_name: str | None,
+        workflow: str | None,
+        workflow_path: str | None,
+        workflow_text: str | None,
+        steps_total: int,
+        options: str,
+        cwd: str | None,
+        model: str | None,
+    ) -> RunRecord:
+        """Record a new run, as running."""
+        now = _now()
+        run_id = f"{now:%Y%m%d%H%M%S}{now.microsecond // 1000:03d}-{secrets.token_hex(3)}"
+        values = {
+            "id": run_id,
+            "adapter": adapter,
+            "session_id": session_id,
+            "session_name": session_name,
+            "workflow": workflow,
+            "workflow_path": workflow_path,
+            "workflow_text": self._clean(workflow_text),
+            "status": RunStatus.RUNNING.value,
+            "steps_total": steps_total,
+            "options": self._redact(options),
+            "cwd": cwd,
+            "model": model,
+            "pid": os.getpid(),
+            "started_at": now.isoformat(),
+            "updated_at": now.isoformat(),
+        }
+        with self._writable.write("ledger.run") as connection:
+            _insert(connection, "runs", values)
+        return self._existing(run_id)
+
+    def update_run(self, run_id: str, **changes: object) -> None:
+        """Change columns of a run: status, message, session_id, steps_total, model, workflow_path."""
+        values = {key: _plain(value) for key, value in changes.items()}
+        if isinstance(values.get("message"), str):
+            values["message"] = self._clean(str(values["message"]))
+        now = _now().isoformat()
+        values["updated_at"] = now
+        if "status" in values:
+            values["completed_at"] = now if values["status"] == RunStatus.COMPLETED else None
+            values["pid"] = os.getpid()
+        columns = ", ".join(f"{name} = ?" for name in values)
+        with self._writable.write("ledger.run") as connection:
+            connection.execute(
+                f"UPDATE runs SET {columns} WHERE id = ?", (*values.values(), run_id)
+            )
+
+    def discard_run(self, run_id: str) -> None:
+        """Forget a run that never began a step."""
+        with self._writable.write("ledger.run") as connection:
+            connection.execute(
+                "DELETE FROM runs WHERE id = ? AND NOT EXISTS "
+                "(SELECT 1 FROM attempts WHERE run_id = runs.id)",
+                (run_id,),
+            )
+
+    def run(self, run_id: str) -> RunRecord | None:
+        """One run."""
+        rows = self._rows(f"{_RUNS} WHERE runs.id = ?", run_id)
+        return _run(rows[0]) if rows else None
+
+    def runs_of(self, ref: SessionRef) -> list[RunRecord]:
+        """The runs that stood in a session, oldest first."""
+        rows = self._rows(
+            f"""{_RUNS} WHERE runs.adapter = ? AND (runs.session_id = ? OR runs.id IN
+            (SELECT run_id FROM attempts WHERE session_id = ?)) ORDER BY runs.id""",
+            ref.adapter,
+            ref.id,
+            ref.id,
+        )
+        return [_run(row) for row in rows]
+
+    def last_runs(self) -> dict[SessionRef, RunRecord]:
+        """The newest run of each session."""
+        rows = self._rows(f"{_RUNS} ORDER BY runs.id")
+        return {SessionRef(row["adapter"], row["session_id"]): _run(row) for row in rows}
+
+    # -- plans ------------------------------------------------------------------------------------
+
+    def replace_plan(self, run_id: str, steps: Sequence[PlanRow], moved: Mapping[int, int]) -> None:
+        """Lay a plan over a run. Attempts at positions in `moved` (old -> new) go with their step.
+
+        All other attempts are superseded: kept, but no longer part of the run.
+        """
+        with self._writable.write("ledger.plan") as connection:
+            connection.execute("DELETE FROM plan_steps WHERE run_id = ?", (run_id,))
+            connection.executemany(
+                "INSERT INTO plan_steps VALUES (?, ?, ?, ?, ?, ?)",
+                ((run_id, *row) for row in steps),
+            )
+            live = connection.execute(
+                "SELECT number, position FROM attempts WHERE run_id = ? AND superseded = 0",
+                (run_id,),
+            ).fetchall()
+            for row in live:
+                new = moved.get(row["position"])
+                if new is None:
+                    statement = "UPDATE attempts SET superseded = 1 WHERE number = ?"
+                    connection.execute(statement, (row["number"],))
+                elif new != row["position"]:
+                    statement = "UPDATE attempts SET position = ? WHERE number = ?"
+                    connection.execute(statement, (new, row["number"]))
+
+    # -- attempts ---------------------------------------------------------------------------------
+
+    def begin_step(
+        self,
+        run_id: str,
+        *,
+        position: int,
+        cycle: int,
+        kind: str,
+        title: str,
+        digest: str,
+        session_id: str | None,
+        turn_id: str | None = None,
+        prompt: str | None = None,
+        journal_position: int | None = None,
+    ) -> StepRecord:
+        """Record that a step is about to act."""
+        values = {
+            "run_id": run_id,
+            "position": position,
+            "cycle": cycle,
+            "kind": kind,
+            "title": self._redact(title),
+            "digest": digest,
+            "status": StepStatus.BEGUN.value,
+            "session_id": session_id,
+            "turn_id": turn_id,
+            "prompt": self._clean(prompt),
+            "prompt_digest": prompt_digest(prompt) if prompt is not None else None,
+            "journal_position": journal_position,
+            "started_at": _now().isoformat(),
+        }
+        with self._writable.write("ledger.begin") as connection:
+            _insert(connection, "attempts", values)
+        return self._existing_step(run_id, position)
+
+    def accept_step(self, run_id: str, position: int, message_id: str) -> None:
+        """Record the runtime's id of the prompt that was sent."""
+        self._change(
+            "ledger.accept", self._open_attempt(run_id, position), {"message_id": message_id}
+        )
+
+    def finish_step(
+        self,
+        run_id: str,
+        position: int,
+        status: StepStatus,
+        *,
+        response: str | None = None,
+        tools: Sequence[ToolCall] = (),
+        usage: Usage | None = None,
+        error: str | None = None,
+        exit_status: int | None = None,
+    ) -> StepRecord:
+        """Record how the open attempt ended. Raises StoreError if it has an outcome already."""
+        values = {
+            "status": status.value,
+            "response": self._clean(response),
+            "tools": self._redact(msgspec.json.encode(list(tools)).decode()),
+            "usage": msgspec.json.encode(usage or Usage()).decode(),
+            "error": self._clean(error),
+            "exit_status": exit_status,
+            "completed_at": _now().isoformat(),
+        }
+        self._change("ledger.finish", self._open_attempt(run_id, position), values)
+        return self._existing_step(run_id, position)
+
+    def supersede_step(self, run_id: str, position: int) -> None:
+        """Take a step's attempts out of the run, so that it runs again; the rows stay."""
+        with self._writable.write("ledger.supersede") as connection:
+            connection.execute(
+                "UPDATE attempts SET superseded = 1 WHERE run_id = ? AND position = ?",
+                (run_id, position),
+            )
+
+    def step(self, run_id: str, position: int) -> StepRecord | None:
+        """The last attempt at a step."""
+        rows = self._rows(
+            f"{_STEPS} WHERE a.run_id = ? AND a.position = ? AND {_LAST}", run_id, position
+        )
+        return _step(rows[0]) if rows else None
+
+    def steps(self, run_id: str) -> list[StepRecord]:
+        """The last attempt at each step, in order."""
+        rows = self._rows(f"{_STEPS} WHERE a.run_id = ? AND {_LAST} ORDER BY a.position", run_id)
+        return [_step(row) for row in rows]
+
+    def attempts(self, run_id: str) -> list[StepRecord]:
+        """All attempts, superseded ones too, in the order they were begun."""
+        rows = self._rows(f"{_STEPS} WHERE a.run_id = ? ORDER BY a.number", run_id)
+        return [_step(row) for row in rows]
+
+    def turns_of(self, ref: SessionRef) -> list[StepRecord]:
+        """The answered prompts of a session, in the order they were begun."""
+        rows = self._rows(
+            f"""{_STEPS} JOIN runs ON runs.id = a.run_id WHERE runs.adapter = ?
+            AND a.session_id = ? AND a.status = 'done' AND a.turn_id IS NOT NULL
+            ORDER BY a.number""",
+            ref.adapter,
+            ref.id,
+        )
+        return [_step(row) for row in rows]
+
+    # -- sessions ---------------------------------------------------------------------------------
+
+    def record_session(
+        self, ref: SessionRef, *, name: str, cwd: str | None, created_at: datetime
+    ) -> None:
+        """Record that sdqctl makes a session; the newest name of an id counts."""
+        with self._writable.write("ledger.session") as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO sessions VALUES (?, ?, ?, ?, ?)",
+                (ref.adapter, ref.id, name, cwd, created_at.isoformat()),
+            )
+
+    def rename_session(self, ref: SessionRef, name: str) -> None:
+        """Record a session's new name."""
+        with self._writable.write("ledger.session") as connection:
+            key = (name, ref.adapter, ref.id)
+            connection.execute("UPDATE sessions SET name = ? WHERE adapter = ? AND id = ?", key)
+            connection.execute(
+                "UPDATE runs SET session_name = ? WHERE adapter = ? AND session_id = ?", key
+            )
+
+    def session_names(self) -> dict[SessionRef, str]:
+        """The sessions that sdqctl made, with their names."""
+        rows = self._rows("SELECT adapter, id, name FROM sessions")
+        return {SessionRef(row["adapter"], row["id"]): row["name"] for row in rows}
+
+    def forget_session(self, ref: SessionRef) -> None:
+        """Delete all that is recorded of a session."""
+        key = (ref.adapter, ref.id)
+        with self._writable.write("ledger.session") as connection:
+            connection.execute("DELETE FROM runs WHERE adapter = ? AND session_id = ?", key)
+            connection.execute("DELETE FROM sessions WHERE adapter = ? AND id = ?", key)
+
+    # -- inside -----------------------------------------------------------------------------------
+
+    @property
+    def _writable(self) -> Database:
+        if self._database is None:
+            raise StoreError("the ledger was opened for reading")
+        return self._database
+
+    def _rows(self, query: str, *values: object) -> list[sqlite3.Row]:
+        return self._database.rows(query, *values) if self._database is not None else []
+
+    def _clean(self, text: str | None) -> str | None:
+        return None if text is None else self._redact(text)
+
+    def _existing(self, run_id: str) -> RunRecord:
+        run = self.run(run_id)
+        if run is None:
+            raise StoreError(f"run {run_id} is not in the ledger")
+        return run
+
+    def _existing_step(self, run_id: str, position: int) -> StepRecord:
+        step = self.step(run_id, position)
+        if step is None:
+            raise StoreError(f"step {position} of run {run_id} is not in the ledger")
+        return step
+
+    def _open_attempt(self, run_id: str, position: int) -> int:
+        rows = self._rows(
+            f"SELECT a.number, a.status FROM attempts AS a "
+            f"WHERE a.run_id = ? AND a.position = ? AND {_LAST}",
+            run_id,
+            position,
+        )
+        if not rows or rows[0]["status"] != StepStatus.BEGUN:
+            raise StoreError(f"step {position} of run {run_id} has its outcome already")
+        return int(rows[0]["number"])
+
+    def _change(self, name: str, number: int, values: Mapping[str, object]) -> None:
+        columns = ", ".join(f"{column} = ?" for column in values)
+        with self._writable.write(name) as connection:
+            changed = connection.execute(
+                f"UPDATE attempts SET {columns} WHERE number = ? AND status = 'begun'",
+                (*values.values(), number),
+            ).rowcount
+            if changed != 1:
+                raise StoreError(f"attempt {number} has its outcome already")
+
+
+def prompt_digest(prompt: str) -> str:
+    """What tells whether a prompt was kept exactly, or with secrets taken out."""
+    return hashlib.sha256(prompt.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _insert(connection: sqlite3.Connection, table: str, values: Mapping[str, object]) -> None:
+    marks = ", ".join("?" for _ in values)
+    connection.execute(
+        f"INSERT INTO {table} ({', '.join(values)}) VALUES ({marks})", tuple(values.values())
+    )
+
+
+def _plain(value: object) -> object:
+    return value.value if isinstance(value, RunStatus) else value
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _time(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
+
+
+def _run(row: sqlite3.Row) -> RunRecord:
+    values: dict[str, Any] = dict(row)
+    del values["pid"]
+    for name in ("started_at", "updated_at", "completed_at"):
+        values[name] = _time(values[name])
+    values["status"] = RunStatus(values["status"])
+    return RunRecord(**values)
+
+
+def _step(row: sqlite3.Row) -> StepRecord:
+    values: dict[str, Any] = dict(row)
+    del values["number"]
+    for name in ("started_at", "completed_at"):
+        values[name] = _time(values[name])
+    values["status"] = StepStatus(values["status"])
+    values["superseded"] = bool(values["superseded"])
+    values["tools"] = msgspec.json.decode(values["tools"], type=tuple[ToolCall, ...])
+    values["usage"] = msgspec.json.decode(values["usage"], type=Usage)
+    return StepRecord(**values)

@@ -1,0 +1,164 @@
+"""One writer a session: a kernel lock, and beside it who holds it.
+
+The lock goes with the process, so a dead holder never blocks. Its runtime child may live a moment
+longer and still write; therefore the child is noted, and waited for, before a session is opened.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import socket
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import msgspec
+
+from sdqctl.errors import SessionBusyError, StoreError
+from sdqctl.model.session import Holder, SessionRef
+from sdqctl.processes import is_same, start_mark
+from sdqctl.store.files import FILE_MODE, make_private_folder, write_private
+
+_POLL = 0.1
+_ORPHAN_SECONDS = 5.0
+_COMMAND_LENGTH = 120
+
+
+class _HolderFile(msgspec.Struct):
+    pid: int
+    mark: str | None
+    host: str
+    command: str
+    since: datetime
+    runtime_pid: int | None = None
+    runtime_mark: str | None = None
+
+    def alive(self) -> bool:
+        """Whether the holder, or the runtime it started, still lives."""
+        return is_same(self.pid, self.mark) or self.runtime_alive()
+
+    def runtime_alive(self) -> bool:
+        return self.runtime_pid is not None and is_same(self.runtime_pid, self.runtime_mark)
+
+    def holder(self) -> Holder:
+        return Holder(pid=self.pid, host=self.host, command=self.command, since=self.since)
+
+
+class SessionLock:
+    """A held lock. Release it, or leave it as a context manager, or die."""
+
+    def __init__(self, path: Path, handle: int, state: _HolderFile) -> None:
+        self._path = path
+        self._handle = handle
+        self._state = state
+
+    @classmethod
+    def acquire(cls, home: Path, ref: SessionRef, *, wait: float = 0.0) -> Self:
+        """Take the lock of a session, waiting up to `wait` seconds.
+
+        Raises SessionBusyError that names the holder, StoreError when locks cannot be written.
+        """
+        path = _lock_path(home, ref)
+        make_private_folder(path.parent)
+        deadline = time.monotonic() + wait
+        try:
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+        except OSError as error:
+            raise StoreError(f"{path} cannot be written: {error.strerror}") from error
+        try:
+            _lock(handle, path, ref, deadline)
+            _wait_for_orphan(path, ref, max(deadline, time.monotonic() + _ORPHAN_SECONDS))
+            state = _own_state()
+            write_private(_holder_path(path), msgspec.json.encode(state))
+        except BaseException:
+            os.close(handle)
+            raise
+        return cls(path, handle, state)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.release()
+
+    def note_runtime(self, pid: int) -> None:
+        """Record the runtime child, before it opens the session."""
+        self._state.runtime_pid, self._state.runtime_mark = pid, start_mark(pid)
+        write_private(_holder_path(self._path), msgspec.json.encode(self._state))
+
+    def release(self) -> None:
+        """Give the lock back; a second time is harmless."""
+        if self._handle < 0:
+            return
+        handle, self._handle = self._handle, -1
+        _holder_path(self._path).unlink(missing_ok=True)
+        os.close(handle)
+
+
+def holder(home: Path, ref: SessionRef) -> Holder | None:
+    """Who holds a session's lock now. The lock itself is not touched."""
+    state = _read(_holder_path(_lock_path(home, ref)))
+    return state.holder() if state is not None and state.alive() else None
+
+
+def _lock(handle: int, path: Path, ref: SessionRef, deadline: float) -> None:
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            if time.monotonic() >= deadline:
+                raise _busy(ref, _read(_holder_path(path))) from error
+            time.sleep(_POLL)
+        else:
+            return
+
+
+def _wait_for_orphan(path: Path, ref: SessionRef, deadline: float) -> None:
+    """Wait for the runtime of a dead holder to go; it ends with its input, within two seconds."""
+    state = _read(_holder_path(path))
+    while state is not None and state.runtime_alive():
+        if time.monotonic() >= deadline:
+            raise _busy(ref, state, runtime=True)
+        time.sleep(_POLL)
+
+
+def _busy(ref: SessionRef, state: _HolderFile | None, *, runtime: bool = False) -> SessionBusyError:
+    who = state.holder().describe() if state else "another process"
+    if runtime and state is not None:
+        who = f"process {state.runtime_pid}, the runtime of a run that was killed ({who})"
+    return SessionBusyError(
+        f"session {ref.id!r} is being written by {who}",
+        hint="wait for it (`--wait 10m`), or end it there",
+    )
+
+
+def _own_state() -> _HolderFile:
+    pid = os.getpid()
+    command = " ".join([os.path.basename(sys.argv[0]), *sys.argv[1:]])[:_COMMAND_LENGTH]
+    return _HolderFile(pid, start_mark(pid), socket.gethostname(), command, datetime.now(UTC))
+
+
+def _lock_path(home: Path, ref: SessionRef) -> Path:
+    key = f"{ref.adapter}\0{ref.id.casefold()}".encode("utf-8", "surrogatepass")
+    return home / "locks" / f"{hashlib.sha256(key).hexdigest()[:32]}.lock"
+
+
+def _holder_path(path: Path) -> Path:
+    return path.with_suffix(".json")
+
+
+def _read(path: Path) -> _HolderFile | None:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=_HolderFile)
+    except (OSError, msgspec.MsgspecError):
+        return None

@@ -1,0 +1,44 @@
+"""Keeps secrets out of what is written down: key-like variables and known token shapes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+MARK = "[redacted]"
+_SHORTEST = 8
+_NAME = re.compile(
+    r"(KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIAL|PRIVATE|AUTH)(?!.*(PATH|FILE|SOCK|DIR))",
+    re.IGNORECASE,
+)
+_PLAIN_WORDS = frozenset({"loopback", "disabled", "required", "optional", "password", "anonymous"})
+_SHAPES = (
+    r"gh[pousr]_[A-Za-z0-9]{20,}",
+    r"github_pat_[A-Za-z0-9_]{20,}",
+    r"sk-[A-Za-z0-9_-]{20,}",
+    r"AKIA[0-9A-Z]{16}",
+    r"xox[abprs]-[A-Za-z0-9-]{10,}",
+    r"eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{5,}",
+    r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?-----END [A-Z ]*PRIVATE KEY-----",
+    r"(?<=://)[^/\s:@]+:[^/\s@]+(?=@)",
+    r"(?<=[Bb]earer )[A-Za-z0-9._~+/=-]{16,}",
+)
+
+
+class Redactor:
+    """A function from text to text without secrets. Applying it twice changes nothing more."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        values = {
+            value
+            for name, value in environment.items()
+            if _NAME.search(name)
+            and len(value) >= _SHORTEST
+            and value.casefold() not in _PLAIN_WORDS
+            and not value.isdecimal()
+        }
+        literal = [re.escape(value) for value in sorted(values, key=len, reverse=True)]
+        self._pattern = re.compile("|".join([*literal, *_SHAPES]), re.DOTALL)
+
+    def __call__(self, text: str) -> str:
+        return self._pattern.sub(MARK, text)
