@@ -1,30 +1,29 @@
 """RUN steps whose end is known after a kill.
 
 A command has no journal, so it gets a small one: a folder in which a wrapper marks that the
-command was started, and with which status it ended. A step found begun without the first mark was
-never started; one with the second ended; one between the two is the user's decision.
+command was started, what it said, and with which status it ended. A step found begun without the
+first mark was never started; one with the last mark ended; between the two the user decides.
 """
 
 from __future__ import annotations
 
-import shlex
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from sdqctl.engine.options import OnInterrupted
-from sdqctl.engine.shell import format_output, run_command
-from sdqctl.errors import StepError
+from sdqctl.engine.shell import CommandResult, format_output, run_command
+from sdqctl.errors import StepError, StoreError
 from sdqctl.model.events import StepRecovered
-from sdqctl.model.run import StepRecord
+from sdqctl.model.run import StepRecord, StepStatus
 from sdqctl.model.workflow import PlannedStep, RunStep
+from sdqctl.store.files import make_private_folder
 
 if TYPE_CHECKING:
     from sdqctl.engine.steps import StepContext
 
-_WRAPPER = (
+_SCRIPT = (
     'folder=$1; shift; : > "$folder/started" || exit 125; "$@"; status=$?; '
     'printf %s "$status" > "$folder/ending" && mv "$folder/ending" "$folder/ended"; exit "$status"'
 )
@@ -38,26 +37,69 @@ class CommandEnd:
     text: str
 
 
-async def run_recorded(
+def found_end(
     step: PlannedStep, action: RunStep, record: StepRecord | None, context: StepContext
-) -> CommandEnd:
-    """Run the command of a step, or find out how an earlier process's run of it ended.
+) -> CommandEnd | None:
+    """How an earlier process's run of the command ended; None: it is to be run (again).
 
     Raises StepError when it was cut off in the middle and may not be run again unasked.
     """
-    folder = context.commands_folder / str(step.position)
-    found = _earlier_end(step, action, record, context, folder)
-    if found is not None:
-        return found
-    _prepare(folder)
-    context.begin(step)
-    argv = action.argv or ("/bin/sh", "-c", action.command)
-    wrapped = ("/bin/sh", "-c", _WRAPPER, "sdqctl-run", str(folder), *argv)
+    if record is None or record.status is not StepStatus.BEGUN:
+        return None
+    folder = _folder(step, context)
+    ended = _status(folder)
+    if ended is not None:
+        text = format_output(action.command, CommandResult(ended, "[its output was lost]"), None)
+        _tell(step, context, "recorded", f"the command had ended with status {ended}")
+        return CommandEnd(ended, text)
+    if not (folder / "started").exists():
+        _tell(step, context, "rerun", "the command had not been started; run now")
+        return None
+    if action.repeatable or context.options.on_interrupted is OnInterrupted.RESEND:
+        _tell(step, context, "rerun", "the command was cut off; run again")
+        return None
+    raise StepError(
+        f"step {step.position}: `{action.command}` was cut off, and whether it took effect "
+        "is not known",
+        hint="run it again with `--on-interrupted resend`, or go on behind it with "
+        f"`--from {step.position + 1}`",
+    )
+
+
+async def run_marked(step: PlannedStep, action: RunStep, context: StepContext) -> CommandEnd:
+    """Run the command under the wrapper that leaves the marks."""
+    folder = _folder(step, context)
+    wrapper = ("/bin/sh", "-c", _SCRIPT, "sdqctl-run", str(folder))
     result = await run_command(
-        msgspec.structs.replace(action, argv=wrapped),
-        cwd=context.cwd,
-        environment=context.environment,
+        action, cwd=context.cwd, environment=context.environment, wrapper=wrapper
     )
     return CommandEnd(
         result.exit_status, format_output(action.command, result, action.output_limit)
+    )
+
+
+def clear_marks(step: PlannedStep, context: StepContext) -> None:
+    """Make the folder of the marks anew, before the step is begun in the ledger."""
+    folder = _folder(step, context)
+    try:
+        shutil.rmtree(folder, ignore_errors=True)
+        make_private_folder(folder)
+    except OSError as error:
+        raise StoreError(f"{folder} cannot be written: {error.strerror}") from error
+
+
+def _folder(step: PlannedStep, context: StepContext) -> Path:
+    return context.commands_folder / str(step.position)
+
+
+def _status(folder: Path) -> int | None:
+    try:
+        return int((folder / "ended").read_text("ascii"))
+    except (OSError, ValueError):
+        return None
+
+
+def _tell(step: PlannedStep, context: StepContext, action: str, message: str) -> None:
+    context.emit(
+        StepRecovered(run_id=context.run_id, position=step.position, action=action, message=message)
     )

@@ -14,7 +14,7 @@ from sdqctl.adapters.base import Capability, Compacts
 from sdqctl.conversation.render import Roots, render_prompt
 from sdqctl.conversation.verify import verify
 from sdqctl.engine.background import Background
-from sdqctl.engine.commands import run_recorded
+from sdqctl.engine.commands import clear_marks, found_end, run_marked
 from sdqctl.engine.connection import Connection
 from sdqctl.engine.options import RunOptions
 from sdqctl.engine.turns import Sink, TurnRunner
@@ -118,9 +118,13 @@ async def _run(step: PlannedStep, record: StepRecord | None, context: StepContex
     action = cast("RunStep", step.action)
     if action.background:
         _begin(step, context)
-        await context.background.start(step.position, action)
+        await context.background.start(action)
         return _finish(step, context, StepStatus.DONE, response=f"$ {action.command} &")
-    result = await run_recorded(step, action, record, context)
+    result = found_end(step, action, record, context)
+    if result is None:
+        clear_marks(step, context)
+        _begin(step, context)
+        result = await run_marked(step, action, context)
     text = result.text if _wanted(action, result.exit_status) else ""
     ok = result.exit_status == 0
     goes_on = ok or action.on_error is OnError.CONTINUE or _handled(step, context)

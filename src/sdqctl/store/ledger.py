@@ -121,7 +121,7 @@ class Ledger:
         return self._existing(run_id)
 
     def update_run(self, run_id: str, **changes: object) -> None:
-        """Change columns of a run: status, message, session_id, steps_total, model, workflow_path."""
+        """Change a run: its status, message, session_id, steps_total, model, workflow_path."""
         values = {key: _plain(value) for key, value in changes.items()}
         if isinstance(values.get("message"), str):
             values["message"] = self._clean(str(values["message"]))
