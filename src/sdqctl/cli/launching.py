@@ -287,6 +287,7 @@ def _launch_request(
         allow_tools=options.allow_tools,
         deny_tools=options.deny_tools,
         allow_all=options.allow_all_tools,
+        protected=(app.settings.home, app.settings.copilot_home),
     )
     config = AdapterConfig(
         model=begin.model,
