@@ -26,6 +26,10 @@ def start_mark(pid: int) -> str | None:
     if sys.platform.startswith("linux"):
         fields = _stat_fields(pid)
         return fields[19] if len(fields) > 19 else None
+    return _start_by_ps(pid)
+
+
+def _start_by_ps(pid: int) -> str | None:
     done = subprocess.run(
         ["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
     )

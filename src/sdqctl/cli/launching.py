@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import Coroutine, Mapping
+from collections import ChainMap
+from collections.abc import Coroutine, Mapping, MutableMapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 
@@ -324,4 +325,4 @@ def _cycle_variables(
 ) -> Mapping[str, str]:
     total = str(plan.cycles)
     cycle = {"CYCLE_NUMBER": str(step.cycle), "CYCLE_TOTAL": total, "MAX_CYCLES": total}
-    return {**variables, **cycle}
+    return ChainMap(cycle, cast("MutableMapping[str, str]", variables))

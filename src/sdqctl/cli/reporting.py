@@ -8,7 +8,16 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from sdqctl.cli.output import is_terminal, note, write, write_json, write_json_line, write_line
-from sdqctl.cli.sinks import Answers, Denials, EventLog, JsonLines, Narrator, Verbosity, fan_out
+from sdqctl.cli.sinks import (
+    Answers,
+    Denials,
+    EventLog,
+    JsonLines,
+    Narrator,
+    Sink,
+    Verbosity,
+    fan_out,
+)
 from sdqctl.errors import SdqctlError, UsageError
 
 if TYPE_CHECKING:
@@ -34,7 +43,7 @@ class Report:
         narrator = Narrator(
             Verbosity.QUIET if flags.quiet else level, show_prompts=flags.show_prompts
         )
-        sinks = [narrator, self._denials]
+        sinks: list[Sink] = [narrator, self._denials]
         if self._format == "jsonl":
             sinks.append(JsonLines())
         elif self._format == "text" and not self._composed:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 @click.pass_obj
 def resume(
     app: App,
+    /,
     session: str | None,
     prompt: str | None,
     continue_with: str | None,

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 @click.pass_obj
 def run(
     app: App,
+    /,
     target: str,
     session_name: str | None,
     resume_if_exists: bool | None,

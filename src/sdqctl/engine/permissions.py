@@ -12,14 +12,11 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from sdqctl.conversation.modes import may_write
 from sdqctl.engine.rules import ToolRule, parse_rule
 from sdqctl.engine.shell_grammar import SimpleCommand, UnclearCommandError, parse_command_line
 from sdqctl.model.tools import ToolDecision, ToolKind, ToolRequest
 from sdqctl.model.workflow import FileRule
-
-WRITING_MODES = frozenset({"implement", "full", "write"})
-"""MODE words that allow writing inside the working directory, and the shell."""
-READING_MODES = frozenset({"audit", "analysis", "read-only", "readonly", "verification", "review"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,7 +147,7 @@ def build_policy(
     """The policy of one run. Raises UsageError for a rule that cannot be read."""
     return Policy(
         cwd=cwd,
-        writing=(mode or "").strip().lower() in WRITING_MODES,
+        writing=may_write(mode),
         allow=tuple(map(parse_rule, allow_tools)),
         deny=tuple(map(parse_rule, deny_tools)),
         allow_all=allow_all,

@@ -1,4 +1,4 @@
-"""Tool rules in the runtime's own form: `shell(git:*)`, `write(docs/**)`, `mcp(server:tool)`, ..."""
+"""Tool rules in the runtime's own form: `shell(git:*)`, `write(docs/**)`, `mcp(server:tool)`."""
 
 from __future__ import annotations
 

@@ -26,6 +26,7 @@ from sdqctl.model.workflow import (
     CompactStep,
     ConsultStep,
     OnError,
+    OutputPart,
     OutputRule,
     PauseStep,
     Plan,
@@ -85,7 +86,7 @@ async def _prompt(
     rendered = render_prompt(
         context.plan,
         step,
-        outputs=_outputs(context),
+        outputs=_outputs(step, context),
         variables=context.variables(step),
         roots=context.roots,
     )
@@ -256,7 +257,7 @@ def _handled(step: PlannedStep, context: StepContext) -> bool:
     """Whether an ON-FAILURE block behind a RUN takes care of its failure."""
     return any(
         s.condition is not None
-        and s.condition.position == step.position
+        and step.position in s.condition.positions
         and s.condition.when == "failure"
         for s in context.plan.steps[step.position :]
     )
@@ -265,17 +266,26 @@ def _handled(step: PlannedStep, context: StepContext) -> bool:
 def _condition_holds(step: PlannedStep, context: StepContext) -> bool:
     if step.condition is None:
         return True
-    record = context.ledger.step(context.run_id, step.condition.position)
-    if record is None or record.exit_status is None:
-        return False
-    return (record.exit_status == 0) is (step.condition.when == "success")
+    for position in reversed(step.condition.positions):
+        record = context.ledger.step(context.run_id, position)
+        if record is not None and record.exit_status is not None:
+            return (record.exit_status == 0) is (step.condition.when == "success")
+    return False
 
 
-def _outputs(context: StepContext) -> dict[int, str]:
+def _outputs(step: PlannedStep, context: StepContext) -> dict[int, str]:
+    """The outputs that this prompt takes: those that no earlier prompt has taken."""
+    records = {record.position: record for record in context.ledger.steps(context.run_id)}
+    taken: set[int] = set()
+    for earlier in context.plan.steps[: step.position - 1]:
+        record = records.get(earlier.position)
+        done = record is not None and record.status is StepStatus.DONE
+        if isinstance(earlier.action, PromptAction) and done:
+            taken |= {p.position for p in earlier.action.parts if isinstance(p, OutputPart)}
     return {
-        record.position: record.response or ""
-        for record in context.ledger.steps(context.run_id)
-        if record.kind in ("run", "run-wait", "verify")
+        position: record.response or ""
+        for position, record in records.items()
+        if record.kind in ("run", "run-wait", "verify") and position not in taken
     }
 
 

@@ -160,7 +160,7 @@ class TurnRunner:
         self, session: AdapterSession, record: StepRecord, prompt: str
     ) -> TurnFinished | TurnFailed:
         turn_id = record.turn_id or ""
-        stream = cast("AsyncIterator[TurnEvent]", session.send(prompt, turn_id=turn_id))
+        stream = session.send(prompt, turn_id=turn_id)
         try:
             async with asyncio.timeout(self._options.step_timeout or None), aclosing(stream):  # type: ignore[type-var]
                 return await self._follow(stream, record)

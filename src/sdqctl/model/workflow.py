@@ -302,9 +302,12 @@ Action = (
 
 
 class Condition(msgspec.Struct, frozen=True):
-    """The step runs only if the RUN at `position` ended so: `success` or `failure`."""
+    """The step runs only if the last of the RUNs at `positions` that ran ended so.
 
-    position: int
+    `when` is `success` or `failure`. Several positions are a RUN and its retries.
+    """
+
+    positions: tuple[int, ...]
     when: str
 
 

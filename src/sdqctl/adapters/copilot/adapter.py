@@ -34,6 +34,7 @@ from sdqctl.errors import (
     SessionUnusableError,
 )
 from sdqctl.model.session import SessionInfo, session_id_for
+from sdqctl.model.tools import ToolDecision, ToolRequest
 
 _LOG = logging.getLogger(__name__)
 _START = 60.0
@@ -247,13 +248,16 @@ class CopilotAdapter:
         self, config: AdapterConfig, folder: Path, sessions: list[CopilotSession]
     ) -> dict[str, Any]:
         """What is the same at create and at resume: the runtime forgets most of it."""
+
+        def told(request: ToolRequest, decision: ToolDecision) -> None:
+            for session in sessions:
+                session.told(request, decision)
+
         options: dict[str, Any] = {
             "client_name": "sdqctl",
             "working_directory": str(folder),
             "streaming": config.streaming,
-            "on_permission_request": permission_handler(
-                config.policy, lambda ask, answer: [s.told(ask, answer) for s in sessions]
-            ),
+            "on_permission_request": permission_handler(config.policy, told),
         }
         provider = provider_from(self._settings.environment)
         if provider is not None:

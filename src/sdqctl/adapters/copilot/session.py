@@ -181,7 +181,7 @@ class CopilotSession:
         from copilot.generated import rpc
 
         turn = self._find(to)
-        if turn is None:
+        if turn is None or turn.event_id is None:
             return
         await self.abort()
         request = rpc.HistoryRewindRequest(

@@ -1,0 +1,62 @@
+"""Option types and options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import click
+
+from sdqctl.model.duration import parse_duration
+
+_Function = TypeVar("_Function", bound=Callable[..., object])
+
+
+class DurationType(click.ParamType[float]):
+    """A duration such as 30m, 24h, 7d, 2w or 1h30m, as seconds."""
+
+    name = "duration"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Seconds; an unreadable duration is a usage error."""
+        if isinstance(value, int | float):
+            return float(value)
+        try:
+            return parse_duration(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+DURATION = DurationType()
+
+
+def adapter_option(function: _Function) -> _Function:
+    """-a ADAPTER: only its sessions."""
+    return click.option(
+        "-a", "--adapter", metavar="ADAPTER", help="Only the sessions of copilot or mock."
+    )(function)
+
+
+def format_option(*formats: str) -> Callable[[_Function], _Function]:
+    """--format, with the first one as default."""
+    return click.option(
+        "--format",
+        "output_format",
+        type=click.Choice(formats),
+        default=formats[0],
+        show_default=True,
+        help="How the result is written.",
+    )
+
+
+def filter_options(function: _Function) -> _Function:
+    """--filter, --older-than, --newer-than."""
+    for option in (
+        click.option("--newer-than", type=DURATION, metavar="DUR", help="Changed since then."),
+        click.option("--older-than", type=DURATION, metavar="DUR", help="Not changed since then."),
+        click.option("--filter", "pattern", metavar="GLOB", help="Only these names or ids."),
+    ):
+        function = option(function)
+    return function

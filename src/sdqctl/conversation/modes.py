@@ -1,0 +1,17 @@
+"""The words of MODE that are known; what they allow is the policy's (engine.permissions)."""
+
+from __future__ import annotations
+
+WRITING_MODES = frozenset({"implement", "full", "write"})
+"""Writing inside the working directory, and the shell, are allowed."""
+READING_MODES = frozenset({"audit", "analysis", "read-only", "verification"})
+
+
+def is_known_mode(word: str) -> bool:
+    """Whether a MODE says what it allows; an unknown one allows reading only."""
+    return word.strip().lower() in WRITING_MODES | READING_MODES
+
+
+def may_write(word: str | None) -> bool:
+    """Whether a MODE allows writing and the shell."""
+    return (word or "").strip().lower() in WRITING_MODES

@@ -1,0 +1,126 @@
+"""Reading workflow files: encodings, sizes, and INCLUDE."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sdqctl.conversation.lexer import Item, Lexed, lex
+from sdqctl.conversation.parser import ParsedWorkflow, build
+from sdqctl.errors import UsageError, WorkflowError
+from sdqctl.model.workflow import Diagnostic, Severity, Span
+
+LARGEST = 1024 * 1024
+"""Bytes of a workflow file."""
+_MOST_FILES = 100
+_DEEPEST = 20
+
+
+def load_workflow(path: Path) -> ParsedWorkflow:
+    """Read and parse a file with all that it includes.
+
+    Raises UsageError for a file that is not there, WorkflowError for one that is no text.
+    """
+    where = path.absolute()
+    if not where.exists():
+        raise UsageError(f"there is no workflow file {path}", hint=_nearest(path))
+    text = read_text(where)
+    reader = _Reader()
+    lexed = reader.resolve(where, lex(text, str(path)), (where.resolve(),))
+    parsed = build(lexed.items, lexed.diagnostics, text, str(path))
+    return parsed if parsed.workflow is None else _with_path(parsed, where)
+
+
+def _with_path(parsed: ParsedWorkflow, where: Path) -> ParsedWorkflow:
+    import msgspec
+
+    assert parsed.workflow is not None, "only a good workflow gets its path"
+    workflow = msgspec.structs.replace(parsed.workflow, path=str(where))
+    return ParsedWorkflow(workflow, parsed.diagnostics)
+
+
+def read_text(path: Path) -> str:
+    """A workflow's text. Raises WorkflowError that says why it is none."""
+    if path.is_dir():
+        raise WorkflowError(f"{path} is a folder, not a workflow file")
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(LARGEST + 1)
+    except OSError as error:
+        raise WorkflowError(f"{path} cannot be read: {error.strerror}") from error
+    if len(data) > LARGEST:
+        raise WorkflowError(f"{path} is larger than 1 MiB", hint="is it a workflow file?")
+    if b"\0" in data:
+        raise WorkflowError(f"{path} is a binary file: it holds NUL bytes")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise WorkflowError(
+            f"{path}:{line}:1: the file is not UTF-8", hint="save it as UTF-8"
+        ) from error
+    if not text.strip():
+        raise WorkflowError(f"{path} is empty", hint="a workflow has at least one PROMPT")
+    return text
+
+
+@dataclass
+class _Reader:
+    """Puts included directives in the place of INCLUDE."""
+
+    count: int = 0
+    seen: dict[Path, Lexed] = field(default_factory=dict)
+
+    def resolve(self, where: Path, lexed: Lexed, chain: tuple[Path, ...]) -> Lexed:
+        found = Lexed([], list(lexed.diagnostics))
+        for item in lexed.items:
+            if item.name != "INCLUDE":
+                found.items.append(item)
+                continue
+            try:
+                included = self._include(where, item, chain)
+            except (WorkflowError, ValueError) as error:
+                found.diagnostics.append(_problem(item, str(error)))
+                continue
+            found.items += included.items
+            found.diagnostics += included.diagnostics
+        return found
+
+    def _include(self, where: Path, item: Item, chain: tuple[Path, ...]) -> Lexed:
+        if not item.value:
+            raise ValueError("a file is missing")
+        path = where.parent / item.value.removeprefix("@").strip("'\"")
+        real = path.resolve()
+        if real in chain:
+            names = " -> ".join(p.name for p in (*chain[chain.index(real) :], real))
+            raise ValueError(f"files include each other in a circle: {names}")
+        self.count += 1
+        if len(chain) > _DEEPEST or self.count > _MOST_FILES:
+            raise ValueError(f"more than {_MOST_FILES} included files, or {_DEEPEST} levels")
+        if not path.is_file():
+            raise ValueError(f"there is no file {path}")
+        lexed = lex(read_text(path), str(path))
+        return self.resolve(path, lexed, (*chain, real))
+
+
+def _problem(item: Item, message: str) -> Diagnostic:
+    return Diagnostic(
+        severity=Severity.ERROR,
+        message=f"INCLUDE: {message}",
+        span=Span(item.span.file, item.span.line, item.value_column),
+        source_line=f"{item.name} {item.value}",
+    )
+
+
+def _nearest(path: Path) -> str | None:
+    """The file in the same folder that was probably meant."""
+    from difflib import get_close_matches
+
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        return f"there is no folder {folder}"
+    names = [entry.name for entry in folder.iterdir() if entry.is_file()]
+    near = get_close_matches(path.name, names, n=1) or [
+        n for n in names if n == f"{path.name}.conv"
+    ]
+    return f"did you mean {path.with_name(near[0])}?" if near else None

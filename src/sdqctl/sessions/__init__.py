@@ -1,0 +1,1 @@
+"""What is done over sessions: finding, listing, showing, deleting. Knows no live runtime."""

@@ -1,0 +1,53 @@
+"""From what a user typed to exactly one session."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+from sdqctl.errors import SessionAmbiguousError, SessionNotFoundError
+from sdqctl.model.session import SessionInfo
+
+_SHOWN = 5
+
+
+def resolve_session(argument: str, entries: Iterable[SessionInfo]) -> SessionInfo:
+    """The session of this id, name (without regard to case), or prefix of one that is unique.
+
+    Raises SessionNotFoundError with the nearest names, SessionAmbiguousError with the matches.
+    """
+    known = list(entries)
+    wanted = argument.casefold()
+    for matches in (
+        [e for e in known if e.id == argument],
+        [e for e in known if e.name == argument],
+        [e for e in known if wanted in (e.id.casefold(), (e.name or "").casefold())],
+        [e for e in known if wanted and _begins(e, wanted)],
+    ):
+        if len(matches) == 1:
+            return matches[0]
+        if matches:
+            raise _ambiguous(argument, matches)
+    raise _not_found(argument, known)
+
+
+def _begins(entry: SessionInfo, wanted: str) -> bool:
+    return entry.id.casefold().startswith(wanted) or (entry.name or "").casefold().startswith(
+        wanted
+    )
+
+
+def _ambiguous(argument: str, matches: list[SessionInfo]) -> SessionAmbiguousError:
+    shown = ", ".join(f"{e.label!r} ({e.adapter} {e.id})" for e in matches[:_SHOWN])
+    more = f" and {len(matches) - _SHOWN} more" if len(matches) > _SHOWN else ""
+    return SessionAmbiguousError(
+        f"{argument!r} means {len(matches)} sessions: {shown}{more}",
+        hint="give the whole id, or -a ADAPTER",
+    )
+
+
+def _not_found(argument: str, known: list[SessionInfo]) -> SessionNotFoundError:
+    labels = {entry.label.casefold(): entry.label for entry in known}
+    near = [labels[name] for name in get_close_matches(argument.casefold(), labels, n=3)]
+    hint = f"did you mean {', '.join(near)}?" if near else "`sdqctl sessions list` shows them all"
+    return SessionNotFoundError(f"there is no session {argument!r}", hint=hint)
