@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
+from pathlib import Path
 
 
 def is_alive(pid: int) -> bool:
@@ -23,10 +23,10 @@ def start_mark(pid: int) -> str | None:
 
     On Linux the start in clock ticks since boot (proc(5), field 22), elsewhere what ps says.
     """
-    if sys.platform.startswith("linux"):
-        fields = _stat_fields(pid)
+    fields = _stat_fields(pid)
+    if fields:
         return fields[19] if len(fields) > 19 else None
-    return _start_by_ps(pid)
+    return None if Path("/proc/self/stat").exists() else _start_by_ps(pid)
 
 
 def _start_by_ps(pid: int) -> str | None:

@@ -310,7 +310,7 @@ def _launch_request(
         home=app.settings.home,
         roots=roots,
         environment=app.environment,
-        variables=lambda step: _cycle_variables(variables, plan, step),
+        variables=lambda step: cycle_variables(variables, plan, step),
         make_adapter=lambda: app.adapter(adapter),
         archive=app.archive(adapter),
         ledger=begin.ledger,
@@ -320,9 +320,10 @@ def _launch_request(
     )
 
 
-def _cycle_variables(
+def cycle_variables(
     variables: Mapping[str, str], plan: Plan, step: PlannedStep
 ) -> Mapping[str, str]:
+    """The variables of a step: those of its cycle over those of the run."""
     total = str(plan.cycles)
     cycle = {"CYCLE_NUMBER": str(step.cycle), "CYCLE_TOTAL": total, "MAX_CYCLES": total}
     return ChainMap(cycle, cast("MutableMapping[str, str]", variables))

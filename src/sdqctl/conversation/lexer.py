@@ -102,14 +102,14 @@ class _Lexer:
         opened = 0
         opening = _FENCE.match(item.value)
         if opening is not None:
-            fence, opened = opening.group(1), item.span.line
+            fence, opened = str(opening[1]), item.span.line
         while self._at < len(self._lines):
             line = self._lines[self._at]
             if not fence and directive_name(line) is not None:
                 break
             mark = _FENCE.match(line)
             if mark is not None and not fence:
-                fence, opened = mark.group(1), self._at + 1
+                fence, opened = str(mark[1]), self._at + 1
             elif mark is not None and _closes(fence, mark):
                 fence = ""
             if not fence and not lines and _indented_directive(line):

@@ -80,7 +80,8 @@ def read_entries(
             if info.name is None and ref in names:
                 info = msgspec.structs.replace(info, name=names[ref], client=info.client or CLIENT)
             holder = lock_holder(ref) or archive.holder(info.id)
-            entries.append(Entry(info, _status(runs.get(ref), holder), holder, runs.get(ref)))
+            run = _as_it_stands(runs.get(ref), holder)
+            entries.append(Entry(info, _status(run, holder), holder, run))
     return entries
 
 
@@ -166,14 +167,17 @@ def turn_entry(turn: Turn) -> dict[str, object]:
     }
 
 
+def _as_it_stands(run: RunRecord | None, holder: Holder | None) -> RunRecord | None:
+    """A run that was left running by a process that is gone was interrupted."""
+    if run is None or run.status is not RunStatus.RUNNING or holder is not None:
+        return run
+    return msgspec.structs.replace(run, status=RunStatus.INTERRUPTED)
+
+
 def _status(run: RunRecord | None, holder: Holder | None) -> SessionStatus:
     if holder is not None:
         return SessionStatus.RUNNING
-    if run is None:
-        return SessionStatus.IDLE
-    if run.status is RunStatus.RUNNING:
-        return SessionStatus.INTERRUPTED
-    return SessionStatus(run.status.value)
+    return SessionStatus(run.status.value) if run else SessionStatus.IDLE
 
 
 def _wanted(entry: Entry, query: Query, now: datetime) -> bool:

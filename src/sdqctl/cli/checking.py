@@ -1,0 +1,154 @@
+"""What `validate` and `render` do. Knows no click."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from sdqctl.cli.output import note, write_json, write_line
+from sdqctl.conversation import check_workflow, load_workflow
+from sdqctl.conversation.diagnostics import describe
+from sdqctl.errors import SdqctlError
+from sdqctl.model.terminal import harmless
+from sdqctl.model.workflow import Diagnostic, OutputPart, PromptAction, Severity, Span
+
+if TYPE_CHECKING:
+    from sdqctl.cli.context import App
+
+_INVALID = 3
+
+
+def validate_files(paths: Sequence[Path], *, strict: bool, as_json: bool) -> int:
+    """Print the findings of all files; returns 3 if one has an error, else 0.
+
+    A file that is missing or no text is a finding too, and counts by its own exit code.
+    """
+    findings: list[Diagnostic] = []
+    code = 0
+    for path in paths:
+        found, failure = _check(path)
+        findings += found
+        code = code or failure
+    bad = [d for d in findings if strict or d.severity is Severity.ERROR]
+    if as_json:
+        write_json([_object(finding) for finding in findings])
+    else:
+        for finding in findings:
+            write_line(harmless(describe(finding)))
+        warnings = sum(finding.severity is Severity.WARNING for finding in findings)
+        note(f"{len(paths)} checked: {len(findings) - warnings} errors, {warnings} warnings")
+    return code or (_INVALID if bad else 0)
+
+
+def _check(path: Path) -> tuple[list[Diagnostic], int]:
+    try:
+        parsed = load_workflow(path)
+        findings = list(parsed.diagnostics)
+        if parsed.workflow is not None:
+            from sdqctl.conversation.plan import PlanOptions, build_plan
+
+            build_plan(parsed.workflow, PlanOptions())
+    except SdqctlError as error:
+        span = Span(str(path), 1)
+        finding = Diagnostic(
+            severity=Severity.ERROR, message=error.message, span=span, hint=error.hint
+        )
+        return [finding], error.exit_code
+    return findings, 0
+
+
+def _object(finding: Diagnostic) -> dict[str, object]:
+    return {
+        "file": finding.span.file,
+        "line": finding.span.line,
+        "column": finding.span.column,
+        "severity": finding.severity,
+        "message": finding.message,
+        "hint": finding.hint,
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
+class RenderRequest:
+    """What `render` was asked for."""
+
+    path: Path
+    cycles: int | None = None
+    session_mode: str | None = None
+    session_name: str | None = None
+    prologues: tuple[str, ...] = ()
+    epilogues: tuple[str, ...] = ()
+    cwd: Path | None = None
+    as_json: bool = False
+
+
+def render_workflow(app: App, request: RenderRequest) -> None:
+    """Print the prompts. Raises WorkflowError, also for a context file that is missing."""
+    from sdqctl.cli.launching import (
+        base_variables,
+        cycle_variables,
+        read_text_argument,
+        working_directory,
+    )
+    from sdqctl.conversation.plan import PlanOptions, build_plan
+    from sdqctl.conversation.render import Roots, render_prompt
+    from sdqctl.model.workflow import SessionMode
+
+    workflow = check_workflow(request.path)
+    cwd = working_directory(app, request.cwd, workflow)
+    options = PlanOptions(
+        cycles=request.cycles,
+        session_mode=SessionMode(request.session_mode) if request.session_mode else None,
+        prologues=tuple(map(read_text_argument, request.prologues)),
+        epilogues=tuple(map(read_text_argument, request.epilogues)),
+    )
+    plan = build_plan(workflow, options)
+    name = request.session_name or workflow.session_name or request.path.stem
+    variables = base_variables(workflow, cwd, name)
+    roots = Roots.of(workflow, cwd)
+    steps = []
+    for step in plan.steps:
+        found: dict[str, object] = msgspec.to_builtins(step)
+        if isinstance(step.action, PromptAction):
+            rendered = render_prompt(
+                plan,
+                step,
+                outputs=_placeholders(step.action),
+                variables=cycle_variables(variables, plan, step),
+                roots=roots,
+            )
+            found["prompt"] = rendered.text
+            for warning in rendered.warnings:
+                note(f"warning: step {step.position}: {warning}")
+        steps.append(found)
+        if not request.as_json:
+            write_line(f"--- step {step.position}/{len(plan.steps)} {step.kind}: {step.title}")
+            if "prompt" in found:
+                write_line(f"{found['prompt']}\n")
+    if request.as_json:
+        write_json(
+            [
+                {
+                    "position": step["position"],
+                    "cycle": step["cycle"],
+                    "title": step["title"],
+                    "digest": step["digest"],
+                    "kind": planned.kind,
+                    "prompt": step.get("prompt"),
+                }
+                for step, planned in zip(steps, plan.steps, strict=True)
+            ]
+        )
+
+
+def _placeholders(action: PromptAction) -> dict[int, str]:
+    """A line for each output that is not known yet."""
+    return {
+        part.position: f"[the output of step {part.position} comes here]"
+        for part in action.parts
+        if isinstance(part, OutputPart)
+    }

@@ -1,0 +1,163 @@
+"""What `sessions delete` and `sessions cleanup` do. Knows no click."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from sdqctl.cli.listing import all_entries, print_table
+from sdqctl.cli.output import is_terminal, note, write_json, write_line
+from sdqctl.errors import InterruptedRunError, SdqctlError, SessionBusyError, UsageError
+from sdqctl.model.terminal import one_line
+from sdqctl.sessions.deleting import Deletion, delete_entries, spare
+from sdqctl.sessions.entries import Entry, Query, select
+from sdqctl.sessions.resolve import resolve_session
+
+if TYPE_CHECKING:
+    from sdqctl.cli.context import App
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeleteRequest:
+    """What is to go. `cleanup` spares what nobody asked to delete."""
+
+    names: tuple[str, ...]
+    query: Query
+    adapter: str | None
+    dry_run: bool
+    force: bool
+    as_json: bool
+    cleanup: bool = False
+    all_clients: bool = False
+    include_unfinished: bool = False
+
+
+def delete_sessions(app: App, request: DeleteRequest) -> None:
+    """Delete, after asking on a terminal. Raises the error of the first session that stayed."""
+    chosen = _chosen(request, all_entries(app, request.adapter))
+    staying: list[tuple[Entry, str]] = []
+    if request.cleanup:
+        chosen, staying = spare(
+            chosen,
+            all_clients=request.all_clients,
+            include_unfinished=request.include_unfinished,
+        )
+        for entry, reason in staying:
+            note(f"kept: {one_line(entry.info.label)}: {reason}")
+    else:
+        _refuse_in_use(chosen)
+    if request.dry_run:
+        _print_result(request, chosen, [])
+        note(f"{len(chosen)} sessions would be deleted; nothing was (--dry-run)")
+        return
+    if not chosen:
+        _print_result(request, [], [])
+        note("nothing to delete")
+        return
+    _ask(request, chosen)
+    result = _delete(app, chosen, quiet=request.as_json)
+    if request.as_json:
+        _print_result(request, result.deleted, result.failed)
+    note(f"{len(result.deleted)} sessions deleted")
+    if any(entry.info.adapter == "copilot" for entry in result.deleted):
+        note(
+            "the Copilot runtime keeps the text of their turns in its own session-store.db; "
+            "`history_store = false` in your sdqctl.toml keeps new sessions out of it"
+        )
+    if result.failed:
+        _raise_first(result)
+
+
+def _chosen(request: DeleteRequest, entries: list[Entry]) -> list[Entry]:
+    query = request.query
+    filtered = any(v is not None for v in (query.pattern, query.older_than, query.newer_than))
+    if request.names:
+        infos = [entry.info for entry in entries]
+        wanted = {id(resolve_session(name, infos)) for name in request.names}
+        entries = [entry for entry in entries if id(entry.info) in wanted]
+    elif not filtered:
+        raise UsageError("say which sessions: names, --filter or --older-than")
+    return select(entries, query, datetime.now(UTC))
+
+
+def _refuse_in_use(chosen: list[Entry]) -> None:
+    for entry in chosen:
+        if entry.holder is not None:
+            raise SessionBusyError(
+                f"session {entry.info.label!r} is in use by {entry.holder.describe()}",
+                hint="end it there first; nothing was deleted",
+            )
+
+
+def _ask(request: DeleteRequest, chosen: list[Entry]) -> None:
+    if request.force:
+        return
+    if not (sys.stdin.isatty() and is_terminal(sys.stderr)):
+        if request.cleanup:
+            return
+        raise UsageError(
+            "without a terminal nothing is deleted unasked",
+            hint="say --force, or --dry-run to see what would go",
+        )
+    print_table(chosen, datetime.now(UTC))
+    sys.stdout.flush()
+    sys.stderr.write(f"Delete these {len(chosen)} sessions for good? [y/N] ")
+    sys.stderr.flush()
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise InterruptedRunError("nothing was deleted")
+
+
+def _delete(app: App, chosen: list[Entry], *, quiet: bool) -> Deletion:
+    def told(entry: Entry) -> None:
+        if not quiet:
+            write_line(one_line(entry.info.label))
+
+    async def work() -> Deletion:
+        total = Deletion()
+        with app.ledger() as ledger:
+            for name in sorted({entry.info.adapter for entry in chosen}):
+                async with app.adapter(name) as adapter:
+                    part = await delete_entries(
+                        [entry for entry in chosen if entry.info.adapter == name],
+                        home=app.settings.home,
+                        adapter=adapter,
+                        archive=app.archive(name),
+                        ledger=ledger,
+                        told=told,
+                    )
+                total.deleted += part.deleted
+                total.failed += part.failed
+        return total
+
+    return asyncio.run(work())
+
+
+def _print_result(
+    request: DeleteRequest, entries: list[Entry], failed: list[tuple[Entry, SdqctlError]]
+) -> None:
+    if request.as_json:
+        write_json(
+            {
+                "dry_run": request.dry_run,
+                "sessions": [
+                    {"id": e.info.id, "name": e.info.name, "adapter": e.info.adapter}
+                    for e in entries
+                ],
+                "failed": [
+                    {"id": entry.info.id, "code": error.code, "message": error.message}
+                    for entry, error in failed
+                ],
+            }
+        )
+        return
+    for entry in entries:
+        write_line(one_line(entry.info.label))
+
+
+def _raise_first(result: Deletion) -> None:
+    for entry, error in result.failed[1:]:
+        note(f"error: {one_line(entry.info.label)}: {error.message}")
+    raise result.failed[0][1]

@@ -1,0 +1,78 @@
+"""`sdqctl help TOPIC`: what is too long for an option's line, made from the code itself."""
+
+from __future__ import annotations
+
+import click
+
+from sdqctl.cli.output import write_line
+
+_ENVIRONMENT = (
+    ("SDQCTL_HOME", "where sdqctl keeps its ledger and locks"),
+    ("SDQCTL_CONFIG", "the user's configuration file, instead of the platform's place"),
+    ("SDQCTL_ADAPTER", "the runtime to use: copilot or mock"),
+    ("COPILOT_HOME", "the Copilot runtime's folder; default ~/.copilot"),
+    ("COPILOT_CLI_PATH", "the Copilot runtime's program; else PATH, then the SDK's cache"),
+    ("COPILOT_PROVIDER_BASE_URL", "a model provider of your own; with _TYPE, _API_KEY, ..."),
+    ("COPILOT_MODEL", "the model, when neither -m nor MODEL says one"),
+    ("COPILOT_OFFLINE", "the runtime uses no network but the provider"),
+    ("NO_COLOR", "no colours"),
+)
+
+
+@click.command("help")
+@click.argument("topic", required=False)
+def help_command(topic: str | None) -> None:
+    """Read about a TOPIC: directives, exit-codes, environment."""
+    if topic is None:
+        for name, (line, _) in _TOPICS.items():
+            write_line(f"{name:<14}{line}")
+        return
+    if topic not in _TOPICS:
+        raise click.UsageError(f"no topic {topic!r}; the topics are {', '.join(_TOPICS)}")
+    write_line(_TOPICS[topic][1]())
+
+
+def exit_codes() -> str:
+    """The table of exit codes, from the error tree."""
+    from sdqctl.errors import SdqctlError
+
+    found: dict[int, list[str]] = {}
+    pending: list[type[SdqctlError]] = [SdqctlError]
+    while pending:
+        kind = pending.pop(0)
+        pending += kind.__subclasses__()
+        if kind is not SdqctlError:
+            line = (kind.__doc__ or "").strip().split("\n")[0]
+            found.setdefault(kind.exit_code, []).append(f"{kind.code}: {line}")
+    lines = ["  0  done (an empty result is done)", "  1  a bug in sdqctl"]
+    for code in sorted(found):
+        for number, line in enumerate(found[code]):
+            lines.append(f"{code if number == 0 else '':>3}  {line}")
+    return "\n".join(lines)
+
+
+def directives() -> str:
+    """All directives with what they do, in their groups."""
+    from sdqctl.conversation.directives import DIRECTIVES
+
+    lines: list[str] = []
+    group = None
+    for name, row in DIRECTIVES.items():
+        if row.group != group:
+            lines += ["", f"{row.group}:"] if lines else [f"{row.group}:"]
+            group = row.group
+        lines.append(f"  {name} {row.value}".rstrip())
+        lines.append(f"      {row.doc}")
+    return "\n".join(lines)
+
+
+def environment() -> str:
+    """The variables that matter."""
+    return "\n".join(f"{name:<27}{line}" for name, line in _ENVIRONMENT)
+
+
+_TOPICS = {
+    "directives": ("what stands in a workflow file", directives),
+    "exit-codes": ("what a command's exit code means", exit_codes),
+    "environment": ("the variables that are read", environment),
+}

@@ -1,0 +1,155 @@
+"""What `sessions list` and `status --sessions` do. Knows no click."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sdqctl.cli.output import is_terminal, note, write_json
+from sdqctl.cli.table import Cell, Column, age, iso, print_rows
+from sdqctl.sessions.entries import Entry, Query, entry_object, read_entries, select
+
+if TYPE_CHECKING:
+    from sdqctl.cli.context import App
+
+_OLD = 30 * 86_400.0
+_COLOURS = {
+    "running": "blue",
+    "completed": "green",
+    "failed": "red",
+    "interrupted": "yellow",
+    "paused": "yellow",
+    "idle": "dim",
+}
+_COLUMNS = (
+    Column("NAME", shrinks=True),
+    Column("STATUS"),
+    Column("AGE"),
+    Column("REMOTE"),
+    Column("RUN"),
+    Column("CWD", shrinks=True),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListRequest:
+    """What `sessions list` was asked for."""
+
+    pattern: str | None = None
+    status: str | None = None
+    here: bool = False
+    repository: str | None = None
+    branch: str | None = None
+    older_than: float | None = None
+    newer_than: float | None = None
+    sort: str = "-modified"
+    limit: int | None = None
+    adapter: str | None = None
+    output_format: str | None = None
+
+
+def list_sessions(app: App, request: ListRequest) -> None:
+    """Print the sessions that are wanted. Raises UsageError for an unknown field or adapter."""
+    now = datetime.now(UTC)
+    entries = all_entries(app, request.adapter)
+    query = Query(
+        pattern=request.pattern,
+        status=request.status,
+        here=_project(app.directory) if request.here else None,
+        repository=request.repository,
+        branch=request.branch,
+        older_than=request.older_than,
+        newer_than=request.newer_than,
+        sort=request.sort,
+        limit=request.limit,
+    )
+    found = select(entries, query, now)
+    if request.output_format == "json":
+        write_json([entry_object(entry) for entry in found])
+        return
+    as_table = is_terminal() if request.output_format is None else request.output_format == "table"
+    if as_table:
+        print_table(found, now)
+        _print_footer(found, entries, now)
+    else:
+        print_rows((), [_tsv(entry) for entry in found], as_table=False)
+
+
+def all_entries(app: App, adapter: str | None = None) -> list[Entry]:
+    """Every session on disk, with its state."""
+    from sdqctl.store.locks import holder
+
+    home = app.settings.home
+    archives = app.archives(adapter).values()
+    with app.ledger(read_only=True) as ledger:
+        return read_entries(archives, ledger, lambda ref: holder(home, ref))
+
+
+def print_table(entries: list[Entry], now: datetime) -> None:
+    """The sessions as a table for a person."""
+    if entries:
+        print_rows(_COLUMNS, [_row(entry, now) for entry in entries], as_table=True)
+    else:
+        note("no sessions")
+
+
+def _print_footer(found: list[Entry], entries: list[Entry], now: datetime) -> None:
+    if len(found) < len(entries):
+        note(f"{len(found)} of {len(entries)} sessions shown")
+    old = len(select(entries, Query(older_than=_OLD), now))
+    if old:
+        count = "1 session is" if old == 1 else f"{old} sessions are"
+        note(
+            f"{count} older than 30 days; `sdqctl sessions cleanup --older-than 30d --dry-run` "
+            "shows what could go"
+        )
+
+
+def _row(entry: Entry, now: datetime) -> list[Cell]:
+    info = entry.info
+    return [
+        Cell(info.label),
+        Cell(entry.status, colour=_COLOURS[entry.status]),
+        Cell(age(entry.modified, now)),
+        Cell("yes" if info.is_remote else "no"),
+        Cell(_progress(entry)),
+        Cell(_short(info.cwd)),
+    ]
+
+
+def _tsv(entry: Entry) -> list[Cell]:
+    info = entry.info
+    values = (
+        info.label,
+        info.id,
+        entry.status.value,
+        iso(entry.modified),
+        "yes" if info.is_remote else "no",
+        _progress(entry),
+        info.client or "",
+        info.adapter,
+        info.cwd or "",
+    )
+    return [Cell(value) for value in values]
+
+
+def _progress(entry: Entry) -> str:
+    run = entry.run
+    return f"{run.steps_done}/{run.steps_total}" if run is not None else "-"
+
+
+def _short(cwd: str | None) -> str:
+    if cwd is None:
+        return "-"
+    home = str(Path("~").expanduser())
+    return "~" + cwd[len(home) :] if cwd == home or cwd.startswith(home + "/") else cwd
+
+
+def _project(folder: Path) -> Path:
+    """The root of the git repository around a folder, else the folder itself."""
+    for candidate in (folder, *folder.parents):
+        if (candidate / ".git").exists():
+            return candidate
+    return folder

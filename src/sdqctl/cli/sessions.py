@@ -1,0 +1,136 @@
+"""`sdqctl sessions`: list, show, delete, cleanup."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from sdqctl.cli.options import DURATION, adapter_option, filter_options, format_option
+
+if TYPE_CHECKING:
+    from sdqctl.cli.context import App
+
+_STATUSES = ("idle", "running", "paused", "failed", "interrupted", "completed")
+
+
+@click.group()
+def sessions() -> None:
+    """List, show, delete and clean up sessions."""
+
+
+@sessions.command("list")
+@filter_options
+@click.option("--status", type=click.Choice(_STATUSES), help="Only with this status.")
+@click.option("--here", is_flag=True, help="Only those that work in this project.")
+@click.option("--repository", metavar="R", help="Only of this repository (owner/name).")
+@click.option("--branch", metavar="B", help="Only of this branch.")
+@click.option("--sort", default="-modified", metavar="F", help="modified, started, name, ...; -F.")
+@click.option("--limit", type=click.IntRange(0), metavar="N", help="At most so many.")
+@adapter_option
+@click.option(
+    "--format",
+    "output_format",
+    type=click.Choice(["table", "json", "tsv"]),
+    help="Default: a table on a terminal, else tsv.",
+)
+@click.pass_obj
+def list_command(app: App, /, **options: object) -> None:
+    """List sessions, the last changed first.
+
+    Columns of tsv: name, id, status, modified (ISO), remote, run, client, adapter, cwd.
+    """
+    from sdqctl.cli.listing import ListRequest, list_sessions
+
+    list_sessions(app, ListRequest(**options))  # type: ignore[arg-type]
+
+
+@sessions.command()
+@click.argument("session")
+@click.option("--transcript", is_flag=True, help="The whole conversation.")
+@adapter_option
+@format_option("text", "json")
+@click.pass_obj
+def show(
+    app: App, /, session: str, transcript: bool, adapter: str | None, output_format: str
+) -> None:
+    """Show SESSION: its state, its runs with their steps, its turns."""
+    from sdqctl.cli.showing import show_session
+
+    show_session(app, session, adapter, transcript=transcript, as_json=output_format == "json")
+
+
+@sessions.command()
+@click.argument("names", metavar="[SESSION]...", nargs=-1)
+@filter_options
+@click.option("--dry-run", is_flag=True, help="Show what would go; delete nothing.")
+@click.option("--force", is_flag=True, help="Do not ask.")
+@adapter_option
+@format_option("text", "json")
+@click.pass_obj
+def delete(
+    app: App,
+    /,
+    names: tuple[str, ...],
+    pattern: str | None,
+    older_than: float | None,
+    newer_than: float | None,
+    dry_run: bool,
+    force: bool,
+    adapter: str | None,
+    output_format: str,
+) -> None:
+    """Delete sessions, by name or by filter. One in use is refused (exit 75)."""
+    from sdqctl.cli.deleting import DeleteRequest, delete_sessions
+    from sdqctl.sessions.entries import Query
+
+    query = Query(pattern=pattern, older_than=older_than, newer_than=newer_than)
+    request = DeleteRequest(
+        names=names,
+        query=query,
+        adapter=adapter,
+        dry_run=dry_run,
+        force=force,
+        as_json=output_format == "json",
+    )
+    delete_sessions(app, request)
+
+
+@sessions.command()
+@click.option("--older-than", type=DURATION, required=True, metavar="DUR", help="30m, 24h, 7d.")
+@click.option("--filter", "pattern", metavar="GLOB", help="Only these names or ids.")
+@click.option("--all-clients", is_flag=True, help="Also sessions that sdqctl did not make.")
+@click.option("--include-unfinished", is_flag=True, help="Also those with an unfinished run.")
+@click.option("--dry-run", is_flag=True, help="Show what would go; delete nothing.")
+@click.option("--force", is_flag=True, help="Do not ask.")
+@adapter_option
+@format_option("text", "json")
+@click.pass_obj
+def cleanup(
+    app: App,
+    /,
+    older_than: float,
+    pattern: str | None,
+    all_clients: bool,
+    include_unfinished: bool,
+    dry_run: bool,
+    force: bool,
+    adapter: str | None,
+    output_format: str,
+) -> None:
+    """Delete sessions by age; those in use stay, and unless told those of others and unfinished."""
+    from sdqctl.cli.deleting import DeleteRequest, delete_sessions
+    from sdqctl.sessions.entries import Query
+
+    request = DeleteRequest(
+        names=(),
+        query=Query(pattern=pattern, older_than=older_than),
+        adapter=adapter,
+        dry_run=dry_run,
+        force=force,
+        as_json=output_format == "json",
+        cleanup=True,
+        all_clients=all_clients,
+        include_unfinished=include_unfinished,
+    )
+    delete_sessions(app, request)

@@ -1,0 +1,113 @@
+"""What `sessions show` does. Knows no click."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import TYPE_CHECKING
+
+from sdqctl.cli.listing import all_entries
+from sdqctl.cli.output import is_terminal, note, write, write_json, write_line
+from sdqctl.cli.table import age, iso
+from sdqctl.model.duration import format_duration
+from sdqctl.model.terminal import harmless, one_line
+from sdqctl.sessions.entries import Entry, entry_object, run_entry, turn_entry
+from sdqctl.sessions.resolve import resolve_session
+from sdqctl.sessions.transcript import as_markdown, read_turns
+
+if TYPE_CHECKING:
+    from sdqctl.cli.context import App
+    from sdqctl.model.run import RunRecord, StepRecord
+    from sdqctl.model.session import Turn
+
+_PREVIEW = 100
+
+
+def show_session(
+    app: App, argument: str, adapter: str | None, *, transcript: bool, as_json: bool
+) -> None:
+    """Print one session. Raises SessionNotFoundError, SessionAmbiguousError."""
+    entries = all_entries(app, adapter)
+    info = resolve_session(argument, [entry.info for entry in entries])
+    entry = next(e for e in entries if e.info is info)
+    with app.ledger(read_only=True) as ledger:
+        runs = [(run, ledger.steps(run.id)) for run in ledger.runs_of(entry.ref)]
+        turns, why = read_turns(app.archive(info.adapter), info.id, ledger.turns_of(entry.ref))
+    if info.damage or why:
+        note(f"warning: session {info.label}: {info.damage or why}")
+        if why and turns:
+            note("the turns shown are those that the ledger kept")
+    if as_json:
+        found = entry_object(entry)
+        found["turns"] = [turn_entry(turn) for turn in turns]
+        found["runs"] = [run_entry(run, steps) for run, steps in runs]
+        write_json(found)
+    elif transcript:
+        _page(as_markdown(info.label, turns))
+    else:
+        _print_text(entry, turns, runs)
+
+
+def _print_text(
+    entry: Entry, turns: list[Turn], runs: list[tuple[RunRecord, list[StepRecord]]]
+) -> None:
+    info = entry.info
+    facts = {
+        "name": info.name or "-",
+        "id": info.id,
+        "adapter": info.adapter,
+        "status": entry.status.value,
+        "in use by": entry.holder.describe() if entry.holder else None,
+        "started": f"{iso(info.start_time)} ({age(info.start_time)})",
+        "modified": f"{iso(entry.modified)} ({age(entry.modified)})",
+        "remote": "yes" if info.is_remote else "no",
+        "client": info.client,
+        "model": info.model or (entry.run.model if entry.run else None),
+        "cwd": info.cwd,
+        "repository": info.repository,
+        "branch": info.branch,
+        "turns": str(len(turns)),
+    }
+    for name, value in facts.items():
+        if value is not None:
+            write_line(f"{name + ':':<12}{one_line(value)}")
+    for run, steps in runs:
+        _print_run(run, steps)
+    if turns:
+        last = turns[-1]
+        write_line()
+        write_line(f"last prompt:  {one_line(last.prompt, _PREVIEW)}")
+        answer = last.response if last.finished else last.error or "interrupted"
+        write_line(f"last answer:  {one_line(answer, _PREVIEW)}")
+
+
+def _print_run(run: RunRecord, steps: list[StepRecord]) -> None:
+    write_line()
+    name = run.workflow or "a prompt"
+    write_line(
+        f"run {run.id}: {one_line(name)}, {run.status.value}, "
+        f"{run.steps_done} of {run.steps_total} steps done"
+    )
+    if run.message:
+        write_line(f"  {one_line(run.message)}")
+    for step in steps:
+        took = ""
+        if step.started_at and step.completed_at:
+            took = f" {format_duration((step.completed_at - step.started_at).total_seconds())}"
+        tries = f", {step.attempts} attempts" if step.attempts > 1 else ""
+        title = one_line(step.title)
+        write_line(
+            f"  {step.position:>3} {step.status.value:<11} {step.kind}: {title}{took}{tries}"
+        )
+
+
+def _page(text: str) -> None:
+    """Print harmless text, through a pager when a terminal is too small for it."""
+    shown = harmless(text) if is_terminal() else text
+    lines = shutil.get_terminal_size().lines
+    if is_terminal() and shown.count("\n") >= lines and os.environ.get("PAGER") != "cat":
+        import pydoc
+
+        pydoc.pager(shown)
+        return
+    write(shown if shown.endswith("\n") else shown + "\n")

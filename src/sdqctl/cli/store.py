@@ -1,0 +1,53 @@
+"""`sdqctl store`: look after the ledger."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from sdqctl.cli.context import App
+
+
+@click.group()
+def store() -> None:
+    """Check and back up the ledger."""
+
+
+@store.command()
+@click.pass_obj
+def check(app: App, /) -> None:
+    """Verify the ledger; exit 9 when it is damaged."""
+    from sdqctl.cli.output import write_line
+    from sdqctl.errors import StoreDamagedError
+    from sdqctl.store.check import check_ledger
+    from sdqctl.store.ledger import Ledger
+
+    report = check_ledger(app.settings.home)
+    if not report.exists:
+        write_line(f"there is no ledger yet: {report.path}")
+        return
+    counts = f"{report.runs} runs and {report.attempts} attempts at steps can be read"
+    if report.problems:
+        for problem in report.problems:
+            write_line(problem)
+        raise StoreDamagedError(
+            f"the ledger {report.path} is damaged; {counts}",
+            hint="move it away and put a backup in its place; sessions themselves are not touched",
+        )
+    Ledger.open(app.settings.home, read_only=True).close()
+    write_line(f"{report.path}: sound; {counts}")
+
+
+@store.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.pass_obj
+def backup(app: App, /, file: Path) -> None:
+    """Copy the ledger to FILE, also while it is in use."""
+    from sdqctl.cli.output import note
+    from sdqctl.store.check import backup_ledger
+
+    backup_ledger(app.settings.home, file)
+    note(f"backed up to {file}")

@@ -1,0 +1,97 @@
+"""One printer for rows: a table on a terminal, tab-separated values in a pipe."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sdqctl.cli.output import is_terminal, paint, terminal_width, write_line
+from sdqctl.model.terminal import display_width, harmless, one_line
+
+_GAP = 2
+_NARROWEST = 8
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One value: as a person reads it, as a machine does, and its colour."""
+
+    text: str
+    value: str | None = None
+    colour: str | None = None
+
+
+@dataclass(frozen=True)
+class Column:
+    """A heading; a column that may shrink gives way when the terminal is narrow."""
+
+    heading: str
+    shrinks: bool = False
+
+
+def print_rows(
+    columns: Sequence[Column], rows: Sequence[Sequence[Cell]], *, as_table: bool | None = None
+) -> None:
+    """Print rows: a table on a terminal (or if told so), else tab-separated values, no heading."""
+    if as_table if as_table is not None else is_terminal():
+        for line in table_lines(columns, rows, terminal_width()):
+            write_line(line)
+        return
+    for row in rows:
+        values = (cell.value if cell.value is not None else cell.text for cell in row)
+        write_line("\t".join(_one_field(value) for value in values))
+
+
+def table_lines(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], width: int) -> list[str]:
+    """The lines of a table that fits into `width` columns."""
+    texts = [[one_line(cell.text) for cell in row] for row in rows]
+    widths = [
+        max([display_width(column.heading), *(display_width(row[i]) for row in texts)])
+        for i, column in enumerate(columns)
+    ]
+    _shrink(columns, widths, width)
+    heading = [paint(_pad(c.heading, w), "bold") for c, w in zip(columns, widths, strict=True)]
+    lines = [(" " * _GAP).join(heading).rstrip()]
+    for row, cells in zip(texts, rows, strict=True):
+        parts = []
+        for text, cell, column_width in zip(row, cells, widths, strict=True):
+            padded = _pad(one_line(text, column_width), column_width)
+            parts.append(paint(padded, cell.colour) if cell.colour else padded)
+        lines.append((" " * _GAP).join(parts).rstrip())
+    return lines
+
+
+def age(moment: datetime | None, now: datetime | None = None) -> str:
+    """How long ago: `just now`, `5m ago`, `2h ago`, `3d ago`, `4w ago`."""
+    if moment is None:
+        return "-"
+    seconds = ((now or datetime.now(UTC)) - moment).total_seconds()
+    for unit, size in (("w", 604_800), ("d", 86_400), ("h", 3600), ("m", 60)):
+        if seconds >= size * (2 if unit == "w" else 1):
+            return f"{int(seconds // size)}{unit} ago"
+    return "just now"
+
+
+def iso(moment: datetime | None) -> str:
+    """ISO 8601 in UTC, nothing when not known."""
+    return moment.astimezone(UTC).isoformat(timespec="seconds") if moment else ""
+
+
+def _shrink(columns: Sequence[Column], widths: list[int], width: int) -> None:
+    excess = sum(widths) + _GAP * (len(widths) - 1) - width
+    while excess > 0:
+        able = [i for i, c in enumerate(columns) if c.shrinks and widths[i] > _NARROWEST]
+        if not able:
+            return
+        widest = max(able, key=lambda i: widths[i])
+        widths[widest] -= 1
+        excess -= 1
+
+
+def _pad(text: str, width: int) -> str:
+    return text + " " * (width - display_width(text))
+
+
+def _one_field(value: str) -> str:
+    return harmless(" ".join(value.split("\t"))).replace("\n", " ")

@@ -1,0 +1,161 @@
+"""What `status` does. Knows no click."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from sdqctl import __version__
+from sdqctl.cli.listing import all_entries, print_table
+from sdqctl.cli.output import write_json, write_line
+from sdqctl.model.terminal import one_line
+from sdqctl.sessions.entries import Entry, Query, entry_object, select
+
+if TYPE_CHECKING:
+    from sdqctl.adapters.base import Health
+    from sdqctl.cli.context import App
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatusRequest:
+    """What is asked for."""
+
+    sessions: bool = False
+    adapters: bool = False
+    auth: bool = False
+    models: bool = False
+    as_json: bool = False
+
+
+def tell_status(app: App, request: StatusRequest) -> None:
+    """Print the status. Raises StoreError for a damaged or newer ledger."""
+    now = datetime.now(UTC)
+    entries = select(all_entries(app), Query(), now)
+    health = _health(app) if request.adapters or request.auth else []
+    models = _models(app) if request.models else None
+    if request.as_json:
+        write_json(_object(app, request, entries, health, models))
+        return
+    if not (request.sessions or request.adapters or request.auth or request.models):
+        _print_summary(app, entries)
+    if request.sessions:
+        print_table(entries, now)
+    if request.adapters:
+        _print_adapters(health)
+    if request.auth:
+        _print_auth(app, health)
+    if models is not None:
+        for model in models:
+            write_line(one_line(model))
+
+
+def _print_summary(app: App, entries: list[Entry]) -> None:
+    counts = Counter(entry.status.value for entry in entries)
+    told = ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
+    runtime, provider = _runtime(app)
+    facts = {
+        "sdqctl": __version__,
+        "data": str(app.settings.home),
+        "configuration": ", ".join(map(str, app.settings.files)) or "defaults",
+        "runtime": runtime,
+        "model": provider,
+        "sessions": f"{len(entries)}" + (f" ({told})" if told else ""),
+    }
+    for name, value in facts.items():
+        write_line(f"{name + ':':<15}{one_line(value)}")
+    for entry in entries:
+        if entry.holder is not None:
+            write_line(
+                f"{'running:':<15}{one_line(entry.info.label)}, {one_line(entry.holder.describe())}"
+            )
+
+
+def _runtime(app: App) -> tuple[str, str]:
+    """The Copilot runtime that would be used, and the model behind it; nothing is started."""
+    from sdqctl.adapters.copilot.provider import describe_provider
+    from sdqctl.adapters.copilot.runtime import find_runtime
+    from sdqctl.errors import RuntimeMissingError
+
+    provider = describe_provider(app.environment) or "the signed-in Copilot account"
+    try:
+        program = find_runtime(app.adapter_settings)
+    except RuntimeMissingError as error:
+        return error.message, provider
+    if program is None:
+        return "the GitHub Copilot runtime is not installed", provider
+    return f"{program.path} (found by {program.found_by})", provider
+
+
+def _health(app: App) -> list[Health]:
+    import asyncio
+
+    from sdqctl.adapters.registry import adapter_names
+
+    async def check() -> list[Health]:
+        return [await app.adapter(name).check() for name in adapter_names()]
+
+    return asyncio.run(check())
+
+
+def _models(app: App) -> list[str]:
+    import asyncio
+
+    from sdqctl.adapters.base import ListsModels
+
+    async def ask() -> list[str]:
+        async with app.adapter() as adapter:
+            return list(await adapter.list_models()) if isinstance(adapter, ListsModels) else []
+
+    return asyncio.run(ask())
+
+
+def _print_adapters(health: list[Health]) -> None:
+    for found in health:
+        state = "ok" if found.problem is None else "not usable"
+        version = f" {found.version}" if found.version else ""
+        write_line(f"{found.adapter}: {state}{version}")
+        if found.runtime_path:
+            write_line(f"  runtime: {one_line(found.runtime_path)} (found by {found.found_by})")
+        if found.problem:
+            write_line(f"  problem: {one_line(found.problem)}")
+        if found.hint:
+            write_line(f"  hint: {one_line(found.hint)}")
+
+
+def _print_auth(app: App, health: list[Health]) -> None:
+    for found in health:
+        if found.adapter != "copilot":
+            continue
+        if found.provider is not None:
+            write_line(f"copilot: a provider of your own, {one_line(found.provider)}")
+        elif found.signed_in:
+            write_line("copilot: the account of the token in the environment")
+        else:
+            write_line("copilot: the account that `copilot login` stored, if there is one")
+
+
+def _object(
+    app: App,
+    request: StatusRequest,
+    entries: list[Entry],
+    health: list[Health],
+    models: list[str] | None,
+) -> dict[str, object]:
+    runtime, provider = _runtime(app)
+    found: dict[str, object] = {
+        "version": __version__,
+        "home": str(app.settings.home),
+        "configuration": [str(file) for file in app.settings.files],
+        "runtime": runtime,
+        "provider": provider,
+        "sessions_by_status": dict(Counter(entry.status.value for entry in entries)),
+    }
+    if request.sessions:
+        found["sessions"] = [entry_object(entry) for entry in entries]
+    if health:
+        found["adapters"] = [asdict(each) for each in health]
+    if models is not None:
+        found["models"] = models
+    return found

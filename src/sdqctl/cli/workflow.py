@@ -1,0 +1,73 @@
+"""`sdqctl validate` and `sdqctl render`: workflows, without running them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from sdqctl.cli.options import format_option
+
+if TYPE_CHECKING:
+    from sdqctl.cli.context import App
+
+
+@click.command()
+@click.argument("files", metavar="WORKFLOW...", nargs=-1, required=True)
+@click.option("--strict", is_flag=True, help="Count warnings as errors.")
+@format_option("text", "json")
+def validate(files: tuple[str, ...], strict: bool, output_format: str) -> int:
+    """Check workflow files; all findings of all files are told at once.
+
+    Exit 3 when there is an error.
+    """
+    from sdqctl.cli.checking import validate_files
+
+    paths = [Path(file) for file in files]
+    return validate_files(paths, strict=strict, as_json=output_format == "json")
+
+
+@click.command()
+@click.argument("file", metavar="WORKFLOW")
+@click.option("-n", "--cycles", type=click.IntRange(1), metavar="CYCLES", help="How many cycles.")
+@click.option(
+    "--session-mode",
+    type=click.Choice(["accumulate", "compact", "fresh"]),
+    help="What happens to the context between cycles.",
+)
+@click.option("--session-name", metavar="NAME", help="What {{SESSION_NAME}} stands for.")
+@click.option("--prologue", "prologues", multiple=True, metavar="T|@F", help="Before each cycle.")
+@click.option("--epilogue", "epilogues", multiple=True, metavar="T|@F", help="After each cycle.")
+@click.option("--cwd", type=click.Path(path_type=Path), metavar="DIR", help="Working directory.")
+@format_option("text", "json")
+@click.pass_obj
+def render(
+    app: App,
+    /,
+    file: str,
+    cycles: int | None,
+    session_mode: str | None,
+    session_name: str | None,
+    prologues: tuple[str, ...],
+    epilogues: tuple[str, ...],
+    cwd: Path | None,
+    output_format: str,
+) -> None:
+    """Show the exact prompts that WORKFLOW would send, step by step, without sending.
+
+    The output of commands is not known before they run; a line in its place says so.
+    """
+    from sdqctl.cli.checking import RenderRequest, render_workflow
+
+    request = RenderRequest(
+        path=Path(file),
+        cycles=cycles,
+        session_mode=session_mode,
+        session_name=session_name,
+        prologues=prologues,
+        epilogues=epilogues,
+        cwd=cwd,
+        as_json=output_format == "json",
+    )
+    render_workflow(app, request)
