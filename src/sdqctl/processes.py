@@ -1,10 +1,14 @@
-"""Whether a process lives, and whether it is still the same one."""
+"""Whether a process lives, whether it is still the same one, and dying where a test wants it."""
 
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
+from collections import Counter
 from pathlib import Path
+
+_passed: Counter[str] = Counter()
 
 
 def is_alive(pid: int) -> bool:
@@ -39,6 +43,19 @@ def _start_by_ps(pid: int) -> str | None:
 def is_same(pid: int, mark: str | None) -> bool:
     """Whether the process of this id lives and began when `mark` says."""
     return is_alive(pid) and (mark is None or start_mark(pid) == mark)
+
+
+def commit_point(name: str) -> None:
+    """Die here by SIGKILL when SDQCTL_CRASH_AT is `name:count` and this is the count-th time.
+
+    The crash tests kill the program at each of its commits with it.
+    """
+    wanted = os.environ.get("SDQCTL_CRASH_AT")
+    if wanted is None:
+        return
+    _passed[name] += 1
+    if wanted == f"{name}:{_passed[name]}":
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _state(pid: int) -> str | None:

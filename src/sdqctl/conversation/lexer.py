@@ -149,21 +149,25 @@ class _Lexer:
     def _stray(self, line: str) -> None:
         word = _WORD.match(line)
         if word is not None and ("-" in word.group() or len(word.group()) > 2):
-            near = get_close_matches(word.group(), DIRECTIVES, n=1)
-            if word.group() in DIRECTIVES:
-                hint = f"a directive is followed by a blank: {word.group()} ..."
-            else:
-                hint = f"did you mean {near[0]}?" if near else None
-            self._error(f"unknown directive {word.group()}", self._at + 1, hint=hint)
+            self._unknown(word.group())
             return
         lowered = line.split(":")[0].split()[0].upper() if line.split(":")[0].split() else ""
-        hint = f"directives are upper case: {lowered}" if lowered in DIRECTIVES else None
-        if hint is None and self._last is not None:
+        hint: str | None = None
+        if lowered in DIRECTIVES:
+            hint = f"directives are upper case: {lowered}"
+        elif self._last is not None:
             hint = (
                 f"{self._last.name} in line {self._last.span.line} takes one line only; "
                 "text belongs behind a PROMPT"
             )
         self._error("text outside of a directive", self._at + 1, hint=hint)
+
+    def _unknown(self, name: str) -> None:
+        near = get_close_matches(name, DIRECTIVES, n=1)
+        hint = f"did you mean {near[0]}?" if near else None
+        if name in DIRECTIVES:
+            hint = f"a directive is followed by a blank: {name} ..."
+        self._error(f"unknown directive {name}", self._at + 1, hint=hint)
 
     def _error(self, message: str, line: int, *, hint: str | None = None) -> None:
         self._report(Severity.ERROR, message, line, hint)

@@ -39,7 +39,7 @@ def check_ledger(home: Path) -> CheckReport:
         attempts = len(_column(connection, "SELECT number FROM attempts"))
     finally:
         connection.close()
-    return CheckReport(path, True, tuple(problems), tuple(migrations), runs, attempts)
+    return CheckReport(path, True, tuple(problems), tuple(map(str, migrations)), runs, attempts)
 
 
 def backup_ledger(home: Path, target: Path) -> None:

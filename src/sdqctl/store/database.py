@@ -3,34 +3,19 @@
 from __future__ import annotations
 
 import os
-import signal
 import sqlite3
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 from sdqctl.errors import StoreDamagedError, StoreError, StoreNewerError
+from sdqctl.processes import commit_point
 from sdqctl.store.files import FILE_MODE, make_private_folder
 from sdqctl.store.migrations import MIGRATIONS
 
 FILE_NAME = "ledger.db"
 _BUSY_SECONDS = 30.0
-_passed: Counter[str] = Counter()
-
-
-def commit_point(name: str) -> None:
-    """Die here by SIGKILL when SDQCTL_CRASH_AT is `name:count` and this is the count-th time.
-
-    The crash tests kill the program at each of its commits with it.
-    """
-    wanted = os.environ.get("SDQCTL_CRASH_AT")
-    if wanted is None:
-        return
-    _passed[name] += 1
-    if wanted == f"{name}:{_passed[name]}":
-        os.kill(os.getpid(), signal.SIGKILL)
 
 
 class Database:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from sdqctl.adapters.base import AdapterSettings
-from sdqctl.adapters.copilot.journal import read_turns
+from sdqctl.adapters.journal import read_turns
 from sdqctl.model.session import Holder, SessionInfo, Turn
 from sdqctl.processes import is_alive
 

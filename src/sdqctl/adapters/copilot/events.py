@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from sdqctl.adapters.copilot.journal import tool_call
+from sdqctl.adapters.journal import tool_call
 from sdqctl.model.events import (
     ContextChanged,
     FailureKind,

@@ -10,7 +10,7 @@ from typing import Any
 
 from sdqctl.adapters.base import Compaction, ContextUse
 from sdqctl.adapters.copilot.events import TurnTranslator
-from sdqctl.adapters.copilot.journal import read_turns
+from sdqctl.adapters.journal import find_turn, read_turns, turn_outcome
 from sdqctl.errors import RuntimeDiedError, RuntimeFailure, StepError
 from sdqctl.model.events import (
     FailureKind,
@@ -20,7 +20,7 @@ from sdqctl.model.events import (
     TurnEvent,
     TurnFailed,
 )
-from sdqctl.model.run import OutcomeStatus, TurnBegun, TurnOutcome
+from sdqctl.model.run import TurnBegun, TurnOutcome
 from sdqctl.model.session import SessionInfo, Turn
 from sdqctl.model.tools import ToolDecision, ToolRequest
 
@@ -173,14 +173,14 @@ class CopilotSession:
 
     async def find_turn(self, begun: TurnBegun) -> TurnOutcome | None:
         """Look the prompt up in the journal, by its message id, else as the last of its text."""
-        turn = self._find(begun)
-        return None if turn is None else _outcome(turn)
+        turn = find_turn(self._path, begun)
+        return None if turn is None else turn_outcome(turn)
 
     async def rewind(self, to: TurnBegun) -> None:
         """Take the prompt and what follows out of the context; the runtime shortens its journal."""
         from copilot.generated import rpc
 
-        turn = self._find(to)
+        turn = find_turn(self._path, to)
         if turn is None or turn.event_id is None:
             return
         await self.abort()
@@ -260,38 +260,9 @@ class CopilotSession:
             raise RuntimeError("the journal's place was not told")
         return self._journal
 
-    def _find(self, begun: TurnBegun) -> Turn | None:
-        try:
-            turns = list(read_turns(self._path))
-        except OSError:
-            return None
-        if begun.message_id is not None:
-            return next((t for t in turns if t.message_id == begun.message_id), None)
-        last = turns[-1] if turns else None
-        return last if last is not None and last.prompt == begun.prompt else None
-
     async def _is_processing(self) -> bool:
         found = await self._process.call(self._sdk.rpc.metadata.is_processing())
         return bool(found.processing)
-
-
-def _outcome(turn: Turn) -> TurnOutcome:
-    if turn.finished:
-        status = OutcomeStatus.FINISHED
-    elif turn.error is not None and turn.error != "aborted":
-        status = OutcomeStatus.FAILED
-    else:
-        status = OutcomeStatus.INTERRUPTED
-    return TurnOutcome(
-        status=status,
-        message_id=turn.message_id,
-        response=turn.response,
-        tools=turn.tools,
-        usage=turn.usage,
-        error=turn.error,
-        started_at=turn.started_at,
-        completed_at=turn.completed_at,
-    )
 
 
 def _not_sent(translator: TurnTranslator, error: Exception) -> TurnFailed:

@@ -1,5 +1,7 @@
 """Reading a session's journal, `events.jsonl`: plain JSON lines, one event a line.
 
+The Copilot runtime's names of events and fields; the mock writes the same.
+
 Torn, garbage and unknown lines are passed over (notes, item 7). A turn is finished by the durable
 rule of item 14: the prompt, an answer to it without tool requests, the end of the model's turn,
 and neither an abort nor an error in between.
@@ -14,8 +16,10 @@ from typing import Any
 
 import msgspec
 
+from sdqctl.model.run import OutcomeStatus, TurnBegun, TurnOutcome
 from sdqctl.model.session import ToolCall, Turn, Usage
 
+ABORTED = "aborted"
 _SUMMARY = 200
 _OF_TURNS = (
     b'"user.message"',
@@ -74,6 +78,38 @@ def _events(lines: Iterable[bytes]) -> Iterator[_Event]:
             yield event
 
 
+def turn_outcome(turn: Turn) -> TurnOutcome:
+    """How a turn ended, as recovery wants to know it."""
+    if turn.finished:
+        status = OutcomeStatus.FINISHED
+    elif turn.error is not None and turn.error != ABORTED:
+        status = OutcomeStatus.FAILED
+    else:
+        status = OutcomeStatus.INTERRUPTED
+    return TurnOutcome(
+        status=status,
+        message_id=turn.message_id,
+        response=turn.response,
+        tools=turn.tools,
+        usage=turn.usage,
+        error=turn.error,
+        started_at=turn.started_at,
+        completed_at=turn.completed_at,
+    )
+
+
+def find_turn(path: Path, begun: TurnBegun) -> Turn | None:
+    """A turn by its message id, else the last one if it has this prompt; None: it never arrived."""
+    try:
+        turns = list(read_turns(path))
+    except OSError:
+        return None
+    if begun.message_id is not None:
+        return next((t for t in turns if t.message_id == begun.message_id), None)
+    last = turns[-1] if turns else None
+    return last if last is not None and last.prompt == begun.prompt else None
+
+
 class _OpenTurn:
     """Gathers one turn from its events."""
 
@@ -106,7 +142,7 @@ class _OpenTurn:
             case "session.error":
                 self._error = str(event.data.get("message") or "error")
             case "abort":
-                self._error = self._error or "aborted"
+                self._error = self._error or ABORTED
 
     def close(self) -> Turn:
         """The turn as it stands."""

@@ -1,0 +1,113 @@
+"""The mock's sessions on disk: `<data>/mock/<id>/` with `session.json` and `events.jsonl`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from sdqctl.adapters.base import AdapterSettings
+from sdqctl.adapters.journal import read_turns
+from sdqctl.model.session import Holder, SessionInfo, Turn
+from sdqctl.processes import is_alive
+
+JOURNAL = "events.jsonl"
+METADATA = "session.json"
+
+
+class Metadata(msgspec.Struct, kw_only=True):
+    """What session.json says."""
+
+    name: str | None = None
+    cwd: str | None = None
+    model: str | None = None
+    client: str = "sdqctl"
+    created_at: datetime
+    remote: bool = False
+
+
+class MockArchive:
+    """Reads the mock's sessions (SessionArchive)."""
+
+    name = "mock"
+
+    def __init__(self, settings: AdapterSettings) -> None:
+        self._root = settings.data_dir / "mock"
+
+    def sessions(self) -> Iterator[SessionInfo]:
+        """All sessions, in no order."""
+        try:
+            names = os.listdir(self._root)
+        except OSError:
+            return
+        for name in names:
+            info = self.get(name)
+            if info is not None:
+                yield info
+
+    def get(self, session_id: str) -> SessionInfo | None:
+        """One session by its exact id."""
+        folder = self._root / session_id
+        if not session_id or session_id.startswith(".") or "/" in session_id:
+            return None
+        try:
+            raw = (folder / METADATA).read_bytes()
+        except OSError:
+            return None
+        try:
+            found = msgspec.json.decode(raw, type=Metadata)
+        except msgspec.MsgspecError as error:
+            return SessionInfo(id=session_id, adapter=self.name, damage=f"session.json: {error}")
+        damage = journal_damage(folder / JOURNAL)
+        modified = _modified(folder / JOURNAL) or found.created_at
+        return SessionInfo(
+            id=session_id,
+            adapter=self.name,
+            name=found.name,
+            summary=found.name,
+            start_time=found.created_at,
+            modified_time=modified,
+            is_remote=found.remote,
+            client=found.client,
+            model=found.model,
+            cwd=found.cwd,
+            damage=damage,
+        )
+
+    def turns(self, session_id: str) -> Iterator[Turn]:
+        """The turns, oldest first. Raises OSError when there is no readable journal."""
+        return read_turns(self._root / session_id / JOURNAL)
+
+    def holder(self, session_id: str) -> Holder | None:
+        """The live process that marked the session as in use."""
+        try:
+            names = os.listdir(self._root / session_id)
+        except OSError:
+            return None
+        for name in names:
+            pid = name.removeprefix("inuse.").removesuffix(".lock")
+            if name.startswith("inuse.") and pid.isdecimal() and is_alive(int(pid)):
+                return Holder(pid=int(pid), command="sdqctl (mock)")
+        return None
+
+
+def journal_damage(path: Path) -> str | None:
+    """Why a journal cannot be resumed, None when it can."""
+    try:
+        with path.open("rb") as stream:
+            first = stream.readline()
+    except OSError as error:
+        return f"the journal cannot be read: {error.strerror}"
+    if b'"session.start"' not in first:
+        return "the journal does not begin with session.start"
+    return None
+
+
+def _modified(path: Path) -> datetime | None:
+    try:
+        return datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    except OSError:
+        return None

@@ -1,0 +1,77 @@
+"""What the mock does with a prompt: orders in its text, or in the file SDQCTL_MOCK_SCRIPT.
+
+::
+
+    [[reply: text]]            answer with this text
+    [[tool: read PATH]]        ask to read a file; also `shell COMMAND`, `write PATH TEXT`
+    [[fail: rate-limit]]       fail so: rate-limit, authentication, network, server, request, model
+    [[fail: server x2]]        fail so the first two times
+    [[stall]]                  never answer, until aborted
+    [[die]]                    the runtime dies; `[[die: x1]]` the first time only
+    [[empty]]                  answer with nothing
+    [[delay: 0.2]]             wait so many seconds first
+
+The file is a JSON list of `{"match": "text in the prompt", "orders": "[[...]]"}`.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import msgspec
+
+from sdqctl.errors import UsageError
+
+_ORDER = re.compile(r"\[\[(\w+)(?::\s*(.*?))?\]\](?!\])", re.DOTALL)
+_TIMES = re.compile(r"\s*\bx(\d+)\s*\Z")
+
+
+class Rule(msgspec.Struct, frozen=True):
+    """One rule of a script file."""
+
+    match: str
+    orders: str
+
+
+class Order(msgspec.Struct, frozen=True):
+    """One order: `times` None: always."""
+
+    name: str
+    value: str
+    times: int | None = None
+
+    @property
+    def key(self) -> str:
+        """What its passings are counted under."""
+        return f"{self.name}:{self.value}"
+
+
+def read_script(path: str | None) -> tuple[Rule, ...]:
+    """The rules of a script file. Raises UsageError for one that cannot be read."""
+    if not path:
+        return ()
+    try:
+        return msgspec.json.decode(Path(path).read_bytes(), type=tuple[Rule, ...])
+    except (OSError, msgspec.MsgspecError) as error:
+        raise UsageError(f"SDQCTL_MOCK_SCRIPT {path} cannot be read: {error}") from error
+
+
+def orders_of(prompt: str, rules: tuple[Rule, ...]) -> list[Order]:
+    """The orders that hold for a prompt: its own, then those of the rules that match."""
+    texts = [prompt, *(rule.orders for rule in rules if rule.match in prompt)]
+    return [_order(*found) for text in texts for found in _ORDER.findall(text)]
+
+
+def default_answer(prompt: str, number: int) -> str:
+    """A deterministic answer that says what it is."""
+    words = " ".join(_ORDER.sub("", prompt).split())
+    asked = words if len(words) <= 80 else words[:79].rstrip() + "…"
+    return f"This is the mock agent, answer {number} of this conversation. You asked: “{asked}”"
+
+
+def _order(name: str, value: str) -> Order:
+    match = _TIMES.search(value) or re.fullmatch(r"x(\d+)", value)
+    if match is None:
+        return Order(name, value)
+    return Order(name, value[: match.start()], int(match.group(1)))
