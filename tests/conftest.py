@@ -36,3 +36,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     project.mkdir()
     monkeypatch.chdir(project)
     return project
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """--kills N: how many random kills the crash suite makes."""
+    parser.addoption("--kills", type=int, default=40, help="random kills of the crash suite")

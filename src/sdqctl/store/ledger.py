@@ -162,9 +162,20 @@ class Ledger:
         return [_run(row) for row in rows]
 
     def last_runs(self) -> dict[SessionRef, RunRecord]:
-        """The newest run of each session."""
-        rows = self._rows(f"{_RUNS} ORDER BY runs.id")
-        return {SessionRef(row["adapter"], row["session_id"]): _run(row) for row in rows}
+        """The run of each session that tells how it stands.
+
+        The newest one; but a single prompt (a run without a workflow) hides no workflow's run,
+        unless it alone is unfinished.
+        """
+        found: dict[SessionRef, RunRecord] = {}
+        for row in self._rows(f"{_RUNS} ORDER BY runs.id"):
+            run = _run(row)
+            ref = SessionRef(run.adapter, run.session_id)
+            earlier = found.get(ref)
+            single = run.workflow_path is None and earlier is not None
+            if not single or (run.status.unfinished and not _is_open_workflow(earlier)):
+                found[ref] = run
+        return found
 
     # -- plans ------------------------------------------------------------------------------------
 
@@ -374,6 +385,10 @@ class Ledger:
             ).rowcount
             if changed != 1:
                 raise StoreError(f"attempt {number} has its outcome already")
+
+
+def _is_open_workflow(run: RunRecord | None) -> bool:
+    return run is not None and run.workflow_path is not None and run.status.unfinished
 
 
 def prompt_digest(prompt: str) -> str:
