@@ -9,129 +9,125 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
+from functools import cached_property
 from pathlib import Path
 
 from sdqctl.conversation.modes import may_write
+from sdqctl.engine.path_rules import PathRules
 from sdqctl.engine.rules import ToolRule, parse_rule
-from sdqctl.engine.shell_grammar import SimpleCommand, UnclearCommandError, parse_command_line
+from sdqctl.engine.shell_policy import ShellRules
+from sdqctl.model.terminal import one_line
 from sdqctl.model.tools import ToolDecision, ToolKind, ToolRequest
 from sdqctl.model.workflow import FileRule
+
+SAME_DENIALS = 5
+"""So many denials of the same request in a row stop a step."""
+_SHOWN_RULES = 8
+_SHOWN_WIDTH = 200
+_DOING = {
+    ToolKind.SHELL: "Running",
+    ToolKind.READ: "Reading",
+    ToolKind.WRITE: "Writing",
+    ToolKind.URL: "Fetching",
+    ToolKind.MCP: "The MCP tool",
+    ToolKind.CUSTOM: "The tool",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Policy:
-    """Decides on tool requests (ToolPolicy). Paths are judged after links are resolved."""
+    """Decides on tool requests (ToolPolicy); `build_policy` makes it."""
 
     cwd: Path
     writing: bool
-    allow: tuple[ToolRule, ...]
-    deny: tuple[ToolRule, ...]
+    """Whether the mode allows writing in the working directory, and the shell."""
+    allow: tuple[ToolRule, ...] = ()
+    deny: tuple[ToolRule, ...] = ()
     allow_all: bool = False
     file_rules: tuple[FileRule, ...] = ()
     protected: tuple[Path, ...] = ()
     """Folders that no tool may write: sdqctl's data and the runtime's."""
 
     def decide(self, request: ToolRequest) -> ToolDecision:
-        """Allow or deny, with the reason."""
-        match request.kind:
-            case ToolKind.SHELL:
-                return self._shell(request.target)
-            case ToolKind.READ | ToolKind.WRITE:
-                return self._path(request.kind, request.target)
-        return self._named(request.kind, request.target)
-
-    def _named(self, kind: ToolKind, name: str) -> ToolDecision:
-        if any(rule.covers_name(kind, name) for rule in self.deny):
-            return ToolDecision(False, f"{kind} {name} is denied by a rule")
-        if self.allow_all or any(rule.covers_name(kind, name) for rule in self.allow):
-            return ToolDecision(True, "allowed by a rule")
-        return _denied(f"{kind} {name} is not allowed in this run", f"{kind}({name})")
-
-    def _path(self, kind: ToolKind, text: str) -> ToolDecision:
-        path = self._resolve(text)
-        if self._is_denied(kind, path, text):
-            return ToolDecision(False, f"{kind} {text} is denied by a rule")
-        if kind is ToolKind.WRITE and any(path.is_relative_to(p) for p in self.protected):
-            return ToolDecision(False, f"{text} belongs to sdqctl or the runtime")
-        if self.allow_all or self._is_allowed(kind, path, text):
-            return ToolDecision(True, "allowed")
-        where = "outside the working directory" if not self._inside(path) else "not allowed"
-        return _denied(f"{kind} {text}: {where}; work in {self.cwd}", f"{kind}({text})")
-
-    def _is_denied(self, kind: ToolKind, path: Path, text: str) -> bool:
-        if any(r.kind is kind and self._covers(r.pattern, path, text) for r in self.deny):
-            return True
-        if any(not r.allow and self._file_rule(r, path, text) for r in self.file_rules):
-            return True
-        only = [r for r in self.file_rules if r.allow and not r.directory]
-        return bool(only) and not any(self._file_rule(r, path, text) for r in only)
-
-    def _is_allowed(self, kind: ToolKind, path: Path, text: str) -> bool:
-        if any(r.kind is kind and self._covers(r.pattern, path, text) for r in self.allow):
-            return True
-        folders = any(
-            r.allow and r.directory and self._file_rule(r, path, text) for r in self.file_rules
-        )
-        return (self._inside(path) or folders) and (kind is ToolKind.READ or self.writing)
+        """Allow or deny, with a reason for the model and the rule that would allow it."""
+        try:
+            match request.kind:
+                case ToolKind.SHELL:
+                    return self._shell(request.target)
+                case ToolKind.READ | ToolKind.WRITE:
+                    return self._path(request.kind, request.target)
+            return self._named(request.kind, request.target)
+        except (OSError, ValueError, RecursionError):
+            return self._denied(request.kind, request.target, "it cannot be judged")
 
     def _shell(self, line: str) -> ToolDecision:
-        try:
-            commands = parse_command_line(line)
-        except UnclearCommandError as error:
-            return self._unclear(str(error))
-        for command in commands:
-            refusal = self._command(command)
-            if refusal is not None:
-                return refusal
-        return ToolDecision(True, "allowed")
-
-    def _unclear(self, why: str) -> ToolDecision:
-        """What cannot be taken apart could be a denied command, so any deny rule forbids it."""
-        shell_denied = any(rule.kind in (ToolKind.SHELL, ToolKind.WRITE) for rule in self.deny)
-        everything = self.allow_all or self.writing or ToolRule(ToolKind.SHELL, None) in self.allow
-        if everything and not shell_denied and not self.file_rules:
+        refusal = self._shell_rules.refusal(line)
+        if refusal is None:
             return ToolDecision(True, "allowed")
-        return ToolDecision(False, f"the command cannot be judged: {why}; use plain commands")
+        return self._denied(ToolKind.SHELL, line, refusal.why, refusal.rule)
 
-    def _command(self, command: SimpleCommand) -> ToolDecision | None:
-        words = command.words
-        shown = " ".join(words[:3])
-        if words and any(rule.covers_command(words) for rule in self.deny):
-            return ToolDecision(False, f"shell {shown} is denied by a rule")
-        allowed = self.allow_all or self.writing
-        if words and not allowed and not any(rule.covers_command(words) for rule in self.allow):
-            return _denied(f"shell {shown} is not allowed in this run", f"shell({words[0]}:*)")
-        for path in command.writes:
-            decision = self._path(ToolKind.WRITE, path)
-            if not decision.allowed and path != os.devnull:
-                return decision
-        for path in command.reads:
-            decision = self._path(ToolKind.READ, path)
-            if not decision.allowed and path != os.devnull:
-                return decision
-        return None
+    def _path(self, kind: ToolKind, path: str) -> ToolDecision:
+        refusal = self._paths.refusal(kind, path)
+        if refusal is None:
+            return ToolDecision(True, "allowed")
+        return self._denied(kind, path, refusal.why, refusal.rule)
 
-    def _resolve(self, text: str) -> Path:
-        return Path(os.path.realpath(self.cwd / os.path.expanduser(text)))
+    def _named(self, kind: ToolKind, name: str) -> ToolDecision:
+        for rule in self.deny:
+            if rule.kind is kind and _covers(rule, name, denies=True):
+                return self._denied(kind, name, f"the rule {rule.text} denies it")
+        if self.allow_all:
+            return ToolDecision(True, "all tools are allowed")
+        if any(rule.kind is kind and _covers(rule, name, denies=False) for rule in self.allow):
+            return ToolDecision(True, "allowed by a rule")
+        rule_text = f"{kind}({name})" if kind in _DOING else None
+        return self._denied(kind, name, "no rule allows it", rule_text)
 
-    def _inside(self, path: Path) -> bool:
-        return path.is_relative_to(os.path.realpath(self.cwd))
+    def _denied(
+        self, kind: ToolKind, target: str, why: str, rule: str | None = None
+    ) -> ToolDecision:
+        doing = _DOING.get(kind, "The tool")
+        text = f"{doing} {one_line(target, _SHOWN_WIDTH)} is not allowed: {why}. "
+        text += f"Allowed in this run: {self.summary}. Go on without it."
+        if rule is not None:
+            text += f" (The user could allow it with --allow-tool {_quoted(rule)}.)"
+        return ToolDecision(False, text)
 
-    def _covers(self, pattern: str | None, path: Path, text: str) -> bool:
-        """Whether a path pattern, relative to the working directory, means this path."""
-        if pattern is None:
-            return True
-        if pattern.startswith(("/", "~")):
-            return _matches(str(path), os.path.realpath(os.path.expanduser(pattern)))
-        if not self._inside(path):
-            return False
-        return _matches(str(path.relative_to(os.path.realpath(self.cwd))), pattern)
+    @cached_property
+    def summary(self) -> str:
+        """What is allowed, for the model and the user."""
+        if self.allow_all:
+            return "all that is not denied"
+        where = f"inside {self._paths.root}"
+        parts = [f"reading and writing {where}", "the shell"]
+        if not self.writing:
+            parts = [f"reading {where}"]
+        parts += [rule.text for rule in self.allow[:_SHOWN_RULES]]
+        more = len(self.allow) - _SHOWN_RULES
+        return ", ".join([*parts, f"{more} more rules"] if more > 0 else parts)
 
-    def _file_rule(self, rule: FileRule, path: Path, text: str) -> bool:
-        if rule.directory:
-            return path.is_relative_to(self._resolve(rule.pattern))
-        return self._covers(rule.pattern, path, text)
+    @cached_property
+    def _paths(self) -> PathRules:
+        return PathRules(
+            cwd=self.cwd,
+            writing=self.writing,
+            anywhere=self.allow_all,
+            allow=self.allow,
+            deny=self.deny,
+            file_rules=self.file_rules,
+            protected=self.protected,
+        )
+
+    @cached_property
+    def _shell_rules(self) -> ShellRules:
+        allow = tuple(rule for rule in self.allow if rule.kind is ToolKind.SHELL)
+        everything = any(rule.pattern is None for rule in allow)
+        return ShellRules(
+            whole=self.allow_all or self.writing or everything,
+            allow=allow,
+            deny=tuple(rule for rule in self.deny if rule.kind is ToolKind.SHELL),
+            paths=self._paths,
+        )
 
 
 def build_policy(
@@ -156,10 +152,29 @@ def build_policy(
     )
 
 
-def _matches(path: str, pattern: str) -> bool:
-    """Glob matching in which `dir/**` also means everything below `dir`."""
-    return fnmatchcase(path, pattern) or fnmatchcase(path, pattern.rstrip("/") + "/*")
+class DenialCounter:
+    """Tells when the same request was denied `limit` times in a row."""
+
+    def __init__(self, limit: int = SAME_DENIALS) -> None:
+        self._limit = limit
+        self._last: tuple[str, str] | None = None
+        self._count = 0
+
+    def note(self, kind: str, target: str, *, allowed: bool) -> bool:
+        """Count one decision; True: it was the same denial for the last time that is borne."""
+        request = None if allowed else (str(kind), " ".join(target.split()))
+        self._count = self._count + 1 if request is not None and request == self._last else 1
+        self._last = request
+        return request is not None and self._count >= self._limit
 
 
-def _denied(what: str, rule: str) -> ToolDecision:
-    return ToolDecision(False, f"{what} (the user could allow it with --allow-tool '{rule}')")
+def _covers(rule: ToolRule, name: str, *, denies: bool) -> bool:
+    if rule.kind is ToolKind.URL:
+        return rule.covers_address(name, denies=denies)
+    return rule.covers_name(name)
+
+
+def _quoted(rule: str) -> str:
+    """The rule as it is typed in a shell."""
+    shown = one_line(rule)
+    return shown if shown.isalpha() else "'" + shown.replace("'", "'\\''") + "'"

@@ -1,249 +1,378 @@
-"""Taking a command line apart: which programs it runs and which files it redirects to.
+"""Taking a command line apart: every simple command in it, and the files its redirections open.
 
-The reader knows the common part of the shell's grammar. What it does not know for certain is an
+The compound commands of bash(1) are laid flat: what stands in a loop, a branch, a function, a
+subshell or a substitution is a command like any other. What is not known for certain is an
 `UnclearCommandError`, and the policy denies it.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
+from typing import Self
 
-_SEPARATORS = ("&&", "||", ";;", ";", "|&", "|", "&", "\n")
-_WRAPPERS = frozenset(
-    {
-        "env",
-        "nohup",
-        "time",
-        "nice",
-        "command",
-        "builtin",
-        "exec",
-        "then",
-        "do",
-        "else",
-        "!",
-        "if",
-        "while",
-        "until",
-        "elif",
-    }
-)
-_UNCLEAR = frozenset(
-    {
-        "eval",
-        "source",
-        ".",
-        "sudo",
-        "doas",
-        "su",
-        "xargs",
-        "parallel",
-        "ssh",
-        "timeout",
-        "watch",
-        "setsid",
-        "strace",
-        "trap",
-        "case",
-        "for",
-        "select",
-        "function",
-        "alias",
-        "chroot",
-        "unshare",
-        "busybox",
-        "coproc",
-        "script",
-    }
-)
-_SHELLS = frozenset({"sh", "bash", "zsh", "dash", "ksh", "fish"})
-_CLOSERS = frozenset({"fi", "done", "esac"})
-_DESCRIPTORS = frozenset("0123456789")
+from sdqctl.engine.shell_words import UnclearCommandError, Word, WordReader
 
-
-class UnclearCommandError(Exception):
-    """The command line could mean something that was not seen."""
-
-
-@dataclass
-class SimpleCommand:
-    """One program with its words, and the files that redirections open."""
-
-    words: tuple[str, ...] = ()
-    writes: list[str] = field(default_factory=list)
-    reads: list[str] = field(default_factory=list)
-
-
-def parse_command_line(line: str) -> list[SimpleCommand]:
-    """Every simple command of a line. Raises UnclearCommandError."""
-    if "\0" in line:
-        raise UnclearCommandError("it holds a NUL")
-    commands = [_simple(tokens) for tokens in _segments(_tokens(line))]
-    return [command for command in commands if command.words or command.writes or command.reads]
+_LONGEST = 200_000
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+_REDIRECTIONS = ("<<<", "<<-", "<<", "<>", "<&", "<", "&>>", "&>", ">>", ">&", ">|", ">")
+_SEPARATORS = (";;&", ";;", ";&", ";", "&&", "&", "||", "|&", "|")
+_OPENING = frozenset({"if", "then", "elif", "else", "while", "until", "do", "{", "!"})
+_CLOSING = frozenset({"fi", "done", "esac", "}"})
+_ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)(?:\[[^\]=]*\])?\+?=", re.ASCII)
+_DESCRIPTOR = re.compile(r"\d+|\{[A-Za-z_]\w*\}", re.ASCII)
+_DUPLICATE = re.compile(r"\d*-?", re.ASCII)
+_FUNCTION = re.compile(r"\([ \t]*\)")
+_TEST_OPERATORS = frozenset("()<>&|")
 
 
 @dataclass(frozen=True)
-class _Token:
-    text: str
-    operator: bool = False
+class Redirection:
+    """A file that is opened: for reading, else for writing."""
+
+    target: Word
+    reads: bool
 
 
-def _tokens(line: str) -> list[_Token]:
-    """Words and operators. Substitutions, subshells and here-documents are unclear."""
-    tokens: list[_Token] = []
-    word: list[str] = []
-    started = False
-    index = 0
+@dataclass(frozen=True)
+class SimpleCommand:
+    """One program with its words, the variables set for it, and its redirections."""
 
-    def end_word() -> None:
-        nonlocal started
-        if started:
-            tokens.append(_Token("".join(word)))
-            word.clear()
-            started = False
+    words: tuple[Word, ...] = ()
+    assignments: tuple[str, ...] = ()
+    redirections: tuple[Redirection, ...] = ()
 
-    while index < len(line):
-        char = line[index]
-        operator = _operator(line, index)
-        if char in "'\"":
-            text, index = _quoted(line, index)
-            word.append(text)
-            started = True
-        elif char == "\\":
-            word.append(line[index + 1 : index + 2])
-            started = started or line[index + 1 : index + 2] != "\n"
-            index += 2
-        elif char in "$`(){}" and _is_unclear(line, index):
-            raise UnclearCommandError(f"it uses {line[index : index + 2]!r}")
-        elif operator:
-            if operator[0] in "<>" and word and set(word) <= _DESCRIPTORS:
-                word.clear()
-                started = False
-            end_word()
-            tokens.append(_Token(operator, operator=True))
-            index += len(operator)
-        elif char in " \t\r":
-            end_word()
-            index += 1
-        elif char == "#" and not started:
-            index = line.find("\n", index) if "\n" in line[index:] else len(line)
+
+@dataclass(frozen=True)
+class CommandLine:
+    """A line taken apart. `evaluates`: a variable's value might run as arithmetic."""
+
+    commands: tuple[SimpleCommand, ...]
+    evaluates: bool
+
+
+def parse_command_line(line: str, depth: int = 0) -> CommandLine:
+    """Every simple command of a line, in order. Raises UnclearCommandError."""
+    if len(line) > _LONGEST:
+        raise UnclearCommandError("it is too long")
+    if _CONTROL.search(line):
+        raise UnclearCommandError("it holds control characters")
+    parser = _Parser(line, depth)
+    parser.read_commands(until=None)
+    return CommandLine(tuple(parser.found), parser.facts.evaluates)
+
+
+@dataclass
+class _Draft:
+    """A simple command that is being read."""
+
+    words: list[Word] = field(default_factory=list)
+    assignments: list[str] = field(default_factory=list)
+    redirections: list[Redirection] = field(default_factory=list)
+
+    @property
+    def empty(self) -> bool:
+        return not (self.words or self.assignments or self.redirections)
+
+    def command(self) -> SimpleCommand:
+        return SimpleCommand(tuple(self.words), tuple(self.assignments), tuple(self.redirections))
+
+
+@dataclass(frozen=True)
+class _HereDocument:
+    delimiter: str
+    literal: bool
+    tabs: bool
+
+
+class _Parser(WordReader):
+    def __init__(self, text: str, depth: int = 0) -> None:
+        super().__init__(text, depth)
+        self.found: list[SimpleCommand] = []
+        self._pending: list[_HereDocument] = []
+        self._draft = _Draft()
+
+    def commands_until_parenthesis(self) -> None:
+        if self._pending:
+            raise UnclearCommandError("a substitution follows a here-document")
+        draft, self._draft = self._draft, _Draft()
+        self.read_commands(until=")")
+        self._draft = draft
+
+    def commands_of(self, text: str) -> None:
+        self._child(text).read_commands(until=None)
+
+    def _child(self, text: str) -> Self:
+        child = type(self)(text, self.depth)
+        child.found, child.facts = self.found, self.facts
+        return child
+
+    def read_commands(self, until: str | None) -> None:
+        """Read commands up to `until`, which is consumed, or to the end of the text."""
+        while True:
+            self._skip_blanks()
+            char = self.peek()
+            if char in ("", ")"):
+                self._end(char, until)
+                return
+            self._next(char)
+
+    def _end(self, char: str, until: str | None) -> None:
+        if char != (until or "") or self._pending:
+            raise UnclearCommandError("its parentheses or here-documents are not paired")
+        self._finish()
+        self.at += len(char)
+
+    def _next(self, char: str) -> None:
+        if char == "\n":
+            self._finish()
+            self.at += 1
+            self._read_here_documents()
+        elif char == "(":
+            self._parenthesis()
+        elif char in "<>" or self.follows("&>"):
+            self._redirection_or_word()
+        elif char in ";&|":
+            self._finish()
+            operator = next(o for o in _SEPARATORS if self.follows(o))
+            self.at += len(operator)
+            if operator in (";;", ";&", ";;&"):
+                self._case_patterns()
         else:
-            word.append(char)
-            started = True
-            index += 1
-    end_word()
-    return tokens
+            self._word()
 
+    def _finish(self) -> None:
+        if not self._draft.empty:
+            self.found.append(self._draft.command())
+        self._draft = _Draft()
 
-def _operator(line: str, index: int) -> str:
-    for operator in (
-        "<<<",
-        "<<",
-        "&>>",
-        "&>",
-        ">>",
-        ">&",
-        "<&",
-        ">|",
-        "<>",
-        *_SEPARATORS,
-        "<",
-        ">",
-    ):
-        if line.startswith(operator, index):
-            return operator
-    return ""
+    def _skip_blanks(self, *, newlines: bool = False) -> None:
+        while char := self.peek():
+            if char in " \t" or (newlines and char == "\n" and not self._pending):
+                self.at += 1
+            elif self.follows("\\\n"):
+                self.at += 2
+            elif char == "#" and self._begins_word():
+                end = self.text.find("\n", self.at)
+                self.at = len(self.text) if end < 0 else end
+            else:
+                return
 
+    def _begins_word(self) -> bool:
+        return self.at == 0 or self.text[self.at - 1] in " \t\n;&|()<>"
 
-def _is_unclear(line: str, index: int) -> bool:
-    """Whether `$`, a backtick, a bracket or a brace here does more than stand for itself."""
-    char, following = line[index], line[index + 1 : index + 2]
-    if char == "$":
-        return following not in ("", " ", "\t", "\n", '"', "'")
-    if char in "{}":
+    # -- words ---------------------------------------------------------------------------------
+
+    def _word(self) -> None:
+        word, draft = self.word(), self._draft
+        following = self.peek()
+        if following in ("<", ">") and following and _DESCRIPTOR.fullmatch(word.raw):
+            return
+        if draft.empty and self._reserved(word.raw):
+            return
+        assignment = _ASSIGNMENT.match(word.raw)
+        if assignment and not draft.words:
+            draft.assignments.append(assignment.group(1))
+        elif not word.raw and following:
+            raise UnclearCommandError(f"it uses {following!r} where a command is awaited")
+        else:
+            draft.words.append(word)
+        if following == "(" and assignment and word.raw.endswith("="):
+            self._array()
+
+    def _array(self) -> None:
+        self.at += 1
+        while True:
+            self._skip_blanks(newlines=True)
+            if self.peek() == ")":
+                self.at += 1
+                return
+            if not self.word().raw:
+                raise UnclearCommandError("an array is not closed")
+
+    def _parenthesis(self) -> None:
+        """A subshell, or the `()` of a function; its body is read as any command."""
+        draft = self._draft
+        function = _FUNCTION.match(self.text, self.at)
+        if function and len(draft.words) == 1 and not draft.assignments:
+            self.at = function.end()
+            draft.words.clear()
+        elif draft.empty:
+            self.at += 1
+            with self.deeper():
+                self.read_commands(until=")")
+        else:
+            raise UnclearCommandError("it uses '(' within a command")
+
+    def _reserved(self, raw: str) -> bool:
+        """Whether a word is the shell's own; what belongs to it is read."""
+        if raw in _OPENING or raw in _CLOSING:
+            return True
+        if raw == "coproc":
+            raise UnclearCommandError("it uses coproc")
+        readers = {
+            "time": self._time,
+            "for": self._for,
+            "select": self._for,
+            "case": self._case,
+            "function": self._function,
+            "[[": self._test,
+        }
+        if raw not in readers:
+            return False
+        readers[raw]()
         return True
-    return char in "`()"
 
+    def _time(self) -> None:
+        for option in ("-p", "--"):
+            self._skip_blanks()
+            begin = self.at
+            if self.word().raw != option:
+                self.at = begin
 
-def _quoted(line: str, index: int) -> tuple[str, int]:
-    quote = line[index]
-    text: list[str] = []
-    index += 1
-    while index < len(line):
-        char = line[index]
-        if char == quote:
-            return "".join(text), index + 1
-        if quote == '"' and char == "\\":
-            text.append(line[index + 1 : index + 2])
-            index += 2
-            continue
-        if quote == '"' and (char == "`" or (char == "$" and _is_unclear(line, index))):
-            raise UnclearCommandError(f"it uses {line[index : index + 2]!r}")
-        text.append(char)
-        index += 1
-    raise UnclearCommandError("a quote is not closed")
+    def _function(self) -> None:
+        self._skip_blanks()
+        self.word()
+        self._skip_blanks()
+        if function := _FUNCTION.match(self.text, self.at):
+            self.at = function.end()
 
+    def _for(self) -> None:
+        self._skip_blanks()
+        if self.follows("(("):
+            self.at += 2
+            self._loop_arithmetic()
+            return
+        name = self.word().raw
+        self.found.append(SimpleCommand(assignments=(name,)))
+        self._skip_blanks(newlines=True)
+        begin = self.at
+        if self.word().raw != "in":
+            self.at = begin
+            return
+        self._skip_blanks()
+        while self.peek() not in (";", "\n"):
+            if not self.word().raw:
+                raise UnclearCommandError("a loop is not clear")
+            self._skip_blanks()
 
-def _segments(tokens: list[_Token]) -> list[list[_Token]]:
-    segments: list[list[_Token]] = [[]]
-    for token in tokens:
-        if token.operator and token.text in _SEPARATORS:
-            segments.append([])
+    def _loop_arithmetic(self) -> None:
+        end = self.text.find("))", self.at)
+        parts = self.text[self.at : max(end, self.at)].split(";")
+        if end < 0 or len(parts) != 3:
+            raise UnclearCommandError("a loop is not clear")
+        for part in parts:
+            child = self._child(part + "))")
+            child.arithmetic("))")
+            if child.at != len(child.text):
+                raise UnclearCommandError("a loop is not clear")
+        self.facts.evaluates = True
+        self.at = end + 2
+
+    def _case(self) -> None:
+        self._skip_blanks()
+        self.word()
+        self._skip_blanks(newlines=True)
+        if self.word().raw != "in":
+            raise UnclearCommandError("a case is not clear")
+        self._case_patterns()
+
+    def _case_patterns(self) -> None:
+        """The patterns before a branch of a case; none before its esac."""
+        self._skip_blanks(newlines=True)
+        begin = self.at
+        if self.peek() == "(":
+            self.at += 1
+        elif self.word().raw == "esac":
+            self.at = begin
+            return
         else:
-            segments[-1].append(token)
-    return segments
+            self.at = begin
+        while True:
+            self._skip_blanks()
+            self.word()
+            self._skip_blanks()
+            char = self.peek()
+            self.at += 1
+            if char == ")":
+                return
+            if char != "|":
+                raise UnclearCommandError("a case is not clear")
+
+    def _test(self) -> None:
+        self.facts.evaluates = True
+        self._draft.words.append(Word("[[", "[["))
+        while True:
+            self._skip_blanks(newlines=True)
+            if self.peek() in _TEST_OPERATORS and not (self.follows("<(") or self.follows(">(")):
+                self.at += 1
+                continue
+            raw = self.word().raw
+            if raw == "]]":
+                return
+            if not raw:
+                raise UnclearCommandError("a [[ is not closed")
+
+    # -- redirections --------------------------------------------------------------------------
+
+    def _redirection_or_word(self) -> None:
+        if self.follows("<(") or self.follows(">("):
+            self._draft.words.append(self.word())
+            return
+        operator = next(o for o in _REDIRECTIONS if self.follows(o))
+        self.at += len(operator)
+        self._skip_blanks()
+        if operator in ("<<", "<<-"):
+            self._pending.append(self._here_document(tabs=operator == "<<-"))
+            return
+        target = self.word()
+        if not target.raw:
+            raise UnclearCommandError("a redirection has no target")
+        if operator == "<<<":
+            return
+        duplicates = operator in ("<&", ">&") and target.text is not None
+        if duplicates and _DUPLICATE.fullmatch(target.text or ""):
+            return
+        if operator in ("<", "<>", "<&"):
+            self._draft.redirections.append(Redirection(target, reads=True))
+        if operator != "<" and operator != "<&":
+            self._draft.redirections.append(Redirection(target, reads=False))
+
+    def _here_document(self, *, tabs: bool) -> _HereDocument:
+        word = self.word()
+        if word.text is None or not word.raw or "$" in word.raw or "`" in word.raw:
+            raise UnclearCommandError("the end of a here-document is not clear")
+        return _HereDocument(word.text, any(quote in word.raw for quote in "'\"\\"), tabs)
+
+    def _read_here_documents(self) -> None:
+        pending, self._pending = self._pending, []
+        for document in pending:
+            body = self._body(document)
+            if not document.literal:
+                self._child(body).expansions()
+
+    def _body(self, document: _HereDocument) -> str:
+        lines: list[str] = []
+        while self.at < len(self.text):
+            line = self._line()
+            joined = False
+            while not document.literal and _is_continued(line) and self.at < len(self.text):
+                line, joined = line[:-1] + self._line(), True
+            plain = line.lstrip("\t") if document.tabs else line
+            if plain == document.delimiter:
+                if joined:
+                    break
+                return "\n".join(lines)
+            lines.append(line)
+        raise UnclearCommandError("a here-document is not closed")
+
+    def _line(self) -> str:
+        end = self.text.find("\n", self.at)
+        end = len(self.text) if end < 0 else end
+        line = self.text[self.at : end]
+        self.at = min(end + 1, len(self.text))
+        return line
 
 
-def _simple(tokens: list[_Token]) -> SimpleCommand:
-    command = SimpleCommand()
-    words: list[str] = []
-    index = 0
-    while index < len(tokens):
-        token = tokens[index]
-        if not token.operator:
-            words.append(token.text)
-            index += 1
-            continue
-        target = tokens[index + 1] if index + 1 < len(tokens) else None
-        if target is None or target.operator or token.text in ("<<", "<>"):
-            raise UnclearCommandError(f"a redirection {token.text!r} is unclear")
-        _redirect(command, token.text, target.text)
-        index += 2
-    command.words = _program(words)
-    return command
-
-
-def _redirect(command: SimpleCommand, operator: str, target: str) -> None:
-    if operator in (">&", "<&") and (target.isdigit() or target == "-"):
-        return
-    if operator == "<<<":
-        return
-    (command.reads if operator.startswith("<") else command.writes).append(target)
-
-
-def _program(words: list[str]) -> tuple[str, ...]:
-    """The words from the program on, past assignments and words that only introduce it."""
-    rest = list(words)
-    while rest:
-        head = rest[0]
-        if head in _CLOSERS and len(rest) == 1:
-            return ()
-        if head in _WRAPPERS:
-            rest.pop(0)
-            if rest and rest[0].startswith("-"):
-                raise UnclearCommandError(f"{head} with options is unclear")
-        elif _is_assignment(head):
-            raise UnclearCommandError("it sets a variable for a command")
-        else:
-            break
-    if not rest:
-        return ()
-    name = rest[0].rsplit("/", 1)[-1]
-    if name in _UNCLEAR or (name in _SHELLS and len(rest) > 1):
-        raise UnclearCommandError(f"{name} runs what cannot be seen here")
-    return tuple(rest)
-
-
-def _is_assignment(word: str) -> bool:
-    name, equals, _ = word.partition("=")
-    return bool(equals) and name.replace("_", "a").isalnum() and not name[:1].isdigit()
+def _is_continued(line: str) -> bool:
+    return (len(line) - len(line.rstrip("\\"))) % 2 == 1
