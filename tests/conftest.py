@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from sdqctl.testing.loopback import LoopbackModel
 
 ROOT = Path(__file__).resolve().parent.parent
 RUNTIME = ROOT / "node_modules" / ".bin" / "copilot"
@@ -36,6 +39,15 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     project.mkdir()
     monkeypatch.chdir(project)
     return project
+
+
+@pytest.fixture
+def model(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackModel]:
+    """A loopback model that the environment points the runtime at."""
+    with LoopbackModel() as model:
+        for name, value in model.environment().items():
+            monkeypatch.setenv(name, value)
+        yield model
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
