@@ -1,7 +1,12 @@
-"""THE table of directives. The parser, the help, the reference and completion all come from it."""
+"""THE table of directives. The parser, the help, the reference and completion all come from it.
+
+A directive is built by the method `on_<name>` of `file_directives` or `step_directives`.
+"""
 
 from __future__ import annotations
 
+from difflib import get_close_matches
+from functools import lru_cache
 from typing import NamedTuple
 
 
@@ -13,9 +18,12 @@ class Directive(NamedTuple):
     """What the user writes behind the name, as the reference shows it."""
     doc: str
     kind: str = "setting"
-    """`setting` (holds for the file, or for the steps after it), `step`, `block` or `refused`."""
+    """`setting`, `step`, `block` or `refused`."""
     body: bool = False
     """Whether it goes on over the following lines."""
+    scope: str = "file"
+    """What a setting holds for: the `file` (the last one wins), `adds` (several add up), or the
+    steps after it of the directive that is named here."""
 
 
 _REFUSED = "Known and refused: it is an error that says so."
@@ -44,51 +52,76 @@ DIRECTIVES: dict[str, Directive] = {
     ),
     "PROMPT": Directive("Prompts", "TEXT", "One turn of the agent.", kind="step", body=True),
     "PROLOGUE": Directive(
-        "Prompts", "TEXT|@FILE", "Put before the first prompt of each cycle.", body=True
+        "Prompts",
+        "TEXT|@FILE",
+        "Put before the first prompt of each cycle.",
+        body=True,
+        scope="adds",
     ),
     "EPILOGUE": Directive(
-        "Prompts", "TEXT|@FILE", "Put behind the last prompt of each cycle.", body=True
+        "Prompts",
+        "TEXT|@FILE",
+        "Put behind the last prompt of each cycle.",
+        body=True,
+        scope="adds",
     ),
     "ELIDE": Directive(
         "Prompts", "", "Joins the step above and the step below into one turn.", kind="step"
     ),
     "CONTEXT": Directive(
-        "Context", "@GLOB", "Files put into the first prompt of each cycle; missing is an error."
+        "Context",
+        "@GLOB",
+        "Files put into the first prompt of each cycle; missing is an error.",
+        scope="adds",
     ),
-    "CONTEXT-OPTIONAL": Directive("Context", "@GLOB", "The same; missing is fine."),
-    "CONTEXT-EXCLUDE": Directive("Context", "GLOB", "Files that CONTEXT leaves out."),
+    "CONTEXT-OPTIONAL": Directive("Context", "@GLOB", "The same; missing is fine.", scope="adds"),
+    "CONTEXT-EXCLUDE": Directive("Context", "GLOB", "Files that CONTEXT leaves out.", scope="adds"),
     "REFCAT": Directive(
         "Context",
         "@PATH[#L10-L50|#/REGEX/] ...",
         "Files, or lines of files, put into the first prompt of each cycle.",
+        scope="adds",
     ),
-    "INCLUDE": Directive("Context", "FILE", "The directives of another file, in this place."),
+    "INCLUDE": Directive(
+        "Context", "FILE", "The directives of another file, in this place.", scope="adds"
+    ),
     "VALIDATION-MODE": Directive(
         "Context", "strict|lenient", "Whether missing references are errors or warnings."
     ),
     "CONTEXT-LIMIT": Directive(
-        "Context window", "N%", "How full the context may be before a prompt is sent."
+        "Context window",
+        "N%",
+        "How full the context may be before a prompt is sent.",
+        scope="PROMPT",
     ),
     "ON-CONTEXT-LIMIT": Directive(
-        "Context window", "compact|stop|continue", "What is done at the limit."
+        "Context window", "compact|stop|continue", "What is done at the limit.", scope="PROMPT"
     ),
     "ON-CONTEXT-LIMIT-PROMPT": Directive(
-        "Context window", "TEXT", "What the compaction at the limit is told.", body=True
+        "Context window",
+        "TEXT",
+        "What the compaction at the limit is told.",
+        body=True,
+        scope="PROMPT",
     ),
     "COMPACT": Directive(
         "Context window", "", "The runtime's own compaction of the context.", kind="step"
     ),
     "COMPACT-PRESERVE": Directive(
-        "Context window", "A, B", "What compactions from here on are told to keep."
+        "Context window", "A, B", "What compactions from here on are told to keep.", scope="COMPACT"
     ),
     "COMPACT-SUMMARY": Directive(
-        "Context window", "TEXT", "How compactions from here on are to summarize.", body=True
+        "Context window",
+        "TEXT",
+        "How compactions from here on are to summarize.",
+        body=True,
+        scope="COMPACT",
     ),
     "COMPACT-PROLOGUE": Directive(
-        "Context window", "TEXT", "Put before the instructions of compactions."
+        "Context window", "TEXT", "Put before the instructions of compactions.", scope="COMPACT"
     ),
     "COMPACT-EPILOGUE": Directive(
-        "Context window", "TEXT", "Put behind the instructions of compactions."
+        "Context window", "TEXT", "Put behind the instructions of compactions.", scope="COMPACT"
     ),
     "NEW-CONVERSATION": Directive(
         "Context window", "", "An empty conversation from here on.", kind="step"
@@ -111,17 +144,26 @@ DIRECTIVES: dict[str, Directive] = {
         "A command; its output goes to the model with the next prompt.",
         kind="step",
     ),
-    "RUN-ON-ERROR": Directive("Commands", "stop|continue", "What a failing RUN does to the run."),
-    "RUN-OUTPUT": Directive(
-        "Commands", "always|on-error|never", "When the output goes to the model."
+    "RUN-ON-ERROR": Directive(
+        "Commands", "stop|continue", "What a failing RUN does to the run.", scope="RUN"
     ),
-    "RUN-OUTPUT-LIMIT": Directive("Commands", "10K|none", "How much output goes to the model."),
-    "RUN-TIMEOUT": Directive("Commands", "DUR", "The time a RUN may take."),
-    "RUN-ENV": Directive("Commands", "K=V", "A variable for RUN commands."),
-    "RUN-CWD": Directive("Commands", "DIR", "The folder of RUN commands."),
-    "ALLOW-SHELL": Directive("Commands", "true|false", "Whether a shell runs RUN commands."),
+    "RUN-OUTPUT": Directive(
+        "Commands", "always|on-error|never", "When the output goes to the model.", scope="RUN"
+    ),
+    "RUN-OUTPUT-LIMIT": Directive(
+        "Commands", "10K|none", "How much output goes to the model.", scope="RUN"
+    ),
+    "RUN-TIMEOUT": Directive("Commands", "DUR", "The time a RUN may take.", scope="RUN"),
+    "RUN-ENV": Directive("Commands", "K=V", "A variable for RUN commands.", scope="RUN"),
+    "RUN-CWD": Directive("Commands", "DIR", "The folder of RUN commands.", scope="RUN"),
+    "ALLOW-SHELL": Directive(
+        "Commands", "true|false", "Whether a shell runs RUN commands.", scope="RUN"
+    ),
     "RUN-RETRY": Directive(
-        "Commands", 'N "PROMPT"', "A failing RUN is shown to the agent and run again, N times."
+        "Commands",
+        'N "PROMPT"',
+        "A failing RUN is shown to the agent and run again, N times.",
+        scope="RUN",
     ),
     "RUN-ASYNC": Directive(
         "Commands", "COMMAND", "A command in the background; it ends with the run.", kind="step"
@@ -145,28 +187,43 @@ DIRECTIVES: dict[str, Directive] = {
         "Stops", '["MESSAGE"]', "Stops with exit 8 until `resume --continue`.", kind="step"
     ),
     "CONSULT": Directive("Stops", '["TOPIC"]', "Stops with exit 8; a human is asked.", kind="step"),
-    "CONSULT-TIMEOUT": Directive("Stops", "DUR", "How long a CONSULT may wait."),
-    "HEADER": Directive("Output", "TEXT", "Put before the answers.", body=True),
-    "FOOTER": Directive("Output", "TEXT", "Put behind the answers.", body=True),
+    "CONSULT-TIMEOUT": Directive("Stops", "DUR", "How long a CONSULT may wait.", scope="CONSULT"),
+    "HEADER": Directive("Output", "TEXT", "Put before the answers.", body=True, scope="adds"),
+    "FOOTER": Directive("Output", "TEXT", "Put behind the answers.", body=True, scope="adds"),
     "OUTPUT-FILE": Directive("Output", "FILE", "Where the answers are written."),
     "OUTPUT-DIR": Directive("Output", "DIR", "The folder of OUTPUT-FILE."),
     "OUTPUT-FORMAT": Directive("Output", "markdown|json|text", "How the answers are written."),
     "OUTPUT": Directive("Output", "FILE", "The same as OUTPUT-FILE."),
-    "ALLOW-FILES": Directive("Tools", "GLOB", "Files that tools and CONTEXT may touch, no others."),
-    "DENY-FILES": Directive("Tools", "GLOB", "Files that tools and CONTEXT may not touch."),
-    "ALLOW-DIR": Directive("Tools", "DIR", "A folder more that tools and CONTEXT may use."),
-    "DENY-DIR": Directive("Tools", "DIR", "A folder that tools and CONTEXT may not use."),
+    "ALLOW-FILES": Directive(
+        "Tools", "GLOB", "Files that tools and CONTEXT may touch, no others.", scope="adds"
+    ),
+    "DENY-FILES": Directive(
+        "Tools", "GLOB", "Files that tools and CONTEXT may not touch.", scope="adds"
+    ),
+    "ALLOW-DIR": Directive(
+        "Tools", "DIR", "A folder more that tools and CONTEXT may use.", scope="adds"
+    ),
+    "DENY-DIR": Directive(
+        "Tools", "DIR", "A folder that tools and CONTEXT may not use.", scope="adds"
+    ),
     "REQUIRE": Directive(
-        "Checks", "@FILE cmd:NAME env:NAME", "What must be there before anything runs."
+        "Checks",
+        "@FILE cmd:NAME env:NAME",
+        "What must be there before anything runs.",
+        scope="adds",
     ),
     "VERIFY": Directive(
         "Checks", "refs|links", "Checks references or links of the workflow's folder.", kind="step"
     ),
-    "VERIFY-ON-ERROR": Directive("Checks", "stop|continue", "What a failing VERIFY does."),
-    "VERIFY-OUTPUT": Directive(
-        "Checks", "always|on-error|never", "When its report goes to the model."
+    "VERIFY-ON-ERROR": Directive(
+        "Checks", "stop|continue", "What a failing VERIFY does.", scope="VERIFY"
     ),
-    "VERIFY-LIMIT": Directive("Checks", "10K|none", "How much of its report goes to the model."),
+    "VERIFY-OUTPUT": Directive(
+        "Checks", "always|on-error|never", "When its report goes to the model.", scope="VERIFY"
+    ),
+    "VERIFY-LIMIT": Directive(
+        "Checks", "10K|none", "How much of its report goes to the model.", scope="VERIFY"
+    ),
     "CHECK-REFS": Directive("Checks", "", "Short for VERIFY refs.", kind="step"),
     "CHECK-LINKS": Directive("Checks", "", "Short for VERIFY links.", kind="step"),
     "DEBUG": Directive("Debug", "[TOPICS]", "More narration on stderr."),
@@ -185,3 +242,10 @@ DIRECTIVES: dict[str, Directive] = {
 
 BODY_DIRECTIVES = frozenset(name for name, row in DIRECTIVES.items() if row.body)
 REFUSED = frozenset(name for name, row in DIRECTIVES.items() if row.kind == "refused")
+
+
+@lru_cache(maxsize=1024)
+def nearest(name: str, cutoff: float = 0.8) -> str | None:
+    """The directive that was probably meant."""
+    near = get_close_matches(name, DIRECTIVES, n=1, cutoff=cutoff)
+    return near[0] if near else None

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 
-from sdqctl.conversation.directives import BODY_DIRECTIVES, DIRECTIVES
+from sdqctl.conversation.bodies import Fence, body_text
+from sdqctl.conversation.directives import BODY_DIRECTIVES, DIRECTIVES, nearest
 from sdqctl.model.workflow import Diagnostic, Severity, Span
 
+MOST_DIAGNOSTICS = 1000
+"""A file with more mistakes than this is no workflow; the rest is not told."""
+_LONGEST_COMMAND = 500
+"""Lines that an open quote of a RUN may take in."""
 _WORD = re.compile(r"([A-Z][A-Z0-9]*(?:-[A-Z0-9]+)*)(?=[\s:]|$)")
-_FENCE = re.compile(r"[ ]{0,3}(`{3,}|~{3,})(.*)$")
+_SHOUTED = re.compile(r"[A-Z][A-Z-]{3,}(?=[\s:]|$)")
+_INFLECTIONS = ("S", "D", "ED", "ING")
+_OFTEN_MEANT = frozenset({"PROMPT", "RUN", "PAUSE", "ELIDE", "COMPACT", "PROLOGUE", "EPILOGUE"})
 _HEREDOC = re.compile(r"<<(-?)\s*(['\"]?)(\w+)\2\s*$")
+_COMMANDS = frozenset({"RUN", "RUN-ASYNC"})
 
 
 @dataclass
@@ -25,8 +32,8 @@ class Item:
     value_column: int
     body: str | None = None
     """The text of a body directive, whole."""
-    literal: bool = False
-    """Whether the body is a heredoc, kept as it is."""
+    faulty: bool = False
+    """Whether what is wrong with the value has been told already."""
 
 
 @dataclass
@@ -42,9 +49,15 @@ def lex(text: str, path: str) -> Lexed:
     return _Lexer(text, path).run()
 
 
+def split_lines(text: str) -> list[str]:
+    """The lines of a text, whatever they end with, without a byte order mark."""
+    plain = text.removeprefix("\ufeff")
+    return plain.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+
+
 class _Lexer:
     def __init__(self, text: str, path: str) -> None:
-        self._lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+        self._lines = split_lines(text)
         self._path = path
         self._at = 0
         self._found = Lexed()
@@ -64,7 +77,7 @@ class _Lexer:
         return self._found
 
     def _skip_front_matter(self) -> None:
-        if self._lines[:1] != ["---"]:
+        if self._lines[0].rstrip() != "---":
             return
         for index, line in enumerate(self._lines[1:], start=1):
             if line.rstrip() in ("---", "..."):
@@ -73,52 +86,58 @@ class _Lexer:
 
     def _directive(self, name: str, line: str) -> None:
         rest = line[len(name) :]
-        value = rest.strip()
         column = len(name) + len(rest) - len(rest.lstrip()) + 1
-        item = Item(name, value, Span(self._path, self._at + 1), column)
+        item = Item(name, rest.strip(), Span(self._path, self._at + 1), column)
         self._at += 1
         if name in BODY_DIRECTIVES:
             self._body(item)
-        elif name == "RUN":
+        elif name in _COMMANDS:
             self._command(item)
         self._found.items.append(item)
         self._last = item
 
+    # -- bodies -----------------------------------------------------------------------------------
+
     def _body(self, item: Item) -> None:
         heredoc = _HEREDOC.match(item.value)
         if heredoc is not None:
-            self._heredoc(item, heredoc.group(3), strip_tabs=bool(heredoc.group(1)))
+            self._heredoc(item, str(heredoc[3]), strip_tabs=bool(heredoc[1]))
             return
         first = "" if item.value == "|" else item.value
-        lines = self._body_lines(item)
-        text = "\n".join(_dedent(_without_trailing_comments(lines)))
-        item.body = "\n".join(part for part in (first, text) if part) if first else text
-        item.body = item.body.rstrip()
+        item.body = body_text(first, self._body_lines(first))
 
-    def _body_lines(self, item: Item) -> list[str]:
+    def _body_lines(self, first: str) -> list[str]:
         """The lines up to the next directive; a fenced code block is text throughout."""
-        lines: list[str] = []
-        fence: str = ""
-        opened = 0
-        opening = _FENCE.match(item.value)
-        if opening is not None:
-            fence, opened = str(opening[1]), item.span.line
+        start = self._at
+        fence = Fence()
+        fence.take(first, start)
         while self._at < len(self._lines):
             line = self._lines[self._at]
-            if not fence and directive_name(line) is not None:
+            if not fence.opened and directive_name(line) is not None:
                 break
-            mark = _FENCE.match(line)
-            if mark is not None and not fence:
-                fence, opened = str(mark[1]), self._at + 1
-            elif mark is not None and _closes(fence, mark):
-                fence = ""
-            if not fence and not lines and _indented_directive(line):
-                self._warn(f"the indented {line.split()[0]} is text, not a directive", self._at + 1)
-            lines.append(line)
             self._at += 1
-        if fence:
-            self._warn("the code fence is not closed; everything behind it is text", opened)
-        return lines
+            if not fence.take(line, self._at):
+                self._suspect(line)
+        if fence.opened:
+            self._warn("the code fence is not closed; everything behind it is text", fence.opened)
+        return self._lines[start : self._at]
+
+    def _suspect(self, line: str) -> None:
+        """Warn about a body line that was probably meant as a directive."""
+        if line[:1] in (" ", "\t"):
+            name = directive_name(line.strip())
+            if name is not None and name != "END":
+                self._warn(f"the indented {name} is text, not a directive", self._at)
+            return
+        word = _SHOUTED.match(line)
+        if word is None:
+            return
+        name = word.group()
+        if name in DIRECTIVES:
+            if name in _OFTEN_MEANT or "-" in name:
+                self._warn(f"{name}: is text here; a directive is followed by a blank", self._at)
+        elif (meant := nearest(name)) and name.removeprefix(meant) not in _INFLECTIONS:
+            self._warn(f"{name} is text here, no directive; did you mean {meant}?", self._at)
 
     def _heredoc(self, item: Item, word: str, *, strip_tabs: bool) -> None:
         lines: list[str] = []
@@ -127,34 +146,57 @@ class _Lexer:
             line = line.lstrip("\t") if strip_tabs else line
             self._at += 1
             if line.rstrip() == word:
-                item.body, item.literal = "\n".join(lines), True
-                return
+                break
             lines.append(line)
-        item.body, item.literal = "\n".join(lines), True
-        self._error(f"the heredoc is not closed: a line {word} alone is missing", item.span.line)
+        else:
+            self._error(f"the heredoc is not closed: a line {word} is missing", item.span.line)
+        item.body = "\n".join(lines)
+
+    # -- commands ---------------------------------------------------------------------------------
 
     def _command(self, item: Item) -> None:
         """RUN goes on while a quote is open or a line ends in a backslash."""
-        while self._at < len(self._lines):
-            if item.value.endswith("\\") and not item.value.endswith("\\\\"):
-                item.value = item.value[:-1].rstrip() + " " + self._lines[self._at].strip()
-            elif _open_quote(item.value):
-                item.value += "\n" + self._lines[self._at]
+        start = self._at
+        pieces = [item.value]
+        quote = _quote_after(item.value, "")
+        while self._at < len(self._lines) and self._at - start < _LONGEST_COMMAND:
+            line = self._lines[self._at]
+            if quote:
+                pieces.append("\n" + line)
+            elif _goes_on(pieces[-1]):
+                line = line.strip()
+                pieces[-1] = pieces[-1][:-1].rstrip()
+                pieces.append(" " + line)
             else:
-                return
+                break
+            quote = _quote_after(line, quote)
             self._at += 1
-        if _open_quote(item.value):
-            self._error("a quote of this RUN is not closed", item.span.line)
+        if quote:
+            self._at, item.faulty = start, True
+            self._error(f"a {quote} of this {item.name} is not closed", item.span.line)
+            return
+        self._warn_of_taken(item.name, range(start, self._at))
+        if _goes_on(pieces[-1]):
+            pieces[-1] = pieces[-1][:-1]
+        item.value = "".join(pieces).strip()
+
+    def _warn_of_taken(self, name: str, indexes: Iterable[int]) -> None:
+        for index in indexes:
+            taken = directive_name(self._lines[index])
+            if taken is not None:
+                self._warn(f"this {taken} is part of the {name} above, not a directive", index + 1)
+
+    # -- what is no directive ---------------------------------------------------------------------
 
     def _stray(self, line: str) -> None:
         word = _WORD.match(line)
         if word is not None and ("-" in word.group() or len(word.group()) > 2):
             self._unknown(word.group())
             return
-        lowered = line.split(":")[0].split()[0].upper() if line.split(":")[0].split() else ""
+        start = line.split()[0].rstrip(":").upper()
         hint: str | None = None
-        if lowered in DIRECTIVES:
-            hint = f"directives are upper case: {lowered}"
+        if start in DIRECTIVES:
+            hint = f"directives are upper case, at the start of the line: {start}"
         elif self._last is not None:
             hint = (
                 f"{self._last.name} in line {self._last.span.line} takes one line only; "
@@ -163,8 +205,8 @@ class _Lexer:
         self._error("text outside of a directive", self._at + 1, hint=hint)
 
     def _unknown(self, name: str) -> None:
-        near = get_close_matches(name, DIRECTIVES, n=1)
-        hint = f"did you mean {near[0]}?" if near else None
+        meant = nearest(name, cutoff=0.6)
+        hint = f"did you mean {meant}?" if meant else None
         if name in DIRECTIVES:
             hint = f"a directive is followed by a blank: {name} ..."
         self._error(f"unknown directive {name}", self._at + 1, hint=hint)
@@ -176,6 +218,11 @@ class _Lexer:
         self._report(Severity.WARNING, message, line, None)
 
     def _report(self, severity: Severity, message: str, line: int, hint: str | None) -> None:
+        if len(self._found.diagnostics) >= MOST_DIAGNOSTICS and severity is Severity.WARNING:
+            return
+        if len(self._found.diagnostics) >= MOST_DIAGNOSTICS:
+            self._at = len(self._lines)
+            message, hint = "there are too many mistakes; the rest of the file was not read", None
         source = self._lines[line - 1]
         column = len(source) - len(source.lstrip()) + 1
         self._found.diagnostics.append(
@@ -198,22 +245,10 @@ def directive_name(line: str) -> str | None:
     return word.group() if not following or following.isspace() else None
 
 
-def _closes(fence: str, mark: re.Match[str]) -> bool:
-    return (
-        mark.group(1)[0] == fence[0]
-        and len(mark.group(1)) >= len(fence)
-        and not mark.group(2).strip()
-    )
-
-
-def _indented_directive(line: str) -> bool:
-    return line[:1] in (" ", "\t") and directive_name(line.strip()) is not None
-
-
-def _open_quote(value: str) -> bool:
-    quote = ""
+def _quote_after(text: str, quote: str) -> str:
+    """The quote that is open at the end of a text at whose start `quote` was open."""
     escaped = False
-    for char in value:
+    for char in text:
         if escaped:
             escaped = False
         elif char == "\\" and quote != "'":
@@ -222,43 +257,9 @@ def _open_quote(value: str) -> bool:
             quote = "" if char == quote else quote
         elif char in "'\"":
             quote = char
-    return bool(quote)
+    return quote
 
 
-def _without_trailing_comments(lines: Sequence[str]) -> list[str]:
-    """Drop `# ...` lines that only comments and blank lines follow, up to the body's end."""
-    end = len(lines)
-    fenced = _fenced_lines(lines)
-    while end > 0:
-        line = lines[end - 1]
-        comment = line.startswith("#") and not line.startswith("##") and end - 1 not in fenced
-        if line.strip() and not comment:
-            break
-        end -= 1
-    return list(lines[:end])
-
-
-def _fenced_lines(lines: Sequence[str]) -> set[int]:
-    inside: set[int] = set()
-    fence = ""
-    for index, line in enumerate(lines):
-        mark = _FENCE.match(line)
-        if fence:
-            inside.add(index)
-            if mark is not None and _closes(fence, mark):
-                fence = ""
-        elif mark is not None:
-            fence = mark.group(1)
-    return inside
-
-
-def _dedent(lines: Sequence[str]) -> list[str]:
-    """Strip the indent that all lines with text share; the relative one stays."""
-    indents = [line[: len(line) - len(line.lstrip())] for line in lines if line.strip()]
-    if not indents:
-        return list(lines)
-    common = min(indents, key=len)
-    for indent in indents:
-        while not indent.startswith(common):
-            common = common[:-1]
-    return [line[len(common) :] if line.strip() else line.strip() for line in lines]
+def _goes_on(piece: str) -> bool:
+    """Whether a piece of a command ends in a backslash that is not escaped itself."""
+    return (len(piece) - len(piece.rstrip("\\"))) % 2 == 1

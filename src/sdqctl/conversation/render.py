@@ -14,7 +14,7 @@ from sdqctl.conversation.references import (
     fenced,
     read_excerpt,
 )
-from sdqctl.conversation.template import OUTPUT_ONLY, fill
+from sdqctl.conversation.template import OUTPUT_ONLY, fill, variable_problem
 from sdqctl.errors import WorkflowError
 from sdqctl.model.workflow import (
     FilePart,
@@ -108,7 +108,7 @@ class _Renderer:
     def _filled(self, text: str) -> str:
         visible = _Without(self.variables)
         filled, unknown = fill(text, visible)
-        self.warnings += [f"the variable {{{{{name}}}}} is not known; it stays" for name in unknown]
+        self.warnings += [variable_problem(name) for name in dict.fromkeys(unknown)]
         return filled
 
     def _file(self, part: FilePart) -> str:

@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from sdqctl.conversation import values
-from sdqctl.model.workflow import OnError, OutputRule, RunStep, Span
+from sdqctl.model.workflow import (
+    CompactStep,
+    OnError,
+    OutputRule,
+    PromptStep,
+    RunStep,
+    Span,
+)
 
 _RUN_TIMEOUT = 600.0
 """Seconds a RUN may take when no RUN-TIMEOUT says otherwise."""
@@ -36,6 +43,30 @@ class StepSettings:
     verify_output: OutputRule = OutputRule.ALWAYS
     verify_limit: int | None = 10_000
 
+    def prompt_step(self, span: Span, text: str) -> PromptStep:
+        """A PROMPT with the settings in force.
+
+        Without ON-CONTEXT-LIMIT-PROMPT, a compaction at the limit is told what COMPACT is told.
+        """
+        told = self.on_context_limit_prompt or self.compact_step(span).instructions
+        return PromptStep(
+            span=span,
+            text=text,
+            context_limit=self.context_limit,
+            on_context_limit=self.on_context_limit,
+            on_context_limit_prompt=None if self.context_limit is None else told,
+        )
+
+    def compact_step(self, span: Span) -> CompactStep:
+        """A COMPACT with the settings in force."""
+        return CompactStep(
+            span=span,
+            preserve=self.preserve,
+            summary=self.summary,
+            prologue=self.prologue,
+            epilogue=self.epilogue,
+        )
+
     def run_step(self, span: Span, command: str, *, background: bool = False) -> RunStep:
         """A RUN with the settings in force. Raises ValueError for one that needs a shell."""
         values.text(command)
@@ -50,7 +81,7 @@ class StepSettings:
             environment=tuple(self.environment.items()),
             cwd=self.cwd,
             retries=0 if background else self.retries,
-            retry_prompt=self.retry_prompt,
+            retry_prompt=None if background else self.retry_prompt,
             background=background,
-            repeatable=self.retries > 0,
+            repeatable=not background and self.retries > 0,
         )

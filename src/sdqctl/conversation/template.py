@@ -12,6 +12,27 @@ _VARIABLE = re.compile(r"\{\{\s*([A-Z_]+)\s*\}\}")
 _GIT_SECONDS = 5.0
 OUTPUT_ONLY = frozenset({"WORKFLOW_NAME", "WORKFLOW_PATH"})
 """Variables that stand in output paths only: a file's name sways the agent."""
+KNOWN = frozenset(
+    {
+        "DATE",
+        "DATETIME",
+        "CWD",
+        "GIT_BRANCH",
+        "GIT_COMMIT",
+        "CYCLE_NUMBER",
+        "CYCLE_TOTAL",
+        "MAX_CYCLES",
+        "SESSION_NAME",
+        "COMPONENT_NAME",
+        "COMPONENT_PATH",
+        "COMPONENT_DIR",
+        "COMPONENT_TYPE",
+        "ITERATION_INDEX",
+        "ITERATION_TOTAL",
+        "__WORKFLOW_NAME__",
+    }
+)
+"""Variables of prompts. `apply` sets those of a component and an iteration."""
 
 
 def fill(text: str, variables: Mapping[str, str]) -> tuple[str, list[str]]:
@@ -27,6 +48,18 @@ def fill(text: str, variables: Mapping[str, str]) -> tuple[str, list[str]]:
             return match.group()
 
     return _VARIABLE.sub(value, text), unknown
+
+
+def unknown_variables(text: str) -> Iterator[str]:
+    """The names in a prompt that no variable has."""
+    return (name for name in _VARIABLE.findall(text) if name not in KNOWN)
+
+
+def variable_problem(name: str) -> str:
+    """Why a variable is not filled in."""
+    if name in OUTPUT_ONLY:
+        return f"{{{{{name}}}}} stands in output paths only; {{{{__WORKFLOW_NAME__}}}} is its name"
+    return f"the variable {{{{{name}}}}} is not known here; it stays as it is"
 
 
 def standard_variables(

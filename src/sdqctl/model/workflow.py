@@ -119,6 +119,13 @@ class CompactStep(_Step, frozen=True, kw_only=True, tag="compact"):
     prologue: str | None = None
     epilogue: str | None = None
 
+    @property
+    def instructions(self) -> str | None:
+        """What the runtime is told about the compaction; None: nothing."""
+        keep = "Preserve: " + ", ".join(self.preserve) if self.preserve else None
+        parts = (self.prologue, self.summary, keep, self.epilogue)
+        return "\n\n".join(part for part in parts if part) or None
+
 
 class CheckpointStep(_Step, frozen=True, kw_only=True, tag="checkpoint"):
     """CHECKPOINT: a place with a name."""
@@ -240,6 +247,8 @@ class Workflow(msgspec.Struct, frozen=True, kw_only=True):
     checkpoint_after: str | None = None
     checkpoint_name: str | None = None
     context: ContextSettings = ContextSettings()
+    compaction: CompactStep | None = None
+    """What COMPACT would be at the end of the file: the compaction between cycles."""
     output: OutputSettings = OutputSettings()
     file_rules: tuple[FileRule, ...] = ()
     requirements: tuple[Requirement, ...] = ()
