@@ -22,6 +22,7 @@ from sdqctl.model.workflow import (
     NewConversationStep,
     OnError,
     OutputPart,
+    OutputRule,
     PauseStep,
     Plan,
     PlannedStep,
@@ -64,6 +65,8 @@ def build_plan(workflow: Workflow, options: PlanOptions) -> Plan:
     planner = _Planner(workflow, options)
     for cycle in range(1, cycles + 1):
         planner.cycle(cycle, mode)
+        if len(planner.steps) * (cycles // cycle) > MOST_STEPS:
+            raise planner.too_many()
     return Plan(workflow=workflow, cycles=cycles, session_mode=mode, steps=tuple(planner.steps))
 
 
@@ -83,14 +86,21 @@ class _Planner:
         self._cycle = number
         first_step = len(self.steps)
         if number > 1 and mode is SessionMode.COMPACT:
-            self._add(CompactStep(span=_NOWHERE), "compact between cycles")
+            compaction = self.workflow.compaction or CompactStep(span=_NOWHERE)
+            self._add(compaction, "compact between cycles")
         if number > 1 and mode is SessionMode.FRESH:
             self._add(NewConversationStep(span=_NOWHERE), "new conversation")
-        self._pending.clear()
         self._sequence(self.workflow.steps)
         self._surround(first_step)
         if self.workflow.checkpoint_after == "each-cycle":
             self._checkpoint(f"cycle-{number}")
+
+    def too_many(self) -> WorkflowError:
+        """The error for a plan that nobody means."""
+        return WorkflowError(
+            f"{self.workflow.path}: the plan has more than {MOST_STEPS} steps",
+            hint="fewer cycles, or several workflows",
+        )
 
     def _sequence(self, steps: Sequence[Step]) -> None:
         for chain in _chains(steps):
@@ -112,7 +122,7 @@ class _Planner:
             if isinstance(step, PromptStep):
                 parts.append(TextPart(step.text))
             elif isinstance(step, RunStep):
-                parts.append(OutputPart(self._command(step)))
+                parts += map(OutputPart, self._command(step))
             else:
                 parts.append(OutputPart(self._add(step, _title(step))))
         own = [part.position for part in parts if isinstance(part, OutputPart)]
@@ -124,10 +134,15 @@ class _Planner:
         if self._condition is None:
             self._pending.clear()
 
-    def _command(self, step: RunStep) -> int:
-        """A RUN, and its retries: the agent is shown the failure, then it runs again."""
+    def _command(self, step: RunStep) -> tuple[int, ...]:
+        """A RUN, and its retries: the agent is shown the failure, then it runs again.
+
+        Returns the positions of all of them: which ran last, and was not shown yet, is known only
+        when they have run.
+        """
         single = msgspec.structs.replace(step, retries=0, retry_prompt=None)
-        trial = msgspec.structs.replace(single, on_error=OnError.CONTINUE)
+        shown = OutputRule.ON_ERROR if step.output is OutputRule.NEVER else step.output
+        trial = msgspec.structs.replace(single, on_error=OnError.CONTINUE, output=shown)
         position = self._add(single if not step.retries else trial, _title(step))
         outer = self._condition
         positions: tuple[int, ...] = (position,)
@@ -142,7 +157,7 @@ class _Planner:
         self._condition = outer
         if outer is None:
             self._run_positions = positions
-        return position
+        return positions
 
     def _prompt(self, step: PromptStep, parts: tuple[PromptPart, ...]) -> None:
         action = PromptAction(
@@ -202,10 +217,7 @@ class _Planner:
     def _add(self, action: Action, title: str) -> int:
         position = len(self.steps) + 1
         if position > MOST_STEPS:
-            raise WorkflowError(
-                f"{self.workflow.path}: the plan has more than {MOST_STEPS} steps",
-                hint="fewer cycles, or several workflows",
-            )
+            raise self.too_many()
         step = PlannedStep(
             position=position,
             cycle=self._cycle,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -34,7 +35,7 @@ class Roots:
         """The roots of a workflow that works in `cwd`."""
         folder = Path(workflow.path).parent if workflow.path else None
         more = tuple(
-            cwd / Path(rule.pattern).expanduser()
+            cwd / os.path.expanduser(rule.pattern)
             for rule in workflow.file_rules
             if rule.allow and rule.directory
         )
@@ -46,15 +47,21 @@ class Roots:
         return (*own, *self.more)
 
     def allows(self, path: Path) -> bool:
-        """Whether a file may be read: inside the folders after resolving links, and not denied."""
+        """Whether a file may be read."""
+        return self.problem(path) is None
+
+    def problem(self, path: Path) -> str | None:
+        """Why a file may not be read: where it really lies, links resolved, or a rule."""
         real = Path(os.path.realpath(path))
         if not any(real.is_relative_to(os.path.realpath(root)) for root in self.folders()):
-            return False
+            return "leads outside the allowed folders"
         relative = _relative(real, self.cwd)
         only = [r for r in self.rules if r.allow and not r.directory]
         if only and not any(_matches(relative, rule.pattern) for rule in only):
-            return False
-        return not any(_denies(rule, real, relative, self.cwd) for rule in self.rules)
+            return "is not among ALLOW-FILES"
+        if any(_denies(rule, real, relative, self.cwd) for rule in self.rules):
+            return "is denied by DENY-FILES or DENY-DIR"
+        return None
 
 
 def parse_references(item: Item, *, optional: bool) -> list[Reference]:
@@ -82,12 +89,12 @@ def expand(reference: Reference, roots: Roots, excludes: Sequence[str]) -> list[
     pattern = os.path.expanduser(reference.pattern)
     if not _GLOB.search(pattern):
         path = _existing(pattern, roots)
-        if path is None or not path.is_file():
+        if path is None or not os.path.isfile(path):
             return []
-        if not roots.allows(path):
+        if problem := roots.problem(path):
             raise WorkflowError(
-                f"{_place(reference)}: {reference.pattern} leads outside the allowed folders",
-                hint="allow its folder with ALLOW-DIR",
+                f"{_place(reference)}: {reference.pattern} {problem}",
+                hint="ALLOW-DIR, ALLOW-FILES, DENY-FILES and DENY-DIR say what may be read",
             )
         return [path]
     for root in roots.folders():
@@ -115,7 +122,7 @@ def read_excerpt(path: Path, reference: Reference) -> str:
     if reference.fragment is None:
         return text
     lines = _pick(text.split("\n"), reference.fragment)
-    if not lines:
+    if not lines and not reference.optional:
         raise WorkflowError(f"{_place(reference)}: {path}#{reference.fragment} matches no line")
     return "\n".join(lines)
 
@@ -135,15 +142,22 @@ def _pick(lines: list[str], fragment: str) -> list[str]:
             return lines[first - 1 : first]
         last = int(span.group(2)) if span.group(2) else len(lines)
         return lines[first - 1 : last]
-    pattern = re.compile(fragment[1:-1])
+    pattern = _pattern(fragment)
     return [line for line in lines if pattern.search(line)]
+
+
+def _pattern(fragment: str) -> re.Pattern[str]:
+    """The expression between the slashes. What Python finds doubtful in it is no news to us."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return re.compile(fragment[1:-1])
 
 
 def _check_fragment(fragment: str) -> None:
     if len(fragment) > 2 and fragment[0] == fragment[-1] == "/":
         try:
-            re.compile(fragment[1:-1])
-        except re.error as error:
+            _pattern(fragment)
+        except (re.error, OverflowError, RecursionError) as error:
             raise ValueError(f"#{fragment} is no regular expression: {error}") from error
         return
     span = _LINES.match(fragment)
@@ -160,7 +174,7 @@ def _split(value: str) -> list[str]:
 
 
 def _existing(pattern: str, roots: Roots) -> Path | None:
-    return next((p for r in roots.folders() if (p := r / pattern).exists()), None)
+    return next((p for r in roots.folders() if os.path.exists(p := r / pattern)), None)
 
 
 def _glob(root: Path, pattern: str) -> Iterator[Path]:
@@ -170,7 +184,7 @@ def _glob(root: Path, pattern: str) -> Iterator[Path]:
         return
     try:
         yield from sorted(path for path in root.glob(pattern) if path.is_file())
-    except (ValueError, NotImplementedError):
+    except (ValueError, NotImplementedError, OSError):
         return
 
 

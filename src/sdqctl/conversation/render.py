@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -70,7 +71,7 @@ def check_requirements(workflow: Workflow, roots: Roots, environment: Mapping[st
     for requirement in workflow.requirements:
         value = requirement.value
         met = {
-            "file": lambda v: any((root / v).exists() for root in roots.folders()),
+            "file": lambda v: any(os.path.exists(root / v) for root in roots.folders()),
             "cmd": lambda v: shutil.which(v, path=environment.get("PATH")) is not None,
             "env": lambda v: bool(environment.get(v)),
         }[requirement.kind](value)
@@ -116,9 +117,9 @@ class _Renderer:
         reference = Reference(pattern=name, span=part.span)
         for root in self.roots.folders():
             path = root / name
-            if path.is_file():
-                if not self.roots.allows(path):
-                    raise WorkflowError(f"{path} leads outside the allowed folders")
+            if os.path.isfile(path):
+                if problem := self.roots.problem(path):
+                    raise WorkflowError(f"{self.workflow.path}: @{name} {problem}")
                 return read_excerpt(path, reference).strip("\n")
         raise WorkflowError(
             f"{self.workflow.path}: there is no file @{name}",
@@ -129,7 +130,8 @@ class _Renderer:
         paths = expand(reference, self.roots, self.workflow.excludes)
         if not paths and not reference.optional:
             self._missing(reference)
-        return "\n\n".join(self._excerpt(path, reference) for path in paths)
+        texts = (self._excerpt(path, reference) for path in paths)
+        return "\n\n".join(text for text in texts if text)
 
     def _missing(self, reference: Reference) -> None:
         span = reference.span
@@ -142,6 +144,8 @@ class _Renderer:
 
     def _excerpt(self, path: Path, reference: Reference) -> str:
         text = read_excerpt(path, reference)
+        if reference.fragment and not text:
+            return ""
         self.size += len(text)
         if self.size > LARGEST_TOTAL:
             raise WorkflowError(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import os
+from dataclasses import dataclass
 from pathlib import Path
 
 from sdqctl.conversation.lexer import Item, Lexed, lex
@@ -22,11 +23,11 @@ def load_workflow(path: Path) -> ParsedWorkflow:
     Raises UsageError for a file that is not there, WorkflowError for one that is no text.
     """
     where = path.absolute()
-    if not where.exists():
+    if not os.path.lexists(where):
         raise UsageError(f"there is no workflow file {path}", hint=_nearest(path))
     text = read_text(where)
     reader = _Reader()
-    lexed = reader.resolve(where, lex(text, str(path)), (where.resolve(),))
+    lexed = reader.resolve(where, lex(text, str(path)), (Path(os.path.realpath(where)),))
     parsed = build(lexed.items, lexed.diagnostics, text, str(path))
     return parsed if parsed.workflow is None else _with_path(parsed, where)
 
@@ -69,7 +70,6 @@ class _Reader:
     """Puts included directives in the place of INCLUDE."""
 
     count: int = 0
-    seen: dict[Path, Lexed] = field(default_factory=dict)
 
     def resolve(self, where: Path, lexed: Lexed, chain: tuple[Path, ...]) -> Lexed:
         found = Lexed([], list(lexed.diagnostics))
@@ -90,14 +90,14 @@ class _Reader:
         if not item.value:
             raise ValueError("a file is missing")
         path = where.parent / item.value.removeprefix("@").strip("'\"")
-        real = path.resolve()
+        real = Path(os.path.realpath(path))
         if real in chain:
             names = " -> ".join(p.name for p in (*chain[chain.index(real) :], real))
             raise ValueError(f"files include each other in a circle: {names}")
         self.count += 1
         if len(chain) > _DEEPEST or self.count > _MOST_FILES:
             raise ValueError(f"more than {_MOST_FILES} included files, or {_DEEPEST} levels")
-        if not path.is_file():
+        if not os.path.isfile(path):
             raise ValueError(f"there is no file {path}")
         lexed = lex(read_text(path), str(path))
         return self.resolve(path, lexed, (*chain, real))
@@ -119,7 +119,10 @@ def _nearest(path: Path) -> str | None:
     folder = path.absolute().parent
     if not folder.is_dir():
         return f"there is no folder {folder}"
-    names = [entry.name for entry in folder.iterdir() if entry.is_file()]
+    try:
+        names = [entry.name for entry in os.scandir(folder) if entry.is_file()]
+    except OSError:
+        return None
     near = get_close_matches(path.name, names, n=1) or [
         n for n in names if n == f"{path.name}.conv"
     ]

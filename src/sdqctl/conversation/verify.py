@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
+from sdqctl.conversation.bodies import Fence
 from sdqctl.conversation.references import LARGEST_FILE, Roots
 from sdqctl.model.workflow import VerifyStep
 
@@ -15,6 +17,8 @@ _MOST_PROBLEMS = 200
 _SKIPPED = frozenset({".git", "node_modules", ".venv", "__pycache__"})
 _LINK = re.compile(r"\[[^\]]*\]\(\s*<?([^)\s>]+)>?(?:\s+\"[^\"]*\")?\s*\)")
 _REFERENCE = re.compile(r"(?<![\w@/`])@((?:[\w.-]+/)*[\w-][\w.-]*\.\w+)(?:#[\w/-]+)?")
+_CODE = re.compile(r"(`+)(?!`).*?(?<!`)\1(?!`)")
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:|//", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -26,16 +30,20 @@ class VerifyResult:
 
 
 def verify(step: VerifyStep, roots: Roots) -> VerifyResult:
-    """Check `links` (relative links in markdown) or `refs` (@path in markdown and workflows)."""
-    patterns = ("*.md", "*.markdown") if step.check == "links" else ("*.md", "*.conv")
-    check: Callable[[Path, str], Iterator[str]] = _links if step.check == "links" else _references
+    """Check `links` (relative links in markdown) or `refs` (@path in markdown and workflows).
+
+    Code in markdown is no text: what looks like a link or a reference there is none.
+    """
+    endings = (".md", ".markdown") if step.check == "links" else (".md", ".markdown", ".conv")
+    check = _links if step.check == "links" else _references
     problems: list[str] = []
     files = 0
-    for path in _files(roots.cwd, patterns):
+    for path in _files(roots, endings):
         files += 1
-        for line, text in enumerate(_read(path).split("\n"), start=1):
-            for problem in check(path, text):
-                problems.append(f"{path.relative_to(roots.cwd)}:{line}: {problem}")
+        place = path.relative_to(roots.cwd)
+        problems += [
+            f"{place}:{line}: {problem}" for line, problem in _problems(path, check, roots)
+        ]
     head = f"VERIFY {step.check}: {files} files checked, {len(problems)} problems"
     shown = problems[:_MOST_PROBLEMS]
     text = "\n".join([head, *shown])
@@ -46,31 +54,49 @@ def verify(step: VerifyStep, roots: Roots) -> VerifyResult:
     return VerifyResult(not problems, text)
 
 
-def _files(folder: Path, patterns: tuple[str, ...]) -> Iterator[Path]:
-    for pattern in patterns:
-        for path in sorted(folder.rglob(pattern)):
-            inside = not _SKIPPED & set(path.relative_to(folder).parts)
-            if inside and path.is_file() and path.stat().st_size <= LARGEST_FILE:
+def _files(roots: Roots, endings: tuple[str, ...]) -> Iterator[Path]:
+    for folder, inner, names in os.walk(roots.cwd):
+        inner[:] = sorted(set(inner) - _SKIPPED)
+        for name in sorted(names):
+            path = Path(folder, name)
+            if name.endswith(endings) and os.path.isfile(path) and roots.allows(path):
                 yield path
 
 
+def _problems(
+    path: Path, check: Callable[[Path, str, Roots], Iterator[str]], roots: Roots
+) -> Iterator[tuple[int, str]]:
+    fence = Fence()
+    for number, line in enumerate(_read(path).split("\n"), start=1):
+        if path.suffix == ".conv":
+            text = "" if line.startswith("CONTEXT-OPTIONAL") else line
+        else:
+            text = "" if fence.take(line, number) else _CODE.sub("", line)
+        for problem in check(path, text, roots):
+            yield number, problem
+
+
 def _read(path: Path) -> str:
+    """The text of a file; none of one that is too large or cannot be read."""
     try:
-        return path.read_text("utf-8", "replace")
+        with path.open("rb") as stream:
+            data = stream.read(LARGEST_FILE + 1)
     except OSError:
         return ""
+    return data.decode("utf-8", "replace") if len(data) <= LARGEST_FILE else ""
 
 
-def _links(path: Path, line: str) -> Iterator[str]:
+def _links(path: Path, line: str, roots: Roots) -> Iterator[str]:
     for target in _LINK.findall(line):
-        plain = unquote(target.partition("#")[0])
-        if not plain or re.match(r"[a-z][a-z0-9+.-]*:", plain, re.IGNORECASE):
+        plain = unquote(re.split(r"[#?]", target, maxsplit=1)[0])
+        if not plain or _SCHEME.match(plain):
             continue
-        if not (path.parent / plain).exists():
+        base = roots.cwd if plain.startswith("/") else path.parent
+        if not os.path.exists(base / plain.lstrip("/")):
             yield f"the link {target} leads nowhere"
 
 
-def _references(path: Path, line: str) -> Iterator[str]:
+def _references(path: Path, line: str, roots: Roots) -> Iterator[str]:
     for target in _REFERENCE.findall(line):
-        if not (path.parent / target).exists() and not Path(target).exists():
+        if not any(os.path.exists(base / target) for base in (path.parent, roots.cwd)):
             yield f"@{target} means no file"

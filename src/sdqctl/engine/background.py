@@ -4,12 +4,35 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from sdqctl.engine.shell import cut_middle, end_group, start_command
+from sdqctl.engine.shell import Command, cut_middle
 from sdqctl.model.workflow import RunStep
 
 _KEEP = 64 * 1024
+"""Bytes that are kept of what a command said since it was last asked."""
+
+
+@dataclass
+class _Working:
+    step: RunStep
+    output: bytes = b""
+    reported: bool = False
+
+    def take(self, data: bytes) -> None:
+        self.output = (self.output + data)[-_KEEP:]
+
+    def report(self, exit_status: int | None) -> str:
+        """What it said since the last report, and its exit status when it ended."""
+        data, self.output = self.output, b""
+        self.reported = exit_status is not None
+        lines = [f"$ {self.step.command} &"]
+        if text := data.decode("utf-8", "replace").rstrip("\n"):
+            lines.append(cut_middle(text, self.step.output_limit))
+        if exit_status is not None:
+            lines.append(f"[exit status {exit_status}]")
+        return "\n".join(lines)
 
 
 class Background:
@@ -18,34 +41,34 @@ class Background:
     def __init__(self, *, cwd: Path, environment: Mapping[str, str]) -> None:
         self._cwd = cwd
         self._environment = environment
-        self._commands: list[tuple[RunStep, asyncio.subprocess.Process, asyncio.Task[None]]] = []
-        self._outputs: dict[int, bytes] = {}
+        self._working: list[tuple[_Working, Command, asyncio.Task[int]]] = []
 
     async def start(self, step: RunStep) -> None:
         """Start a command. Raises StepError when its folder is not there."""
-        process = await start_command(step, cwd=self._cwd, environment=self._environment)
-        self._outputs[process.pid] = b""
-        self._commands.append((step, process, asyncio.create_task(self._read(process))))
+        working = _Working(step)
+        command = await Command.start(
+            step, working.take, cwd=self._cwd, environment=self._environment
+        )
+        self._working.append((working, command, asyncio.create_task(command.wait())))
 
     def output(self) -> str:
-        """What the commands said since they were last asked, each under its command."""
-        texts = []
-        for step, process, _ in self._commands:
-            data, self._outputs[process.pid] = self._outputs[process.pid], b""
-            text = data.decode("utf-8", "replace").rstrip("\n")
-            ended = "" if process.returncode is None else f"\n[exit status {process.returncode}]"
-            texts.append(f"$ {step.command} &\n{cut_middle(text, step.output_limit)}{ended}")
-        return "\n\n".join(texts)
+        """What the commands said since they were last asked, each under its command.
+
+        One that ended is reported once more, with its exit status, and then no longer.
+        """
+        reports = []
+        for working, command, waiting in self._working:
+            if not working.reported:
+                reports.append(working.report(command.exit_status if waiting.done() else None))
+        return "\n\n".join(reports)
 
     async def stop(self) -> None:
         """End all commands, whatever they are doing."""
-        for _, process, task in self._commands:
-            await end_group(process)
-            await asyncio.wait({task}, timeout=1.0)
-            task.cancel()
-        self._commands.clear()
-
-    async def _read(self, process: asyncio.subprocess.Process) -> None:
-        assert process.stdout is not None, "stdout is a pipe"
-        while data := await process.stdout.read(65_536):
-            self._outputs[process.pid] = (self._outputs[process.pid] + data)[-_KEEP:]
+        working, self._working = self._working, []
+        try:
+            await asyncio.gather(*(command.end() for _, command, _ in working))
+            await asyncio.gather(*(waiting for _, _, waiting in working))
+        finally:
+            for _, command, waiting in working:
+                command.kill()
+                waiting.cancel()

@@ -99,13 +99,13 @@ class _Judge:
             return Refusal(f"it cannot be judged: {program.unclear}; use plain commands")
         if not program.words or program.transparent:
             return None
-        name = program.words[0].text
-        if name is None:
+        called = program.words[0].text
+        if called is None:
             return Refusal(f"{_UNKNOWN}; write the program's name")
-        moved = len(self.folders) > 1 and "/" in name and not name.startswith("/")
+        moved = len(self.folders) > 1 and "/" in called and not called.startswith("/")
         if not moved and any(rule.allows_command(program.words) for rule in self.rules.allow):
             return None
-        return Refusal(f"the program {name} is not allowed", f"shell({name}:*)")
+        return Refusal(f"the program {called} is not allowed", f"shell({called}:*)")
 
     def _is_harmless(self, name: str, *, alone: bool) -> bool:
         if _HARMLESS_VARIABLES.fullmatch(name):
@@ -125,10 +125,9 @@ class _Judge:
         text = os.path.expanduser(word.text) if word.tilde else word.text
         for folder in self.folders:
             if folder is None and not text.startswith("/"):
-                if found := self._unknown(f"it {verb} {text} in a folder known only then"):
-                    return found
-                continue
-            if found := self.rules.paths.refusal(kind, _literal(text), folder):
+                if unknown := self._unknown(f"it {verb} {text} in a folder known only then"):
+                    return unknown
+            elif found := self.rules.paths.refusal(kind, _literal(text), folder):
                 return Refusal(f"it {verb} {text}, and {found.why}", found.rule)
         return None
 
