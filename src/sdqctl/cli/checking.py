@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from sdqctl.cli.output import note, write_json, write_line
+from sdqctl.cli.output import counted, note, write_json, write_line
 from sdqctl.conversation import check_workflow, load_workflow
 from sdqctl.conversation.diagnostics import describe
 from sdqctl.errors import SdqctlError
@@ -40,7 +40,8 @@ def validate_files(paths: Sequence[Path], *, strict: bool, as_json: bool) -> int
         for finding in findings:
             write_line(harmless(describe(finding)))
         warnings = sum(finding.severity is Severity.WARNING for finding in findings)
-        note(f"{len(paths)} checked: {len(findings) - warnings} errors, {warnings} warnings")
+        errors = counted(len(findings) - warnings, "error")
+        note(f"{len(paths)} checked: {errors}, {counted(warnings, 'warning')}")
     return code or (_INVALID if bad else 0)
 
 

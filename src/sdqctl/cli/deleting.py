@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from sdqctl.cli.listing import all_entries, print_table
-from sdqctl.cli.output import is_terminal, note, write_json, write_line
+from sdqctl.cli.output import counted, is_terminal, note, write_json, write_line
 from sdqctl.errors import InterruptedRunError, SdqctlError, SessionBusyError, UsageError
 from sdqctl.model.terminal import one_line
 from sdqctl.sessions.deleting import Deletion, delete_entries, spare
@@ -51,7 +51,7 @@ def delete_sessions(app: App, request: DeleteRequest) -> None:
         _refuse_in_use(chosen)
     if request.dry_run:
         _print_result(request, chosen, [])
-        note(f"{len(chosen)} sessions would be deleted; nothing was (--dry-run)")
+        note(f"{counted(len(chosen), 'session')} would be deleted; nothing was (--dry-run)")
         return
     if not chosen:
         _print_result(request, [], [])
@@ -61,7 +61,7 @@ def delete_sessions(app: App, request: DeleteRequest) -> None:
     result = _delete(app, chosen, quiet=request.as_json)
     if request.as_json:
         _print_result(request, result.deleted, result.failed)
-    note(f"{len(result.deleted)} sessions deleted")
+    note(f"{counted(len(result.deleted), 'session')} deleted")
     if any(entry.info.adapter == "copilot" for entry in result.deleted):
         note(
             "the Copilot runtime keeps the text of their turns in its own session-store.db; "
@@ -104,7 +104,7 @@ def _ask(request: DeleteRequest, chosen: list[Entry]) -> None:
         )
     print_table(chosen, datetime.now(UTC))
     sys.stdout.flush()
-    sys.stderr.write(f"Delete these {len(chosen)} sessions for good? [y/N] ")
+    sys.stderr.write(f"Delete {counted(len(chosen), 'session')} for good? [y/N] ")
     sys.stderr.flush()
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise InterruptedRunError("nothing was deleted")

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sdqctl.cli.output import is_terminal, note, write_json
+from sdqctl.cli.output import counted, is_terminal, note, write_json
 from sdqctl.cli.table import Cell, Column, age, iso, print_rows
 from sdqctl.sessions.entries import Entry, Query, entry_object, read_entries, select
 
@@ -100,9 +100,10 @@ def _print_footer(found: list[Entry], entries: list[Entry], now: datetime) -> No
         note(f"{len(found)} of {len(entries)} sessions shown")
     old = len(select(entries, Query(older_than=_OLD), now))
     if old:
-        count = "1 session is" if old == 1 else f"{old} sessions are"
+        verb = "is" if old == 1 else "are"
         note(
-            f"{count} older than 30 days; `sdqctl sessions cleanup --older-than 30d --dry-run` "
+            f"{counted(old, 'session')} {verb} older than 30 days; "
+            "`sdqctl sessions cleanup --older-than 30d --dry-run` "
             "shows what could go"
         )
 

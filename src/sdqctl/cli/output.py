@@ -8,6 +8,8 @@ import shutil
 import sys
 from typing import TextIO
 
+_PAUSED = 8
+
 
 def write(text: str) -> None:
     """Write text as it is; a terminal's control characters are the caller's care."""
@@ -54,10 +56,16 @@ def print_error(
     from sdqctl.model.terminal import harmless
 
     sys.stdout.flush()
-    sys.stderr.write(f"{paint('error:', 'red', sys.stderr)} {harmless(message)}\n")
+    word, colour = ("paused:", "yellow") if exit_code == _PAUSED else ("error:", "red")
+    sys.stderr.write(f"{paint(word, colour, sys.stderr)} {harmless(message)}\n")
     if hint:
         sys.stderr.write(f"{paint('hint:', 'dim', sys.stderr)} {harmless(hint)}\n")
     sys.stderr.flush()
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 session`, `2 sessions`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def is_terminal(stream: TextIO | None = None) -> bool:

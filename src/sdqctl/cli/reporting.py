@@ -39,7 +39,8 @@ class Report:
         flags, output = begin.flags, plan.workflow.output
         self._format = flags.output_format
         self._composed = output.format == "json" or bool(output.header or output.footer)
-        level = Verbosity.VERBOSE if flags.verbose else Verbosity.NORMAL
+        verbose = flags.verbose or plan.workflow.debug is not None
+        level = Verbosity.VERBOSE if verbose else Verbosity.NORMAL
         narrator = Narrator(
             Verbosity.QUIET if flags.quiet else level, show_prompts=flags.show_prompts
         )

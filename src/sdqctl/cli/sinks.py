@@ -15,6 +15,7 @@ from sdqctl.model.events import (
     MessageAdded,
     ModelRetried,
     PermissionDecided,
+    PromptBegun,
     RunFinished,
     RunStarted,
     SessionOpened,
@@ -133,6 +134,8 @@ class Narrator:
                 return self._run_started(event)
             case StepStarted():
                 return f"[{event.position}/{self._total}] {event.kind}: {event.title}"
+            case PromptBegun() if self._show_prompts:
+                return _indented(event.prompt)
             case StepRecovered():
                 return f"[{event.position}/{self._total}] recovered: {event.message}"
             case StepFinished():
@@ -172,3 +175,7 @@ class Narrator:
     def _step_finished(self, event: StepFinished) -> str:
         took = f" in {format_duration(event.seconds)}" if event.seconds is not None else ""
         return f"[{event.position}/{self._total}] {event.status}{took}"
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"  > {line}".rstrip() for line in text.split("\n"))

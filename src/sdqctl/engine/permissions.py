@@ -16,6 +16,7 @@ from sdqctl.conversation.modes import may_write
 from sdqctl.engine.path_rules import PathRules
 from sdqctl.engine.rules import ToolRule, parse_rule
 from sdqctl.engine.shell_policy import ShellRules
+from sdqctl.model.events import PermissionDecided
 from sdqctl.model.terminal import one_line
 from sdqctl.model.tools import ToolDecision, ToolKind, ToolRequest
 from sdqctl.model.workflow import FileRule
@@ -160,12 +161,16 @@ class DenialCounter:
         self._last: tuple[str, str] | None = None
         self._count = 0
 
-    def note(self, kind: str, target: str, *, allowed: bool) -> bool:
+    def note(self, event: PermissionDecided) -> bool:
         """Count one decision; True: it was the same denial for the last time that is borne."""
-        request = None if allowed else (str(kind), " ".join(target.split()))
+        request = None if event.allowed else (str(event.kind), " ".join(event.target.split()))
         self._count = self._count + 1 if request is not None and request == self._last else 1
         self._last = request
         return request is not None and self._count >= self._limit
+
+    def describe(self, event: PermissionDecided) -> str:
+        """Why the step is stopped."""
+        return f"the same tool request was denied {self._count} times in a row: {event.reason}"
 
 
 def _covers(rule: ToolRule, name: str, *, denies: bool) -> bool:

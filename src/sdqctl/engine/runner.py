@@ -161,8 +161,7 @@ class Runner:
         )
 
     def _last(self, step: PlannedStep) -> StepRecord | None:
-        steps = self._job.ledger.steps(self._job.run.id)
-        return next((r for r in steps if r.position == step.position), None)
+        return self._job.ledger.step(self._job.run.id, step.position)
 
     def _done(self) -> dict[int, StepRecord]:
         steps = self._job.ledger.steps(self._job.run.id)

@@ -171,7 +171,7 @@ async def _compact(
     await context.connection.require(Capability.COMPACTS, "COMPACT")
     session = cast("Compacts", context.connection.session)
     _begin(step, context)
-    compaction = await session.compact(_instructions(cast("CompactStep", step.action)))
+    compaction = await session.compact(cast("CompactStep", step.action).instructions)
     return _finish(step, context, StepStatus.DONE, response=compaction.summary)
 
 
@@ -236,14 +236,6 @@ def _message(step: PlannedStep) -> str:
 async def _sessions(context: StepContext) -> list[SessionInfo]:
     adapter = await context.connection.adapter()
     return list(await adapter.list_sessions())
-
-
-def _instructions(action: CompactStep) -> str | None:
-    parts = [action.prologue, action.summary]
-    if action.preserve:
-        parts.append("Preserve: " + ", ".join(action.preserve))
-    text = "\n\n".join(part for part in [*parts, action.epilogue] if part)
-    return text or None
 
 
 def _wanted(action: RunStep | VerifyStep, exit_status: int) -> bool:

@@ -12,6 +12,7 @@ from typing import cast
 from sdqctl.adapters.base import AdapterSession
 from sdqctl.engine.connection import Connection
 from sdqctl.engine.options import OnInterrupted, RunOptions
+from sdqctl.engine.permissions import DenialCounter
 from sdqctl.engine.recovery import clear_context, has_effects, recover_turn
 from sdqctl.errors import (
     AuthenticationError,
@@ -25,7 +26,9 @@ from sdqctl.model.duration import format_duration
 from sdqctl.model.events import (
     Event,
     FailureKind,
+    PermissionDecided,
     PromptAccepted,
+    PromptBegun,
     StepRecovered,
     TurnEvent,
     TurnFailed,
@@ -154,6 +157,14 @@ class TurnRunner:
             prompt=prompt,
             journal_position=session.journal_position(),
         )
+        self._emit(
+            PromptBegun(
+                run_id=self._run_id,
+                position=step.position,
+                turn_id=record.turn_id or "",
+                prompt=prompt,
+            )
+        )
         return record, await self._send(session, record, prompt)
 
     async def _send(
@@ -167,12 +178,13 @@ class TurnRunner:
         except TimeoutError:
             await session.abort()
             limit = format_duration(self._options.step_timeout)
-            return _timed_out(turn_id, f"no answer within {limit} (--step-timeout)")
+            return _stopped(turn_id, f"no answer within {limit} (--step-timeout)")
 
     async def _follow(
         self, stream: AsyncIterator[TurnEvent], record: StepRecord
     ) -> TurnFinished | TurnFailed:
         idle = self._options.idle_timeout or None
+        denials = DenialCounter()
         while True:
             try:
                 async with asyncio.timeout(idle) as waiting:
@@ -183,10 +195,13 @@ class TurnRunner:
                 await self._connection.session.abort()
                 limit = format_duration(idle or 0)
                 reason = f"nothing was heard from the model for {limit} (--idle-timeout)"
-                return _timed_out(record.turn_id or "", reason)
+                return _stopped(record.turn_id or "", reason)
             if isinstance(event, PromptAccepted):
                 self._ledger.accept_step(record.run_id, record.position, event.message_id)
             self._emit(event)
+            if isinstance(event, PermissionDecided) and denials.note(event):
+                await self._connection.session.abort()
+                return _stopped(record.turn_id or "", denials.describe(event))
             if isinstance(event, TurnFinished | TurnFailed):
                 return event
 
@@ -225,7 +240,8 @@ class TurnRunner:
 
     async def _leave_clean(self, step: PlannedStep) -> None:
         """Take a failed prompt out of the context, so that later prompts do not meet it."""
-        record = next(r for r in self._ledger.steps(self._run_id) if r.position == step.position)
+        record = self._ledger.step(self._run_id, step.position)
+        assert record is not None, "the attempt that failed is in the ledger"
         try:
             await clear_context(self._connection.session, record)
         except SdqctlError as error:
@@ -253,7 +269,7 @@ class _Retry:
         return pause
 
 
-def _timed_out(turn_id: str, message: str) -> TurnFailed:
+def _stopped(turn_id: str, message: str) -> TurnFailed:
     return TurnFailed(turn_id=turn_id, kind=FailureKind.ABORTED, message=message)
 
 

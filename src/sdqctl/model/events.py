@@ -51,7 +51,7 @@ class RunStarted(_Event, frozen=True, kw_only=True, tag="run.started"):
 
 
 class StepStarted(_Event, frozen=True, kw_only=True, tag="step.started"):
-    """A step begins; `prompt` is what will be sent, for prompt steps."""
+    """A step begins."""
 
     run_id: str
     position: int
@@ -59,7 +59,15 @@ class StepStarted(_Event, frozen=True, kw_only=True, tag="step.started"):
     kind: str
     title: str
     attempt: int
-    prompt: str | None = None
+
+
+class PromptBegun(_Event, frozen=True, kw_only=True, tag="prompt.begun"):
+    """A prompt is recorded and about to be sent."""
+
+    run_id: str
+    position: int
+    turn_id: str
+    prompt: str
 
 
 class StepRecovered(_Event, frozen=True, kw_only=True, tag="step.recovered"):
@@ -224,6 +232,7 @@ Event = (
     | SessionOpened
     | RunStarted
     | StepStarted
+    | PromptBegun
     | StepRecovered
     | StepFinished
     | RunFinished

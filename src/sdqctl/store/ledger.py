@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import msgspec
 
@@ -18,6 +18,7 @@ from sdqctl.errors import StoreError
 from sdqctl.model.run import RunRecord, RunStatus, StepRecord, StepStatus
 from sdqctl.model.session import SessionRef, ToolCall, Usage
 from sdqctl.store.database import Database
+from sdqctl.store.rows import read_run, read_step
 
 PlanRow = tuple[int, int, str, str, str]
 """Position, cycle, kind, title, digest."""
@@ -148,7 +149,7 @@ class Ledger:
     def run(self, run_id: str) -> RunRecord | None:
         """One run."""
         rows = self._rows(f"{_RUNS} WHERE runs.id = ?", run_id)
-        return _run(rows[0]) if rows else None
+        return read_run(rows[0]) if rows else None
 
     def runs_of(self, ref: SessionRef) -> list[RunRecord]:
         """The runs that stood in a session, oldest first."""
@@ -159,7 +160,7 @@ class Ledger:
             ref.id,
             ref.id,
         )
-        return [_run(row) for row in rows]
+        return [read_run(row) for row in rows]
 
     def last_runs(self) -> dict[SessionRef, RunRecord]:
         """The run of each session that tells how it stands.
@@ -169,7 +170,7 @@ class Ledger:
         """
         found: dict[SessionRef, RunRecord] = {}
         for row in self._rows(f"{_RUNS} ORDER BY runs.id"):
-            run = _run(row)
+            run = read_run(row)
             ref = SessionRef(run.adapter, run.session_id)
             earlier = found.get(ref)
             single = run.workflow_path is None and earlier is not None
@@ -283,17 +284,17 @@ class Ledger:
         rows = self._rows(
             f"{_STEPS} WHERE a.run_id = ? AND a.position = ? AND {_LAST}", run_id, position
         )
-        return _step(rows[0]) if rows else None
+        return read_step(rows[0]) if rows else None
 
     def steps(self, run_id: str) -> list[StepRecord]:
         """The last attempt at each step, in order."""
         rows = self._rows(f"{_STEPS} WHERE a.run_id = ? AND {_LAST} ORDER BY a.position", run_id)
-        return [_step(row) for row in rows]
+        return [read_step(row) for row in rows]
 
     def attempts(self, run_id: str) -> list[StepRecord]:
         """All attempts, superseded ones too, in the order they were begun."""
         rows = self._rows(f"{_STEPS} WHERE a.run_id = ? ORDER BY a.number", run_id)
-        return [_step(row) for row in rows]
+        return [read_step(row) for row in rows]
 
     def turns_of(self, ref: SessionRef) -> list[StepRecord]:
         """The answered prompts of a session, in the order they were begun."""
@@ -304,7 +305,7 @@ class Ledger:
             ref.adapter,
             ref.id,
         )
-        return [_step(row) for row in rows]
+        return [read_step(row) for row in rows]
 
     # -- sessions ---------------------------------------------------------------------------------
 
@@ -409,28 +410,3 @@ def _plain(value: object) -> object:
 
 def _now() -> datetime:
     return datetime.now(UTC)
-
-
-def _time(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None
-
-
-def _run(row: sqlite3.Row) -> RunRecord:
-    values: dict[str, Any] = dict(row)
-    del values["pid"]
-    for name in ("started_at", "updated_at", "completed_at"):
-        values[name] = _time(values[name])
-    values["status"] = RunStatus(values["status"])
-    return RunRecord(**values)
-
-
-def _step(row: sqlite3.Row) -> StepRecord:
-    values: dict[str, Any] = dict(row)
-    del values["number"]
-    for name in ("started_at", "completed_at"):
-        values[name] = _time(values[name])
-    values["status"] = StepStatus(values["status"])
-    values["superseded"] = bool(values["superseded"])
-    values["tools"] = msgspec.json.decode(values["tools"], type=tuple[ToolCall, ...])
-    values["usage"] = msgspec.json.decode(values["usage"], type=Usage)
-    return StepRecord(**values)

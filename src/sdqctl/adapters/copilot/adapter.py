@@ -253,11 +253,15 @@ class CopilotAdapter:
             for session in sessions:
                 session.told(request, decision)
 
+        async def flush() -> None:
+            for session in sessions:
+                await session.flush()
+
         options: dict[str, Any] = {
             "client_name": "sdqctl",
             "working_directory": str(folder),
             "streaming": config.streaming,
-            "on_permission_request": permission_handler(config.policy, told),
+            "on_permission_request": permission_handler(config.policy, told, flush),
         }
         provider = provider_from(self._settings.environment)
         if provider is not None:
@@ -267,12 +271,7 @@ class CopilotAdapter:
             options["model"] = model
         if not config.history_store:
             options["enable_session_store"] = False
-        infinite: dict[str, Any] = {}
-        if config.infinite_sessions is not None:
-            infinite["enabled"] = config.infinite_sessions
-        if config.compaction_threshold is not None:
-            infinite["background_compaction_threshold"] = config.compaction_threshold
-        if infinite:
+        if infinite := _infinite_sessions(config):
             options["infinite_sessions"] = infinite
         return options
 
@@ -310,6 +309,15 @@ class CopilotAdapter:
             branch=context.branch if context else None,
             damage=disk.damage if disk else None,
         )
+
+
+def _infinite_sessions(config: AdapterConfig) -> dict[str, Any]:
+    """The settings of automatic compaction that were given."""
+    found = {
+        "enabled": config.infinite_sessions,
+        "background_compaction_threshold": config.compaction_threshold,
+    }
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _folder(path: Path) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from sdqctl.model.tools import ToolDecision, ToolKind, ToolPolicy, ToolRequest
@@ -24,11 +24,14 @@ def tool_request(request: Any) -> ToolRequest:
 
 
 def permission_handler(
-    policy: ToolPolicy, told: Callable[[ToolRequest, ToolDecision], None]
+    policy: ToolPolicy,
+    told: Callable[[ToolRequest, ToolDecision], None],
+    flush: Callable[[], Awaitable[None]],
 ) -> Callable[[Any, Any], Any]:
     """The SDK's handler: asks the policy, tells the decision, and never rejects without a reason.
 
-    A bare reject would abort the turn; a failing policy is a denial.
+    A bare reject would abort the turn; a failing policy is a denial. Before a tool may have an
+    effect the journal is flushed, so that it is known after a kill that the tool was begun.
     """
     from copilot.generated import rpc
 
@@ -41,6 +44,8 @@ def permission_handler(
             decision = ToolDecision(False, "the policy failed")
         told(question, decision)
         if decision.allowed:
+            if question.kind is not ToolKind.READ:
+                await flush()
             return rpc.PermissionDecisionApproveOnce()
         return rpc.PermissionDecisionReject(feedback=decision.reason)
 

@@ -102,6 +102,13 @@ class CopilotSession:
             )
             self._queue.put_nowait(event)
 
+    async def flush(self) -> None:
+        """Have the journal written now; until then a killed runtime forgets the prompt."""
+        from copilot.generated import rpc
+
+        request = rpc.SessionsSaveRequest(session_id=self._info.id)
+        await self._process.call(self._client.rpc.sessions.save(request))
+
     def journal_position(self) -> int:
         """The journal's size in bytes, 0 before it exists."""
         try:
@@ -161,15 +168,8 @@ class CopilotSession:
                 yield ours
             if translator.arrived and not stored:
                 stored = True
-                await self._flush()
+                await self.flush()
                 yield PromptStored(turn_id=self._turn_id, message_id=translator.message_id or "")
-
-    async def _flush(self) -> None:
-        """Have the journal written now; until then a killed runtime forgets the prompt."""
-        from copilot.generated import rpc
-
-        request = rpc.SessionsSaveRequest(session_id=self._info.id)
-        await self._process.call(self._client.rpc.sessions.save(request))
 
     async def find_turn(self, begun: TurnBegun) -> TurnOutcome | None:
         """Look the prompt up in the journal, by its message id, else as the last of its text."""
@@ -190,7 +190,7 @@ class CopilotSession:
         result = await self._process.call(self._sdk.rpc.history.rewind(request))
         if result.outcome is not rpc.HistoryRewindOutcome.SUCCESS:
             raise StepError(f"the runtime could not rewind the session: {result.outcome.value}")
-        await self._flush()
+        await self.flush()
 
     async def abort(self) -> None:
         """Stop the running turn and wait until the session is idle."""

@@ -1,0 +1,39 @@
+"""From rows of the ledger to records."""
+
+from __future__ import annotations
+
+import sqlite3
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from sdqctl.model.run import RunRecord, RunStatus, StepRecord, StepStatus
+from sdqctl.model.session import ToolCall, Usage
+
+
+def _time(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
+
+
+def read_run(row: sqlite3.Row) -> RunRecord:
+    """A row of `runs` with its step counts."""
+    values: dict[str, Any] = dict(row)
+    del values["pid"]
+    for name in ("started_at", "updated_at", "completed_at"):
+        values[name] = _time(values[name])
+    values["status"] = RunStatus(values["status"])
+    return RunRecord(**values)
+
+
+def read_step(row: sqlite3.Row) -> StepRecord:
+    """A row of `attempts` with its count."""
+    values: dict[str, Any] = dict(row)
+    del values["number"]
+    for name in ("started_at", "completed_at"):
+        values[name] = _time(values[name])
+    values["status"] = StepStatus(values["status"])
+    values["superseded"] = bool(values["superseded"])
+    values["tools"] = msgspec.json.decode(values["tools"], type=tuple[ToolCall, ...])
+    values["usage"] = msgspec.json.decode(values["usage"], type=Usage)
+    return StepRecord(**values)
