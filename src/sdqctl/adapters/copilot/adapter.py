@@ -85,8 +85,9 @@ class CopilotAdapter:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        client, self._client, self._process = self._client, None, None
-        if client is None:
+        client, self._client = self._client, None
+        process, self._process = self._process, None
+        if client is None or process is None:
             return
         try:
             async with asyncio.timeout(_STOP):
@@ -95,6 +96,7 @@ class CopilotAdapter:
             _LOG.debug("stop: %s", error)
             with suppress(Exception):
                 await client.force_stop()
+        process.close_pipes()
 
     @property
     def runtime_pid(self) -> int | None:

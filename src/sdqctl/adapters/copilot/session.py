@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,13 @@ class RuntimeProcess:
         code = self._process.poll()
         if code is not None:
             raise RuntimeDiedError(f"the Copilot runtime ended unexpectedly (exit code {code})")
+
+    def close_pipes(self) -> None:
+        """Close our ends of an ended process's pipes, which the SDK leaves to the collector."""
+        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
+            if pipe is not None:
+                with suppress(OSError):
+                    pipe.close()
 
     async def call(self, awaitable: Any, limit: float | None = _CALL) -> Any:
         """Await an answer of the runtime; RuntimeDiedError if it dies, RuntimeFailure if silent."""
