@@ -215,6 +215,10 @@ class SessionArchive(Protocol):
         """The turns of a session, oldest first, as far as they can be read."""
         ...
 
+    def count_turns(self, session_id: str) -> int | None:
+        """How many prompts a session holds; None when counting would take reading very much."""
+        ...
+
     def holder(self, session_id: str) -> Holder | None:
         """The live process that has the session open by the runtime's own marks, else None."""
         ...

@@ -21,6 +21,9 @@ from sdqctl.model.session import ToolCall, Turn, Usage
 
 ABORTED = "aborted"
 _SUMMARY = 200
+_COUNTED = 256 * 1024
+"""The longest journal, in bytes, whose turns a list counts."""
+_PROMPT = b'"user.message"'
 _OF_TURNS = (
     b'"user.message"',
     b'"assistant.message"',
@@ -64,6 +67,18 @@ def turns_of(lines: Iterable[bytes]) -> Iterator[Turn]:
             turn.add(event)
     if turn is not None:
         yield turn.close()
+
+
+def count_turns(path: Path) -> int | None:
+    """How many prompts a journal holds; None when it cannot be read, or is too long for a list."""
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(_COUNTED + 1)
+    except OSError:
+        return None
+    if len(data) > _COUNTED:
+        return None
+    return sum(_PROMPT in line[:60] for line in data.splitlines() if b'"agentId"' not in line)
 
 
 def _events(lines: Iterable[bytes]) -> Iterator[_Event]:

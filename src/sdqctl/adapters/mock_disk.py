@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from sdqctl.adapters.base import AdapterSettings
-from sdqctl.adapters.journal import read_turns
+from sdqctl.adapters.journal import count_turns, read_turns
 from sdqctl.model.session import Holder, SessionInfo, Turn
 from sdqctl.processes import is_alive
 
@@ -80,6 +80,10 @@ class MockArchive:
     def turns(self, session_id: str) -> Iterator[Turn]:
         """The turns, oldest first. Raises OSError when there is no readable journal."""
         return read_turns(self._root / session_id / JOURNAL)
+
+    def count_turns(self, session_id: str) -> int | None:
+        """How many prompts the journal holds."""
+        return count_turns(self._root / session_id / JOURNAL)
 
     def holder(self, session_id: str) -> Holder | None:
         """The live process that marked the session as in use."""

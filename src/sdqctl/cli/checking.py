@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import msgspec
 
 from sdqctl.cli.output import counted, note, write_json, write_line
 from sdqctl.conversation import check_workflow, load_workflow
@@ -18,6 +16,8 @@ from sdqctl.model.workflow import Diagnostic, OutputPart, PromptAction, Severity
 
 if TYPE_CHECKING:
     from sdqctl.cli.context import App
+    from sdqctl.conversation.render import Roots
+    from sdqctl.model.workflow import Plan, PlannedStep
 
 _INVALID = 3
 
@@ -89,14 +89,9 @@ class RenderRequest:
 
 def render_workflow(app: App, request: RenderRequest) -> None:
     """Print the prompts. Raises WorkflowError, also for a context file that is missing."""
-    from sdqctl.cli.launching import (
-        base_variables,
-        cycle_variables,
-        read_text_argument,
-        working_directory,
-    )
+    from sdqctl.cli.launching import base_variables, read_text_argument, working_directory
     from sdqctl.conversation.plan import PlanOptions, build_plan
-    from sdqctl.conversation.render import Roots, render_prompt
+    from sdqctl.conversation.render import Roots
     from sdqctl.model.workflow import SessionMode
 
     workflow = check_workflow(request.path)
@@ -111,39 +106,49 @@ def render_workflow(app: App, request: RenderRequest) -> None:
     name = request.session_name or workflow.session_name or request.path.stem
     variables = base_variables(workflow, cwd, name)
     roots = Roots.of(workflow, cwd)
-    steps = []
+    shown = []
     for step in plan.steps:
-        found: dict[str, object] = msgspec.to_builtins(step)
-        if isinstance(step.action, PromptAction):
-            rendered = render_prompt(
-                plan,
-                step,
-                outputs=_placeholders(step.action),
-                variables=cycle_variables(variables, plan, step),
-                roots=roots,
-            )
-            found["prompt"] = rendered.text
-            for warning in rendered.warnings:
-                note(f"warning: step {step.position}: {warning}")
-        steps.append(found)
-        if not request.as_json:
-            write_line(f"--- step {step.position}/{len(plan.steps)} {step.kind}: {step.title}")
-            if "prompt" in found:
-                write_line(f"{found['prompt']}\n")
+        prompt = _prompt(plan, step, variables, roots)
+        if request.as_json:
+            shown.append(_step_object(step, prompt))
+            continue
+        write_line(f"--- step {step.position}/{len(plan.steps)} {step.kind}: {step.title}")
+        if prompt is not None:
+            write_line(f"{prompt}\n")
     if request.as_json:
-        write_json(
-            [
-                {
-                    "position": step["position"],
-                    "cycle": step["cycle"],
-                    "title": step["title"],
-                    "digest": step["digest"],
-                    "kind": planned.kind,
-                    "prompt": step.get("prompt"),
-                }
-                for step, planned in zip(steps, plan.steps, strict=True)
-            ]
-        )
+        write_json(shown)
+
+
+def _prompt(
+    plan: Plan, step: PlannedStep, variables: Mapping[str, str], roots: Roots
+) -> str | None:
+    """The text that a prompt step would send, None for another kind."""
+    from sdqctl.cli.launching import cycle_variables
+    from sdqctl.conversation.render import render_prompt
+
+    if not isinstance(step.action, PromptAction):
+        return None
+    rendered = render_prompt(
+        plan,
+        step,
+        outputs=_placeholders(step.action),
+        variables=cycle_variables(variables, plan, step),
+        roots=roots,
+    )
+    for warning in rendered.warnings:
+        note(f"warning: step {step.position}: {warning}")
+    return rendered.text
+
+
+def _step_object(step: PlannedStep, prompt: str | None) -> dict[str, object]:
+    return {
+        "position": step.position,
+        "cycle": step.cycle,
+        "title": step.title,
+        "digest": step.digest,
+        "kind": step.kind,
+        "prompt": prompt,
+    }
 
 
 def _placeholders(action: PromptAction) -> dict[int, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -131,6 +130,8 @@ def _delete(app: App, chosen: list[Entry], *, quiet: bool) -> Deletion:
                 total.deleted += part.deleted
                 total.failed += part.failed
         return total
+
+    import asyncio
 
     return asyncio.run(work())
 

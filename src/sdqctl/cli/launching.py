@@ -20,6 +20,7 @@ from sdqctl.errors import InterruptedRunError, SdqctlError, UsageError, Workflow
 from sdqctl.model.session import name_problem
 
 if TYPE_CHECKING:
+    from sdqctl.adapters.base import AdapterConfig
     from sdqctl.cli.context import App
     from sdqctl.engine.launch import Launch, Target
     from sdqctl.engine.options import RunOptions
@@ -272,40 +273,19 @@ def base_variables(workflow: Workflow, cwd: Path, name: str) -> Mapping[str, str
 def _launch_request(
     app: App, begin: Start, plan: Plan, report: Report, start_at: int | None
 ) -> Launch:
-    from sdqctl.adapters.base import AdapterConfig
     from sdqctl.conversation.render import Roots, check_requirements
     from sdqctl.engine.launch import Launch
-    from sdqctl.engine.permissions import build_policy
 
-    workflow, options, cwd = begin.workflow, begin.options, begin.cwd
+    workflow, cwd = begin.workflow, begin.cwd
     adapter = begin.target.ref.adapter
     roots = Roots.of(workflow, cwd)
     check_requirements(workflow, roots, app.environment)
-    policy = build_policy(
-        mode=options.mode or workflow.mode,
-        cwd=cwd,
-        workflow_file_rules=workflow.file_rules,
-        allow_tools=options.allow_tools,
-        deny_tools=options.deny_tools,
-        allow_all=options.allow_all_tools,
-        protected=(app.settings.home, app.settings.copilot_home),
-    )
-    config = AdapterConfig(
-        model=begin.model,
-        streaming=report.streaming,
-        session_name=begin.target.name,
-        working_directory=cwd,
-        policy=policy,
-        history_store=app.settings.history_store,
-        infinite_sessions=workflow.context.infinite_sessions,
-        compaction_threshold=workflow.context.compaction_threshold,
-    )
     variables = {} if begin.literal else base_variables(workflow, cwd, begin.target.name)
     return Launch(
         target=begin.target,
         plan=plan,
-        options=options,
-        config=config,
+        options=begin.options,
+        config=_adapter_config(app, begin, streaming=report.streaming),
         cwd=cwd,
         home=app.settings.home,
         roots=roots,
@@ -317,6 +297,32 @@ def _launch_request(
         emit=report.emit,
         wait=begin.flags.wait,
         start_at=start_at,
+    )
+
+
+def _adapter_config(app: App, begin: Start, *, streaming: bool) -> AdapterConfig:
+    from sdqctl.adapters.base import AdapterConfig
+    from sdqctl.engine.permissions import build_policy
+
+    workflow, options = begin.workflow, begin.options
+    policy = build_policy(
+        mode=options.mode or workflow.mode,
+        cwd=begin.cwd,
+        workflow_file_rules=workflow.file_rules,
+        allow_tools=options.allow_tools,
+        deny_tools=options.deny_tools,
+        allow_all=options.allow_all_tools,
+        protected=(app.settings.home, app.settings.copilot_home),
+    )
+    return AdapterConfig(
+        model=begin.model,
+        streaming=streaming,
+        session_name=begin.target.name,
+        working_directory=begin.cwd,
+        policy=policy,
+        history_store=app.settings.history_store,
+        infinite_sessions=workflow.context.infinite_sessions,
+        compaction_threshold=workflow.context.compaction_threshold,
     )
 
 

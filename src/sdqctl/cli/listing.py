@@ -67,7 +67,7 @@ def list_sessions(app: App, request: ListRequest) -> None:
     )
     found = select(entries, query, now)
     if request.output_format == "json":
-        write_json([entry_object(entry) for entry in found])
+        write_json(entry_objects(app, found))
         return
     as_table = is_terminal() if request.output_format is None else request.output_format == "table"
     if as_table:
@@ -85,6 +85,15 @@ def all_entries(app: App, adapter: str | None = None) -> list[Entry]:
     archives = app.archives(adapter).values()
     with app.ledger(read_only=True) as ledger:
         return read_entries(archives, ledger, lambda ref: holder(home, ref))
+
+
+def entry_objects(app: App, entries: list[Entry]) -> list[dict[str, object]]:
+    """Sessions as JSON shows them, with their turns counted."""
+    archives = app.archives()
+    return [
+        entry_object(entry, archives[entry.info.adapter].count_turns(entry.info.id))
+        for entry in entries
+    ]
 
 
 def print_table(entries: list[Entry], now: datetime) -> None:

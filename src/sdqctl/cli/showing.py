@@ -38,7 +38,7 @@ def show_session(
         if why and turns:
             note("the turns shown are those that the ledger kept")
     if as_json:
-        found = entry_object(entry)
+        found = entry_object(entry, len(turns))
         found["turns"] = [turn_entry(turn) for turn in turns]
         found["runs"] = [run_entry(run, steps) for run, steps in runs]
         write_json(found)

@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from sdqctl import __version__
-from sdqctl.cli.listing import all_entries, print_table
+from sdqctl.cli.listing import all_entries, entry_objects, print_table
 from sdqctl.cli.output import write_json, write_line
 from sdqctl.model.terminal import one_line
-from sdqctl.sessions.entries import Entry, Query, entry_object, select
+from sdqctl.sessions.entries import Entry, Query, select
 
 if TYPE_CHECKING:
     from sdqctl.adapters.base import Health
@@ -153,7 +153,7 @@ def _object(
         "sessions_by_status": dict(Counter(entry.status.value for entry in entries)),
     }
     if request.sessions:
-        found["sessions"] = [entry_object(entry) for entry in entries]
+        found["sessions"] = entry_objects(app, entries)
     if health:
         found["adapters"] = [asdict(each) for each in health]
     if models is not None:

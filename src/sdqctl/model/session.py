@@ -40,7 +40,6 @@ class SessionInfo(msgspec.Struct, frozen=True, kw_only=True):
     cwd: str | None = None
     repository: str | None = None
     branch: str | None = None
-    turns: int | None = None
     damage: str | None = None
     """Why the session may not be readable or resumable; None when nothing was seen."""
 

@@ -95,7 +95,7 @@ def select(entries: Iterable[Entry], query: Query, now: datetime) -> list[Entry]
     return found[: query.limit] if query.limit is not None else found
 
 
-def entry_object(entry: Entry) -> dict[str, object]:
+def entry_object(entry: Entry, turns: int | None) -> dict[str, object]:
     """One entry of `sessions list --format json` (DESIGN part 5)."""
     info = entry.info
     return {
@@ -113,7 +113,7 @@ def entry_object(entry: Entry) -> dict[str, object]:
         "cwd": info.cwd,
         "repository": info.repository,
         "branch": info.branch,
-        "turns": info.turns,
+        "turns": turns,
         "damage": info.damage,
         "run": run_entry(entry.run) if entry.run else None,
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import secrets
 import sqlite3
@@ -18,7 +17,7 @@ from sdqctl.errors import StoreError
 from sdqctl.model.run import RunRecord, RunStatus, StepRecord, StepStatus
 from sdqctl.model.session import SessionRef, ToolCall, Usage
 from sdqctl.store.database import Database
-from sdqctl.store.rows import read_run, read_step
+from sdqctl.store.rows import insert_row, prompt_digest, read_run, read_step
 
 PlanRow = tuple[int, int, str, str, str]
 """Position, cycle, kind, title, digest."""
@@ -118,7 +117,7 @@ class Ledger:
             "updated_at": now.isoformat(),
         }
         with self._writable.write("ledger.run") as connection:
-            _insert(connection, "runs", values)
+            insert_row(connection, "runs", values)
         return self._existing(run_id)
 
     def update_run(self, run_id: str, **changes: object) -> None:
@@ -237,7 +236,7 @@ class Ledger:
             "started_at": _now().isoformat(),
         }
         with self._writable.write("ledger.begin") as connection:
-            _insert(connection, "attempts", values)
+            insert_row(connection, "attempts", values)
         return self._existing_step(run_id, position)
 
     def accept_step(self, run_id: str, position: int, message_id: str) -> None:
@@ -390,18 +389,6 @@ class Ledger:
 
 def _is_open_workflow(run: RunRecord | None) -> bool:
     return run is not None and run.workflow_path is not None and run.status.unfinished
-
-
-def prompt_digest(prompt: str) -> str:
-    """What tells whether a prompt was kept exactly, or with secrets taken out."""
-    return hashlib.sha256(prompt.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def _insert(connection: sqlite3.Connection, table: str, values: Mapping[str, object]) -> None:
-    marks = ", ".join("?" for _ in values)
-    connection.execute(
-        f"INSERT INTO {table} ({', '.join(values)}) VALUES ({marks})", tuple(values.values())
-    )
 
 
 def _plain(value: object) -> object:

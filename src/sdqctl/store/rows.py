@@ -1,8 +1,10 @@
-"""From rows of the ledger to records."""
+"""Between rows of the ledger and records."""
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -37,3 +39,16 @@ def read_step(row: sqlite3.Row) -> StepRecord:
     values["tools"] = msgspec.json.decode(values["tools"], type=tuple[ToolCall, ...])
     values["usage"] = msgspec.json.decode(values["usage"], type=Usage)
     return StepRecord(**values)
+
+
+def insert_row(connection: sqlite3.Connection, table: str, values: Mapping[str, object]) -> None:
+    """Insert one row by its column names."""
+    marks = ", ".join("?" for _ in values)
+    connection.execute(
+        f"INSERT INTO {table} ({', '.join(values)}) VALUES ({marks})", tuple(values.values())
+    )
+
+
+def prompt_digest(prompt: str) -> str:
+    """What tells whether a prompt was kept exactly, or with secrets taken out."""
+    return hashlib.sha256(prompt.encode("utf-8", "surrogatepass")).hexdigest()

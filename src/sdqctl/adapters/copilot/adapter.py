@@ -57,6 +57,8 @@ class CopilotAdapter:
 
     async def __aenter__(self) -> Self:
         program = require_runtime(self._settings)
+        # The SDK logs tracebacks of errors that it also raises; the errors are enough.
+        logging.getLogger("copilot").addHandler(logging.NullHandler())
         with _quiet_collector():
             from copilot import CopilotClient, RuntimeConnection
         client = CopilotClient(

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from sdqctl.adapters.base import AdapterSettings
-from sdqctl.adapters.journal import read_turns
+from sdqctl.adapters.journal import count_turns, read_turns
 from sdqctl.model.session import Holder, SessionInfo, Turn
 from sdqctl.processes import is_alive
 
@@ -51,6 +51,10 @@ class CopilotArchive:
     def turns(self, session_id: str) -> Iterator[Turn]:
         """The turns, oldest first. Raises OSError when there is no readable journal."""
         return read_turns(self._root / session_id / "events.jsonl")
+
+    def count_turns(self, session_id: str) -> int | None:
+        """How many prompts the journal holds."""
+        return count_turns(self._root / session_id / "events.jsonl")
 
     def holder(self, session_id: str) -> Holder | None:
         """The live process that marked the session as in use."""
