@@ -12,7 +12,7 @@ from sdqctl.testing.loopback import LoopbackModel
 
 ROOT = Path(__file__).resolve().parent.parent
 RUNTIME = ROOT / "node_modules" / ".bin" / "copilot"
-_SHARED_CACHE = os.environ.get("XDG_CACHE_HOME") or str(Path("~/.cache").expanduser())
+SHARED_CACHE = os.environ.get("XDG_CACHE_HOME") or str(Path("~/.cache").expanduser())
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         if name.startswith(("COPILOT_", "SDQCTL_", "XDG_")) or name.endswith("_TOKEN"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(home))
-    monkeypatch.setenv("XDG_CACHE_HOME", _SHARED_CACHE)
+    monkeypatch.setenv("XDG_CACHE_HOME", SHARED_CACHE)
     monkeypatch.setenv("SDQCTL_HOME", str(home / "sdqctl"))
     monkeypatch.setenv("COPILOT_HOME", str(home / "copilot"))
     monkeypatch.setenv("COPILOT_CLI_PATH", str(RUNTIME))
@@ -51,5 +51,6 @@ def model(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackModel
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """--kills N: how many random kills the crash suite makes."""
+    """How many random kills the crash suite makes, and from which seed."""
     parser.addoption("--kills", type=int, default=40, help="random kills of the crash suite")
+    parser.addoption("--crash-seed", type=int, help="repeat the kills of this seed")

@@ -57,6 +57,7 @@ def backup_ledger(home: Path, target: Path) -> None:
         copy = sqlite3.connect(temporary)
         try:
             source.backup(copy)
+            copy.execute("PRAGMA journal_mode = DELETE")  # one file, complete without a log
         finally:
             copy.close()
             source.close()
