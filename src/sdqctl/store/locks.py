@@ -26,6 +26,8 @@ from sdqctl.store.files import FILE_MODE, make_private_folder, write_private
 
 _POLL = 0.1
 _ORPHAN_SECONDS = 5.0
+_INTRODUCTION_SECONDS = 2.0
+"""How long a process that just took a lock is given to write down who it is."""
 _COMMAND_LENGTH = 120
 
 
@@ -112,12 +114,15 @@ def holder(home: Path, ref: SessionRef) -> Holder | None:
 
 
 def _lock(handle: int, path: Path, ref: SessionRef, deadline: float) -> None:
+    introduced = time.monotonic() + _INTRODUCTION_SECONDS
     while True:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            if time.monotonic() >= deadline:
-                raise _busy(ref, _read(_holder_path(path))) from error
+            state = _read(_holder_path(path))
+            known = state is not None and is_same(state.pid, state.mark)
+            if time.monotonic() >= (deadline if known else max(deadline, introduced)):
+                raise _busy(ref, state if known else None) from error
             time.sleep(_POLL)
         else:
             return

@@ -1,0 +1,208 @@
+"""Going on with a workflow: edited, moved, deleted, from elsewhere, and in a held session."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.command import SDQCTL, sdqctl
+
+THREE = "PROMPT a [[reply: A]]\nPAUSE\nPROMPT b [[reply: B]]\n"
+
+
+@pytest.fixture
+def paused(home: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A workflow that stopped at its PAUSE, in session `job`."""
+    monkeypatch.setenv("SDQCTL_ADAPTER", "mock")
+    path = project / "work.conv"
+    path.write_text(THREE)
+    assert sdqctl("run", path, "--session-name", "job").code == 8
+    return path
+
+
+def prompts() -> list[str]:
+    shown = sdqctl("sessions", "show", "job", "--format", "json").json
+    return [turn["prompt"].split()[0] for turn in shown["turns"]]
+
+
+def test_an_edited_workflow_shows_its_plan_and_repeats_nothing(paused: Path) -> None:
+    paused.write_text(
+        "PROMPT a [[reply: A]]\nPAUSE\nPROMPT c [[reply: C]]\nPROMPT b [[reply: B]]\n"
+    )
+    shown = sdqctl("resume", "job", "--continue", "--dry-run")
+    assert shown.code == 0
+    assert [line.split()[:2] for line in shown.out.splitlines()] == [
+        ["1", "done"],
+        ["2", "to"],
+        ["3", "to"],
+        ["4", "to"],
+    ]
+    assert prompts() == ["a"]
+    done = sdqctl("resume", "job", "--continue")
+    assert (done.code, done.out) == (0, "C\n\nB\n"), done.err
+    assert "1 done, 3 to run" in done.err
+    assert prompts() == ["a", "c", "b"]
+
+
+def test_a_changed_done_step_is_told_and_runs(paused: Path) -> None:
+    paused.write_text("PROMPT a2 [[reply: A2]]\nPAUSE\nPROMPT b [[reply: B]]\n")
+    done = sdqctl("resume", "job", "--continue")
+    assert done.code == 0, done.err
+    assert "0 done, 1 changed, 2 to run" in done.err
+    assert prompts() == ["a", "a2", "b"]
+
+
+def test_from_starts_elsewhere(paused: Path) -> None:
+    done = sdqctl("resume", "job", "--continue", "--from", "3")
+    assert (done.code, done.out) == (0, "B\n"), done.err
+    again = sdqctl("resume", "job", "--continue", "--from", "1")
+    assert again.code == 8
+    assert prompts() == ["a", "b", "a"]
+    wrong = sdqctl("resume", "job", "--continue", "--from", "9")
+    assert wrong.code == 2
+    assert "steps 1 to 3" in wrong.err
+
+
+def test_from_a_checkpoint(home: Path, project: Path) -> None:
+    path = project / "w.conv"
+    path.write_text("ADAPTER mock\nPROMPT a [[reply: A]]\nCHECKPOINT half\nPROMPT b [[reply: B]]\n")
+    assert sdqctl("run", path, "--session-name", "job").code == 0
+    assert sdqctl("resume", "job", "--continue", "--from", "half").code == 0
+    assert prompts() == ["a", "b", "b"]
+
+
+def test_a_deleted_workflow_file_is_an_error_that_says_what_is_known(paused: Path) -> None:
+    paused.unlink()
+    gone = sdqctl("resume", "job", "--continue")
+    assert gone.code == 2
+    assert str(paused) in gone.err
+    moved = paused.with_name("moved.conv")
+    moved.write_text(THREE)
+    done = sdqctl("resume", "job", "--continue", moved)
+    assert (done.code, done.out) == (0, "B\n"), done.err
+
+
+def test_a_finished_run_has_nothing_to_go_on_with(paused: Path) -> None:
+    assert sdqctl("resume", "job", "--continue").code == 0
+    done = sdqctl("resume", "job", "--continue")
+    assert (done.code, done.out) == (0, "")
+    assert prompts() == ["a", "b"]
+
+
+def test_run_with_resume_if_exists_goes_on_or_starts_anew_and_says_which(paused: Path) -> None:
+    on = sdqctl("run", paused, "--session-name", "job", "--resume-if-exists")
+    assert (on.code, on.out) == (0, "B\n"), on.err
+    assert "going on" in on.err
+    anew = sdqctl("run", paused, "--session-name", "job", "--resume-if-exists")
+    assert anew.code == 8
+    assert prompts() == ["a", "b", "a"]
+
+
+def test_a_prompt_comes_from_stdin_or_a_file_too(paused: Path, project: Path) -> None:
+    (project / "ask.txt").write_text("from a file [[reply: F]]\n")
+    assert sdqctl("resume", "job", "--prompt", "@ask.txt").out == "F\n"
+    assert sdqctl("resume", "job", "--prompt", "-", stdin="from stdin [[reply: S]]").out == "S\n"
+    assert sdqctl("resume", "job", "--prompt", "-", stdin="  \n").code == 2
+    missing = sdqctl("resume", "job", "--prompt", "@nope.txt")
+    assert missing.code == 2
+    assert "nope.txt" in missing.err
+
+
+def test_a_session_is_found_by_id_name_and_unique_prefix(paused: Path) -> None:
+    for key in ("job", "JOB", "jo"):
+        assert sdqctl("resume", key, "--prompt", "x [[reply: y]]").code == 0
+
+
+def test_a_paused_run_survives_single_prompts(paused: Path) -> None:
+    assert sdqctl("resume", "job", "--prompt", "aside [[reply: x]]").code == 0
+    entry = sdqctl("sessions", "list", "--format", "json").json[0]
+    assert entry["status"] == "paused"
+    assert sdqctl("resume", "job", "--continue").out == "B\n"
+    assert prompts() == ["a", "aside", "b"]
+
+
+def test_wait_waits_for_the_holder(paused: Path) -> None:
+    with subprocess.Popen(
+        [*SDQCTL, "resume", "job", "--prompt", "slow [[delay: 2]] [[reply: slow]]"],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as first:
+        assert first.stderr is not None
+        for line in first.stderr:
+            if line.startswith("[1/1]"):
+                break
+        busy = sdqctl("resume", "job", "--prompt", "second [[reply: 2]]")
+        assert busy.code == 75
+        assert f"process {first.pid}" in busy.err
+        waited = sdqctl("resume", "job", "--prompt", "second [[reply: 2]]", "--wait", "30s")
+        assert (waited.code, waited.out) == (0, "2\n"), waited.err
+        assert first.wait() == 0
+    assert prompts() == ["a", "slow", "second"]
+
+
+def test_a_ledger_that_is_deleted_in_mid_run_is_exit_9_and_the_answers_are_still_there(
+    home: Path, project: Path
+) -> None:
+    path = project / "w.conv"
+    path.write_text(
+        "ADAPTER mock\nPROMPT a [[reply: A]]\n"
+        f"RUN rm -f {home}/sdqctl/ledger.db\nPROMPT b [[reply: B]]\n"
+    )
+    done = sdqctl("run", path, "--session-name", "job")
+    assert done.code == 9
+    assert "deleted or replaced" in done.err
+    assert prompts() == ["a"]
+
+
+def test_a_full_disk_is_exit_9_and_what_was_recorded_is_still_there(
+    home: Path, project: Path
+) -> None:
+    """The kernel's limit on the size of files stands in for the end of the disk."""
+    path = project / "w.conv"
+    (project / "big.txt").write_text("word " * 6000)
+    path.write_text("ADAPTER mock\nMAX-CYCLES 30\nCONTEXT @big.txt\nPROMPT {{CYCLE_NUMBER}}\n")
+    command = " ".join(["ulimit -f 400;", "exec", *SDQCTL, "run", str(path), "--session-name job"])
+    done = subprocess.run(
+        ["bash", "-c", command], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 9, done.stderr[-2000:]
+    assert "Traceback" not in done.stderr
+    run = sdqctl("sessions", "list", "--format", "json").json[0]["run"]
+    assert run["status"] in ("interrupted", "failed")
+    assert 0 < run["steps_done"] < 30
+    on = sdqctl("resume", "job", "--continue")
+    assert on.code == 0, on.err
+    turns = sdqctl("sessions", "show", "job", "--format", "json").json["turns"]
+    assert [turn["prompt"].split()[-1] for turn in turns] == [str(n) for n in range(1, 31)]
+
+
+def test_a_ledger_that_cannot_be_written_is_exit_9(paused: Path, home: Path) -> None:
+    """A read-only mode does not stop the superuser, so the right to pass over modes is dropped."""
+    drop = "import ctypes; ctypes.CDLL(None).prctl(24, 1)\n"
+    script = (
+        f"{drop}import os, sys\n"
+        f"os.execv(sys.executable, [sys.executable, '-m', 'sdqctl', *sys.argv[1:]])"
+    )
+    for path in (home / "sdqctl").glob("ledger.db*"):
+        path.chmod(0o400)
+    (home / "sdqctl").chmod(0o500)
+    try:
+        done = subprocess.run(
+            [SDQCTL[0], "-c", script, "resume", "job", "--continue"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 9, done.stderr
+        assert "cannot be" in done.stderr
+        assert "Traceback" not in done.stderr
+        listed = sdqctl("sessions", "list", "--format", "json")
+        assert (listed.code, listed.json[0]["status"]) == (0, "paused"), listed.err
+    finally:
+        (home / "sdqctl").chmod(0o700)
+        for path in (home / "sdqctl").glob("ledger.db*"):
+            path.chmod(0o600)
+    assert sdqctl("resume", "job", "--continue").code == 0

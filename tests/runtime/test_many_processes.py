@@ -1,0 +1,71 @@
+"""Many processes on one name, and repeated deaths, on the real runtime."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from sdqctl.testing.loopback import LoopbackModel
+from tests.command import SDQCTL, sdqctl
+
+pytestmark = pytest.mark.runtime
+
+
+def test_of_eight_processes_on_one_name_one_runs_and_seven_are_refused(
+    home: Path, project: Path, model: LoopbackModel
+) -> None:
+    path = project / "work.conv"
+    path.write_text("SESSION-NAME one\nPROMPT hello [[sleep: 4]] [[reply: hi]]\n")
+    processes = [
+        subprocess.Popen(
+            [*SDQCTL, "run", str(path)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(8)
+    ]
+    told = [(process.communicate(timeout=120), process.returncode) for process in processes]
+    codes = Counter(code for _, code in told)
+    assert codes[0] == 1, told
+    assert codes[75] + codes[7] == 7, told
+    winner = next(str(p.pid) for p in processes if p.returncode == 0)
+    for (out, err), code in told:
+        assert out == ("hi\n" if code == 0 else "")
+        assert code != 75 or f"process {winner}" in err
+    assert model.user_messages() == ["hello [[sleep: 4]] [[reply: hi]]"]
+    assert len(model.requests) == 1
+    shown = sdqctl("sessions", "show", "one", "--format", "json").json
+    assert [turn["response"] for turn in shown["turns"]] == ["hi"]
+    assert [run["status"] for run in shown["runs"]] == ["completed"]
+
+
+def test_a_second_death_of_the_runtime_in_one_step_is_exit_5(
+    home: Path, project: Path, model: LoopbackModel
+) -> None:
+    path = project / "work.conv"
+    path.write_text("SESSION-NAME twice\nPROMPT wait [[hang: x2]] [[reply: done]]\n")
+    process = subprocess.Popen(
+        [*SDQCTL, "run", str(path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    for death in (1, 2):
+        deadline = time.monotonic() + 60
+        while len(model.requests) < death:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        killed = time.monotonic()
+        for child in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
+            os.kill(int(child), signal.SIGKILL)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 5, err
+    assert time.monotonic() - killed < 10
+    assert "sdqctl resume twice --continue" in err
+    done = sdqctl("resume", "twice", "--continue")
+    assert (done.code, done.out) == (0, "done\n"), done.err
+    assert len(model.user_messages()) == 1
