@@ -64,6 +64,8 @@ class AdapterConfig:
     """The runtime's automatic compaction; None leaves the runtime's default."""
     compaction_threshold: float | None = None
     """The fill of the context, 0 to 1, at which automatic compaction starts."""
+    compaction_maximum: float | None = None
+    """The fill, 0 to 1, at which a turn waits until automatic compaction is done."""
 
 
 @dataclass(frozen=True, kw_only=True)

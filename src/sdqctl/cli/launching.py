@@ -323,6 +323,7 @@ def _adapter_config(app: App, begin: Start, *, streaming: bool) -> AdapterConfig
         history_store=app.settings.history_store,
         infinite_sessions=workflow.context.infinite_sessions,
         compaction_threshold=workflow.context.compaction_threshold,
+        compaction_maximum=workflow.context.compaction_max,
     )
 
 

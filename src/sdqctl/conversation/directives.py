@@ -130,7 +130,7 @@ DIRECTIVES: dict[str, Directive] = {
         "Context window", "enabled|disabled", "The runtime's automatic compaction."
     ),
     "COMPACTION-MIN": Directive(
-        "Context window", "N%", "The fill below which the runtime does not compact."
+        "Context window", "N%", "The fill of the context below which COMPACT leaves it as it is."
     ),
     "COMPACTION-THRESHOLD": Directive(
         "Context window", "N%", "The fill at which the runtime compacts by itself."

@@ -104,15 +104,20 @@ async def _keep_within_limit(action: PromptAction, context: StepContext) -> None
         return
     if not isinstance(session, Compacts):
         return
-    use = await session.context_use()
-    if use is None or use.limit <= 0 or use.used / use.limit < action.context_limit:
+    fill = await _fill(session)
+    if fill is None or fill < action.context_limit:
         return
-    fill = f"the context is {use.used / use.limit:.0%} full, CONTEXT-LIMIT is "
-    fill += f"{action.context_limit:.0%}"
+    message = f"the context is {fill:.0%} full, CONTEXT-LIMIT is {action.context_limit:.0%}"
     if action.on_context_limit == "stop":
-        raise StepError(fill, hint="raise the limit, or let ON-CONTEXT-LIMIT compact")
-    context.emit(Warned(message=f"{fill}: compacting"))
+        raise StepError(message, hint="raise the limit, or let ON-CONTEXT-LIMIT compact")
+    context.emit(Warned(message=f"{message}: compacting"))
     await session.compact(action.on_context_limit_prompt)
+
+
+async def _fill(session: Compacts) -> float | None:
+    """How full the context is, from 0 to 1, by the runtime's own figures."""
+    use = await session.context_use()
+    return None if use is None or use.limit <= 0 else use.used / use.limit
 
 
 async def _run(step: PlannedStep, record: StepRecord | None, context: StepContext) -> StepRecord:
@@ -171,6 +176,11 @@ async def _compact(
     await context.connection.require(Capability.COMPACTS, "COMPACT")
     session = cast("Compacts", context.connection.session)
     _begin(step, context)
+    least, fill = context.plan.workflow.context.compaction_min, await _fill(session)
+    if least is not None and fill is not None and fill < least:
+        why = f"not compacted: the context is {fill:.0%} full, COMPACTION-MIN is {least:.0%}"
+        context.emit(Warned(message=f"step {step.position}: {why}"))
+        return _finish(step, context, StepStatus.DONE, response=why)
     compaction = await session.compact(cast("CompactStep", step.action).instructions)
     return _finish(step, context, StepStatus.DONE, response=compaction.summary)
 

@@ -320,6 +320,7 @@ def _infinite_sessions(config: AdapterConfig) -> dict[str, Any]:
     found = {
         "enabled": config.infinite_sessions,
         "background_compaction_threshold": config.compaction_threshold,
+        "buffer_exhaustion_threshold": config.compaction_maximum,
     }
     return {name: value for name, value in found.items() if value is not None}
 
