@@ -38,8 +38,8 @@ def directives() -> str:
     lines = [
         "# Directives",
         "",
-        "Every directive of the `.conv` language ([its rules](language.md)). This page comes from the table that the parser uses",
-        f"(`make docs`); the tests named stand in `{TESTS}`.",
+        "Every directive of the `.conv` language ([its rules](language.md)). This page comes from",
+        f"the table that the parser uses (`make docs`); the tests named stand in `{TESTS}`.",
     ]
     group = ""
     for name, row in DIRECTIVES.items():

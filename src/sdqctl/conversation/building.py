@@ -74,9 +74,10 @@ class Building:
             self._given[item.name] = item
 
     def _tell_unused(self) -> None:
+        told = {(d.span.file, d.span.line) for d in self._diagnostics}
         for step, items in self._unused.items():
             for item in items:
-                if step != "COMPACT":
+                if step != "COMPACT" and (item.span.file, item.span.line) not in told:
                     self._warn(
                         item, f"{item.name} holds for the {step} steps after it: there are none"
                     )

@@ -247,5 +247,6 @@ REFUSED = frozenset(name for name, row in DIRECTIVES.items() if row.kind == "ref
 @lru_cache(maxsize=1024)
 def nearest(name: str, cutoff: float = 0.8) -> str | None:
     """The directive that was probably meant."""
-    near = get_close_matches(name, DIRECTIVES, n=1, cutoff=cutoff)
-    return near[0] if near else None
+    near = get_close_matches(name, DIRECTIVES, n=5, cutoff=cutoff)
+    swapped = [known for known in near if sorted(known) == sorted(name)]
+    return next(iter([*swapped, *near]), None)

@@ -60,7 +60,7 @@ class _Builder(FileDirectives, StepDirectives):
             self._note_use(item)
             handler(item)
         except ValueError as error:
-            self._error(item, f"{item.name}: {error}", at_value=True)
+            self._error(item, f"{item.name}: {error}", at_value=bool(item.value))
 
     def finish(self) -> ParsedWorkflow:
         """The workflow, if there is no error."""
