@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from sdqctl.testing.loopback import LoopbackModel
+from tests.bench import Bench
 
 ROOT = Path(__file__).resolve().parent.parent
 RUNTIME = ROOT / "node_modules" / ".bin" / "copilot"
@@ -48,6 +49,13 @@ def model(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackModel
         for name, value in model.environment().items():
             monkeypatch.setenv(name, value)
         yield model
+
+
+@pytest.fixture
+def bench(home: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    """Workflows run on the mock."""
+    monkeypatch.setenv("SDQCTL_ADAPTER", "mock")
+    return Bench(home, project)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -10,8 +10,8 @@ import pytest
 
 from sdqctl.adapters import AdapterConfig, AdapterSession
 from sdqctl.conversation.directives import REFUSED
+from tests.bench import Bench
 from tests.command import forked
-from tests.conversation.bench import Bench
 
 ASK = "PROMPT ask [[reply: A]]\n"
 

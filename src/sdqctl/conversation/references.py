@@ -18,6 +18,7 @@ LARGEST_FILE = 1024 * 1024
 LARGEST_TOTAL = 4 * 1024 * 1024
 _MOST_FILES = 1000
 _LINES = re.compile(r"L(\d+)(?:-(?:L?(\d+))?)?\Z")
+_HEAD = 8192
 _GLOB = re.compile(r"[*?\[]")
 
 
@@ -109,6 +110,17 @@ def expand(reference: Reference, roots: Roots, excludes: Sequence[str]) -> list[
     return []
 
 
+def is_left_out(path: Path, reference: Reference) -> bool:
+    """Whether a glob happened to mean a binary file; one that is named is an error instead."""
+    if not _GLOB.search(reference.pattern):
+        return False
+    try:
+        with path.open("rb") as stream:
+            return b"\0" in stream.read(_HEAD)
+    except OSError:
+        return False
+
+
 def read_excerpt(path: Path, reference: Reference) -> str:
     """The text of a file, or of the lines that the fragment names. Raises WorkflowError."""
     try:
@@ -118,6 +130,8 @@ def read_excerpt(path: Path, reference: Reference) -> str:
         raise WorkflowError(f"{_place(reference)}: {path}: {error.strerror}") from error
     if len(data) > LARGEST_FILE:
         raise WorkflowError(f"{_place(reference)}: {path} is larger than 1 MiB")
+    if b"\0" in data:
+        raise WorkflowError(f"{_place(reference)}: {path} is a binary file")
     text = data.decode("utf-8", "replace").replace("\r\n", "\n").removeprefix("\ufeff")
     if reference.fragment is None:
         return text

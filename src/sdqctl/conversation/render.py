@@ -13,6 +13,7 @@ from sdqctl.conversation.references import (
     Roots,
     expand,
     fenced,
+    is_left_out,
     read_excerpt,
 )
 from sdqctl.conversation.template import OUTPUT_ONLY, fill, variable_problem
@@ -143,6 +144,9 @@ class _Renderer:
         self.warnings.append(message)
 
     def _excerpt(self, path: Path, reference: Reference) -> str:
+        if is_left_out(path, reference):
+            self.warnings.append(f"{_label(path, self.roots)} is a binary file: left out")
+            return ""
         text = read_excerpt(path, reference)
         if reference.fragment and not text:
             return ""

@@ -26,8 +26,9 @@ def load_workflow(path: Path) -> ParsedWorkflow:
     if not os.path.lexists(where):
         raise UsageError(f"there is no workflow file {path}", hint=_nearest(path))
     text = read_text(where)
-    reader = _Reader()
-    lexed = reader.resolve(where, lex(text, str(path)), (Path(os.path.realpath(where)),))
+    own = lex(text, str(path))
+    reader = _Reader(_folders(where, own))
+    lexed = reader.resolve(where, own, (Path(os.path.realpath(where)),))
     parsed = build(lexed.items, lexed.diagnostics, text, str(path))
     return parsed if parsed.workflow is None else _with_path(parsed, where)
 
@@ -67,8 +68,9 @@ def read_text(path: Path) -> str:
 
 @dataclass
 class _Reader:
-    """Puts included directives in the place of INCLUDE."""
+    """Puts included directives in the place of INCLUDE, from below the folders alone."""
 
+    folders: tuple[str, ...]
     count: int = 0
 
     def resolve(self, where: Path, lexed: Lexed, chain: tuple[Path, ...]) -> Lexed:
@@ -94,6 +96,8 @@ class _Reader:
         if real in chain:
             names = " -> ".join(p.name for p in (*chain[chain.index(real) :], real))
             raise ValueError(f"files include each other in a circle: {names}")
+        if not any(real.is_relative_to(folder) for folder in self.folders):
+            raise ValueError(f"{path} leads outside the allowed folders (ALLOW-DIR allows more)")
         self.count += 1
         if len(chain) > _DEEPEST or self.count > _MOST_FILES:
             raise ValueError(f"more than {_MOST_FILES} included files, or {_DEEPEST} levels")
@@ -101,6 +105,12 @@ class _Reader:
             raise ValueError(f"there is no file {path}")
         lexed = lex(read_text(path), str(path))
         return self.resolve(path, lexed, (*chain, real))
+
+
+def _folders(where: Path, lexed: Lexed) -> tuple[str, ...]:
+    """What may be included: below the working directory, the workflow's folder, and ALLOW-DIR."""
+    more = (os.path.expanduser(item.value) for item in lexed.items if item.name == "ALLOW-DIR")
+    return tuple(os.path.realpath(folder) for folder in (".", str(where.parent), *more))
 
 
 def _problem(item: Item, message: str) -> Diagnostic:
