@@ -102,6 +102,8 @@ class _Judge:
         called = program.words[0].text
         if called is None:
             return Refusal(f"{_UNKNOWN}; write the program's name")
+        if called in _MOVERS and self._stays_inside(program.words):
+            return None
         moved = len(self.folders) > 1 and "/" in called and not called.startswith("/")
         if not moved and any(rule.allows_command(program.words) for rule in self.rules.allow):
             return None
@@ -145,16 +147,22 @@ class _Judge:
                     return Refusal(f"it names {text}, and {found.why}")
         return None
 
+    def _stays_inside(self, words: tuple[Word, ...]) -> bool:
+        """Whether a change of folder leads where reading is allowed, wherever it starts."""
+        text = _destination(words)
+        if text is None or None in self.folders:
+            return False
+        paths = self.rules.paths
+        return all(paths.refusal(ToolKind.READ, text, folder) is None for folder in self.folders)
+
     def _move(self, words: tuple[Word, ...]) -> None:
         """Note where the following commands may be: there, or still here when it fails."""
         if not words or words[0].text not in _MOVERS:
             return
-        targets = [word for word in words[1:] if not (word.text or "").startswith("-")]
-        target = targets[0] if targets else Word("~", "~", tilde=True)
-        if target.text is None or len(targets) != len(words) - 1:
+        text = _destination(words)
+        if text is None:
             self.folders.append(None)
             return
-        text = os.path.expanduser(target.text) if target.tilde else _literal(target.text)
         for folder in list(self.folders):
             if folder is not None or text.startswith("/"):
                 self._add((folder or Path("/")) / text)
@@ -167,6 +175,15 @@ class _Judge:
             real = None
         if real not in self.folders:
             self.folders.append(real)
+
+
+def _destination(words: tuple[Word, ...]) -> str | None:
+    """Where a `cd` leads, None when only the shell knows."""
+    targets = [word for word in words[1:] if not (word.text or "").startswith("-")]
+    target = targets[0] if targets else Word("~", "~", tilde=True)
+    if target.text is None or len(targets) != len(words) - 1 or len(targets) > 1:
+        return None
+    return os.path.expanduser(target.text) if target.tilde else _literal(target.text)
 
 
 def _path_texts(words: tuple[Word, ...]) -> Iterator[str]:
