@@ -32,6 +32,9 @@ class Settings:
     step_timeout: float = 1800.0
     idle_timeout: float = 600.0
     retry_for: float = 600.0
+    max_turn_tool_calls: int = 0
+    max_tokens: int = 0
+    max_time: float = 0.0
     history_store: bool = True
     allow_tools: tuple[str, ...] = ()
     deny_tools: tuple[str, ...] = ()
@@ -40,7 +43,7 @@ class Settings:
     """The configuration files that were read, in order."""
 
 
-_DURATIONS = {"step_timeout", "idle_timeout", "retry_for"}
+_DURATIONS = {"step_timeout", "idle_timeout", "retry_for", "max_time"}
 _USER_ONLY = {"home", "copilot_home", "runtime_path", "allow_tools", "history_store"}
 _NOT_IN_FILES = {"environment", "files"}
 
@@ -164,6 +167,10 @@ def _convert(key: str, kind: str, value: object) -> object:
         if isinstance(value, bool):
             return value
         raise TypeError("true or false is wanted")
+    if kind == "int":
+        if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+            return value
+        raise TypeError("a whole number is wanted")
     if kind.startswith("tuple"):
         if isinstance(value, list) and all(isinstance(item, str) for item in value):
             return tuple(value)

@@ -6,7 +6,8 @@
     ├── UsageError                     2   usage
     ├── WorkflowError                  3   workflow-invalid
     ├── StepError                      4   step-failed
-    │   └── ContextError               4   context-mismatch
+    │   ├── ContextError               4   context-mismatch
+    │   └── BudgetError                4   budget-reached
     ├── RuntimeFailure                 5   runtime-failed
     │   ├── RuntimeMissingError        5   runtime-missing
     │   └── RuntimeDiedError           5   runtime-died
@@ -69,6 +70,12 @@ class ContextError(StepError):
     """The conversation no longer holds the prompts that the ledger says were answered."""
 
     code = "context-mismatch"
+
+
+class BudgetError(StepError):
+    """A limit that the user set for the run is reached; the run can go on with a higher one."""
+
+    code = "budget-reached"
 
 
 class RuntimeFailure(SdqctlError):  # noqa: N818 - the field says "failure"; RuntimeError is Python's

@@ -69,3 +69,39 @@ def test_a_second_death_of_the_runtime_in_one_step_is_exit_5(
     done = sdqctl("resume", "twice", "--continue")
     assert (done.code, done.out) == (0, "done\n"), done.err
     assert len(model.user_messages()) == 1
+
+
+@pytest.mark.parametrize("way_on", [["--continue"], ["--prompt", "hello [[reply: hi]]"]])
+def test_a_session_killed_before_its_first_prompt_was_stored_goes_on(
+    way_on: list[str], home: Path, project: Path, model: LoopbackModel
+) -> None:
+    path = project / "work.conv"
+    path.write_text("SESSION-NAME early\nPROMPT hello [[reply: hi]]\n")
+    killed = sdqctl("run", path, SDQCTL_CRASH_AT="ledger.begin.after:1")
+    assert killed.code == -signal.SIGKILL
+    folder = home / "copilot" / "session-state" / "early"
+    deadline = time.monotonic() + 10
+    while list(folder.glob("inuse.*.lock")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert folder.is_dir()
+    (folder / "events.jsonl").unlink(missing_ok=True)
+    done = sdqctl("resume", "early", *way_on)
+    assert (done.code, done.out) == (0, "hi\n"), done.err
+    assert len(model.requests) == 1
+    assert [entry["id"] for entry in sdqctl("sessions", "list", "--format", "json").json] == [
+        "early"
+    ]
+
+
+def test_a_journal_that_was_deleted_is_never_replaced_by_an_empty_conversation(
+    home: Path, project: Path, model: LoopbackModel
+) -> None:
+    path = project / "work.conv"
+    path.write_text("SESSION-NAME kept\nPROMPT hello [[reply: hi]]\nPAUSE\n")
+    assert sdqctl("run", path).code == 8
+    (home / "copilot" / "session-state" / "kept" / "events.jsonl").unlink()
+    done = sdqctl("resume", "kept", "--prompt", "still there?")
+    assert done.code == 4, done.err
+    assert len(model.requests) == 1
+    shown = sdqctl("sessions", "show", "kept", "--format", "json").json
+    assert [turn["response"] for turn in shown["turns"]] == ["hi"]

@@ -62,18 +62,19 @@ class MockArchive:
         except msgspec.MsgspecError as error:
             return SessionInfo(id=session_id, adapter=self.name, damage=f"session.json: {error}")
         damage = journal_damage(folder / JOURNAL)
-        modified = _modified(folder / JOURNAL) or found.created_at
+        written = _modified(folder / JOURNAL)
         return SessionInfo(
             id=session_id,
             adapter=self.name,
             name=found.name,
             summary=found.name,
             start_time=found.created_at,
-            modified_time=modified,
+            modified_time=written or found.created_at,
             is_remote=found.remote,
             client=found.client,
             model=found.model,
             cwd=found.cwd,
+            stored=written is not None,
             damage=damage,
         )
 

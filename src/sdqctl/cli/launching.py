@@ -174,6 +174,9 @@ def with_flags(options: RunOptions, flags: RunFlags) -> RunOptions:
         "step_timeout": flags.step_timeout,
         "idle_timeout": flags.idle_timeout,
         "retry_for": flags.retry_for,
+        "max_turn_tool_calls": flags.max_turn_tool_calls,
+        "max_tokens": flags.max_tokens,
+        "max_time": flags.max_time,
         "on_interrupted": OnInterrupted(flags.on_interrupted) if flags.on_interrupted else None,
         "output_file": str(flags.output.absolute()) if flags.output else None,
     }
@@ -210,6 +213,9 @@ def default_options(app: App) -> RunOptions:
         step_timeout=settings.step_timeout,
         idle_timeout=settings.idle_timeout,
         retry_for=settings.retry_for,
+        max_turn_tool_calls=settings.max_turn_tool_calls,
+        max_tokens=settings.max_tokens,
+        max_time=settings.max_time,
         allow_tools=settings.allow_tools,
         deny_tools=settings.deny_tools,
     )

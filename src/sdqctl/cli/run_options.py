@@ -28,6 +28,9 @@ class RunFlags:
     step_timeout: float | None = None
     idle_timeout: float | None = None
     retry_for: float | None = None
+    max_turn_tool_calls: int | None = None
+    max_tokens: int | None = None
+    max_time: float | None = None
     from_step: str | None = None
     dry_run: bool = False
     wait: float = 0.0
@@ -55,6 +58,21 @@ _OPTIONS = [
     click.option("--step-timeout", type=DURATION, metavar="DUR", help="Per step; default 30m."),
     click.option("--idle-timeout", type=DURATION, metavar="DUR", help="No event; default 10m."),
     click.option("--retry-for", type=DURATION, metavar="DUR", help="Retries; default 10m, 0 none."),
+    click.option(
+        "--max-turn-tool-calls",
+        type=click.IntRange(min=0),
+        metavar="N",
+        help="Stop a turn that uses more tools; default 0, no limit.",
+    ),
+    click.option(
+        "--max-tokens",
+        type=click.IntRange(min=0),
+        metavar="N",
+        help="Stop when the run has used so many tokens; default 0, no limit.",
+    ),
+    click.option(
+        "--max-time", type=DURATION, metavar="DUR", help="Stop after so long; default 0, no limit."
+    ),
     click.option("--from", "from_step", metavar="STEP", help="Start at a step or checkpoint."),
     click.option("--dry-run", is_flag=True, help="Show the plan and what is done; run nothing."),
     click.option("--wait", type=DURATION, default=0.0, metavar="DUR", help="Wait for the session."),

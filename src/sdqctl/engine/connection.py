@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from sdqctl.adapters.base import Adapter, AdapterConfig, AdapterSession, Capability
-from sdqctl.errors import CapabilityError, SessionNotFoundError
+from sdqctl.errors import CapabilityError
 from sdqctl.model.session import SessionRef, session_id_for
 from sdqctl.store.locks import SessionLock
 
@@ -82,11 +82,17 @@ class Connection:
         return self._session
 
     async def create_or_resume(self, session_id: str, name: str) -> AdapterSession:
-        """Open a session that an earlier process may or may not have come to create."""
-        try:
+        """Open a session that an earlier process may or may not have come to create.
+
+        One in which nothing was ever stored is made again: the runtime does not open it.
+        """
+        adapter = await self.adapter()
+        info = await adapter.get_session(session_id)
+        if info is not None and info.stored:
             return await self.resume(session_id)
-        except SessionNotFoundError:
-            return await self.create(name)
+        if info is not None:
+            await adapter.delete_session(session_id)
+        return await self.create(name)
 
     async def move_to(self, name: str) -> AdapterSession:
         """Go on in another session, created unless an earlier process did so; lock and all."""

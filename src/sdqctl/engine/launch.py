@@ -144,7 +144,9 @@ def _record_run(request: Launch) -> RunRecord:
 
 async def _open(request: Launch, connection: Connection, run: RunRecord) -> None:
     target = request.target
-    if target.exists:
+    if target.exists and _was_killed_before_its_first_prompt(request):
+        session = await connection.create_or_resume(run.session_id, target.name)
+    elif target.exists:
         session = await connection.resume(run.session_id)
     elif target.run is not None and run.steps_done == 0:
         session = await connection.create_or_resume(run.session_id, target.name)
@@ -165,6 +167,15 @@ async def _open(request: Launch, connection: Connection, run: RunRecord) -> None
             model=request.config.model,
         )
     )
+
+
+def _was_killed_before_its_first_prompt(request: Launch) -> bool:
+    """Whether sdqctl made the session, and neither journal nor ledger has anything said in it."""
+    ref = request.target.ref
+    info = request.archive.get(ref.id)
+    if info is None or info.stored or ref not in request.ledger.session_names():
+        return False
+    return not request.ledger.turns_of(ref)
 
 
 async def _drive(request: Launch, connection: Connection, run: RunRecord) -> RunRecord:

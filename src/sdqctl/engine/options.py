@@ -32,6 +32,11 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     step_timeout: float = 1800.0
     idle_timeout: float = 600.0
     retry_for: float = 600.0
+    max_turn_tool_calls: int = 0
+    max_tokens: int = 0
+    """Input and output together, over the whole run; 0 means no limit."""
+    max_time: float = 0.0
+    """Of one process that drives the run."""
     output_file: str | None = None
     streaming: bool = False
 

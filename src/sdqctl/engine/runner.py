@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
+from sdqctl.engine.budget import Budget
 from sdqctl.engine.connection import Connection
 from sdqctl.engine.matching import Match, match_plan
 from sdqctl.engine.options import RunOptions
 from sdqctl.engine.recovery import check_context, clear_context
+from sdqctl.engine.results import total_usage
 from sdqctl.engine.steps import StepContext, carry_out
 from sdqctl.engine.turns import Sink, TurnRunner
 from sdqctl.errors import BusyError, InterruptedRunError, PausedError, SdqctlError
@@ -44,6 +46,7 @@ class Runner:
             connection=job.connection,
             run_id=job.run.id,
             options=job.options,
+            budget=Budget(job.options, total_usage(job.ledger.attempts(job.run.id))),
             emit=job.emit,
         )
 

@@ -10,6 +10,7 @@ from contextlib import aclosing
 from typing import cast
 
 from sdqctl.adapters.base import AdapterSession
+from sdqctl.engine.budget import Budget
 from sdqctl.engine.connection import Connection
 from sdqctl.engine.options import OnInterrupted, RunOptions
 from sdqctl.engine.permissions import DenialCounter
@@ -30,6 +31,7 @@ from sdqctl.model.events import (
     PromptAccepted,
     PromptBegun,
     StepRecovered,
+    ToolStarted,
     TurnEvent,
     TurnFailed,
     TurnFinished,
@@ -56,20 +58,24 @@ class TurnRunner:
         connection: Connection,
         run_id: str,
         options: RunOptions,
+        budget: Budget,
         emit: Sink,
     ) -> None:
         self._ledger = ledger
         self._connection = connection
         self._run_id = run_id
         self._options = options
+        self._budget = budget
         self._emit = emit
 
     async def answer(self, step: PlannedStep, prompt: str | None) -> StepRecord:
         """Get the step answered; `prompt` None: recover its last attempt first.
 
         Transient failures are tried again within `retry_for`; one death of the runtime is survived.
-        Raises StepError, AuthenticationError, RateLimitError, BusyError, RuntimeDiedError.
+        Raises StepError and its kinds, AuthenticationError, BusyError and its kinds,
+        RuntimeDiedError.
         """
+        self._budget.begin_turn()
         died = False
         retry = _Retry(self._options.retry_for)
         while True:
@@ -170,15 +176,19 @@ class TurnRunner:
     async def _send(
         self, session: AdapterSession, record: StepRecord, prompt: str
     ) -> TurnFinished | TurnFailed:
-        turn_id = record.turn_id or ""
-        stream = session.send(prompt, turn_id=turn_id)
+        stream = session.send(prompt, turn_id=record.turn_id or "")
         try:
-            async with asyncio.timeout(self._options.step_timeout or None), aclosing(stream):  # type: ignore[type-var]
+            async with asyncio.timeout(self._step_limit()), aclosing(stream):  # type: ignore[type-var]
                 return await self._follow(stream, record)
         except TimeoutError:
             await session.abort()
             limit = format_duration(self._options.step_timeout)
-            return _stopped(turn_id, f"no answer within {limit} (--step-timeout)")
+            late = f"no answer within {limit} (--step-timeout)"
+            return self._stopped(record, self._budget.reached() or late)
+
+    def _step_limit(self) -> float | None:
+        limits = (self._options.step_timeout or None, self._budget.seconds_left())
+        return min((limit for limit in limits if limit is not None), default=None)
 
     async def _follow(
         self, stream: AsyncIterator[TurnEvent], record: StepRecord
@@ -195,15 +205,30 @@ class TurnRunner:
                 await self._connection.session.abort()
                 limit = format_duration(idle or 0)
                 reason = f"nothing was heard from the model for {limit} (--idle-timeout)"
-                return _stopped(record.turn_id or "", reason)
+                return self._stopped(record, reason)
             if isinstance(event, PromptAccepted):
                 self._ledger.accept_step(record.run_id, record.position, event.message_id)
             self._emit(event)
-            if isinstance(event, PermissionDecided) and denials.note(event):
+            self._budget.note(event)
+            if unwanted := self._reason_to_stop(event, denials):
                 await self._connection.session.abort()
-                return _stopped(record.turn_id or "", denials.describe(event))
+                return self._stopped(record, unwanted)
             if isinstance(event, TurnFinished | TurnFailed):
                 return event
+
+    def _reason_to_stop(self, event: TurnEvent, denials: DenialCounter) -> str | None:
+        """Why the turn goes no further; an answer that is on its way is not cut off by a budget."""
+        if isinstance(event, PermissionDecided) and denials.note(event):
+            return denials.describe(event)
+        return self._budget.reached() if isinstance(event, ToolStarted) else None
+
+    def _stopped(self, record: StepRecord, message: str) -> TurnFailed:
+        return TurnFailed(
+            turn_id=record.turn_id or "",
+            kind=FailureKind.ABORTED,
+            message=message,
+            usage=self._budget.turn_usage,
+        )
 
     def _finish(self, record: StepRecord, end: TurnFinished) -> StepRecord:
         return self._ledger.finish_step(
@@ -231,6 +256,7 @@ class TurnRunner:
         pause = retry.next_pause() if end.kind in _TRANSIENT else None
         if pause is None or self._must_stop(end):
             await self._leave_clean(step)
+            self._budget.check()
             raise _error(step, end, retried=retry.used)
         self._warn(step, f"{end.message}; trying again in {format_duration(pause)}")
         await asyncio.sleep(pause)
@@ -267,10 +293,6 @@ class _Retry:
         pause, self._pause = min(self._pause, left), min(self._pause * 2, _LONGEST_PAUSE)
         self.used = True
         return pause
-
-
-def _stopped(turn_id: str, message: str) -> TurnFailed:
-    return TurnFailed(turn_id=turn_id, kind=FailureKind.ABORTED, message=message)
 
 
 def _error(step: PlannedStep, end: TurnFailed, *, retried: bool) -> SdqctlError:

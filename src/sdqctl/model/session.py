@@ -40,6 +40,8 @@ class SessionInfo(msgspec.Struct, frozen=True, kw_only=True):
     cwd: str | None = None
     repository: str | None = None
     branch: str | None = None
+    stored: bool = True
+    """False: no journal was ever written, so nothing was said in it yet."""
     damage: str | None = None
     """Why the session may not be readable or resumable; None when nothing was seen."""
 

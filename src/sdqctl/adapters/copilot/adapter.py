@@ -311,6 +311,7 @@ class CopilotAdapter:
             cwd=context.working_directory if context else None,
             repository=context.repository if context else None,
             branch=context.branch if context else None,
+            stored=disk.stored if disk else True,
             damage=disk.damage if disk else None,
         )
 

@@ -104,6 +104,7 @@ class CopilotArchive:
             cwd=known.get("cwd"),
             repository=known.get("repository"),
             branch=known.get("branch"),
+            stored=stat is not None,
             damage=damage,
         )
 
