@@ -1,7 +1,7 @@
 """Settings, merged once: defaults < user file < project file < environment; cli puts flags on top.
 
 A project file lies in a repository that may be a stranger's, so it may set no path of a program,
-no folder of data and no permission.
+no folder of data and no permission, unless the user trusts it (`trust`).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,8 @@ class Settings:
     max_tokens: int = 0
     max_time: float = 0.0
     history_store: bool = True
+    env: tuple[str, ...] | None = None
+    """Names and globs of the variables that RUN commands and the runtime are given; None: all."""
     allow_tools: tuple[str, ...] = ()
     deny_tools: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -44,7 +47,9 @@ class Settings:
 
 
 _DURATIONS = {"step_timeout", "idle_timeout", "retry_for", "max_time"}
-_USER_ONLY = {"home", "copilot_home", "runtime_path", "allow_tools", "history_store"}
+_USER_ONLY = {"home", "copilot_home", "runtime_path", "allow_tools", "history_store", "env"}
+_ALWAYS_GIVEN = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "TERM", "TMPDIR", "LANG", "LC_*", "TZ")
+_RUNTIME_GIVEN = ("COPILOT_*", "GH_TOKEN", "GITHUB_TOKEN", "XDG_*", "*_PROXY", "*_proxy", "NODE_*")
 _NOT_IN_FILES = {"environment", "files"}
 
 
@@ -54,22 +59,32 @@ def load_settings(environment: Mapping[str, str], directory: Path) -> Settings:
     Raises UsageError with file and key for a broken or unknown setting, or when there is no home.
     """
     settings = Settings(
-        home=_data_folder(environment),
+        home=data_folder(environment),
         copilot_home=_copilot_home(environment),
         environment=dict(environment),
     )
-    user, project = _user_file(environment), _project_file(directory)
-    for file, trusted in ((user, True), (project, False)):
+    user, project = _user_file(environment), project_file(directory)
+    home = settings.home
+    for file in (user, project):
         if file is not None and file not in settings.files:
-            values = _read_file(file, trusted=trusted)
+            values = _read_file(file, trusted=file == user or _is_trusted(home, file))
             settings = replace(settings, files=(*settings.files, file), **values)
     return _with_environment(settings, environment)
+
+
+def _is_trusted(home: Path, file: Path) -> bool:
+    from sdqctl.trust import is_trusted
+
+    try:
+        return is_trusted(home, file)
+    except OSError as error:
+        raise UsageError(f"{file}: {error.strerror}") from error
 
 
 def _with_environment(settings: Settings, environment: Mapping[str, str]) -> Settings:
     values: dict[str, Any] = {}
     if "SDQCTL_HOME" in environment:
-        values["home"] = _data_folder(environment)
+        values["home"] = data_folder(environment)
     if "COPILOT_HOME" in environment:
         values["copilot_home"] = _copilot_home(environment)
     if path := environment.get("COPILOT_CLI_PATH"):
@@ -91,7 +106,22 @@ def _home(environment: Mapping[str, str], wanted_for: str) -> Path:
     return Path(home)
 
 
-def _data_folder(environment: Mapping[str, str]) -> Path:
+def given_environment(settings: Settings, *, runtime: bool) -> dict[str, str]:
+    """The variables for RUN commands, or for the runtime and its tools: those that `env` lets
+    through, and what programs cannot do without.
+    """
+    if settings.env is None:
+        return dict(settings.environment)
+    wanted = (*_ALWAYS_GIVEN, *settings.env, *(_RUNTIME_GIVEN if runtime else ()))
+    return {
+        name: value
+        for name, value in settings.environment.items()
+        if any(fnmatchcase(name, pattern) for pattern in wanted)
+    }
+
+
+def data_folder(environment: Mapping[str, str]) -> Path:
+    """Where sdqctl keeps its data, by the environment. Raises UsageError without a home."""
     if path := environment.get("SDQCTL_HOME"):
         return Path(path).expanduser().absolute()
     _home(environment, "sdqctl's data")
@@ -120,7 +150,8 @@ def _user_file(environment: Mapping[str, str]) -> Path | None:
     return file if file.is_file() else None
 
 
-def _project_file(directory: Path) -> Path | None:
+def project_file(directory: Path) -> Path | None:
+    """The configuration file of the project around a folder."""
     for folder in (directory, *directory.parents):
         file = folder / FILE_NAME
         if file.is_file():
@@ -150,7 +181,7 @@ def _setting(file: Path, name: str, value: object, trusted: bool) -> tuple[str, 
     if key in _USER_ONLY and not trusted:
         raise UsageError(
             f"{file}: {name} may not be set by a project's file",
-            hint="set it in your own configuration file, or by a flag",
+            hint="set it in your own file, or read this one and then say `sdqctl trust`",
         )
     try:
         return key, _convert(key, str(known[key].type), value)

@@ -26,6 +26,7 @@ class Capability(StrEnum):
     COMPACTS = "compacts"
     RENAMES = "renames"
     LISTS_MODELS = "lists-models"
+    PURGES = "purges"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -267,3 +268,10 @@ class ListsModels(Protocol):
     """An adapter that knows its models (LISTS_MODELS)."""
 
     async def list_models(self) -> Sequence[str]: ...
+
+
+@runtime_checkable
+class Purges(Protocol):
+    """An adapter whose runtime keeps text of deleted sessions, and can forget it (PURGES)."""
+
+    async def purge_session(self, session_id: str) -> None: ...

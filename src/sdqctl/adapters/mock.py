@@ -37,7 +37,7 @@ class MockAdapter:
     """Adapter, Forks, Renames and ListsModels."""
 
     name = "mock"
-    capabilities = frozenset(Capability)
+    capabilities = frozenset(Capability) - {Capability.PURGES}
     runtime_pid: int | None = None
 
     def __init__(self, settings: AdapterSettings) -> None:

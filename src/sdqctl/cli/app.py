@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "status": ("status:status", "Tell what is installed, signed in, and kept."),
     "validate": ("workflow:validate", "Check workflow files."),
     "render": ("workflow:render", "Show the prompts that a workflow would send."),
+    "trust": ("trust:trust", "Trust the configuration file of a project."),
     "store": ("store:store", "Check and back up the ledger."),
     "demo": ("demo:demo", "See the main job end to end, in a temporary home."),
     "help": ("help:help_command", "Read about a topic: directives, exit-codes, environment."),

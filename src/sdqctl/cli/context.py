@@ -43,14 +43,22 @@ class App:
     def adapter_settings(self) -> AdapterSettings:
         """The settings in the form that adapters take."""
         from sdqctl.adapters.base import AdapterSettings
+        from sdqctl.config import given_environment
 
         settings = self.settings
         return AdapterSettings(
             data_dir=settings.home,
             copilot_home=settings.copilot_home,
             runtime_path=settings.runtime_path,
-            environment=settings.environment,
+            environment=given_environment(settings, runtime=True),
         )
+
+    @property
+    def command_environment(self) -> Mapping[str, str]:
+        """What RUN commands are given."""
+        from sdqctl.config import given_environment
+
+        return given_environment(self.settings, runtime=False)
 
     def adapter(self, name: str | None = None) -> Adapter:
         """A new adapter, not started; the configured one by default."""

@@ -29,6 +29,7 @@ class DeleteRequest:
     dry_run: bool
     force: bool
     as_json: bool
+    purge: bool = False
     cleanup: bool = False
     all_clients: bool = False
     include_unfinished: bool = False
@@ -57,17 +58,26 @@ def delete_sessions(app: App, request: DeleteRequest) -> None:
         note("nothing to delete")
         return
     _ask(request, chosen)
-    result = _delete(app, chosen, quiet=request.as_json)
+    result = _delete(app, chosen, request)
     if request.as_json:
         _print_result(request, result.deleted, result.failed)
     note(f"{counted(len(result.deleted), 'session')} deleted")
-    if any(entry.info.adapter == "copilot" for entry in result.deleted):
-        note(
-            "the Copilot runtime keeps the text of their turns in its own session-store.db; "
-            "`history_store = false` in your sdqctl.toml keeps new sessions out of it"
-        )
+    _tell_what_stays(request, result)
     if result.failed:
         _raise_first(result)
+
+
+def _tell_what_stays(request: DeleteRequest, result: Deletion) -> None:
+    if not any(entry.info.adapter == "copilot" for entry in result.deleted):
+        return
+    if request.purge:
+        note("the Copilot runtime's own session-store.db does not hold their text any more")
+    else:
+        note(
+            "the Copilot runtime keeps the text of their turns in its own session-store.db; "
+            "--purge removes it there, too; `history_store = false` in your sdqctl.toml keeps "
+            "new sessions out of it"
+        )
 
 
 def _chosen(request: DeleteRequest, entries: list[Entry]) -> list[Entry]:
@@ -109,9 +119,9 @@ def _ask(request: DeleteRequest, chosen: list[Entry]) -> None:
         raise InterruptedRunError("nothing was deleted")
 
 
-def _delete(app: App, chosen: list[Entry], *, quiet: bool) -> Deletion:
+def _delete(app: App, chosen: list[Entry], request: DeleteRequest) -> Deletion:
     def told(entry: Entry) -> None:
-        if not quiet:
+        if not request.as_json:
             write_line(one_line(entry.info.label))
 
     async def work() -> Deletion:
@@ -126,6 +136,7 @@ def _delete(app: App, chosen: list[Entry], *, quiet: bool) -> Deletion:
                         archive=app.archive(name),
                         ledger=ledger,
                         told=told,
+                        purge=request.purge,
                     )
                 total.deleted += part.deleted
                 total.failed += part.failed

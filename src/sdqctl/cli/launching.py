@@ -295,7 +295,7 @@ def _launch_request(
         cwd=cwd,
         home=app.settings.home,
         roots=roots,
-        environment=app.environment,
+        environment=app.command_environment,
         variables=lambda step: cycle_variables(variables, plan, step),
         make_adapter=lambda: app.adapter(adapter),
         archive=app.archive(adapter),

@@ -48,7 +48,14 @@ def note(text: str) -> None:
 def print_error(
     message: str, *, code: str, exit_code: int, hint: str | None, as_json: bool = False
 ) -> None:
-    """Tell an error on stderr: what happened, and what to do; one object with `as_json`."""
+    """Tell an error on stderr: what happened, and what to do; one object with `as_json`.
+
+    Secrets are taken out of it, wherever the message came from.
+    """
+    from sdqctl.store.redact import Redactor
+
+    redact = Redactor(os.environ)
+    message, hint = redact(message), redact(hint) if hint else hint
     if as_json:
         record = {"code": code, "exit": exit_code, "message": message, "hint": hint}
         sys.stderr.write(json.dumps({"error": record}, ensure_ascii=False) + "\n")

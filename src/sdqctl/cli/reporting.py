@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from contextlib import ExitStack
 from types import TracebackType
@@ -19,6 +20,7 @@ from sdqctl.cli.sinks import (
     fan_out,
 )
 from sdqctl.errors import SdqctlError, UsageError
+from sdqctl.store.redact import Redactor
 
 if TYPE_CHECKING:
     from sdqctl.cli.launching import Start
@@ -125,9 +127,10 @@ class Report:
         path = self._begin.cwd / file
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            return EventLog(self._stack.enter_context(path.open("a", encoding="utf-8")))
+            stream = self._stack.enter_context(path.open("a", encoding="utf-8"))
         except OSError as error:
             raise UsageError(f"EVENT-LOG {path} cannot be written: {error.strerror}") from error
+        return EventLog(stream, Redactor(os.environ))
 
 
 def add_way_on(error: SdqctlError, name: str) -> None:

@@ -64,6 +64,7 @@ def show(
 @click.argument("names", metavar="[SESSION]...", nargs=-1)
 @filter_options
 @click.option("--dry-run", is_flag=True, help="Show what would go; delete nothing.")
+@click.option("--purge", is_flag=True, help="Also from the runtime's own full-text store.")
 @click.option("--force", is_flag=True, help="Do not ask.")
 @adapter_option
 @format_option("text", "json")
@@ -76,6 +77,7 @@ def delete(
     older_than: float | None,
     newer_than: float | None,
     dry_run: bool,
+    purge: bool,
     force: bool,
     adapter: str | None,
     output_format: str,
@@ -90,6 +92,7 @@ def delete(
         query=query,
         adapter=adapter,
         dry_run=dry_run,
+        purge=purge,
         force=force,
         as_json=output_format == "json",
     )
@@ -102,6 +105,7 @@ def delete(
 @click.option("--all-clients", is_flag=True, help="Also sessions that sdqctl did not make.")
 @click.option("--include-unfinished", is_flag=True, help="Also those with an unfinished run.")
 @click.option("--dry-run", is_flag=True, help="Show what would go; delete nothing.")
+@click.option("--purge", is_flag=True, help="Also from the runtime's own full-text store.")
 @click.option("--force", is_flag=True, help="Do not ask.")
 @adapter_option
 @format_option("text", "json")
@@ -114,6 +118,7 @@ def cleanup(
     all_clients: bool,
     include_unfinished: bool,
     dry_run: bool,
+    purge: bool,
     force: bool,
     adapter: str | None,
     output_format: str,
@@ -127,6 +132,7 @@ def cleanup(
         query=Query(pattern=pattern, older_than=older_than),
         adapter=adapter,
         dry_run=dry_run,
+        purge=purge,
         force=force,
         as_json=output_format == "json",
         cleanup=True,

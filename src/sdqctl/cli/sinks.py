@@ -70,15 +70,21 @@ class JsonLines:
 
 
 class EventLog:
-    """Writes every event as one JSON line to a file (EVENT-LOG)."""
+    """Writes events as JSON lines to a file (EVENT-LOG), without secrets.
 
-    def __init__(self, stream: TextIO) -> None:
+    The pieces of an answer are left out: it comes whole, and a secret in two pieces is not seen.
+    """
+
+    def __init__(self, stream: TextIO, redact: Callable[[str], str]) -> None:
         self._stream = stream
+        self._redact = redact
 
     def __call__(self, event: Event) -> None:
         import msgspec
 
-        self._stream.write(msgspec.json.encode(event).decode() + "\n")
+        if isinstance(event, TextDelta):
+            return
+        self._stream.write(self._redact(msgspec.json.encode(event).decode()) + "\n")
         self._stream.flush()
 
 

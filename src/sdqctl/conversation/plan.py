@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from sdqctl.errors import WorkflowError
-from sdqctl.model.terminal import one_line
+from sdqctl.model.terminal import title
 from sdqctl.model.workflow import (
     Action,
     BlockStep,
@@ -150,7 +150,7 @@ class _Planner:
             self._condition = Condition(positions, "failure")
             text = step.retry_prompt or _RETRY_PROMPT
             helper = PromptAction(parts=(OutputPart(position), TextPart(text)))
-            self._add(helper, one_line(text, _TITLE))
+            self._add(helper, title(text, _TITLE))
             last = number + 1 == step.retries
             position = self._add(single if last else trial, _title(step))
             positions = (*positions, position)
@@ -168,7 +168,7 @@ class _Planner:
         )
         texts = [part.text for part in parts if isinstance(part, TextPart)]
         first = next(line for line in texts[0].split("\n") if line.strip())
-        self._add(action, one_line(first, _TITLE))
+        self._add(action, title(first, _TITLE))
         self._prompts += 1
         after = self.workflow.checkpoint_after or ""
         every = int(after) if after.isdecimal() else (1 if after == "each-prompt" else 0)
@@ -268,13 +268,13 @@ def _texts(texts: Sequence[str]) -> list[PromptPart]:
 def _title(step: Step) -> str:
     match step:
         case RunStep():
-            return one_line(step.command, _TITLE)
+            return title(step.command, _TITLE)
         case CheckpointStep():
-            return one_line(step.name, _TITLE)
+            return title(step.name, _TITLE)
         case PauseStep():
-            return one_line(step.message, _TITLE) or "pause"
+            return title(step.message, _TITLE) or "pause"
         case ConsultStep():
-            return one_line(step.topic, _TITLE) or "consult"
+            return title(step.topic, _TITLE) or "consult"
         case VerifyStep():
             return f"verify {step.check}"
         case RunWaitStep():

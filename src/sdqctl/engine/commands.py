@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 from sdqctl.engine.options import OnInterrupted
 from sdqctl.engine.shell import CommandResult, format_output, run_command
 from sdqctl.errors import StepError, StoreError
+from sdqctl.files import make_private_folder
 from sdqctl.model.events import StepRecovered
 from sdqctl.model.run import StepRecord, StepStatus
 from sdqctl.model.workflow import PlannedStep, RunStep
-from sdqctl.store.files import make_private_folder
 
 if TYPE_CHECKING:
     from sdqctl.engine.steps import StepContext

@@ -14,7 +14,6 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Self
 
@@ -49,7 +48,6 @@ exit "$status"
 """Leads the group, runs its arguments and gives their exit status. A TERM is for the command alone,
 so the guard bears it (a handler, not ignored: that would be inherited).
 """
-_ALWAYS_GIVEN = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "TERM", "TMPDIR", "LANG", "LC_*", "TZ")
 
 
 @dataclass
@@ -199,22 +197,6 @@ async def run_command(
         await command.end()
         raise
     return CommandResult(status, collector.text(), collector.cut)
-
-
-def select_environment(
-    environment: Mapping[str, str], names: Sequence[str] | None
-) -> Mapping[str, str]:
-    """The variables that commands are given: those that match a name or glob, and what programs
-    cannot do without. None: all.
-    """
-    if names is None:
-        return environment
-    wanted = (*_ALWAYS_GIVEN, *names)
-    return {
-        name: value
-        for name, value in environment.items()
-        if any(fnmatchcase(name, pattern) for pattern in wanted)
-    }
 
 
 def format_output(command: str, result: CommandResult, limit: int | None) -> str:

@@ -13,6 +13,9 @@ _HARMFUL = re.compile(
 )
 
 
+_LONG_WORD = 12
+
+
 def harmless(text: str) -> str:
     """The text with every control character but tab and newline made visible."""
     return _HARMFUL.sub(_visible, text)
@@ -30,6 +33,16 @@ def one_line(text: str, width: int | None = None) -> str:
             break
         kept.append(char)
     return "".join(kept) + "…" if width > 0 else ""
+
+
+def title(text: str, width: int) -> str:
+    """The text on one line, cut between words: half a word might be half a secret."""
+    whole = one_line(text)
+    cut = one_line(text, width)
+    if cut == whole:
+        return whole
+    words, blank, _ = cut.rpartition(" ")
+    return f"{words} …" if blank else f"{cut[:_LONG_WORD]}…"
 
 
 def display_width(text: str) -> int:

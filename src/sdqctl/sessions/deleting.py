@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sdqctl.adapters.base import Adapter, SessionArchive
+from sdqctl.adapters.base import Adapter, Purges, SessionArchive
 from sdqctl.errors import SdqctlError, SessionBusyError, SessionNotFoundError
 from sdqctl.sessions.entries import CLIENT, Entry
 from sdqctl.store.ledger import Ledger
@@ -43,12 +43,16 @@ async def delete_entries(
     archive: SessionArchive,
     ledger: Ledger,
     told: Callable[[Entry], None],
+    purge: bool = False,
 ) -> Deletion:
-    """Delete sessions of one adapter. One that fails does not stop the others."""
+    """Delete sessions of one adapter. One that fails does not stop the others.
+
+    `purge` removes what the runtime keeps of them elsewhere, too.
+    """
     result = Deletion()
     for entry in entries:
         try:
-            await _delete(entry, home, adapter, archive, ledger)
+            await _delete(entry, home, adapter, archive, ledger, purge)
         except SdqctlError as error:
             result.failed.append((entry, error))
         else:
@@ -58,7 +62,12 @@ async def delete_entries(
 
 
 async def _delete(
-    entry: Entry, home: Path, adapter: Adapter, archive: SessionArchive, ledger: Ledger
+    entry: Entry,
+    home: Path,
+    adapter: Adapter,
+    archive: SessionArchive,
+    ledger: Ledger,
+    purge: bool,
 ) -> None:
     with SessionLock.acquire(home, entry.ref):
         holder = archive.holder(entry.info.id)
@@ -72,6 +81,8 @@ async def _delete(
         except SessionNotFoundError:
             if archive.get(entry.info.id) is not None:
                 raise
+        if purge and isinstance(adapter, Purges):
+            await adapter.purge_session(entry.info.id)
         ledger.forget_session(entry.ref)
 
 

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from sdqctl.errors import StoreDamagedError, StoreError, StoreNewerError
+from sdqctl.files import FILE_MODE, make_private_folder
 from sdqctl.processes import commit_point
-from sdqctl.store.files import FILE_MODE, make_private_folder
 from sdqctl.store.migrations import MIGRATIONS
 
 FILE_NAME = "ledger.db"

@@ -177,8 +177,6 @@ class Ledger:
                 found[ref] = run
         return found
 
-    # -- plans ------------------------------------------------------------------------------------
-
     def replace_plan(self, run_id: str, steps: Sequence[PlanRow], moved: Mapping[int, int]) -> None:
         """Lay a plan over a run. Attempts at positions in `moved` (old -> new) go with their step.
 
@@ -188,7 +186,7 @@ class Ledger:
             connection.execute("DELETE FROM plan_steps WHERE run_id = ?", (run_id,))
             connection.executemany(
                 "INSERT INTO plan_steps VALUES (?, ?, ?, ?, ?, ?)",
-                ((run_id, *row) for row in steps),
+                ((run_id, *map(self._redacted, row)) for row in steps),
             )
             live = connection.execute(
                 "SELECT number, position FROM attempts WHERE run_id = ? AND superseded = 0",
@@ -339,8 +337,6 @@ class Ledger:
             connection.execute("DELETE FROM runs WHERE adapter = ? AND session_id = ?", key)
             connection.execute("DELETE FROM sessions WHERE adapter = ? AND id = ?", key)
 
-    # -- inside -----------------------------------------------------------------------------------
-
     @property
     def _writable(self) -> Database:
         if self._database is None:
@@ -349,6 +345,9 @@ class Ledger:
 
     def _rows(self, query: str, *values: object) -> list[sqlite3.Row]:
         return self._database.rows(query, *values) if self._database is not None else []
+
+    def _redacted(self, value: object) -> object:
+        return self._redact(value) if isinstance(value, str) else value
 
     def _clean(self, text: str | None) -> str | None:
         return None if text is None else self._redact(text)

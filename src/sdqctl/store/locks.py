@@ -20,9 +20,9 @@ from typing import Self
 import msgspec
 
 from sdqctl.errors import SessionBusyError, StoreError
+from sdqctl.files import FILE_MODE, make_private_folder, write_private
 from sdqctl.model.session import Holder, SessionRef
 from sdqctl.processes import is_same, start_mark
-from sdqctl.store.files import FILE_MODE, make_private_folder, write_private
 
 _POLL = 0.1
 _ORPHAN_SECONDS = 5.0

@@ -15,6 +15,7 @@ from typing import Any, Self
 
 from sdqctl.adapters.base import AdapterConfig, AdapterSession, AdapterSettings, Capability, Health
 from sdqctl.adapters.copilot.disk import CopilotArchive
+from sdqctl.adapters.copilot.history_store import purge
 from sdqctl.adapters.copilot.permissions import permission_handler
 from sdqctl.adapters.copilot.provider import describe_provider, provider_from
 from sdqctl.adapters.copilot.runtime import (
@@ -184,6 +185,10 @@ class CopilotAdapter:
             await self._call(session._sdk.rpc.name.set(rpc.NameSetRequest(name=name)))  # type: ignore[attr-defined]
         finally:
             await session.close()
+
+    async def purge_session(self, session_id: str) -> None:
+        """Remove the text that the runtime's own store keeps of a session (Purges)."""
+        await asyncio.to_thread(purge, self._settings.copilot_home, session_id)
 
     async def list_models(self) -> Sequence[str]:
         """The account's models; a provider of one's own has the configured one (ListsModels)."""

@@ -161,7 +161,8 @@ class CopilotSession:
         quiet = 0.0
         while not translator.idle:
             try:
-                event = await asyncio.wait_for(queue.get(), _POLL)
+                async with asyncio.timeout(_POLL):  # wait_for loses a cancellation (before 3.12)
+                    event = await queue.get()
             except TimeoutError:
                 self._process.check()
                 quiet += _POLL

@@ -17,7 +17,7 @@ from sdqctl.adapters import (
     get_adapter,
     get_archive,
 )
-from sdqctl.adapters.base import Compacts, Forks, ListsModels, ReadsHistory, Renames
+from sdqctl.adapters.base import Compacts, Forks, ListsModels, Purges, ReadsHistory, Renames
 from sdqctl.errors import (
     SessionExistsError,
     SessionNotFoundError,
@@ -36,6 +36,7 @@ _ADAPTER_POWERS = {
     Capability.FORKS: Forks,
     Capability.RENAMES: Renames,
     Capability.LISTS_MODELS: ListsModels,
+    Capability.PURGES: Purges,
 }
 
 
