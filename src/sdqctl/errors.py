@@ -4,6 +4,7 @@
 
     SdqctlError                      exit  code
     ├── UsageError                     2   usage
+    │   └── BundleError                2   bundle-invalid
     ├── WorkflowError                  3   workflow-invalid
     ├── StepError                      4   step-failed
     │   ├── ContextError               4   context-mismatch
@@ -50,6 +51,12 @@ class UsageError(SdqctlError):
 
     exit_code = 2
     code = "usage"
+
+
+class BundleError(UsageError):
+    """A bundle that is damaged, hostile, or of a newer sdqctl; nothing was imported."""
+
+    code = "bundle-invalid"
 
 
 class WorkflowError(SdqctlError):

@@ -222,6 +222,26 @@ class SessionArchive(Protocol):
         """How many prompts a session holds; None when counting would take reading very much."""
         ...
 
+    def stamp(self, session_id: str) -> tuple[int, int] | None:
+        """What changes when something is written: size and time (ns) of the journal."""
+        ...
+
+    def files(self, session_id: str) -> list[tuple[str, Path]]:
+        """The files that make up a session, by relative name. Raises SessionUnusableError."""
+        ...
+
+    def staging(self) -> Path:
+        """A new private folder in which files of a session can be gathered for `place`."""
+        ...
+
+    def place(self, staging: Path, session_id: str, *, name: str | None, cwd: str | None) -> None:
+        """Make a session of staged files, under this id, name and working directory, at once.
+
+        Raises SessionExistsError when the id is taken, SessionUnusableError for files that are
+        none of a session.
+        """
+        ...
+
     def holder(self, session_id: str) -> Holder | None:
         """The live process that has the session open by the runtime's own marks, else None."""
         ...

@@ -69,6 +69,15 @@ def turns_of(lines: Iterable[bytes]) -> Iterator[Turn]:
         yield turn.close()
 
 
+def stamp(path: Path) -> tuple[int, int] | None:
+    """Size and time (ns) of a journal, None when there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns
+
+
 def count_turns(path: Path) -> int | None:
     """How many prompts a journal holds; None when it cannot be read, or is too long for a list."""
     try:

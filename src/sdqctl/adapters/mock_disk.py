@@ -10,7 +10,10 @@ from pathlib import Path
 import msgspec
 
 from sdqctl.adapters.base import AdapterSettings
-from sdqctl.adapters.journal import count_turns, read_turns
+from sdqctl.adapters.files import make_staging, place, session_files
+from sdqctl.adapters.journal import count_turns, read_turns, stamp
+from sdqctl.errors import SessionUnusableError
+from sdqctl.files import write_private
 from sdqctl.model.session import Holder, SessionInfo, Turn
 from sdqctl.processes import is_alive
 
@@ -85,6 +88,29 @@ class MockArchive:
     def count_turns(self, session_id: str) -> int | None:
         """How many prompts the journal holds."""
         return count_turns(self._root / session_id / JOURNAL)
+
+    def stamp(self, session_id: str) -> tuple[int, int] | None:
+        """Size and time of the journal."""
+        return stamp(self._root / session_id / JOURNAL)
+
+    def files(self, session_id: str) -> list[tuple[str, Path]]:
+        """The session's folder."""
+        return session_files(self._root / session_id)
+
+    def staging(self) -> Path:
+        """A folder beside the sessions."""
+        return make_staging(self._root)
+
+    def place(self, staging: Path, session_id: str, *, name: str | None, cwd: str | None) -> None:
+        """Write name and folder into the metadata, then move."""
+        file = staging / METADATA
+        try:
+            known = msgspec.json.decode(file.read_bytes(), type=Metadata)
+        except (OSError, msgspec.MsgspecError) as error:
+            raise SessionUnusableError(f"{METADATA} is none of a mock session: {error}") from error
+        changed = msgspec.structs.replace(known, name=name or known.name, cwd=cwd or known.cwd)
+        write_private(file, msgspec.json.encode(changed))
+        place(staging, self._root / session_id)
 
     def holder(self, session_id: str) -> Holder | None:
         """The live process that marked the session as in use."""

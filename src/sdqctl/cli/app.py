@@ -19,7 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("run:run", "Run a workflow in a named session."),
     "iterate": ("run:run", "The same as run."),
     "resume": ("resume:resume", "Go on in a session: a prompt, the remaining steps, or a talk."),
-    "sessions": ("sessions:sessions", "List, show, delete and clean up sessions."),
+    "sessions": ("sessions:sessions", "List, show, search, fork, export and clean up sessions."),
     "status": ("status:status", "Tell what is installed, signed in, and kept."),
     "validate": ("workflow:validate", "Check workflow files."),
     "render": ("workflow:render", "Show the prompts that a workflow would send."),

@@ -9,14 +9,24 @@ from typing import TYPE_CHECKING
 
 from sdqctl.cli.listing import all_entries, print_table
 from sdqctl.cli.output import counted, is_terminal, note, write_json, write_line
-from sdqctl.errors import InterruptedRunError, SdqctlError, SessionBusyError, UsageError
+from sdqctl.errors import (
+    InterruptedRunError,
+    SdqctlError,
+    SessionBusyError,
+    SessionUnusableError,
+    UsageError,
+)
 from sdqctl.model.terminal import one_line
 from sdqctl.sessions.deleting import Deletion, delete_entries, spare
 from sdqctl.sessions.entries import Entry, Query, select
 from sdqctl.sessions.resolve import resolve_session
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sdqctl.cli.context import App
+    from sdqctl.model.session import SessionRef
+    from sdqctl.store.ledger import Ledger
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +52,7 @@ def delete_sessions(app: App, request: DeleteRequest) -> None:
     if request.cleanup:
         chosen, staying = spare(
             chosen,
+            kept=_kept(app),
             all_clients=request.all_clients,
             include_unfinished=request.include_unfinished,
         )
@@ -67,7 +78,35 @@ def delete_sessions(app: App, request: DeleteRequest) -> None:
         _raise_first(result)
 
 
+def _kept(app: App) -> set[SessionRef]:
+    with app.ledger(read_only=True) as ledger:
+        return ledger.kept_sessions()
+
+
+def saved_by(app: App, ledger: Ledger) -> Callable[[Entry], None]:
+    """A function that puts a session into the trash. One without any file has nothing to save."""
+    from sdqctl.cli.carrying import workflow_text
+    from sdqctl.sessions.carrying import export_bundle
+    from sdqctl.sessions.trash import trash_file
+
+    def save(entry: Entry) -> None:
+        try:
+            export_bundle(
+                trash_file(app.settings.home, entry.info),
+                info=entry.info,
+                archive=app.archive(entry.info.adapter),
+                ledger=ledger,
+                read_workflow=workflow_text,
+            )
+        except SessionUnusableError as error:
+            note(f"warning: {one_line(entry.info.label)} is not in the trash: {error.message}")
+
+    return save
+
+
 def _tell_what_stays(request: DeleteRequest, result: Deletion) -> None:
+    if result.deleted and not request.purge:
+        note("`sdqctl sessions restore NAME` brings a deleted session back")
     if not any(entry.info.adapter == "copilot" for entry in result.deleted):
         return
     if request.purge:
@@ -136,7 +175,7 @@ def _delete(app: App, chosen: list[Entry], request: DeleteRequest) -> Deletion:
                         archive=app.archive(name),
                         ledger=ledger,
                         told=told,
-                        purge=request.purge,
+                        save=None if request.purge else saved_by(app, ledger),
                     )
                 total.deleted += part.deleted
                 total.failed += part.failed

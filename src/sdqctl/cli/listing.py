@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,7 +53,8 @@ class ListRequest:
 def list_sessions(app: App, request: ListRequest) -> None:
     """Print the sessions that are wanted. Raises UsageError for an unknown field or adapter."""
     now = datetime.now(UTC)
-    entries = all_entries(app, request.adapter)
+    with_tokens = request.output_format == "json" or request.sort.removeprefix("-") == "tokens"
+    entries = all_entries(app, request.adapter, with_tokens=with_tokens)
     query = Query(
         pattern=request.pattern,
         status=request.status,
@@ -77,14 +78,20 @@ def list_sessions(app: App, request: ListRequest) -> None:
         print_rows((), [_tsv(entry) for entry in found], as_table=False)
 
 
-def all_entries(app: App, adapter: str | None = None) -> list[Entry]:
-    """Every session on disk, with its state."""
+def all_entries(app: App, adapter: str | None = None, *, with_tokens: bool = False) -> list[Entry]:
+    """Every session on disk, with its state, and with the tokens that its runs used."""
     from sdqctl.store.locks import holder
 
     home = app.settings.home
     archives = app.archives(adapter).values()
     with app.ledger(read_only=True) as ledger:
-        return read_entries(archives, ledger, lambda ref: holder(home, ref))
+        entries = read_entries(archives, ledger, lambda ref: holder(home, ref))
+        if not with_tokens:
+            return entries
+        from sdqctl.store.usage import tokens_by_session
+
+        tokens = tokens_by_session(ledger)
+        return [replace(entry, tokens=tokens.get(entry.ref, 0)) for entry in entries]
 
 
 def entry_objects(app: App, entries: list[Entry]) -> list[dict[str, object]]:

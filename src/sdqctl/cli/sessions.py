@@ -1,4 +1,4 @@
-"""`sdqctl sessions`: list, show, delete, cleanup."""
+"""`sdqctl sessions`: list, show, delete, cleanup; the others are in `session_commands`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sdqctl.cli.options import DURATION, adapter_option, filter_options, format_option
+from sdqctl.cli.session_commands import COMMANDS
 
 if TYPE_CHECKING:
     from sdqctl.cli.context import App
@@ -16,7 +17,7 @@ _STATUSES = ("idle", "running", "paused", "failed", "interrupted", "completed")
 
 @click.group()
 def sessions() -> None:
-    """List, show, delete and clean up sessions."""
+    """List, show, search, fork, export and clean up sessions."""
 
 
 @sessions.command("list")
@@ -140,3 +141,7 @@ def cleanup(
         include_unfinished=include_unfinished,
     )
     delete_sessions(app, request)
+
+
+for command in COMMANDS:
+    sessions.add_command(command)

@@ -7,13 +7,15 @@ import shutil
 from typing import TYPE_CHECKING
 
 from sdqctl.cli.listing import all_entries
-from sdqctl.cli.output import is_terminal, note, write, write_json, write_line
+from sdqctl.cli.output import counted, is_terminal, note, write, write_json, write_line
 from sdqctl.cli.table import age, iso
 from sdqctl.model.duration import format_duration
+from sdqctl.model.session import Usage
 from sdqctl.model.terminal import harmless, one_line
-from sdqctl.sessions.entries import Entry, entry_object, run_entry, turn_entry
+from sdqctl.sessions.entries import Entry
+from sdqctl.sessions.export import gather, session_object
 from sdqctl.sessions.resolve import resolve_session
-from sdqctl.sessions.transcript import as_markdown, read_turns
+from sdqctl.sessions.transcript import as_markdown
 
 if TYPE_CHECKING:
     from sdqctl.cli.context import App
@@ -31,21 +33,18 @@ def show_session(
     info = resolve_session(argument, [entry.info for entry in entries])
     entry = next(e for e in entries if e.info is info)
     with app.ledger(read_only=True) as ledger:
-        runs = [(run, ledger.steps(run.id)) for run in ledger.runs_of(entry.ref)]
-        turns, why = read_turns(app.archive(info.adapter), info.id, ledger.turns_of(entry.ref))
+        found = gather(entry, app.archive(info.adapter), ledger)
+    turns, why = found.turns, found.why
     if info.damage or why:
         note(f"warning: session {info.label}: {info.damage or why}")
         if why and turns:
             note("the turns shown are those that the ledger kept")
     if as_json:
-        found = entry_object(entry, len(turns))
-        found["turns"] = [turn_entry(turn) for turn in turns]
-        found["runs"] = [run_entry(run, steps) for run, steps in runs]
-        write_json(found)
+        write_json(session_object(found))
     elif transcript:
         _page(as_markdown(info.label, turns))
     else:
-        _print_text(entry, turns, runs)
+        _print_text(entry, turns, found.runs)
 
 
 def _print_text(
@@ -67,6 +66,7 @@ def _print_text(
         "repository": info.repository,
         "branch": info.branch,
         "turns": str(len(turns)),
+        "used": _used(turns),
     }
     for name, value in facts.items():
         if value is not None:
@@ -79,6 +79,14 @@ def _print_text(
         write_line(f"last prompt:  {one_line(last.prompt, _PREVIEW)}")
         answer = last.response if last.finished else last.error or "interrupted"
         write_line(f"last answer:  {one_line(answer, _PREVIEW)}")
+
+
+def _used(turns: list[Turn]) -> str:
+    usage = sum((turn.usage for turn in turns), Usage())
+    tools = sum(len(turn.tools) for turn in turns)
+    cost = f", cost {usage.cost:g}" if usage.cost else ""
+    tokens = f"{usage.input_tokens:,} tokens in, {usage.output_tokens:,} out"
+    return f"{tokens}, {counted(tools, 'tool call')}{cost}"
 
 
 def _print_run(run: RunRecord, steps: list[StepRecord]) -> None:
@@ -95,6 +103,8 @@ def _print_run(run: RunRecord, steps: list[StepRecord]) -> None:
         if step.started_at and step.completed_at:
             took = f" {format_duration((step.completed_at - step.started_at).total_seconds())}"
         tries = f", {step.attempts} attempts" if step.attempts > 1 else ""
+        tokens = step.usage.input_tokens + step.usage.output_tokens
+        took += f", {tokens:,} tokens" if tokens else ""
         title = one_line(step.title)
         write_line(
             f"  {step.position:>3} {step.status.value:<11} {step.kind}: {title}{took}{tries}"

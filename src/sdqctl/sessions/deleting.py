@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from sdqctl.adapters.base import Adapter, Purges, SessionArchive
 from sdqctl.errors import SdqctlError, SessionBusyError, SessionNotFoundError
+from sdqctl.model.session import SessionRef
 from sdqctl.sessions.entries import CLIENT, Entry
 from sdqctl.store.ledger import Ledger
 from sdqctl.store.locks import SessionLock
@@ -22,12 +23,17 @@ class Deletion:
 
 
 def spare(
-    entries: Sequence[Entry], *, all_clients: bool, include_unfinished: bool
+    entries: Sequence[Entry],
+    *,
+    kept: Collection[SessionRef],
+    all_clients: bool,
+    include_unfinished: bool,
 ) -> tuple[list[Entry], list[tuple[Entry, str]]]:
     """Split what a cleanup deletes from what it leaves, with the reason."""
     going, staying = [], []
     for entry in entries:
-        reason = _reason_to_stay(entry, all_clients, include_unfinished)
+        protected = "protected (`sessions keep`)" if entry.ref in kept else None
+        reason = protected or _reason_to_stay(entry, all_clients, include_unfinished)
         if reason is None:
             going.append(entry)
         else:
@@ -43,16 +49,16 @@ async def delete_entries(
     archive: SessionArchive,
     ledger: Ledger,
     told: Callable[[Entry], None],
-    purge: bool = False,
+    save: Callable[[Entry], None] | None,
 ) -> Deletion:
     """Delete sessions of one adapter. One that fails does not stop the others.
 
-    `purge` removes what the runtime keeps of them elsewhere, too.
+    `save` puts each into the trash first; None removes also what the runtime keeps elsewhere.
     """
     result = Deletion()
     for entry in entries:
         try:
-            await _delete(entry, home, adapter, archive, ledger, purge)
+            await _delete(entry, home, adapter, archive, ledger, save)
         except SdqctlError as error:
             result.failed.append((entry, error))
         else:
@@ -67,7 +73,7 @@ async def _delete(
     adapter: Adapter,
     archive: SessionArchive,
     ledger: Ledger,
-    purge: bool,
+    save: Callable[[Entry], None] | None,
 ) -> None:
     with SessionLock.acquire(home, entry.ref):
         holder = archive.holder(entry.info.id)
@@ -76,12 +82,14 @@ async def _delete(
                 f"session {entry.info.label!r} is in use by {holder.describe()}",
                 hint="end it there first",
             )
+        if save is not None:
+            save(entry)
         try:
             await adapter.delete_session(entry.info.id)
         except SessionNotFoundError:
             if archive.get(entry.info.id) is not None:
                 raise
-        if purge and isinstance(adapter, Purges):
+        if save is None and isinstance(adapter, Purges):
             await adapter.purge_session(entry.info.id)
         ledger.forget_session(entry.ref)
 

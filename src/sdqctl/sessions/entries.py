@@ -35,6 +35,8 @@ class Entry:
     status: SessionStatus
     holder: Holder | None
     run: RunRecord | None
+    tokens: int | None = None
+    """What its runs used; None when that was not asked for."""
 
     @property
     def ref(self) -> SessionRef:
@@ -114,6 +116,7 @@ def entry_object(entry: Entry, turns: int | None) -> dict[str, object]:
         "repository": info.repository,
         "branch": info.branch,
         "turns": turns,
+        "tokens": entry.tokens,
         "damage": info.damage,
         "run": run_entry(entry.run) if entry.run else None,
     }
@@ -223,4 +226,5 @@ _SORTS: dict[str, Callable[[Entry], Any]] = {
     "status": lambda entry: entry.status.value,
     "adapter": lambda entry: entry.info.adapter,
     "cwd": lambda entry: _text(entry.info.cwd),
+    "tokens": lambda entry: entry.tokens or 0,
 }

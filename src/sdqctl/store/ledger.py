@@ -18,6 +18,7 @@ from sdqctl.model.run import RunRecord, RunStatus, StepRecord, StepStatus
 from sdqctl.model.session import SessionRef, ToolCall, Usage
 from sdqctl.store.database import Database
 from sdqctl.store.rows import insert_row, prompt_digest, read_run, read_step
+from sdqctl.store.session_table import SessionTable
 
 PlanRow = tuple[int, int, str, str, str]
 """Position, cycle, kind, title, digest."""
@@ -42,7 +43,7 @@ _LAST = """
 """
 
 
-class Ledger:
+class Ledger(SessionTable):
     """Runs, plans and attempts. An attempt's outcome is written once and never changed."""
 
     def __init__(self, database: Database | None, redact: Callable[[str], str]) -> None:
@@ -116,7 +117,7 @@ class Ledger:
             "started_at": now.isoformat(),
             "updated_at": now.isoformat(),
         }
-        with self._writable.write("ledger.run") as connection:
+        with self.database.write("ledger.run") as connection:
             insert_row(connection, "runs", values)
         return self._existing(run_id)
 
@@ -131,14 +132,14 @@ class Ledger:
             values["completed_at"] = now if values["status"] == RunStatus.COMPLETED else None
             values["pid"] = os.getpid()
         columns = ", ".join(f"{name} = ?" for name in values)
-        with self._writable.write("ledger.run") as connection:
+        with self.database.write("ledger.run") as connection:
             connection.execute(
                 f"UPDATE runs SET {columns} WHERE id = ?", (*values.values(), run_id)
             )
 
     def discard_run(self, run_id: str) -> None:
         """Forget a run that never began a step."""
-        with self._writable.write("ledger.run") as connection:
+        with self.database.write("ledger.run") as connection:
             connection.execute(
                 "DELETE FROM runs WHERE id = ? AND NOT EXISTS "
                 "(SELECT 1 FROM attempts WHERE run_id = runs.id)",
@@ -182,7 +183,7 @@ class Ledger:
 
         All other attempts are superseded: kept, but no longer part of the run.
         """
-        with self._writable.write("ledger.plan") as connection:
+        with self.database.write("ledger.plan") as connection:
             connection.execute("DELETE FROM plan_steps WHERE run_id = ?", (run_id,))
             connection.executemany(
                 "INSERT INTO plan_steps VALUES (?, ?, ?, ?, ?, ?)",
@@ -233,7 +234,7 @@ class Ledger:
             "journal_position": journal_position,
             "started_at": _now().isoformat(),
         }
-        with self._writable.write("ledger.begin") as connection:
+        with self.database.write("ledger.begin") as connection:
             insert_row(connection, "attempts", values)
         return self._existing_step(run_id, position)
 
@@ -270,7 +271,7 @@ class Ledger:
 
     def supersede_step(self, run_id: str, position: int) -> None:
         """Take a step's attempts out of the run, so that it runs again; the rows stay."""
-        with self._writable.write("ledger.supersede") as connection:
+        with self.database.write("ledger.supersede") as connection:
             connection.execute(
                 "UPDATE attempts SET superseded = 1 WHERE run_id = ? AND position = ?",
                 (run_id, position),
@@ -293,6 +294,16 @@ class Ledger:
         rows = self._rows(f"{_STEPS} WHERE a.run_id = ? ORDER BY a.number", run_id)
         return [read_step(row) for row in rows]
 
+    def attempts_with_usage(self, since: str | None) -> list[dict[str, str]]:
+        """Every attempt at a prompt, with what it used and of which run it was."""
+        query = """
+            SELECT a.session_id, a.tools, a.usage, a.started_at, a.completed_at,
+                runs.adapter, runs.workflow, runs.model, runs.session_name
+            FROM attempts AS a JOIN runs ON runs.id = a.run_id
+            WHERE a.turn_id IS NOT NULL AND (? IS NULL OR a.started_at >= ?) ORDER BY a.number
+        """
+        return [dict(row) for row in self._rows(query, since, since)]
+
     def turns_of(self, ref: SessionRef) -> list[StepRecord]:
         """The answered prompts of a session, in the order they were begun."""
         rows = self._rows(
@@ -304,41 +315,9 @@ class Ledger:
         )
         return [read_step(row) for row in rows]
 
-    # -- sessions ---------------------------------------------------------------------------------
-
-    def record_session(
-        self, ref: SessionRef, *, name: str, cwd: str | None, created_at: datetime
-    ) -> None:
-        """Record that sdqctl makes a session; the newest name of an id counts."""
-        with self._writable.write("ledger.session") as connection:
-            connection.execute(
-                "INSERT OR REPLACE INTO sessions VALUES (?, ?, ?, ?, ?)",
-                (ref.adapter, ref.id, name, cwd, created_at.isoformat()),
-            )
-
-    def rename_session(self, ref: SessionRef, name: str) -> None:
-        """Record a session's new name."""
-        with self._writable.write("ledger.session") as connection:
-            key = (name, ref.adapter, ref.id)
-            connection.execute("UPDATE sessions SET name = ? WHERE adapter = ? AND id = ?", key)
-            connection.execute(
-                "UPDATE runs SET session_name = ? WHERE adapter = ? AND session_id = ?", key
-            )
-
-    def session_names(self) -> dict[SessionRef, str]:
-        """The sessions that sdqctl made, with their names."""
-        rows = self._rows("SELECT adapter, id, name FROM sessions")
-        return {SessionRef(row["adapter"], row["id"]): row["name"] for row in rows}
-
-    def forget_session(self, ref: SessionRef) -> None:
-        """Delete all that is recorded of a session."""
-        key = (ref.adapter, ref.id)
-        with self._writable.write("ledger.session") as connection:
-            connection.execute("DELETE FROM runs WHERE adapter = ? AND session_id = ?", key)
-            connection.execute("DELETE FROM sessions WHERE adapter = ? AND id = ?", key)
-
     @property
-    def _writable(self) -> Database:
+    def database(self) -> Database:
+        """The open file, for the other modules of the store. Raises StoreError when read-only."""
         if self._database is None:
             raise StoreError("the ledger was opened for reading")
         return self._database
@@ -377,7 +356,7 @@ class Ledger:
 
     def _change(self, name: str, number: int, values: Mapping[str, object]) -> None:
         columns = ", ".join(f"{column} = ?" for column in values)
-        with self._writable.write(name) as connection:
+        with self.database.write(name) as connection:
             changed = connection.execute(
                 f"UPDATE attempts SET {columns} WHERE number = ? AND status = 'begun'",
                 (*values.values(), number),

@@ -79,4 +79,16 @@ MIGRATIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "CREATE INDEX attempts_by_session ON attempts (session_id)",
         ),
     ),
+    (
+        "0002-kept-sessions",
+        (
+            """
+            CREATE TABLE kept_sessions (
+                adapter TEXT NOT NULL,
+                id TEXT NOT NULL,
+                PRIMARY KEY (adapter, id)
+            ) WITHOUT ROWID
+            """,
+        ),
+    ),
 )

@@ -9,11 +9,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import msgspec
 
 from sdqctl.adapters.base import AdapterSettings
-from sdqctl.adapters.journal import count_turns, read_turns
+from sdqctl.adapters.copilot.relabel import relabel
+from sdqctl.adapters.files import make_staging, place, session_files
+from sdqctl.adapters.journal import count_turns, read_turns, stamp
 from sdqctl.model.session import Holder, SessionInfo, Turn
 from sdqctl.processes import is_alive
 
@@ -55,6 +58,23 @@ class CopilotArchive:
     def count_turns(self, session_id: str) -> int | None:
         """How many prompts the journal holds."""
         return count_turns(self._root / session_id / "events.jsonl")
+
+    def stamp(self, session_id: str) -> tuple[int, int] | None:
+        """Size and time of the journal."""
+        return stamp(self._root / session_id / "events.jsonl")
+
+    def files(self, session_id: str) -> list[tuple[str, Path]]:
+        """The session's folder."""
+        return session_files(self._root / session_id)
+
+    def staging(self) -> Path:
+        """A folder beside the sessions."""
+        return make_staging(self._root)
+
+    def place(self, staging: Path, session_id: str, *, name: str | None, cwd: str | None) -> None:
+        """Write id, name and folder into workspace.yaml and the journal's head, then move."""
+        relabel(staging, session_id, name, cwd)
+        place(staging, self._root / session_id)
 
     def holder(self, session_id: str) -> Holder | None:
         """The live process that marked the session as in use."""

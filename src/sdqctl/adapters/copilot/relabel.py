@@ -1,0 +1,72 @@
+"""Giving a copied session folder of the Copilot runtime another id, name and working directory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from sdqctl.errors import SessionUnusableError
+from sdqctl.files import write_private
+
+_FOLDERS = ("cwd", "git_root")
+
+
+def relabel(folder: Path, session_id: str, name: str | None, cwd: str | None) -> None:
+    """Change workspace.yaml and the journal's first event. Raises SessionUnusableError."""
+    _change_workspace(folder / "workspace.yaml", session_id, name, cwd)
+    _change_journal(folder / "events.jsonl", session_id, cwd)
+
+
+def _change_workspace(file: Path, session_id: str, name: str | None, cwd: str | None) -> None:
+    try:
+        lines = file.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SessionUnusableError(f"workspace.yaml cannot be read: {error}") from error
+    wanted = {"id": session_id}
+    if name is not None:
+        wanted |= {"name": _scalar(name), "user_named": "true"}
+    if cwd is not None:
+        wanted |= {key: _scalar(cwd) for key in _FOLDERS if _has(lines, key)}
+    kept = [line for line in _without(lines, set(wanted)) if line.strip()]
+    text = "\n".join([*(f"{key}: {value}" for key, value in wanted.items()), *kept, ""])
+    write_private(file, text.encode())
+
+
+def _without(lines: list[str], keys: set[str]) -> list[str]:
+    """The lines without these top-level keys and what is indented below them."""
+    kept, skipping = [], False
+    for line in lines:
+        if line[:1] not in (" ", "\t", ""):
+            skipping = line.partition(":")[0] in keys
+        if not skipping:
+            kept.append(line)
+    return kept
+
+
+def _has(lines: list[str], key: str) -> bool:
+    return any(line.startswith(f"{key}:") for line in lines)
+
+
+def _scalar(text: str) -> str:
+    """A YAML double-quoted scalar; JSON's form is one."""
+    return msgspec.json.encode(text).decode()
+
+
+def _change_journal(file: Path, session_id: str, cwd: str | None) -> None:
+    """The first event tells id and folder, too. A journal that is not there stays so."""
+    if not file.exists():
+        return
+    first, newline, rest = file.read_bytes().partition(b"\n")
+    try:
+        event = msgspec.json.decode(first, type=dict[str, object])
+    except msgspec.MsgspecError as error:
+        raise SessionUnusableError(f"the journal's first line is damaged: {error}") from error
+    data = event.get("data")
+    if event.get("type") != "session.start" or not isinstance(data, dict):
+        raise SessionUnusableError("the journal does not begin with session.start")
+    data["sessionId"] = session_id
+    context = data.get("context")
+    if cwd is not None and isinstance(context, dict):
+        data["context"] = context | {key: cwd for key in context if key in ("cwd", "gitRoot")}
+    write_private(file, msgspec.json.encode(event) + newline + rest)

@@ -1,0 +1,56 @@
+"""Carrying a session's files: which they are, and putting them in place whole and at once."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from sdqctl.errors import SessionExistsError, SessionUnusableError
+
+
+def session_files(folder: Path) -> list[tuple[str, Path]]:
+    """The regular files below a session's folder by relative name; no marks, locks or links.
+
+    Raises SessionUnusableError when the folder cannot be read.
+    """
+    found = []
+    try:
+        for path in sorted(folder.rglob("*")):
+            relative = path.relative_to(folder).as_posix()
+            if path.is_file() and not path.is_symlink() and not _is_mark(path.name):
+                found.append((relative, path))
+    except OSError as error:
+        raise SessionUnusableError(f"{folder} cannot be read: {error.strerror}") from error
+    if not found:
+        raise SessionUnusableError(f"{folder} holds no file of a session")
+    return found
+
+
+def make_staging(root: Path) -> Path:
+    """A private folder on the same file system, with a name that no session has."""
+    try:
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix=".import-", dir=root))
+    except OSError as error:
+        raise SessionUnusableError(f"{root} cannot be written: {error.strerror}") from error
+
+
+def place(staging: Path, target: Path) -> None:
+    """Move a staged folder to its place. Raises SessionExistsError when that is taken."""
+    if os.path.lexists(target):
+        raise SessionExistsError(f"{target} is there already")
+    try:
+        os.rename(staging, target)
+    except OSError as error:
+        raise SessionUnusableError(f"{target} cannot be made: {error.strerror}") from error
+
+
+def discard(staging: Path) -> None:
+    """Remove a staged folder that was not used."""
+    shutil.rmtree(staging, ignore_errors=True)
+
+
+def _is_mark(name: str) -> bool:
+    return name.startswith((".", "inuse.")) or name.endswith(".lock")

@@ -1,0 +1,183 @@
+"""What `sessions export`, `import`, `restore` and `trash` do. Knows no click."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sdqctl.cli.listing import all_entries
+from sdqctl.cli.output import counted, is_terminal, note, write, write_json, write_line
+from sdqctl.cli.table import Cell, Column, age, iso, print_rows
+from sdqctl.errors import SdqctlError, StoreError, UsageError
+from sdqctl.model.terminal import harmless, one_line
+
+if TYPE_CHECKING:
+    from sdqctl.cli.context import App
+    from sdqctl.model.session import SessionInfo
+    from sdqctl.sessions.trash import Deleted
+
+_COLUMNS = (Column("NAME", shrinks=True), Column("DELETED"), Column("SIZE"), Column("ADAPTER"))
+
+
+def export_session(
+    app: App, argument: str, adapter: str | None, output_format: str, output: Path | None
+) -> None:
+    """Write a session in a format to stdout or a file. Raises UsageError, StoreError."""
+    from sdqctl.sessions.carrying import export_bundle
+    from sdqctl.sessions.export import exported, gather
+    from sdqctl.sessions.resolve import resolve_session
+    from sdqctl.store.redact import Redactor
+
+    entries = all_entries(app, adapter)
+    info = resolve_session(argument, [entry.info for entry in entries])
+    entry = next(e for e in entries if e.info is info)
+    archive = app.archive(info.adapter)
+    if output_format == "bundle":
+        if output is None:
+            raise UsageError("a bundle is a file: say where with -o FILE")
+        with app.ledger() as ledger:
+            export_bundle(
+                output, info=info, archive=archive, ledger=ledger, read_workflow=workflow_text
+            )
+        note(f"exported {one_line(info.label)} to {output}")
+        return
+    with app.ledger(read_only=True) as ledger:
+        found = gather(entry, archive, ledger)
+    text = Redactor(app.environment)(exported(found, output_format))
+    if output is None:
+        write(harmless(text) if is_terminal() else text)
+        return
+    _write_file(output, text)
+    note(f"exported {one_line(info.label)} to {output}")
+
+
+def import_session(
+    app: App, file: Path, name: str | None, cwd: Path | None, *, quiet: bool = False
+) -> SessionInfo:
+    """Make a session of a bundle. Raises BundleError, SessionExistsError, UsageError."""
+    from sdqctl.sessions.bundle import Bundle
+    from sdqctl.sessions.carrying import import_bundle
+
+    if cwd is not None and not cwd.is_dir():
+        raise UsageError(f"--cwd {cwd}: there is no such folder")
+    with Bundle.open(file) as bundle, app.ledger() as ledger:
+        adapter = bundle.manifest.adapter
+        info = import_bundle(
+            bundle,
+            archive=app.archive(adapter),
+            ledger=ledger,
+            home=app.settings.home,
+            taken=[entry.info for entry in all_entries(app, adapter)],
+            read_workflow=workflow_text,
+            name=name,
+            cwd=cwd,
+        )
+    write_line(one_line(info.label))
+    if info.cwd is not None and not Path(info.cwd).is_dir():
+        note(f"its working directory is not here: {info.cwd}; resume it with --cwd DIR")
+    if not quiet:
+        note(f"imported; `sdqctl resume {one_line(info.label)}` goes on in it")
+    return info
+
+
+def restore_session(app: App, argument: str, name: str | None) -> None:
+    """Bring a deleted session back from the trash."""
+    from sdqctl.sessions.trash import deleted_sessions, find_deleted
+
+    entry = find_deleted(deleted_sessions(app.settings.home), argument)
+    import_session(app, entry.path, name, None, quiet=True)
+    entry.path.unlink(missing_ok=True)
+    note("restored")
+
+
+def list_trash(app: App, *, as_json: bool) -> None:
+    """Show what can be restored."""
+    from sdqctl.sessions.trash import deleted_sessions
+
+    found = deleted_sessions(app.settings.home)
+    if as_json:
+        write_json([_trash_object(entry) for entry in found])
+        return
+    as_table = is_terminal()
+    rows = [_trash_row(entry, as_table=as_table) for entry in found]
+    print_rows(_COLUMNS if as_table else (), rows, as_table=as_table)
+    note(f"{counted(len(found), 'deleted session')}, {_size(sum(e.size for e in found))}")
+
+
+def empty_trash(app: App, older_than: float, *, force: bool) -> None:
+    """Remove what was deleted longer ago than `older_than` seconds, for good."""
+    import sys
+
+    from sdqctl.sessions.trash import deleted_sessions
+
+    now = datetime.now(UTC)
+    going = [
+        entry
+        for entry in deleted_sessions(app.settings.home)
+        if (now - entry.deleted_at).total_seconds() >= older_than
+    ]
+    if not force and not sys.stdin.isatty():
+        raise UsageError("without a terminal nothing is removed unasked", hint="say --force")
+    if going and not force:
+        sys.stderr.write(f"Remove {counted(len(going), 'deleted session')} for good? [y/N] ")
+        sys.stderr.flush()
+        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+            note("nothing was removed")
+            return
+    for entry in going:
+        entry.path.unlink(missing_ok=True)
+        write_line(one_line(entry.label))
+    note(f"{counted(len(going), 'deleted session')} removed for good")
+
+
+def workflow_text(path: Path) -> str | None:
+    """A workflow file's text with its includes resolved, None when it cannot be read."""
+    from sdqctl.conversation import load_workflow
+    from sdqctl.conversation.unparse import unparse
+
+    try:
+        workflow = load_workflow(path).workflow
+    except SdqctlError:
+        return None
+    if workflow is None:
+        return None
+    includes = re.search(r"^INCLUDE\b", workflow.source, re.MULTILINE)
+    return unparse(workflow) if includes else workflow.source
+
+
+def _trash_object(entry: Deleted) -> dict[str, object]:
+    info = entry.info
+    return {
+        "name": info.name if info else None,
+        "id": info.id if info else None,
+        "adapter": info.adapter if info else None,
+        "deleted_at": entry.deleted_at,
+        "size": entry.size,
+        "file": str(entry.path),
+    }
+
+
+def _trash_row(entry: Deleted, *, as_table: bool) -> list[Cell]:
+    when = age(entry.deleted_at) if as_table else iso(entry.deleted_at)
+    size = _size(entry.size) if as_table else str(entry.size)
+    adapter = entry.info.adapter if entry.info else "unreadable"
+    return [Cell(entry.label), Cell(when), Cell(size), Cell(adapter)]
+
+
+def _size(size: int) -> str:
+    value = float(size)
+    for unit in ("B", "KiB", "MiB"):
+        if value < 1024:
+            return f"{value:.0f} {unit}"
+        value /= 1024
+    return f"{value:.1f} GiB"
+
+
+def _write_file(path: Path, text: str) -> None:
+    from sdqctl.files import write_private
+
+    if not path.absolute().parent.is_dir():
+        raise StoreError(f"{path} cannot be written: there is no folder {path.parent}")
+    write_private(path.absolute(), text.encode("utf-8", "surrogatepass"))

@@ -1,0 +1,173 @@
+"""`sdqctl sessions`: look into sessions, carry them, keep them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from sdqctl.cli.options import DURATION, adapter_option, format_option
+
+if TYPE_CHECKING:
+    from sdqctl.cli.context import App
+
+_PATH = click.Path(path_type=Path)
+_MONTH = 30 * 86_400.0
+
+
+@click.command()
+@click.argument("session")
+@format_option("md", "html", "json", "jsonl", "bundle")
+@click.option("-o", "--output", type=_PATH, metavar="FILE", help="Write to FILE; default stdout.")
+@adapter_option
+@click.pass_obj
+def export(
+    app: App, /, session: str, output_format: str, output: Path | None, adapter: str | None
+) -> None:
+    """Write SESSION as a text, a page, data, or a bundle that `import` takes."""
+    from sdqctl.cli.carrying import export_session
+
+    export_session(app, session, adapter, output_format, output)
+
+
+@click.command("import")
+@click.argument("file", type=_PATH)
+@click.option("--name", metavar="N", help="Another name.")
+@click.option("--cwd", type=_PATH, metavar="DIR", help="Where its working directory is here.")
+@click.pass_obj
+def import_command(app: App, /, file: Path, name: str | None, cwd: Path | None) -> None:
+    """Make a session of a bundle: its history, its runs, its workflow."""
+    from sdqctl.cli.carrying import import_session
+
+    import_session(app, file, name, cwd)
+
+
+@click.command()
+@click.argument("session")
+@click.option("--name", metavar="N", help="Under another name.")
+@click.pass_obj
+def restore(app: App, /, session: str, name: str | None) -> None:
+    """Bring a deleted SESSION back from the trash, the last deleted of that name."""
+    from sdqctl.cli.carrying import restore_session
+
+    restore_session(app, session, name)
+
+
+@click.group()
+def trash() -> None:
+    """List or empty the trash of deleted sessions."""
+
+
+@trash.command("list")
+@format_option("text", "json")
+@click.pass_obj
+def trash_list(app: App, /, output_format: str) -> None:
+    """Show what can be restored."""
+    from sdqctl.cli.carrying import list_trash
+
+    list_trash(app, as_json=output_format == "json")
+
+
+@trash.command("empty")
+@click.option(
+    "--older-than", type=DURATION, default=_MONTH, metavar="DUR", help="Default 30d; 0 is all."
+)
+@click.option("--force", is_flag=True, help="Do not ask.")
+@click.pass_obj
+def trash_empty(app: App, /, older_than: float, force: bool) -> None:
+    """Remove for good what was deleted more than 30 days ago."""
+    from sdqctl.cli.carrying import empty_trash
+
+    empty_trash(app, older_than, force=force)
+
+
+@click.command()
+@click.argument("session")
+@click.argument("name", metavar="NEW")
+@click.option("--at", metavar="PLACE", help="A step, a checkpoint, or turn:N; default the end.")
+@adapter_option
+@click.pass_obj
+def fork(app: App, /, session: str, name: str, at: str | None, adapter: str | None) -> None:
+    """Copy SESSION under the name NEW, up to a place.
+
+    The original stays as it is; `resume NEW --continue` goes on from the place.
+    """
+    from sdqctl.cli.organising import fork_session
+
+    fork_session(app, session, name, at, adapter)
+
+
+@click.command()
+@click.argument("session", metavar="OLD")
+@click.argument("name", metavar="NEW")
+@adapter_option
+@click.pass_obj
+def rename(app: App, /, session: str, name: str, adapter: str | None) -> None:
+    """Give session OLD the name NEW, in its runtime too."""
+    from sdqctl.cli.organising import rename_session
+
+    rename_session(app, session, name, adapter)
+
+
+@click.command()
+@click.argument("session")
+@click.option("--off", is_flag=True, help="No longer protect it.")
+@adapter_option
+@click.pass_obj
+def keep(app: App, /, session: str, off: bool, adapter: str | None) -> None:
+    """Protect SESSION from cleanup."""
+    from sdqctl.cli.organising import keep_session
+
+    keep_session(app, session, adapter, off=off)
+
+
+@click.command()
+@click.argument("text", nargs=-1, required=True)
+@click.option(
+    "--in",
+    "where",
+    type=click.Choice(["prompts", "answers", "all"]),
+    default="all",
+    show_default=True,
+    help="Where to look.",
+)
+@click.option("--since", type=DURATION, metavar="DUR", help="Only what was said since then.")
+@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, metavar="N")
+@adapter_option
+@click.option("--format", "output_format", type=click.Choice(["text", "json"]), help="json: data.")
+@click.pass_obj
+def search(app: App, /, text: tuple[str, ...], **options: object) -> None:
+    """Find the places where all words of TEXT stand, the best first.
+
+    Columns in a pipe: name, id, turn, prompt or answer, time (ISO), text.
+    """
+    from sdqctl.cli.searching import SearchRequest, search_sessions
+
+    search_sessions(app, SearchRequest(text=" ".join(text), **options))  # type: ignore[arg-type]
+
+
+@click.command()
+@click.option(
+    "--by",
+    "group",
+    type=click.Choice(["day", "workflow", "model", "session"]),
+    default="day",
+    show_default=True,
+)
+@click.option("--since", type=DURATION, metavar="DUR", help="Only what was used since then.")
+@click.option("--format", "output_format", type=click.Choice(["table", "json", "csv"]))
+@click.pass_obj
+def usage(app: App, /, group: str, since: float | None, output_format: str | None) -> None:
+    """Tell what runs used: tokens, cost, tools, time.
+
+    Columns in a pipe: the group, prompts, input, output and cached tokens, model calls, tools,
+    cost, seconds.
+    """
+    from sdqctl.cli.usage import show_usage
+
+    show_usage(app, group, since, output_format)
+
+
+COMMANDS = (export, import_command, restore, trash, fork, rename, keep, search, usage)
+"""What `sdqctl sessions` has besides list, show, delete and cleanup."""

@@ -1,0 +1,258 @@
+"""A session as one file: a zip with a manifest, the runtime's files, ledger rows and workflows.
+
+Reading trusts nothing: names, kinds, counts, sizes and checksums are held before a byte is kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import tempfile
+import zipfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+from types import TracebackType
+from typing import IO, Self
+
+import msgspec
+
+from sdqctl.errors import BundleError, StoreError
+from sdqctl.model.session import SessionInfo
+from sdqctl.store.carrying import SessionRows
+
+FORMAT = "sdqctl-bundle"
+VERSION = 1
+_MANIFEST = "manifest.json"
+_LEDGER = "ledger.json"
+_SESSION = "session/"
+_WORKFLOWS = "workflows/"
+_MOST_FILES = 20_000
+_LARGEST = 2 * 1024**3
+"""Bytes of all files of a bundle together, unpacked."""
+_LARGEST_RECORD = 256 * 1024**2
+_CHUNK = 1024 * 1024
+
+
+class _File(msgspec.Struct, frozen=True):
+    size: int
+    sha256: str
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """What a bundle says of itself."""
+
+    format: str
+    version: int
+    adapter: str
+    session: SessionInfo
+    created_at: datetime
+    files: dict[str, _File]
+
+
+def write_bundle(
+    target: Path,
+    *,
+    info: SessionInfo,
+    files: Iterable[tuple[str, Path]],
+    rows: SessionRows,
+    workflows: Mapping[str, str],
+) -> None:
+    """Write a bundle whole and at once, for the owner alone. Raises StoreError.
+
+    `workflows` has the text of each run's workflow by the run's id.
+    """
+    temporary = None
+    try:
+        handle, temporary = tempfile.mkstemp(dir=target.absolute().parent, prefix=".bundle-")
+        with os.fdopen(handle, "wb") as stream, _zip(stream) as archive:
+            sums = {}
+            for name, path in files:
+                sums[_SESSION + name] = _add_file(archive, _SESSION + name, path)
+            for run_id, text in workflows.items():
+                name = f"{_WORKFLOWS}{run_id}.conv"
+                sums[name] = _add(archive, name, text.encode("utf-8", "surrogatepass"))
+            sums[_LEDGER] = _add(archive, _LEDGER, msgspec.json.encode(rows))
+            manifest = Manifest(
+                format=FORMAT,
+                version=VERSION,
+                adapter=info.adapter,
+                session=info,
+                created_at=datetime.now(UTC),
+                files=sums,
+            )
+            _add(archive, _MANIFEST, msgspec.json.encode(manifest))
+        os.replace(temporary, target)
+    except OSError as error:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+        raise StoreError(f"{target} cannot be written: {error.strerror or error}") from error
+
+
+def _zip(stream: IO[bytes]) -> zipfile.ZipFile:
+    return zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED, compresslevel=3)
+
+
+def _add(archive: zipfile.ZipFile, name: str, data: bytes) -> _File:
+    archive.writestr(name, data)
+    return _File(len(data), hashlib.sha256(data).hexdigest())
+
+
+def _add_file(archive: zipfile.ZipFile, name: str, path: Path) -> _File:
+    size, digest = 0, hashlib.sha256()
+    with path.open("rb") as source, archive.open(name, "w", force_zip64=True) as target:
+        while chunk := source.read(_CHUNK):
+            target.write(chunk)
+            digest.update(chunk)
+            size += len(chunk)
+    return _File(size, digest.hexdigest())
+
+
+@dataclass
+class Bundle:
+    """An open bundle whose table of contents was found sound. Close it, or use it in a `with`."""
+
+    path: Path
+    manifest: Manifest
+    _archive: zipfile.ZipFile
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Open and check a bundle. Raises BundleError."""
+        if not path.is_file():
+            raise BundleError(f"there is no bundle {path}")
+        try:
+            archive = zipfile.ZipFile(path)
+        except (OSError, zipfile.BadZipFile, NotImplementedError) as error:
+            raise BundleError(f"{path} is no bundle: {error}") from error
+        try:
+            return cls(path, _checked(path, archive), archive)
+        except BaseException:
+            archive.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._archive.close()
+
+    def rows(self) -> SessionRows:
+        """The ledger's rows."""
+        try:
+            return msgspec.json.decode(self._read(_LEDGER), type=SessionRows)
+        except msgspec.MsgspecError as error:
+            raise BundleError(f"{self.path}: {_LEDGER} is damaged: {error}") from error
+
+    def workflows(self) -> dict[str, str]:
+        """The workflows' texts by run."""
+        return {
+            name.removeprefix(_WORKFLOWS).removesuffix(".conv"): self._read(name).decode(
+                "utf-8", "surrogatepass"
+            )
+            for name in self.manifest.files
+            if name.startswith(_WORKFLOWS)
+        }
+
+    def unpack(self, folder: Path) -> None:
+        """Write the session's files below a folder, each checked. Raises BundleError."""
+        for name in self.manifest.files:
+            if not name.startswith(_SESSION):
+                continue
+            target = folder / name.removeprefix(_SESSION)
+            target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(handle, "wb") as stream:
+                self._copy(name, stream)
+
+    def _read(self, name: str) -> bytes:
+        if self.manifest.files[name].size > _LARGEST_RECORD:
+            raise BundleError(f"{self.path}: {name} is too large")
+        with tempfile.SpooledTemporaryFile(max_size=_LARGEST_RECORD) as stream:
+            self._copy(name, stream)
+            stream.seek(0)
+            return stream.read()
+
+    def _copy(self, name: str, target: IO[bytes]) -> None:
+        """Copy one file, no further than its declared size, and compare its checksum."""
+        expected = self.manifest.files[name]
+        left, digest = expected.size, hashlib.sha256()
+        try:
+            with self._archive.open(name) as source:
+                while chunk := source.read(min(_CHUNK, left + 1)):
+                    left -= len(chunk)
+                    if left < 0:
+                        break
+                    digest.update(chunk)
+                    target.write(chunk)
+        except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+            raise BundleError(f"{self.path}: {name} cannot be read: {error}") from error
+        if left != 0 or digest.hexdigest() != expected.sha256:
+            raise BundleError(f"{self.path}: {name} is not what was exported (checksum)")
+
+
+def _checked(path: Path, archive: zipfile.ZipFile) -> Manifest:
+    entries = archive.infolist()
+    names = [entry.filename for entry in entries]
+    if _MANIFEST not in names or _LEDGER not in names:
+        raise BundleError(f"{path} is no bundle of sdqctl: it has no {_MANIFEST}")
+    if len(entries) > _MOST_FILES or len(set(names)) != len(names):
+        raise BundleError(f"{path}: too many files, or one of them twice")
+    for entry in entries:
+        if problem := _problem(entry):
+            raise BundleError(f"{path}: {entry.filename!r} {problem}")
+    if sum(entry.file_size for entry in entries) > _LARGEST:
+        raise BundleError(f"{path} is larger than 2 GiB unpacked")
+    manifest = _manifest(path, archive)
+    if set(manifest.files) | {_MANIFEST} != set(names):
+        raise BundleError(f"{path}: its files are not those of its manifest")
+    return manifest
+
+
+def _problem(entry: zipfile.ZipInfo) -> str | None:
+    """What is wrong with one entry's name or kind."""
+    name, parts = entry.filename, PurePosixPath(entry.filename).parts
+    own = name in (_MANIFEST, _LEDGER) or name.startswith((_SESSION, _WORKFLOWS))
+    unsafe = (
+        not own
+        or ".." in parts
+        or name.startswith("/")
+        or "//" in name
+        or any(char in name for char in '\\:\0"')
+        or str(PurePosixPath(name)) != name
+        or any(part.startswith("inuse.") for part in parts)
+    )
+    if unsafe:
+        return "is no name of a bundle's file"
+    kind = stat.S_IFMT(entry.external_attr >> 16)
+    if kind not in (0, stat.S_IFREG):
+        return "is no regular file"
+    return "is encrypted" if entry.flag_bits & 1 else None
+
+
+def _manifest(path: Path, archive: zipfile.ZipFile) -> Manifest:
+    if archive.getinfo(_MANIFEST).file_size > _LARGEST_RECORD:
+        raise BundleError(f"{path}: its manifest is too large")
+    try:
+        raw = msgspec.json.decode(archive.read(_MANIFEST), type=dict[str, object])
+    except (OSError, zipfile.BadZipFile, msgspec.MsgspecError, RuntimeError) as error:
+        raise BundleError(f"{path}: its manifest is damaged: {error}") from error
+    if raw.get("format") != FORMAT:
+        raise BundleError(f"{path} is no bundle of sdqctl")
+    version = raw.get("version")
+    if version != VERSION:
+        raise BundleError(
+            f"{path} is a bundle of version {version}; this sdqctl reads version {VERSION}",
+            hint="use the sdqctl that wrote it, or a newer one",
+        )
+    try:
+        return msgspec.convert(raw, type=Manifest)
+    except msgspec.MsgspecError as error:
+        raise BundleError(f"{path}: its manifest is damaged: {error}") from error

@@ -1,0 +1,56 @@
+"""A session as text for people and programs: markdown, HTML, JSON, JSON lines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+
+from sdqctl.adapters.base import SessionArchive
+from sdqctl.model.run import RunRecord, StepRecord
+from sdqctl.model.session import Turn
+from sdqctl.sessions.entries import Entry, entry_object, run_entry, turn_entry
+from sdqctl.sessions.transcript import as_markdown, read_turns
+from sdqctl.store.ledger import Ledger
+
+
+@dataclass(frozen=True)
+class Found:
+    """What is exported of one session."""
+
+    entry: Entry
+    turns: list[Turn]
+    runs: list[tuple[RunRecord, list[StepRecord]]]
+    why: str | None
+    """Why the ledger had to serve instead of the journal."""
+
+
+def gather(entry: Entry, archive: SessionArchive, ledger: Ledger) -> Found:
+    """Read a session from journal and ledger."""
+    runs = [(run, ledger.steps(run.id)) for run in ledger.runs_of(entry.ref)]
+    turns, why = read_turns(archive, entry.info.id, ledger.turns_of(entry.ref))
+    return Found(entry, turns, runs, why)
+
+
+def exported(found: Found, output_format: str) -> str:
+    """The session in `md`, `html`, `json` or `jsonl`."""
+    if output_format == "md":
+        return as_markdown(found.entry.info.label, found.turns)
+    if output_format == "html":
+        from sdqctl.sessions.export.html import as_html
+
+        return as_html(found.entry.info, found.turns, found.runs)
+    if output_format == "jsonl":
+        head = {"type": "session", **entry_object(found.entry, len(found.turns))}
+        lines = [head, *({"type": "turn", **turn_entry(turn)} for turn in found.turns)]
+        return "".join(msgspec.json.encode(line).decode() + "\n" for line in lines)
+    document = session_object(found)
+    return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
+
+
+def session_object(found: Found) -> dict[str, object]:
+    """The object of `sessions show --format json` (DESIGN part 5)."""
+    document = entry_object(found.entry, len(found.turns))
+    document["turns"] = [turn_entry(turn) for turn in found.turns]
+    document["runs"] = [run_entry(run, steps) for run, steps in found.runs]
+    return document

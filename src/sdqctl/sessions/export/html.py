@@ -1,0 +1,162 @@
+"""One self-contained HTML file of a session: no network, no script of anyone else, dark or light.
+
+All text of models and tools is escaped; the page's policy allows its own style and script alone.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Sequence
+from html import escape
+
+from sdqctl.model.duration import format_duration
+from sdqctl.model.run import RunRecord, StepRecord
+from sdqctl.model.session import SessionInfo, ToolCall, Turn
+from sdqctl.model.terminal import harmless, title
+from sdqctl.sessions.export.page import SCRIPT, STYLE
+
+_FENCE = re.compile(r"^(`{3,}|~{3,})[^\n]*\n(.*?)(?:^\1[ \t]*$|\Z)", re.MULTILINE | re.DOTALL)
+_TITLE = 70
+
+
+def as_html(
+    info: SessionInfo,
+    turns: Sequence[Turn],
+    runs: Sequence[tuple[RunRecord, Sequence[StepRecord]]],
+) -> str:
+    """The page."""
+    most_tokens = max((_tokens(turn) for turn in turns), default=0)
+    longest = max((_seconds(turn) for turn in turns), default=0.0)
+    body = [
+        f"<h1>{_text(info.label)}</h1>",
+        _facts(info, turns),
+        *(_run(run, steps) for run, steps in runs if run.workflow),
+        '<input id="search" type="search" placeholder="Search in this page" aria-label="Search">',
+        '<p id="found" role="status"></p>',
+        _contents(turns),
+        *(_turn(turn, most_tokens, longest) for turn in turns),
+    ]
+    policy = f"default-src 'none'; style-src '{_hash(STYLE)}'; script-src '{_hash(SCRIPT)}'"
+    return "\n".join(
+        [
+            "<!doctype html>",
+            '<html lang="en"><head><meta charset="utf-8">',
+            f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
+            '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            '<meta name="color-scheme" content="light dark">',
+            f"<title>{_text(info.label)}</title>",
+            f"<style>{STYLE}</style></head><body><main>",
+            *body,
+            f"</main><script>{SCRIPT}</script></body></html>",
+            "",
+        ]
+    )
+
+
+def _facts(info: SessionInfo, turns: Sequence[Turn]) -> str:
+    facts = {
+        "adapter": info.adapter,
+        "model": info.model,
+        "folder": info.cwd,
+        "repository": info.repository,
+        "branch": info.branch,
+        "started": _time(info),
+        "turns": str(len(turns)),
+        "tokens": f"{sum(map(_tokens, turns)):,}",
+        "time": format_duration(sum(map(_seconds, turns))),
+    }
+    rows = (f"<dt>{name}</dt><dd>{_text(value)}</dd>" for name, value in facts.items() if value)
+    return f"<dl>{''.join(rows)}</dl>"
+
+
+def _run(run: RunRecord, steps: Sequence[StepRecord]) -> str:
+    rows = "".join(
+        f'<li class="{step.status}"><span class="kind">{_text(step.kind)}</span> '
+        f"{_text(step.title)} <small>{step.status}</small></li>"
+        for step in steps
+    )
+    head = f"{_text(run.workflow or '')}: {run.status}, {run.steps_done} of {run.steps_total} steps"
+    return f'<details class="run"><summary>{head}</summary><ol>{rows}</ol></details>'
+
+
+def _contents(turns: Sequence[Turn]) -> str:
+    rows = "".join(
+        f'<li><a href="#turn-{turn.index}">{_text(title(turn.prompt, _TITLE))}</a></li>'
+        for turn in turns
+    )
+    return f"<nav aria-label='Turns'><ol>{rows}</ol></nav>"
+
+
+def _turn(turn: Turn, most_tokens: int, longest: float) -> str:
+    parts = [
+        f'<section id="turn-{turn.index}"><h2>{turn.index}. Prompt</h2>',
+        f'<div class="prompt">{_prose(turn.prompt)}</div>',
+        *(_tool(call) for call in turn.tools),
+        f'<div class="answer">{_prose(turn.response)}</div>',
+    ]
+    if turn.error is not None or not turn.finished:
+        parts.append(f'<p class="problem">{_text(turn.error or "interrupted")}</p>')
+    tokens, seconds = _tokens(turn), _seconds(turn)
+    parts += [
+        _bar("tokens", tokens, most_tokens, f"{tokens:,} tokens"),
+        _bar("time", seconds, longest, format_duration(seconds)),
+        "</section>",
+    ]
+    return "\n".join(parts)
+
+
+def _tool(call: ToolCall) -> str:
+    outcome = {True: "ok", False: "denied" if call.denied else "failed", None: "cut off"}[call.ok]
+    return (
+        f'<details class="tool"><summary>{_text(call.name)} <small>{outcome}</small></summary>'
+        f"<pre>{_text(call.summary)}</pre></details>"
+    )
+
+
+def _bar(kind: str, value: float, most: float, told: str) -> str:
+    share = round(1000 * value / most) if most else 0
+    return (
+        f'<div class="bar {kind}"><svg viewBox="0 0 1000 10" preserveAspectRatio="none" '
+        f'role="img" aria-label="{told}"><rect width="{share}" height="10"></rect></svg>'
+        f"<small>{told}</small></div>"
+    )
+
+
+def _prose(text: str) -> str:
+    """Paragraphs as they are, fenced code apart."""
+    parts, end = [], 0
+    for match in _FENCE.finditer(text):
+        parts += [_paragraph(text[end : match.start()]), f"<pre>{_text(match.group(2))}</pre>"]
+        end = match.end()
+    parts.append(_paragraph(text[end:]))
+    return "".join(filter(None, parts))
+
+
+def _paragraph(text: str) -> str:
+    stripped = text.strip("\n")
+    return f"<p>{_text(stripped)}</p>" if stripped.strip() else ""
+
+
+def _text(text: str) -> str:
+    return escape(harmless(text))
+
+
+def _time(info: SessionInfo) -> str | None:
+    return f"{info.start_time:%Y-%m-%d %H:%M} UTC" if info.start_time else None
+
+
+def _tokens(turn: Turn) -> int:
+    return turn.usage.input_tokens + turn.usage.output_tokens
+
+
+def _seconds(turn: Turn) -> float:
+    if turn.started_at is None or turn.completed_at is None:
+        return 0.0
+    return max(0.0, (turn.completed_at - turn.started_at).total_seconds())
+
+
+def _hash(text: str) -> str:
+    digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    return f"sha256-{digest}"

@@ -1,0 +1,79 @@
+"""Where a fork is cut: which turns it keeps, and which steps of the run count as done in it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sdqctl.errors import UsageError
+from sdqctl.model.run import StepRecord
+from sdqctl.model.session import Turn
+
+_TURN = re.compile(r"turn:(\d+)\Z")
+
+
+@dataclass(frozen=True)
+class Cut:
+    """`before_event` is the id of the first turn that is left out, None to keep all."""
+
+    before_event: str | None
+    kept: frozenset[int]
+
+
+def find_cut(
+    at: str | None, *, turns: Sequence[Turn], steps: Sequence[StepRecord], total: int
+) -> Cut:
+    """The cut for `--at STEP|CHECKPOINT|turn:N`; it keeps what `at` names and all before it.
+
+    `steps` are those of the workflow's run (none: a plain number is a turn), `total` how many
+    steps its plan has. Raises UsageError for a place that is not there, or not done.
+    """
+    done = [step for step in steps if step.status.settled]
+    if at is None:
+        return Cut(None, frozenset(step.position for step in done))
+    match = _TURN.match(at)
+    if match or (at.isdecimal() and not steps):
+        return _after_turn(int(match.group(1) if match else at), turns, done)
+    return _after_step(_position(at, steps, total), turns, done)
+
+
+def _position(at: str, steps: Sequence[StepRecord], total: int) -> int:
+    if at.isdecimal():
+        position = int(at)
+    else:
+        names = {step.title: step.position for step in steps if step.kind == "checkpoint"}
+        if at not in names:
+            known = f"; checkpoints: {', '.join(names)}" if names else ""
+            raise UsageError(
+                f"--at {at}: there is no such checkpoint{known}", hint="or a step, or turn:N"
+            )
+        position = names[at]
+    if position not in {step.position for step in steps if step.status.settled}:
+        raise UsageError(f"--at {at}: step {position} of {total} is not done")
+    return position
+
+
+def _after_turn(number: int, turns: Sequence[Turn], done: Sequence[StepRecord]) -> Cut:
+    if not 1 <= number <= len(turns):
+        raise UsageError(f"--at turn:{number}: the session has turns 1 to {len(turns)}")
+    inside = {turn.message_id for turn in turns[:number]}
+    left_out = [s.position for s in done if s.turn_id and s.message_id not in inside]
+    first = min(left_out, default=max((s.position for s in done), default=0) + 1)
+    return Cut(
+        _event_after(number, turns), frozenset(s.position for s in done if s.position < first)
+    )
+
+
+def _after_step(position: int, turns: Sequence[Turn], done: Sequence[StepRecord]) -> Cut:
+    kept = [step for step in done if step.position <= position]
+    places = {turn.message_id: turn.index for turn in turns}
+    known = [places[s.message_id] for s in kept if s.message_id in places]
+    later = [places[s.message_id] for s in done if s not in kept and s.message_id in places]
+    last = max(known) if known else min(later, default=len(turns) + 1) - 1
+    return Cut(_event_after(last, turns), frozenset(step.position for step in kept))
+
+
+def _event_after(number: int, turns: Sequence[Turn]) -> str | None:
+    """The event id of the turn behind the first `number` ones."""
+    return turns[number].event_id if number < len(turns) else None

@@ -1,0 +1,67 @@
+"""What was deleted, kept as bundles until the trash is emptied."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from sdqctl.errors import BundleError, SessionNotFoundError
+from sdqctl.files import make_private_folder
+from sdqctl.model.session import SessionInfo
+from sdqctl.sessions.bundle import Bundle
+
+KEPT = timedelta(days=30)
+"""How long `trash empty` leaves a deleted session, unless told otherwise."""
+_SUFFIX = ".sdqctl"
+
+
+@dataclass(frozen=True)
+class Deleted:
+    """One bundle in the trash. `info` is None when it cannot be read."""
+
+    path: Path
+    deleted_at: datetime
+    size: int
+    info: SessionInfo | None
+
+    @property
+    def label(self) -> str:
+        """The session's name, or the file's."""
+        return self.info.label if self.info else self.path.name
+
+
+def trash_file(home: Path, info: SessionInfo) -> Path:
+    """Where the bundle of a session that is about to be deleted goes. Raises StoreError."""
+    folder = home / "trash"
+    make_private_folder(folder)
+    slug = re.sub(r"[^A-Za-z0-9_-]+", "-", info.label).strip("-")[:60] or "session"
+    return folder / f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{slug}{_SUFFIX}"
+
+
+def deleted_sessions(home: Path) -> list[Deleted]:
+    """What lies in the trash, the last deleted first."""
+    found = []
+    for path in sorted((home / "trash").glob(f"*{_SUFFIX}"), reverse=True):
+        try:
+            with Bundle.open(path) as bundle:
+                info: SessionInfo | None = bundle.manifest.session
+                when = bundle.manifest.created_at
+        except BundleError:
+            info, when = None, datetime.fromtimestamp(path.stat().st_mtime, UTC)
+        found.append(Deleted(path, when, path.stat().st_size, info))
+    return found
+
+
+def find_deleted(entries: Iterable[Deleted], argument: str) -> Deleted:
+    """The last deleted session of this name or id. Raises SessionNotFoundError."""
+    wanted = argument.casefold()
+    for entry in entries:
+        info = entry.info
+        if info is not None and wanted in (info.id.casefold(), (info.name or "").casefold()):
+            return entry
+    raise SessionNotFoundError(
+        f"the trash has no session {argument!r}", hint="`sdqctl sessions trash list` shows all"
+    )

@@ -1,0 +1,132 @@
+"""The ledger's rows of one session: taken out, put in, and copied up to a step."""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from sdqctl.model.run import RunStatus
+from sdqctl.model.session import SessionRef
+from sdqctl.store.ledger import Ledger
+from sdqctl.store.rows import insert_row
+
+Row = dict[str, Any]
+
+
+class SessionRows(msgspec.Struct, frozen=True, kw_only=True):
+    """Rows as they stand in the tables `runs`, `plan_steps` and `attempts`."""
+
+    runs: list[Row] = []
+    plan_steps: list[Row] = []
+    attempts: list[Row] = []
+
+
+def take_rows(ledger: Ledger, ref: SessionRef) -> SessionRows:
+    """All rows of the runs that stand in a session now."""
+    database = ledger.database
+    runs = database.rows(
+        "SELECT * FROM runs WHERE adapter = ? AND session_id = ? ORDER BY id", ref.adapter, ref.id
+    )
+    plans: list[Row] = []
+    attempts: list[Row] = []
+    for run in runs:
+        plans += map(dict, database.rows("SELECT * FROM plan_steps WHERE run_id = ?", run["id"]))
+        query = "SELECT * FROM attempts WHERE run_id = ? ORDER BY number"
+        attempts += map(dict, database.rows(query, run["id"]))
+    return SessionRows(runs=[dict(row) for row in runs], plan_steps=plans, attempts=attempts)
+
+
+def moved(
+    rows: SessionRows,
+    *,
+    old_id: str,
+    new: SessionRef,
+    name: str | None,
+    cwd: tuple[str, str] | None,
+    workflows: Mapping[str, str],
+) -> SessionRows:
+    """The rows for another session. `cwd` is the old and the new folder; `workflows` gives the
+    place of each run's workflow file.
+    """
+    runs = [
+        run
+        | {
+            "adapter": new.adapter,
+            "session_id": new.id,
+            "session_name": name,
+            "cwd": _mapped(run["cwd"], cwd),
+            "workflow_path": workflows.get(run["id"], run["workflow_path"]),
+        }
+        for run in rows.runs
+    ]
+    attempts = [
+        row | {"session_id": new.id} if row["session_id"] == old_id else row
+        for row in rows.attempts
+    ]
+    return SessionRows(runs=runs, plan_steps=rows.plan_steps, attempts=attempts)
+
+
+def put_rows(connection: sqlite3.Connection, rows: SessionRows) -> None:
+    """Insert rows within an open transaction. A run whose id is taken gets a new one.
+
+    Raises ValueError for rows that are none of a ledger.
+    """
+    ids = {run["id"]: _free_id(connection, run["id"]) for run in rows.runs}
+    try:
+        for run in rows.runs:
+            insert_row(connection, "runs", run | {"id": ids[run["id"]], "pid": None})
+        for plan in rows.plan_steps:
+            insert_row(connection, "plan_steps", plan | {"run_id": ids[plan["run_id"]]})
+        for attempt in rows.attempts:
+            values = {key: value for key, value in attempt.items() if key != "number"}
+            insert_row(connection, "attempts", values | {"run_id": ids[attempt["run_id"]]})
+    except (sqlite3.OperationalError, sqlite3.IntegrityError, sqlite3.ProgrammingError) as error:
+        raise ValueError(f"the ledger's rows do not fit: {error}") from error
+    except KeyError as error:
+        raise ValueError(f"the ledger's rows miss {error}") from error
+
+
+def cut_rows(rows: SessionRows, run_id: str, kept: Iterable[int]) -> SessionRows:
+    """One run with the outcomes of some positions alone, as an interrupted run."""
+    positions = set(kept)
+    now = datetime.now(UTC).isoformat()
+    runs = [
+        run
+        | {
+            "id": f"{run_id[:17]}-{secrets.token_hex(3)}",
+            "status": RunStatus.INTERRUPTED.value,
+            "message": None,
+            "updated_at": now,
+            "completed_at": None,
+        }
+        for run in rows.runs
+        if run["id"] == run_id
+    ]
+    new = runs[0]["id"]
+    attempts = [
+        row | {"run_id": new}
+        for row in rows.attempts
+        if row["run_id"] == run_id and row["position"] in positions and not row["superseded"]
+    ]
+    plans = [row | {"run_id": new} for row in rows.plan_steps if row["run_id"] == run_id]
+    return SessionRows(runs=runs, plan_steps=plans, attempts=attempts)
+
+
+def _free_id(connection: sqlite3.Connection, run_id: str) -> str:
+    taken = connection.execute("SELECT 1 FROM runs WHERE id = ?", (run_id,)).fetchone()
+    return f"{run_id[:17]}-{secrets.token_hex(3)}" if taken else run_id
+
+
+def _mapped(path: str | None, cwd: tuple[str, str] | None) -> str | None:
+    """A path below the old folder, in the new one."""
+    if path is None or cwd is None:
+        return path
+    old, new = cwd
+    if path == old or path.startswith(f"{old}/"):
+        return new + path[len(old) :]
+    return path

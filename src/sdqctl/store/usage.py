@@ -1,0 +1,65 @@
+"""What runs used, summed over attempts that count and those that failed: both cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+import msgspec
+
+from sdqctl.model.session import SessionRef, Usage
+from sdqctl.store.ledger import Ledger
+
+_SPANS: dict[str, Callable[[dict[str, str]], str]] = {
+    "day": lambda row: f"{datetime.fromisoformat(row['started_at']).astimezone():%Y-%m-%d}",
+    "workflow": lambda row: row["workflow"] or "single prompts",
+    "model": lambda row: row["model"] or "default",
+    "session": lambda row: row["session_name"] or row["session_id"],
+}
+GROUPS = tuple(_SPANS)
+
+
+class UsageRow(msgspec.Struct, frozen=True, kw_only=True):
+    """The use of one group. `seconds` is the time in which prompts were answered."""
+
+    group: str
+    prompts: int
+    tools: int
+    usage: Usage
+    seconds: float
+
+
+def usage_by(ledger: Ledger, group: str, since: datetime | None) -> list[UsageRow]:
+    """The use by `day`, `workflow`, `model` or `session`, in the order of the groups' names."""
+    found: dict[str, UsageRow] = {}
+    rows = ledger.attempts_with_usage(since.isoformat() if since else None)
+    for row in rows:
+        name = _SPANS[group](row)
+        earlier = found.get(name) or UsageRow(
+            group=name, prompts=0, tools=0, usage=Usage(), seconds=0.0
+        )
+        found[name] = UsageRow(
+            group=name,
+            prompts=earlier.prompts + 1,
+            tools=earlier.tools + len(msgspec.json.decode(row["tools"], type=list[object])),
+            usage=earlier.usage + msgspec.json.decode(row["usage"], type=Usage),
+            seconds=earlier.seconds + _seconds(row),
+        )
+    return [found[name] for name in sorted(found)]
+
+
+def tokens_by_session(ledger: Ledger) -> dict[SessionRef, int]:
+    """Input and output tokens of each session that sdqctl drove."""
+    found: dict[SessionRef, int] = {}
+    for row in ledger.attempts_with_usage(None):
+        ref = SessionRef(row["adapter"], row["session_id"])
+        usage = msgspec.json.decode(row["usage"], type=Usage)
+        found[ref] = found.get(ref, 0) + usage.input_tokens + usage.output_tokens
+    return found
+
+
+def _seconds(row: dict[str, str]) -> float:
+    if not row["completed_at"]:
+        return 0.0
+    begun, ended = map(datetime.fromisoformat, (row["started_at"], row["completed_at"]))
+    return max(0.0, (ended - begun).total_seconds())

@@ -1,0 +1,266 @@
+"""Sessions are exported, imported, forked, renamed, kept, deleted and brought back."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.bench import Bench
+from tests.command import Done, forked
+
+THREE = (
+    "PROMPT a [[reply: A]]\nCHECKPOINT half\nPROMPT b [[reply: B]]\nPAUSE\nPROMPT c [[reply: C]]\n"
+)
+
+
+def show(name: str) -> dict[str, object]:
+    found: dict[str, object] = forked("sessions", "show", name, "--format", "json").json
+    return found
+
+
+def answers(name: str) -> list[str]:
+    turns = show(name)["turns"]
+    assert isinstance(turns, list)
+    return [turn["response"] for turn in turns]
+
+
+def ok(done: Done) -> Done:
+    assert done.code == 0, done.err
+    return done
+
+
+@pytest.fixture
+def job(bench: Bench) -> Bench:
+    """A session `s` that paused behind its second prompt."""
+    assert bench.run(THREE).done.code == 8
+    return bench
+
+
+def elsewhere(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Another machine: another home, and none of this project's files."""
+    home = bench.home.parent / "other-home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("SDQCTL_HOME", str(home / "sdqctl"))
+    monkeypatch.setenv("COPILOT_HOME", str(home / "copilot"))
+    (bench.project / "work.conv").unlink()
+    return home
+
+
+def test_a_bundle_goes_to_another_machine_and_its_run_goes_on(
+    job: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "s.sdqctl"
+    ok(forked("sessions", "export", "s", "--format", "bundle", "-o", file))
+    elsewhere(job, monkeypatch)
+    folder = tmp_path / "checkout"
+    folder.mkdir()
+    assert forked("sessions", "list", "--format", "json").json == []
+    ok(forked("sessions", "import", file, "--cwd", folder))
+    entry = forked("sessions", "list", "--format", "json").json[0]
+    assert (entry["name"], entry["cwd"], entry["status"]) == ("s", str(folder), "paused")
+    done = ok(forked("resume", "s", "--continue"))
+    assert done.out == "C\n"
+    assert answers("s") == ["A", "B", "C"]
+
+
+def test_a_bundle_is_imported_beside_the_original_under_another_name(
+    job: Bench, tmp_path: Path
+) -> None:
+    file = tmp_path / "s.sdqctl"
+    ok(forked("sessions", "export", "s", "--format", "bundle", "-o", file))
+    refused = forked("sessions", "import", file)
+    assert refused.code == 7
+    assert "--name" in refused.err
+    ok(forked("sessions", "import", file, "--name", "copy"))
+    assert ok(forked("resume", "copy", "--continue")).out == "C\n"
+    assert answers("s") == ["A", "B"]
+    assert show("s")["status"] == "paused"
+
+
+def test_deleted_and_restored_and_resumed(job: Bench) -> None:
+    done = ok(forked("sessions", "delete", "s", "--force"))
+    assert "restore" in done.err
+    assert forked("sessions", "show", "s").code == 7
+    listed = forked("sessions", "trash", "list", "--format", "json").json
+    assert [entry["name"] for entry in listed] == ["s"]
+    assert listed[0]["size"] > 0
+    ok(forked("sessions", "restore", "s"))
+    assert forked("sessions", "trash", "list", "--format", "json").json == []
+    assert ok(forked("resume", "s", "--continue")).out == "C\n"
+    assert forked("sessions", "restore", "s").code == 7
+
+
+def test_purge_passes_the_trash_by_and_the_trash_is_emptied_when_asked(job: Bench) -> None:
+    assert job.run(THREE, "--session-name", "t").done.code == 8
+    ok(forked("sessions", "delete", "t", "--force", "--purge"))
+    ok(forked("sessions", "delete", "s", "--force"))
+    ok(forked("sessions", "trash", "empty", "--force"))
+    assert len(forked("sessions", "trash", "list", "--format", "json").json) == 1
+    assert forked("sessions", "trash", "empty", "--older-than", "0").code == 2
+    ok(forked("sessions", "trash", "empty", "--older-than", "0", "--force"))
+    assert forked("sessions", "trash", "list", "--format", "json").json == []
+
+
+def test_a_kept_session_survives_cleanup(job: Bench) -> None:
+    job.run("PROMPT x\n", "--session-name", "t")
+    ok(forked("sessions", "keep", "t"))
+    done = ok(forked("sessions", "cleanup", "--older-than", "0", "--include-unfinished"))
+    assert done.out == "s\n"
+    assert "protected" in done.err
+    ok(forked("sessions", "keep", "t", "--off"))
+    assert ok(forked("sessions", "cleanup", "--older-than", "0")).out == "t\n"
+
+
+def test_a_fork_in_mid_workflow_goes_on_differently(job: Bench) -> None:
+    ok(forked("sessions", "fork", "s", "other", "--at", "half"))
+    assert answers("other") == ["A"]
+    entry = next(
+        e for e in forked("sessions", "list", "--format", "json").json if e["name"] == "other"
+    )
+    assert (entry["run"]["steps_done"], entry["run"]["steps_total"]) == (2, 5)
+    job.write("work.conv", THREE.replace("reply: B", "reply: other B"))
+    job.write("again.conv", THREE)
+    on = forked("resume", "other", "--continue")
+    assert (on.code, on.out) == (8, "other B\n")
+    assert ok(forked("resume", "other", "--continue")).out == "C\n"
+    assert answers("other") == ["A", "other B", "C"]
+    job.write("work.conv", THREE)
+    assert ok(forked("resume", "s", "--continue")).out == "C\n"
+    assert answers("s") == ["A", "B", "C"]
+
+
+@pytest.mark.parametrize(
+    ("at", "kept", "steps"), [("1", ["A"], 1), ("3", ["A", "B"], 3), ("turn:1", ["A"], 2)]
+)
+def test_a_fork_is_cut_at_a_step_or_a_turn(
+    at: str, kept: list[str], steps: int, job: Bench
+) -> None:
+    ok(forked("sessions", "fork", "s", "other", "--at", at))
+    assert answers("other") == kept
+    runs = show("other")["runs"]
+    assert isinstance(runs, list)
+    assert runs[0]["steps_done"] == steps
+
+
+@pytest.mark.parametrize("at", ["9", "5", "nowhere", "turn:7"])
+def test_a_fork_at_a_place_that_is_not_there_is_refused(at: str, job: Bench) -> None:
+    done = forked("sessions", "fork", "s", "other", "--at", at)
+    assert done.code == 2
+    assert len(forked("sessions", "list", "--format", "json").json) == 1
+
+
+def test_a_rename_is_unique_and_the_run_goes_on_under_it(job: Bench) -> None:
+    job.run(THREE, "--session-name", "t")
+    assert forked("sessions", "rename", "s", "T").code == 7
+    assert forked("sessions", "rename", "s", "bad\nname").code == 2
+    ok(forked("sessions", "rename", "s", "new name"))
+    assert forked("sessions", "show", "s").code in (0, 7)
+    assert ok(forked("resume", "new name", "--continue")).out == "C\n"
+    assert answers("new name") == ["A", "B", "C"]
+
+
+def rewrite(file: Path, change: dict[str, bytes | None], *, extra: dict[str, bytes]) -> Path:
+    """A bundle with some files changed, taken out, or added."""
+    bad = file.with_name("bad.sdqctl")
+    with zipfile.ZipFile(file) as old, zipfile.ZipFile(bad, "w") as new:
+        for entry in old.infolist():
+            data = change.get(entry.filename, old.read(entry.filename))
+            if data is not None:
+                new.writestr(entry.filename, data)
+        for name, data in extra.items():
+            new.writestr(name, data)
+    return bad
+
+
+def with_manifest(file: Path, **changes: object) -> Path:
+    with zipfile.ZipFile(file) as old:
+        manifest = json.loads(old.read("manifest.json"))
+    manifest.update(changes)
+    return rewrite(file, {"manifest.json": json.dumps(manifest).encode()}, extra={})
+
+
+def link(file: Path) -> Path:
+    bad = rewrite(file, {}, extra={})
+    with zipfile.ZipFile(bad, "a") as archive:
+        entry = zipfile.ZipInfo("session/link")
+        entry.external_attr = 0o120777 << 16
+        archive.writestr(entry, "/etc/passwd")
+    return bad
+
+
+def bomb(file: Path) -> Path:
+    bad = rewrite(file, {}, extra={})
+    with zipfile.ZipFile(bad, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("session/bomb", b"\0" * 50_000_000)
+    return bad
+
+
+HOSTILE: dict[str, Callable[[Path], Path]] = {
+    "traversal": lambda f: rewrite(f, {}, extra={"session/../../evil": b"x"}),
+    "absolute": lambda f: rewrite(f, {}, extra={"/tmp/evil": b"x"}),
+    "backslash": lambda f: rewrite(f, {}, extra={"session\\..\\evil": b"x"}),
+    "unlisted": lambda f: rewrite(f, {}, extra={"session/more": b"x"}),
+    "mark": lambda f: rewrite(f, {}, extra={"session/inuse.1.lock": b"x"}),
+    "missing": lambda f: rewrite(f, {"session/events.jsonl": None}, extra={}),
+    "changed": lambda f: rewrite(f, {"session/events.jsonl": b"other"}, extra={}),
+    "no manifest": lambda f: rewrite(f, {"manifest.json": None}, extra={}),
+    "broken manifest": lambda f: rewrite(f, {"manifest.json": b"{"}, extra={}),
+    "newer": lambda f: with_manifest(f, version=2),
+    "other": lambda f: with_manifest(f, format="something"),
+    "unknown adapter": lambda f: with_manifest(f, adapter="nobody"),
+    "link": link,
+    "bomb": bomb,
+    "no zip": lambda f: f.with_name("no.sdqctl"),
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_a_damaged_or_hostile_bundle_is_refused_and_leaves_nothing(
+    kind: str, job: Bench, tmp_path: Path
+) -> None:
+    file = tmp_path / "s.sdqctl"
+    ok(forked("sessions", "export", "s", "--format", "bundle", "-o", file))
+    (tmp_path / "no.sdqctl").write_text("no zip at all")
+    before = sorted(job.home.rglob("*"))
+    done = forked("sessions", "import", HOSTILE[kind](file), "--name", "evil")
+    assert done.code == 2, done.err
+    assert "Traceback" not in done.err
+    left = [p for p in job.home.rglob("*") if p not in before and p.parent.name != "locks"]
+    assert [path for path in left if path.name != "ledger.db-wal"] == []
+    assert len(forked("sessions", "list", "--format", "json").json) == 1
+
+
+def test_a_truncated_bundle_is_refused_at_every_length(job: Bench, tmp_path: Path) -> None:
+    file = tmp_path / "s.sdqctl"
+    ok(forked("sessions", "export", "s", "--format", "bundle", "-o", file))
+    data = file.read_bytes()
+    for length in range(0, len(data), max(1, len(data) // 7)):
+        file.write_bytes(data[:length])
+        assert forked("sessions", "import", file, "--name", "cut").code == 2
+    assert len(forked("sessions", "list", "--format", "json").json) == 1
+
+
+def test_a_bundle_needs_a_file(job: Bench) -> None:
+    assert forked("sessions", "export", "s", "--format", "bundle").code == 2
+
+
+@pytest.mark.parametrize("output_format", ["md", "html", "json", "jsonl"])
+def test_the_other_formats_go_to_stdout_or_a_file(
+    output_format: str, job: Bench, tmp_path: Path
+) -> None:
+    shown = ok(forked("sessions", "export", "s", "--format", output_format)).out
+    for word in ("A", "B", "half" if output_format in ("html", "json") else "B"):
+        assert word in shown
+    file = tmp_path / "out"
+    ok(forked("sessions", "export", "s", "--format", output_format, "-o", file))
+    assert file.read_text() == shown
+    if output_format == "jsonl":
+        kinds = [json.loads(line)["type"] for line in shown.splitlines()]
+        assert kinds == ["session", "turn", "turn"]
+    if output_format == "json":
+        assert json.loads(shown) == show("s")
