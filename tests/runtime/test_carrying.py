@@ -1,0 +1,95 @@
+"""A session of the real runtime carried to another machine, deleted and restored, and forked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sdqctl.testing.loopback import LoopbackModel
+from tests.command import sdqctl
+
+pytestmark = pytest.mark.runtime
+
+WORKFLOW = """\
+SESSION-NAME audit
+PROMPT step-1 [[reply: one]]
+CHECKPOINT half
+PROMPT step-2 [[reply: two]]
+PAUSE
+PROMPT step-3 [[reply: three]]
+"""
+
+
+@pytest.fixture
+def audit(home: Path, project: Path, model: LoopbackModel) -> Path:
+    path = project / "audit.conv"
+    path.write_text(WORKFLOW)
+    assert sdqctl("run", path).code == 8
+    return path
+
+
+def steps(model: LoopbackModel) -> list[str]:
+    return [text.split()[0] for text in model.user_messages()]
+
+
+def test_a_bundle_is_resumed_with_its_whole_history_under_other_homes(
+    audit: Path, home: Path, model: LoopbackModel, tmp_path: Path
+) -> None:
+    file = tmp_path / "audit.sdqctl"
+    done = sdqctl("sessions", "export", "audit", "--format", "bundle", "-o", file)
+    assert done.code == 0, done.err
+    other, folder = tmp_path / "other", tmp_path / "checkout"
+    other.mkdir()
+    folder.mkdir()
+    audit.unlink()
+    there = {
+        "HOME": str(other),
+        "SDQCTL_HOME": str(other / "sdqctl"),
+        "COPILOT_HOME": str(other / "copilot"),
+    }
+
+    def run(*arguments: str) -> str:
+        done = sdqctl(*arguments, **there)  # type: ignore[arg-type]
+        assert done.code == 0, done.err
+        return done.out
+
+    assert run("sessions", "import", str(file), "--cwd", str(folder)) == "audit\n"
+    assert str(folder) in run("sessions", "list")
+    assert run("resume", "audit", "--prompt", "aside [[reply: seen]]") == "seen\n"
+    assert steps(model) == ["step-1", "step-2", "aside"]
+    assert run("resume", "audit", "--continue") == "three\n"
+    assert steps(model) == ["step-1", "step-2", "aside", "step-3"]
+    assert "completed" in run("sessions", "list")
+
+
+def test_a_deleted_session_is_restored_and_resumed(audit: Path, model: LoopbackModel) -> None:
+    assert sdqctl("sessions", "delete", "audit", "--force").code == 0
+    assert sdqctl("sessions", "show", "audit").code == 7
+    restored = sdqctl("sessions", "restore", "audit")
+    assert restored.code == 0, restored.err
+    done = sdqctl("resume", "audit", "--continue")
+    assert (done.code, done.out) == (0, "three\n"), done.err
+    assert steps(model) == ["step-1", "step-2", "step-3"]
+
+
+def test_a_fork_and_its_original_both_go_on_differently(audit: Path, model: LoopbackModel) -> None:
+    forked = sdqctl("sessions", "fork", "audit", "other", "--at", "half")
+    assert forked.code == 0, forked.err
+    audit.write_text(WORKFLOW.replace("step-2 [[reply: two]]", "step-2b [[reply: two b]]"))
+    done = sdqctl("resume", "other", "--continue")
+    assert (done.code, done.out) == (8, "two b\n"), done.err
+    assert steps(model) == ["step-1", "step-2b"]
+    audit.write_text(WORKFLOW)
+    done = sdqctl("resume", "audit", "--continue")
+    assert (done.code, done.out) == (0, "three\n"), done.err
+    assert steps(model) == ["step-1", "step-2", "step-3"]
+
+
+def test_a_renamed_session_is_found_by_both_clients(audit: Path, model: LoopbackModel) -> None:
+    assert sdqctl("sessions", "rename", "audit", "audit of november").code == 0
+    assert [e["name"] for e in sdqctl("sessions", "list", "--format", "json").json] == [
+        "audit of november"
+    ]
+    done = sdqctl("resume", "audit of november", "--continue")
+    assert (done.code, done.out) == (0, "three\n"), done.err
