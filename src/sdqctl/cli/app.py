@@ -18,6 +18,7 @@ from sdqctl.errors import InterruptedRunError, SdqctlError
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("run:run", "Run a workflow in a named session."),
     "iterate": ("run:run", "The same as run."),
+    "apply": ("apply:apply", "Run a workflow for each of many components."),
     "resume": ("resume:resume", "Go on in a session: a prompt, the remaining steps, or a talk."),
     "sessions": ("sessions:sessions", "List, show, search, fork, export and clean up sessions."),
     "status": ("status:status", "Tell what is installed, signed in, and kept."),

@@ -6,11 +6,11 @@ import asyncio
 import signal
 import sys
 from collections import ChainMap
-from collections.abc import Coroutine, Mapping, MutableMapping
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine, Mapping, MutableMapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import msgspec
 
@@ -20,13 +20,15 @@ from sdqctl.errors import InterruptedRunError, SdqctlError, UsageError, Workflow
 from sdqctl.model.session import name_problem
 
 if TYPE_CHECKING:
-    from sdqctl.adapters.base import AdapterConfig
+    from sdqctl.adapters.base import Adapter, AdapterConfig
     from sdqctl.cli.context import App
     from sdqctl.engine.launch import Launch, Target
     from sdqctl.engine.options import RunOptions
-    from sdqctl.model.run import RunRecord
+    from sdqctl.model.events import Event
     from sdqctl.model.workflow import Plan, PlannedStep, Workflow
     from sdqctl.store.ledger import Ledger
+
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +59,10 @@ class Start:
     model: str | None = None
     literal: bool = False
     """Whether the prompts hold no template variables: they were typed, not written in a file."""
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """Template variables more than those of every run."""
+    make_adapter: Callable[[], Adapter] | None = None
+    """Makes the adapter, when it is shared with other runs."""
 
 
 def run_workflow(app: App, request: RunRequest) -> int:
@@ -68,13 +74,13 @@ def run_workflow(app: App, request: RunRequest) -> int:
 
     workflow = check_workflow(request.path)
     adapter = request.adapter or workflow.adapter or app.settings.adapter
-    options = _new_options(app, request)
+    options = new_options(app, request)
     cwd = working_directory(app, request.flags.cwd, workflow)
-    name = _session_name(request, workflow, base_variables(workflow, cwd, ""))
+    name = session_name(request, workflow, base_variables(workflow, cwd, ""))
     with app.ledger() as ledger:
         begin = Start(
             workflow=workflow,
-            target=_target(app, request, workflow, adapter, name, ledger),
+            target=target_of(app, request, workflow, adapter, name, ledger),
             options=options,
             cwd=cwd,
             ledger=ledger,
@@ -86,25 +92,17 @@ def run_workflow(app: App, request: RunRequest) -> int:
 
 def start(app: App, begin: Start) -> int:
     """Show the plan, or run it and print the result; returns 0, or raises the run's error."""
-    from sdqctl.conversation.plan import PlanOptions, build_plan
     from sdqctl.engine.launch import launch
 
-    options = begin.options
-    plan = build_plan(
-        begin.workflow,
-        PlanOptions(
-            cycles=options.cycles,
-            session_mode=options.session_mode,
-            prologues=options.prologues,
-            epilogues=options.epilogues,
-        ),
-    )
+    plan = plan_of(begin)
     start_at = step_position(plan, begin.flags.from_step)
     if begin.flags.dry_run:
         print_plan(plan, begin.ledger, begin.target, begin.flags.output_format, start_at)
         return 0
     with Report(begin, plan) as report:
-        request = _launch_request(app, begin, plan, report, start_at)
+        request = launch_request(
+            app, begin, plan, report.emit, streaming=report.streaming, start_at=start_at
+        )
         try:
             run = interruptible(launch(request))
         except SdqctlError as error:
@@ -114,13 +112,29 @@ def start(app: App, begin: Start) -> int:
     return 0
 
 
-def interruptible(work: Coroutine[object, object, RunRecord]) -> RunRecord:
+def plan_of(begin: Start) -> Plan:
+    """The plan of a run. Raises WorkflowError."""
+    from sdqctl.conversation.plan import PlanOptions, build_plan
+
+    options = begin.options
+    return build_plan(
+        begin.workflow,
+        PlanOptions(
+            cycles=options.cycles,
+            session_mode=options.session_mode,
+            prologues=options.prologues,
+            epilogues=options.epilogues,
+        ),
+    )
+
+
+def interruptible(work: Coroutine[object, object, _Result]) -> _Result:
     """Run to the end, or until SIGINT or SIGTERM, which cancel the work once and cleanly.
 
     Raises InterruptedRunError when the work was cancelled before it had anything to record.
     """
 
-    async def main() -> RunRecord:
+    async def main() -> _Result:
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         assert task is not None, "a coroutine under asyncio.run is a task"
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -221,7 +235,7 @@ def default_options(app: App) -> RunOptions:
     )
 
 
-def _new_options(app: App, request: RunRequest) -> RunOptions:
+def new_options(app: App, request: RunRequest) -> RunOptions:
     from sdqctl.model.workflow import SessionMode
 
     options = msgspec.structs.replace(
@@ -234,7 +248,7 @@ def _new_options(app: App, request: RunRequest) -> RunOptions:
     return with_flags(options, request.flags)
 
 
-def _session_name(request: RunRequest, workflow: Workflow, variables: Mapping[str, str]) -> str:
+def session_name(request: RunRequest, workflow: Workflow, variables: Mapping[str, str]) -> str:
     """--session-name, else SESSION-NAME, else one made of the file's name and the time."""
     from sdqctl.conversation.render import render_text
 
@@ -251,7 +265,7 @@ def _session_name(request: RunRequest, workflow: Workflow, variables: Mapping[st
     return name
 
 
-def _target(
+def target_of(
     app: App, request: RunRequest, workflow: Workflow, adapter: str, name: str, ledger: Ledger
 ) -> Target:
     from sdqctl.engine.launch import choose_target
@@ -276,9 +290,22 @@ def base_variables(workflow: Workflow, cwd: Path, name: str) -> Mapping[str, str
     return standard_variables(cwd=cwd, session_name=name, workflow_path=workflow.path)
 
 
-def _launch_request(
-    app: App, begin: Start, plan: Plan, report: Report, start_at: int | None
+def run_variables(begin: Start) -> Mapping[str, str]:
+    """All template variables of a run but those of its cycles."""
+    base = base_variables(begin.workflow, begin.cwd, begin.target.name)
+    return ChainMap(dict(begin.variables), cast("MutableMapping[str, str]", base))
+
+
+def launch_request(
+    app: App,
+    begin: Start,
+    plan: Plan,
+    emit: Callable[[Event], None],
+    *,
+    streaming: bool,
+    start_at: int | None = None,
 ) -> Launch:
+    """What the engine needs for a run. Raises WorkflowError for a REQUIRE that is not met."""
     from sdqctl.conversation.render import Roots, check_requirements
     from sdqctl.engine.launch import Launch
 
@@ -286,21 +313,21 @@ def _launch_request(
     adapter = begin.target.ref.adapter
     roots = Roots.of(workflow, cwd)
     check_requirements(workflow, roots, app.environment)
-    variables = {} if begin.literal else base_variables(workflow, cwd, begin.target.name)
+    variables = {} if begin.literal else run_variables(begin)
     return Launch(
         target=begin.target,
         plan=plan,
         options=begin.options,
-        config=_adapter_config(app, begin, streaming=report.streaming),
+        config=_adapter_config(app, begin, streaming=streaming),
         cwd=cwd,
         home=app.settings.home,
         roots=roots,
         environment=app.command_environment,
         variables=lambda step: cycle_variables(variables, plan, step),
-        make_adapter=lambda: app.adapter(adapter),
+        make_adapter=begin.make_adapter or (lambda: app.adapter(adapter)),
         archive=app.archive(adapter),
         ledger=begin.ledger,
-        emit=report.emit,
+        emit=emit,
         wait=begin.flags.wait,
         start_at=start_at,
     )

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from sdqctl.cli.launching import Start
     from sdqctl.engine.launch import Target
     from sdqctl.model.run import RunRecord, StepRecord
-    from sdqctl.model.workflow import OutputSettings, Plan
+    from sdqctl.model.workflow import Plan
     from sdqctl.store.ledger import Ledger
 
 
@@ -69,10 +69,13 @@ class Report:
 
     def finish(self, run: RunRecord) -> None:
         """Print the result and write the output file of a completed run."""
+        from sdqctl.cli.documents import document, write_document
+
         steps = self._begin.ledger.steps(run.id)
         if self._format == "text" and self._composed:
-            write(self._document(steps))
-        self._write_file(steps)
+            write(document(self._begin, steps))
+        if path := write_document(self._begin, steps):
+            note(f"answers written to {path}")
         self._print_object(run)
 
     def fail(self, error: SdqctlError) -> None:
@@ -90,38 +93,6 @@ class Report:
             return
         found = result_object(run, self._begin.ledger.steps(run.id), self._denials.entries)
         (write_json if self._format == "json" else write_json_line)(found)
-
-    def _document(self, steps: list[StepRecord]) -> str:
-        from sdqctl.engine.results import answers, compose
-
-        return compose(answers(steps), self._output())
-
-    def _output(self) -> OutputSettings:
-        """The workflow's output settings, with template variables filled in."""
-        import msgspec
-
-        from sdqctl.cli.launching import base_variables
-        from sdqctl.conversation.render import render_text
-
-        output = self._plan.workflow.output
-        variables = base_variables(self._plan.workflow, self._begin.cwd, self._begin.target.name)
-        filled = {
-            name: render_text(value, variables)
-            for name in ("file", "directory", "header", "footer")
-            if (value := getattr(output, name)) is not None
-        }
-        return msgspec.structs.replace(output, **filled)
-
-    def _write_file(self, steps: list[StepRecord]) -> None:
-        from sdqctl.engine.results import answers, compose, write_whole
-
-        output = self._output()
-        wanted = self._begin.options.output_file or output.file
-        if wanted is None:
-            return
-        path = self._begin.cwd / (output.directory or "") / wanted
-        write_whole(path, compose(answers(steps), output))
-        note(f"answers written to {path}")
 
     def _event_log(self, file: str) -> EventLog:
         path = self._begin.cwd / file

@@ -1,4 +1,4 @@
-"""The options that `run` and `resume` share."""
+"""The options that `run`, `resume` and `apply` share."""
 
 from __future__ import annotations
 
@@ -98,5 +98,49 @@ _OPTIONS = [
 def run_options(function: _Function) -> _Function:
     """Add the shared options to a command; it takes them as keywords of RunFlags."""
     for option in reversed(_OPTIONS):
+        function = option(function)
+    return function
+
+
+_WORKFLOW_OPTIONS = [
+    click.option("-a", "--adapter", metavar="ADAPTER", help="The runtime: copilot or mock."),
+    click.option(
+        "-n", "--cycles", type=click.IntRange(1), metavar="CYCLES", help="How many cycles."
+    ),
+    click.option(
+        "--session-mode",
+        type=click.Choice(["accumulate", "compact", "fresh"]),
+        help="What happens to the context between cycles.",
+    ),
+    click.option(
+        "--prologue", "prologues", multiple=True, metavar="T|@F", help="Before each cycle."
+    ),
+    click.option(
+        "--epilogue", "epilogues", multiple=True, metavar="T|@F", help="After each cycle."
+    ),
+]
+_BATCH_OPTIONS = [
+    click.option(
+        "--parallel",
+        type=click.IntRange(1, 256),
+        default=1,
+        show_default=True,
+        metavar="N",
+        help="So many at a time.",
+    ),
+    click.option("--keep-going", is_flag=True, help="Begin others after one failed."),
+]
+
+
+def workflow_options(function: _Function) -> _Function:
+    """Add what `run` and `apply` take over a workflow's own settings."""
+    for option in reversed(_WORKFLOW_OPTIONS):
+        function = option(function)
+    return function
+
+
+def batch_options(function: _Function) -> _Function:
+    """Add --parallel and --keep-going."""
+    for option in reversed(_BATCH_OPTIONS):
         function = option(function)
     return function

@@ -1,0 +1,75 @@
+"""`sdqctl apply`: a workflow for each of many components."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sdqctl.cli.run_options import RunFlags, batch_options, run_options, workflow_options
+
+if TYPE_CHECKING:
+    from sdqctl.cli.context import App
+
+
+@click.command()
+@click.argument("workflow", type=click.Path(path_type=Path))
+@click.option(
+    "--components",
+    required=True,
+    metavar="GLOB|@FILE",
+    help="Files by a glob in the working directory, or the lines of FILE.",
+)
+@click.option(
+    "--output-dir",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Write each one's answers to a file here.",
+)
+@click.option("--session-name", metavar="TEMPLATE", help="May hold {{COMPONENT_NAME}} and others.")
+@batch_options
+@workflow_options
+@run_options
+@click.pass_obj
+def apply(
+    app: App,
+    /,
+    workflow: Path,
+    components: str,
+    output_dir: Path | None,
+    session_name: str | None,
+    parallel: int,
+    keep_going: bool,
+    adapter: str | None,
+    cycles: int | None,
+    session_mode: str | None,
+    prologues: tuple[str, ...],
+    epilogues: tuple[str, ...],
+    **flags: Any,  # noqa: ANN401 - the shared options, checked by RunFlags
+) -> int:
+    """Run WORKFLOW for each component, each in a session of its own, all in one runtime.
+
+    Run again after a kill or a failure, it does only what is not done.
+    """
+    from sdqctl.cli.applying import ApplyRequest, apply_workflow
+    from sdqctl.cli.launching import RunRequest
+
+    run = RunRequest(
+        path=workflow,
+        session_name=session_name,
+        adapter=adapter,
+        cycles=cycles,
+        session_mode=session_mode,
+        prologues=prologues,
+        epilogues=epilogues,
+        flags=RunFlags(**flags),
+    )
+    request = ApplyRequest(
+        run=run,
+        components=components,
+        parallel=parallel,
+        output_dir=output_dir,
+        keep_going=keep_going,
+    )
+    return apply_workflow(app, request)

@@ -1,0 +1,354 @@
+"""What `apply`, and `run` with several workflows, do. Knows no click."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from sdqctl.cli.components import default_name, find_components, refuse_same_names
+from sdqctl.cli.launching import (
+    RunRequest,
+    Start,
+    base_variables,
+    interruptible,
+    launch_request,
+    new_options,
+    plan_of,
+    session_name,
+    target_of,
+    working_directory,
+)
+from sdqctl.cli.output import counted, is_terminal, note, write_json
+from sdqctl.cli.table import Cell, Column, print_rows
+from sdqctl.engine.batch import Outcome, run_batch
+from sdqctl.errors import InterruptedRunError, PausedError, SdqctlError, StepError, UsageError
+from sdqctl.model.duration import format_duration
+from sdqctl.model.events import Event, StepFinished, StepStarted, Warned
+from sdqctl.model.terminal import one_line
+
+if TYPE_CHECKING:
+    from sdqctl.adapters.base import Adapter
+    from sdqctl.cli.components import Component
+    from sdqctl.cli.context import App
+    from sdqctl.engine.launch import Target
+    from sdqctl.engine.sharing import SharedRuntime
+    from sdqctl.model.run import RunRecord
+    from sdqctl.model.session import SessionInfo
+    from sdqctl.model.workflow import Plan, Workflow
+    from sdqctl.store.ledger import Ledger
+
+_COLUMNS = (
+    Column("NAME", shrinks=True),
+    Column("STATUS"),
+    Column("STEPS"),
+    Column("TIME"),
+    Column("SESSION", shrinks=True),
+)
+_COLOURS = {"completed": "green", "skipped": "dim", "failed": "red"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApplyRequest:
+    """What `apply` was asked for; `run` has the options that it shares with `run`."""
+
+    run: RunRequest
+    components: str
+    parallel: int = 1
+    output_dir: Path | None = None
+    keep_going: bool = False
+
+
+@dataclass
+class Item:
+    """One run of the batch, and how it ended."""
+
+    label: str
+    begin: Start
+    plan: Plan
+    outcome: Outcome = Outcome.NOT_STARTED
+    error: SdqctlError | None = None
+    started: float | None = None
+    seconds: float = 0.0
+
+
+def apply_workflow(app: App, request: ApplyRequest) -> int:
+    """Run a workflow for each component; returns 0, or raises when one failed.
+
+    What was done earlier is not done again. Raises UsageError and WorkflowError before anything
+    starts.
+    """
+    from sdqctl.conversation import check_workflow
+
+    workflow = check_workflow(request.run.path)
+    cwd = working_directory(app, request.run.flags.cwd, workflow)
+    components = find_components(request.components, cwd)
+    names = [_name(request, workflow, cwd, component) for component in components]
+    refuse_same_names(names)
+    with app.ledger() as ledger:
+        adapter = request.run.adapter or workflow.adapter or app.settings.adapter
+        known = list(app.archive(adapter).sessions())
+        items = []
+        for component, name in zip(components, names, strict=True):
+            target = _known_target(workflow, adapter, name, known, ledger)
+            begin = _start(app, request.run, workflow, target, cwd, ledger)
+            items.append(_component_item(request, component, begin))
+        return _run_items(app, items, request.parallel, request.keep_going, request.run)
+
+
+def run_workflows(
+    app: App, paths: Sequence[Path], request: RunRequest, parallel: int, keep_going: bool
+) -> int:
+    """Run several workflows, each in its session, in one runtime."""
+    from sdqctl.conversation import check_workflow
+
+    if request.session_name is not None:
+        raise UsageError("--session-name is for one workflow; write SESSION-NAME into the files")
+    with app.ledger() as ledger:
+        items = []
+        for path in paths:
+            own = replace(request, path=path)
+            workflow = check_workflow(path)
+            cwd = working_directory(app, request.flags.cwd, workflow)
+            name = session_name(own, workflow, base_variables(workflow, cwd, ""))
+            adapter = request.adapter or workflow.adapter or app.settings.adapter
+            target = target_of(app, own, workflow, adapter, name, ledger)
+            begin = _start(app, own, workflow, target, cwd, ledger)
+            items.append(Item(str(path), begin, plan_of(begin)))
+        refuse_same_names([item.begin.target.name for item in items])
+        return _run_items(app, items, parallel, keep_going, request)
+
+
+def _name(request: ApplyRequest, workflow: Workflow, cwd: Path, component: Component) -> str:
+    """--session-name or SESSION-NAME as a template, else workflow and path."""
+    from sdqctl.conversation.render import render_text
+
+    template = request.run.session_name or workflow.session_name
+    if template is None:
+        return default_name(request.run.path.stem, component)
+    variables = {**base_variables(workflow, cwd, ""), **component.variables}
+    name = render_text(template, variables)
+    return session_name(replace(request.run, session_name=name), workflow, {})
+
+
+def _component_item(request: ApplyRequest, component: Component, begin: Start) -> Item:
+    options = begin.options
+    if request.output_dir is not None:
+        file = (request.output_dir / component.path.replace("/", "__")).absolute()
+        options = msgspec.structs.replace(options, output_file=f"{file}.md")
+    begin = replace(begin, variables=component.variables, options=options)
+    return Item(component.path, begin, plan_of(begin))
+
+
+def _known_target(
+    workflow: Workflow, adapter: str, name: str, known: list[SessionInfo], ledger: Ledger
+) -> Target:
+    """The session of a component, with its last run of this workflow, finished or not."""
+    from sdqctl.engine.launch import choose_target
+
+    target = choose_target(
+        name,
+        adapter,
+        entries=known,
+        ledger=ledger,
+        workflow_path=workflow.path,
+        resume_if_exists=True,
+    )
+    runs = [run for run in ledger.runs_of(target.ref) if run.workflow_path == workflow.path]
+    return replace(target, run=runs[-1] if runs else None)
+
+
+def _start(
+    app: App, request: RunRequest, workflow: Workflow, target: Target, cwd: Path, ledger: Ledger
+) -> Start:
+    return Start(
+        workflow=workflow,
+        target=target,
+        options=new_options(app, request),
+        cwd=cwd,
+        ledger=ledger,
+        flags=request.flags,
+        model=request.flags.model or workflow.model or app.settings.model,
+    )
+
+
+def _run_items(
+    app: App, items: list[Item], parallel: int, keep_going: bool, request: RunRequest
+) -> int:
+    progress = _Progress(len(items), quiet=request.flags.quiet, verbose=request.flags.verbose)
+    waiting = [item for item in items if not _is_done(item)]
+    for item in items:
+        if item not in waiting:
+            item.outcome = Outcome.SKIPPED
+    progress.begin(len(items) - len(waiting))
+    if request.flags.dry_run:
+        _print_summary(items, request.flags.output_format)
+        return 0
+    try:
+        interruptible(_drive(app, waiting, parallel, keep_going, progress))
+    finally:
+        _print_summary(items, request.flags.output_format)
+    _raise_failures(items)
+    return 0
+
+
+async def _drive(
+    app: App, items: list[Item], parallel: int, keep_going: bool, progress: _Progress
+) -> None:
+    from contextlib import AsyncExitStack
+
+    from sdqctl.cli.documents import write_document
+    from sdqctl.engine.launch import launch
+    from sdqctl.engine.sharing import SharedRuntime
+
+    shared: dict[str, SharedRuntime] = {}
+    async with AsyncExitStack() as stack:
+        for name in {item.begin.target.ref.adapter for item in items}:
+            runtime = SharedRuntime(_maker(app, name))
+            shared[name] = await stack.enter_async_context(runtime)
+
+        async def work(item: Item) -> RunRecord:
+            item.started = time.monotonic()
+            progress.started(item)
+            lease = shared[item.begin.target.ref.adapter].lease
+            begin = replace(item.begin, make_adapter=lease)
+            request = launch_request(app, begin, item.plan, progress.sink(item), streaming=False)
+            run = await launch(request)
+            write_document(begin, begin.ledger.steps(run.id))
+            return run
+
+        await run_batch(
+            items,
+            work,
+            progress.ended,
+            parallel=parallel,
+            stops=lambda error: not keep_going and not isinstance(error, PausedError),
+        )
+
+
+def _maker(app: App, name: str) -> Callable[[], Adapter]:
+    return lambda: app.adapter(name)
+
+
+def _is_done(item: Item) -> bool:
+    """Whether an earlier run of the same workflow did every step."""
+    from sdqctl.engine.matching import match_plan
+
+    run = item.begin.target.run
+    if run is None:
+        return False
+    return len(match_plan(item.plan, item.begin.ledger.steps(run.id)).done) == len(item.plan.steps)
+
+
+class _Progress:
+    """A line for each begin and end on stderr; with -v a line for each step, too."""
+
+    def __init__(self, total: int, *, quiet: bool, verbose: bool) -> None:
+        self._total = total
+        self._ended = 0
+        self._quiet = quiet
+        self._verbose = verbose
+
+    def begin(self, skipped: int) -> None:
+        """Tell what is ahead."""
+        self._ended = skipped
+        done = f", {skipped} done before" if skipped else ""
+        self._tell(f"{counted(self._total, 'run')}{done}")
+
+    def started(self, item: Item) -> None:
+        """One begins."""
+        if self._verbose:
+            self._tell(f"{one_line(item.label)}: begins")
+
+    def sink(self, item: Item) -> Callable[[Event], None]:
+        """Where the events of one run go."""
+        label = one_line(item.label)
+
+        def emit(event: Event) -> None:
+            if isinstance(event, Warned):
+                self._tell(f"{label}: warning: {event.message}")
+            elif self._verbose and isinstance(event, StepStarted | StepFinished):
+                what = "begins" if isinstance(event, StepStarted) else event.status
+                self._tell(f"{label}: step {event.position} {event.kind} {event.title}: {what}")
+
+        return emit
+
+    def ended(self, item: Item, run: RunRecord | None, error: SdqctlError | None) -> None:
+        """One ended."""
+        item.seconds = time.monotonic() - (item.started or time.monotonic())
+        item.error, item.outcome = error, _outcome(error)
+        self._ended += 1
+        why = f": {error.message.splitlines()[0]}" if error else ""
+        took = format_duration(item.seconds)
+        head = f"[{self._ended}/{self._total}] {item.outcome}"
+        self._tell(f"{head} {one_line(item.label)} in {took}{one_line(why)}")
+
+    def _tell(self, text: str) -> None:
+        if not self._quiet:
+            note(text)
+
+
+def _outcome(error: SdqctlError | None) -> Outcome:
+    if error is None:
+        return Outcome.COMPLETED
+    if isinstance(error, PausedError):
+        return Outcome.PAUSED
+    if isinstance(error, InterruptedRunError):
+        return Outcome.INTERRUPTED
+    return Outcome.FAILED
+
+
+def _print_summary(items: list[Item], output_format: str) -> None:
+    if output_format != "text":
+        write_json([_object(item) for item in items])
+        return
+    as_table = is_terminal()
+    print_rows(_COLUMNS if as_table else (), [_row(item) for item in items], as_table=as_table)
+
+
+def _record(item: Item) -> RunRecord | None:
+    runs = item.begin.ledger.runs_of(item.begin.target.ref)
+    return runs[-1] if runs else None
+
+
+def _row(item: Item) -> list[Cell]:
+    run = _record(item)
+    steps = f"{run.steps_done}/{len(item.plan.steps)}" if run else f"0/{len(item.plan.steps)}"
+    return [
+        Cell(item.label),
+        Cell(item.outcome.value, colour=_COLOURS.get(item.outcome.value, "yellow")),
+        Cell(steps),
+        Cell(format_duration(item.seconds)),
+        Cell(item.begin.target.name),
+    ]
+
+
+def _object(item: Item) -> dict[str, object]:
+    from sdqctl.sessions.entries import run_entry
+
+    run, error = _record(item), item.error
+    return {
+        "name": item.label,
+        "session": {"id": item.begin.target.ref.id, "name": item.begin.target.name},
+        "status": item.outcome,
+        "run": run_entry(run) if run else None,
+        "seconds": round(item.seconds, 3),
+        "error": {"code": error.code, "message": error.message} if error else None,
+    }
+
+
+def _raise_failures(items: list[Item]) -> None:
+    """Raise for the batch what it ended with: failures first, then pauses."""
+    failed = [item for item in items if item.outcome is Outcome.FAILED]
+    left = [item for item in items if item.outcome is Outcome.NOT_STARTED]
+    again = "the same command again does what is left"
+    if failed:
+        rest = f", {len(left)} not started" if left else ""
+        raise StepError(f"{len(failed)} of {len(items)} failed{rest}", hint=again)
+    paused = [item for item in items if item.outcome is Outcome.PAUSED]
+    if paused:
+        raise PausedError(f"{len(paused)} of {len(items)} wait for a human", hint=again)

@@ -1,0 +1,72 @@
+"""Many runs side by side, so many at a time, in the order in which they were given."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from enum import StrEnum
+from typing import TypeVar
+
+from sdqctl.errors import InterruptedRunError, SdqctlError
+from sdqctl.model.run import RunRecord
+
+_Item = TypeVar("_Item")
+
+
+class Outcome(StrEnum):
+    """How one of them ended."""
+
+    COMPLETED = "completed"
+    SKIPPED = "skipped"
+    """It was done before."""
+    PAUSED = "paused"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+    NOT_STARTED = "not-started"
+
+
+Ended = Callable[[_Item, RunRecord | None, SdqctlError | None], None]
+
+
+async def run_batch(
+    items: Sequence[_Item],
+    work: Callable[[_Item], Awaitable[RunRecord | None]],
+    ended: Ended[_Item],
+    *,
+    parallel: int,
+    stops: Callable[[SdqctlError], bool],
+) -> None:
+    """Do all items, `parallel` at a time; each end is told. `stops` tells after which error no
+    other is begun.
+
+    Raises InterruptedRunError after a signal, when all that ran have ended cleanly.
+    """
+    waiting = iter(items)
+    stopped = False
+    interrupted: InterruptedRunError | None = None
+
+    async def worker() -> None:
+        nonlocal stopped, interrupted
+        while not stopped:
+            item = next(waiting, None)
+            if item is None:
+                return
+            try:
+                ended(item, await work(item), None)
+            except SdqctlError as error:
+                ended(item, None, error)
+                stopped = stopped or stops(error)
+                if isinstance(error, InterruptedRunError):
+                    stopped, interrupted = True, error
+
+    workers = [asyncio.ensure_future(worker()) for _ in range(max(1, parallel))]
+    try:
+        await asyncio.gather(*workers)
+    except asyncio.CancelledError as error:
+        await asyncio.gather(*workers, return_exceptions=True)
+        raise InterruptedRunError("interrupted; what was done is recorded") from error
+    finally:
+        for task in workers:
+            task.cancel()
+    if interrupted is not None:
+        raise InterruptedRunError("interrupted; what was done is recorded") from interrupted

@@ -1,0 +1,170 @@
+"""A workflow for many components, and many workflows at once."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from sdqctl.testing.loopback import LoopbackModel
+from tests.bench import Bench
+from tests.command import SDQCTL, forked, sdqctl
+
+EACH = "PROMPT {{COMPONENT_PATH}} {{ITERATION_INDEX}}/{{ITERATION_TOTAL}} [[reply: A]]\nPROMPT b\n"
+
+
+@pytest.fixture
+def parts(bench: Bench) -> Bench:
+    for name in ("a.py", "b.py", "deep/c.py", "notes.txt"):
+        bench.write(f"src/{name}", "x = 1\n")
+    bench.write("each.conv", EACH)
+    return bench
+
+
+def sessions() -> dict[str, str]:
+    listed = forked("sessions", "list", "--format", "json").json
+    return {entry["name"]: entry["status"] for entry in listed}
+
+
+def first_prompt(name: str) -> str:
+    shown = forked("sessions", "show", "--format", "json", "--", name).json
+    return str(shown["turns"][0]["prompt"])
+
+
+def test_each_component_has_a_session_of_its_own_with_its_variables(parts: Bench) -> None:
+    done = forked("apply", "each.conv", "--components", "src/**/*.py", "--parallel", "2")
+    assert done.code == 0, done.err
+    names = ["each/src/a.py", "each/src/b.py", "each/src/deep/c.py"]
+    assert sessions() == dict.fromkeys(names, "completed")
+    assert first_prompt("each/src/deep/c.py").startswith("src/deep/c.py 3/3")
+    assert [line.split("\t")[:2] for line in done.out.splitlines()] == [
+        ["src/a.py", "completed"],
+        ["src/b.py", "completed"],
+        ["src/deep/c.py", "completed"],
+    ]
+
+
+def test_components_come_from_a_list_and_names_from_a_template(parts: Bench) -> None:
+    parts.write("list.txt", "# two of them\nalpha\n\nbeta/x.c\nalpha\n")
+    text = "PROMPT {{COMPONENT_NAME}}|{{COMPONENT_DIR}}|{{COMPONENT_TYPE}} [[reply: A]]\n"
+    parts.write("each.conv", text)
+    options = (
+        "--components",
+        "@list.txt",
+        "--session-name",
+        "{{ITERATION_INDEX}}-{{COMPONENT_NAME}}",
+    )
+    done = forked("apply", "each.conv", *options, "--format", "json")
+    assert done.code == 0, done.err
+    assert set(sessions()) == {"1-alpha", "2-x"}
+    assert first_prompt("2-x").startswith("x|beta|c ")
+    assert [entry["status"] for entry in done.json] == ["completed", "completed"]
+    same = forked("apply", "each.conv", "--components", "@list.txt", "--session-name", "same")
+    assert same.code == 2
+    assert "both run in session" in same.err
+
+
+def test_answers_are_written_a_file_each(parts: Bench) -> None:
+    forked("apply", "each.conv", "--components", "src/*.py", "--output-dir", "out")
+    written = sorted(path.name for path in (parts.project / "out").iterdir())
+    assert written == ["src__a.py.md", "src__b.py.md"]
+    assert (parts.project / "out/src__a.py.md").read_text().startswith("A\n")
+
+
+def test_a_failure_stops_the_others_unless_told_and_again_does_what_is_left(parts: Bench) -> None:
+    parts.write("each.conv", "PROMPT {{COMPONENT_NAME}} [[reply: A]]\nRUN sh check.sh\nPROMPT c\n")
+    parts.write("check.sh", "exit 1\n")
+    stopped = forked("apply", "each.conv", "--components", "src/*.py", "--format", "json")
+    assert stopped.code == 4
+    assert [entry["status"] for entry in stopped.json] == ["failed", "not-started"]
+    going = forked(
+        "apply", "each.conv", "--components", "src/*.py", "--keep-going", "--format", "json"
+    )
+    assert going.code == 4
+    assert [entry["status"] for entry in going.json] == ["failed", "failed"]
+    parts.write("check.sh", "exit 0\n")
+    done = forked("apply", "each.conv", "--components", "src/*.py", "--format", "json")
+    assert done.code == 0, done.err
+    again = forked("apply", "each.conv", "--components", "src/*.py", "--format", "json")
+    assert [entry["status"] for entry in again.json] == ["skipped", "skipped"]
+    for name in ("each/src/a.py", "each/src/b.py"):
+        shown = forked("sessions", "show", "--format", "json", "--", name).json
+        assert len(shown["turns"]) == 2
+
+
+def test_no_component_is_an_error(parts: Bench) -> None:
+    assert forked("apply", "each.conv", "--components", "*.rs").code == 2
+    assert forked("apply", "each.conv", "--components", "@none.txt").code == 2
+    assert forked("apply", "each.conv").code == 2
+
+
+def test_several_workflows_run_side_by_side(parts: Bench) -> None:
+    for name in ("one", "two"):
+        parts.write(f"{name}.conv", f"SESSION-NAME {name}\nPROMPT x [[reply: A]]\n")
+    done = forked("run", "one.conv", "two.conv", "--parallel", "2")
+    assert done.code == 0, done.err
+    assert sessions() == {"one": "completed", "two": "completed"}
+    taken = forked("run", "one.conv", "two.conv")
+    assert taken.code == 7
+    assert forked("run", "one.conv", "two.conv", "--session-name", "x").code == 2
+
+
+@pytest.mark.runtime
+def test_thirty_components_share_one_runtime_and_survive_its_death(
+    home: Path, project: Path, model: LoopbackModel
+) -> None:
+    (project / "names.txt").write_text("".join(f"part-{n}\n" for n in range(30)))
+    (project / "each.conv").write_text(
+        "PROMPT {{COMPONENT_NAME}}. [[sleep: 1]] [[reply: A]]\nPROMPT b\n"
+    )
+    command = ["apply", "each.conv", "--components", "@names.txt", "--parallel", "10"]
+    process = subprocess.Popen(
+        [*SDQCTL, *command, "--format", "json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 60
+    while len(model.requests) < 15:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    assert len(children) == 1
+    os.kill(int(children[0]), signal.SIGKILL)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    assert {entry["status"] for entry in json.loads(out)} == {"completed"}
+    done = [r.user_messages for r in model.requests if r.prompt == "b"]
+    assert len({tuple(messages) for messages in done}) == 30
+    assert all(len(messages) == 2 for messages in done)
+
+
+@pytest.mark.runtime
+def test_a_killed_apply_does_only_what_is_not_done(
+    home: Path, project: Path, model: LoopbackModel
+) -> None:
+    (project / "names.txt").write_text("".join(f"part-{n}\n" for n in range(8)))
+    (project / "each.conv").write_text("PROMPT {{COMPONENT_NAME}}. [[sleep: 0.3]] [[reply: A]]\n")
+    command = ["apply", "each.conv", "--components", "@names.txt", "--parallel", "2"]
+    process = subprocess.Popen([*SDQCTL, *command], stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while len(model.requests) < 5:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    done = sdqctl(*command, "--format", "json")
+    assert done.code == 0, done.err
+    counts = Counter(entry["status"] for entry in done.json)
+    assert counts["skipped"] + counts["completed"] == 8
+    assert counts["skipped"] >= 2
+    for entry in done.json:
+        name = entry["session"]["name"]
+        shown = sdqctl("sessions", "show", "--format", "json", "--", name).json
+        assert [turn["response"] for turn in shown["turns"]] == ["A"]
