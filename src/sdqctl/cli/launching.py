@@ -236,6 +236,7 @@ def default_options(app: App) -> RunOptions:
 
 
 def new_options(app: App, request: RunRequest) -> RunOptions:
+    """The options of a new run: configuration, then the command's own."""
     from sdqctl.model.workflow import SessionMode
 
     options = msgspec.structs.replace(
@@ -268,6 +269,7 @@ def session_name(request: RunRequest, workflow: Workflow, variables: Mapping[str
 def target_of(
     app: App, request: RunRequest, workflow: Workflow, adapter: str, name: str, ledger: Ledger
 ) -> Target:
+    """The session that a run goes to. Raises SessionExistsError for a name that is taken."""
     from sdqctl.engine.launch import choose_target
 
     wanted = request.resume_if_exists
