@@ -100,6 +100,7 @@ def start(app: App, begin: Start) -> int:
         print_plan(plan, begin.ledger, begin.target, begin.flags.output_format, start_at)
         return 0
     with Report(begin, plan) as report:
+        report.begin()
         request = launch_request(
             app, begin, plan, report.emit, streaming=report.streaming, start_at=start_at
         )

@@ -80,12 +80,11 @@ def list_sessions(app: App, request: ListRequest) -> None:
 
 def all_entries(app: App, adapter: str | None = None, *, with_tokens: bool = False) -> list[Entry]:
     """Every session on disk, with its state, and with the tokens that its runs used."""
-    from sdqctl.store.locks import holder
+    from sdqctl.store.locks import holders
 
-    home = app.settings.home
     archives = app.archives(adapter).values()
     with app.ledger(read_only=True) as ledger:
-        entries = read_entries(archives, ledger, lambda ref: holder(home, ref))
+        entries = read_entries(archives, ledger, holders(app.settings.home))
         if not with_tokens:
             return entries
         from sdqctl.store.usage import tokens_by_session

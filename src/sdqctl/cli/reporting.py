@@ -5,10 +5,19 @@ from __future__ import annotations
 import os
 import shlex
 from contextlib import ExitStack
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from sdqctl.cli.output import is_terminal, note, write, write_json, write_json_line, write_line
+from sdqctl.cli.output import (
+    counted,
+    is_terminal,
+    note,
+    write,
+    write_json,
+    write_json_line,
+    write_line,
+)
 from sdqctl.cli.sinks import (
     Answers,
     Denials,
@@ -20,6 +29,7 @@ from sdqctl.cli.sinks import (
     fan_out,
 )
 from sdqctl.errors import SdqctlError, UsageError
+from sdqctl.model.terminal import one_line
 from sdqctl.store.redact import Redactor
 
 if TYPE_CHECKING:
@@ -66,6 +76,12 @@ class Report:
         traceback: TracebackType | None,
     ) -> None:
         self._stack.close()
+
+    def begin(self) -> None:
+        """Tell what is about to run, before the runtime is started."""
+        workflow = self._begin.workflow
+        if workflow.path and not self._begin.flags.quiet:
+            note(f"{one_line(Path(workflow.path).name)}: {counted(len(self._plan.steps), 'step')}")
 
     def finish(self, run: RunRecord) -> None:
         """Print the result and write the output file of a completed run."""

@@ -29,6 +29,12 @@ _RUNS = """
         WHERE a.run_id = runs.id AND a.superseded = 0 AND a.status IN ('done', 'skipped')
     ) AS steps_done FROM runs
 """
+_LISTED_RUNS = _RUNS.replace(
+    "runs.*",
+    "id, adapter, session_id, session_name, workflow, workflow_path, status, steps_total, cwd, "
+    "model, message, started_at, updated_at, completed_at, NULL AS workflow_text",
+)
+"""Without the texts, which a list does not show."""
 _STEPS = """
     SELECT a.*, (
         SELECT count(*) FROM attempts AS b
@@ -169,7 +175,7 @@ class Ledger(SessionTable):
         unless it alone is unfinished.
         """
         found: dict[SessionRef, RunRecord] = {}
-        for row in self._rows(f"{_RUNS} ORDER BY runs.id"):
+        for row in self._rows(f"{_LISTED_RUNS} ORDER BY runs.id"):
             run = read_run(row)
             ref = SessionRef(run.adapter, run.session_id)
             earlier = found.get(ref)

@@ -12,6 +12,7 @@ import os
 import socket
 import sys
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -113,6 +114,21 @@ def holder(home: Path, ref: SessionRef) -> Holder | None:
     return state.holder() if state is not None and state.alive() else None
 
 
+def holders(home: Path) -> Callable[[SessionRef], Holder | None]:
+    """`holder` for many sessions: the folder of locks is looked at once."""
+    try:
+        marked = {name for name in os.listdir(home / "locks") if name.endswith(".json")}
+    except OSError:
+        marked = set()
+
+    def find(ref: SessionRef) -> Holder | None:
+        if not marked or f"{_key(ref)}.json" not in marked:
+            return None
+        return holder(home, ref)
+
+    return find
+
+
 def _lock(handle: int, path: Path, ref: SessionRef, deadline: float) -> None:
     introduced = time.monotonic() + _INTRODUCTION_SECONDS
     while True:
@@ -154,8 +170,12 @@ def _own_state() -> _HolderFile:
 
 
 def _lock_path(home: Path, ref: SessionRef) -> Path:
-    key = f"{ref.adapter}\0{ref.id.casefold()}".encode("utf-8", "surrogatepass")
-    return home / "locks" / f"{hashlib.sha256(key).hexdigest()[:32]}.lock"
+    return home / "locks" / f"{_key(ref)}.lock"
+
+
+def _key(ref: SessionRef) -> str:
+    text = f"{ref.adapter}\0{ref.id.casefold()}".encode("utf-8", "surrogatepass")
+    return hashlib.sha256(text).hexdigest()[:32]
 
 
 def _holder_path(path: Path) -> Path:

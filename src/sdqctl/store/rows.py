@@ -21,7 +21,7 @@ def _time(text: str | None) -> datetime | None:
 def read_run(row: sqlite3.Row) -> RunRecord:
     """A row of `runs` with its step counts."""
     values: dict[str, Any] = dict(row)
-    del values["pid"]
+    values.pop("pid", None)
     for name in ("started_at", "updated_at", "completed_at"):
         values[name] = _time(values[name])
     values["status"] = RunStatus(values["status"])

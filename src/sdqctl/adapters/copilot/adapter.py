@@ -15,6 +15,7 @@ from typing import Any, Self
 
 from sdqctl.adapters.base import AdapterConfig, AdapterSession, AdapterSettings, Capability, Health
 from sdqctl.adapters.copilot.disk import CopilotArchive
+from sdqctl.adapters.copilot.early import LOG_LEVEL, adopting, give_up, start_early
 from sdqctl.adapters.copilot.history_store import purge
 from sdqctl.adapters.copilot.permissions import permission_handler
 from sdqctl.adapters.copilot.provider import describe_provider, provider_from
@@ -58,29 +59,34 @@ class CopilotAdapter:
 
     async def __aenter__(self) -> Self:
         program = require_runtime(self._settings)
-        # The SDK logs tracebacks of errors that it also raises; the errors are enough.
-        logging.getLogger("copilot").addHandler(logging.NullHandler())
-        with _quiet_collector():
-            from copilot import CopilotClient, RuntimeConnection
-        client = CopilotClient(
-            connection=RuntimeConnection.for_stdio(path=str(program.path)),
-            env=runtime_environment(self._settings),
-            log_level="error",
-        )
         try:
-            async with asyncio.timeout(_START):
-                await client.start()
+            self._client = await self._start(program.path)
         except Exception as error:
-            with suppress(Exception):
-                await client.force_stop()
             raise RuntimeFailure(
                 f"{program.path} does not start as the Copilot runtime: {error or 'no answer'}",
                 hint="`sdqctl status --adapters` tells which runtime was found and by what",
             ) from error
-        self._client = client
         # The SDK has no public name for its child process; its death must be seen (notes, item 5).
-        self._process = RuntimeProcess(client._cli_process)
+        self._process = RuntimeProcess(self._client._cli_process)
         return self
+
+    async def _start(self, program: Path) -> Any:
+        """A client whose runtime runs: started early, or by the SDK if that is not its way."""
+        environment = runtime_environment(self._settings)
+        process = start_early(program, environment)
+        try:
+            client_type, connection = _import_sdk(program)
+            early = adopting(client_type, process)
+            options = {"connection": connection, "env": environment, "log_level": LOG_LEVEL}
+            client = (early or client_type)(**options)
+            if early is None:
+                give_up(process)
+            async with asyncio.timeout(_START):
+                await client.start()
+        except BaseException:
+            give_up(process)
+            raise
+        return client
 
     async def __aexit__(
         self,
@@ -349,6 +355,15 @@ def _ill(error: SdqctlError, *, installed: bool, provider: str | None) -> Health
         problem=error.message,
         hint=error.hint,
     )
+
+
+def _import_sdk(program: Path) -> tuple[Any, Any]:
+    """The SDK's client class, and the connection to a runtime's program."""
+    # The SDK logs tracebacks of errors that it also raises; the errors are enough.
+    logging.getLogger("copilot").addHandler(logging.NullHandler())
+    with _quiet_collector():
+        from copilot import CopilotClient, RuntimeConnection
+    return CopilotClient, RuntimeConnection.for_stdio(path=str(program))
 
 
 @contextmanager

@@ -79,7 +79,7 @@ class CopilotArchive:
     def holder(self, session_id: str) -> Holder | None:
         """The live process that marked the session as in use."""
         try:
-            names = os.listdir(self._root / session_id)
+            names = os.listdir(f"{self._root}/{session_id}")
         except OSError:
             return None
         for name in names:
@@ -132,13 +132,13 @@ class CopilotArchive:
 def _workspace(path: str) -> tuple[dict[str, str] | None, str | None]:
     """The flat keys of workspace.yaml, and what is wrong with the file."""
     try:
-        with open(path, encoding="utf-8", errors="replace") as stream:
-            text = stream.read()
+        with open(path, "rb", buffering=0) as stream:
+            data = stream.readall()
     except FileNotFoundError:
         return None, None
     except OSError as error:
         return None, f"workspace.yaml cannot be read: {error.strerror}"
-    values = parse_flat_yaml(text)
+    values = parse_flat_yaml(data.decode("utf-8", "replace"))
     if "id" not in values:
         return values, "workspace.yaml is not what the runtime writes"
     return values, None

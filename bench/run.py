@@ -1,0 +1,125 @@
+"""The benchmark: every figure is a ratio to a yardstick measured in the same run.
+
+`make bench` writes bench/results.json and docs/performance.md; `make bench-quick` prints alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from bench.cases import Bench, Case, cases  # noqa: E402
+from bench.measure import load, time_all  # noqa: E402
+from sdqctl.testing.loopback import LoopbackModel  # noqa: E402
+
+
+def main() -> int:
+    """Measure, print, write; 1 when a bound is not kept."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--quick", action="store_true", help="few runs, small sizes, nothing kept")
+    parser.add_argument("--only", help="only cases whose name holds this")
+    parser.add_argument("--times", type=int, help="runs of each; default 5, quick 2")
+    options = parser.parse_args()
+    times = options.times or (2 if options.quick else 5)
+    results = []
+    with tempfile.TemporaryDirectory() as folder, LoopbackModel() as model:
+        bench = Bench(Path(folder), model, quick=options.quick)
+        for case in cases(bench):
+            if options.only and options.only not in case.name:
+                continue
+            time_all([case.ours, *case.yardsticks], times, bench.environment)
+            results.append(record(case))
+            print(line(case), flush=True)
+    if not options.quick and not options.only:
+        write(results)
+    broken = [r["name"] for r in results if r["kept"] is False]
+    if broken:
+        print(f"bounds not kept: {', '.join(map(str, broken))}")
+    return 1 if broken and not options.quick else 0
+
+
+def record(case: Case) -> dict[str, object]:
+    """One case for the results."""
+    return {
+        "name": case.name,
+        "ours": case.ours.record(),
+        "yardsticks": {
+            yardstick.name: {
+                **yardstick.record(),
+                "ratio": round(case.ours.median / yardstick.median, 3),
+            }
+            for yardstick in case.yardsticks
+        },
+        "bound": case.bound,
+        "kept": case.kept,
+    }
+
+
+def line(case: Case) -> str:
+    """One case for a reader."""
+    parts = [f"{case.name:<34} {case.ours.median:8.3f} s"]
+    for yardstick in case.yardsticks:
+        ratio = case.ours.median / yardstick.median
+        parts.append(f"{ratio:6.3f} x {yardstick.name} ({yardstick.median:.3f} s)")
+    if case.bound is not None:
+        parts.append(f"bound {case.bound:g}: {'kept' if case.kept else 'NOT KEPT'}")
+    return "   ".join(parts)
+
+
+def write(results: list[dict[str, object]]) -> None:
+    """The results as data and as a page."""
+    found = {
+        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "cores": os.cpu_count(),
+        "load_after": load(),
+        "cases": results,
+    }
+    (ROOT / "bench" / "results.json").write_text(json.dumps(found, indent=2) + "\n")
+    (ROOT / "docs" / "performance.md").write_text(page(found))
+
+
+def page(found: dict[str, object]) -> str:
+    """docs/performance.md."""
+    lines = [
+        "# Performance",
+        "",
+        "Written by `make bench`: medians, each as a ratio to a yardstick that was measured in",
+        f"turn with it in the same run ({found['cores']} cores, Python {found['python']},",
+        f"{found['system']}, {found['measured_at']}). Ratios carry over to other machines; seconds",
+        "do not. Minimum and maximum are in `bench/results.json`.",
+        "",
+        "| what | median | ratio | of the yardstick | bound | own peak MB | runtime peak MB |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    cases_found = found["cases"]
+    assert isinstance(cases_found, list)
+    for case in cases_found:
+        ours = case["ours"]
+        for number, (name, yardstick) in enumerate(case["yardsticks"].items()):
+            first = number == 0
+            fields = (
+                case["name"] if first else "",
+                f"{ours['median_s']} s",
+                yardstick["ratio"],
+                f"{name} ({yardstick['median_s']} s)",
+                case["bound"] if first and case["bound"] is not None else "",
+                ours["own_peak_mb"],
+                ours.get("runtime_peak_mb", ""),
+            )
+            lines.append(f"| {' | '.join(map(str, fields))} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

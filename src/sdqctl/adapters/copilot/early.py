@@ -1,0 +1,50 @@
+"""Starting the runtime while the SDK is still being imported; each takes about half a second.
+
+The SDK starts its runtime itself, after it was imported. Here the same command line is started
+before, and handed to a client that takes it for its own (SDK 1.0.27: `_start_cli_server`).
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+LOG_LEVEL = "error"
+_ARGUMENTS = ("--headless", "--no-auto-update", "--log-level", LOG_LEVEL, "--stdio")
+_STARTER = "_start_cli_server"
+
+
+def start_early(program: Path, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """Start the runtime as the SDK would. Raises OSError when it is no program."""
+    return subprocess.Popen(
+        [str(program), *_ARGUMENTS],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        bufsize=0,
+        env={**environment, "COPILOT_RUNTIME_PROCESS_FILE_LOGGING": "1"},
+    )
+
+
+def adopting(client: type[Any], process: subprocess.Popen[bytes]) -> type[Any] | None:
+    """A kind of client that uses a started process; None when the SDK is another one."""
+    if not hasattr(client, _STARTER):
+        return None
+
+    async def adopt(self: Any) -> None:
+        self._process = self._cli_process = process
+
+    return type("EarlyClient", (client,), {_STARTER: adopt})
+
+
+def give_up(process: subprocess.Popen[bytes]) -> None:
+    """End a process that nobody adopted."""
+    process.kill()
+    process.wait()
+    for pipe in (process.stdin, process.stdout, process.stderr):
+        if pipe is not None:
+            with suppress(OSError):
+                pipe.close()
