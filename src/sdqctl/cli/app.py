@@ -7,13 +7,17 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import cast
+from itertools import pairwise
+from typing import TYPE_CHECKING, cast
 
 import click
 
 from sdqctl import __version__
 from sdqctl.cli.context import App
 from sdqctl.errors import InterruptedRunError, SdqctlError
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("run:run", "Run a workflow in a named session."),
@@ -26,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "render": ("workflow:render", "Show the prompts that a workflow would send."),
     "trust": ("trust:trust", "Trust the configuration file of a project."),
     "store": ("store:store", "Check and back up the ledger."),
+    "completion": ("completion:completion", "Print the completion script of a shell."),
     "demo": ("demo:demo", "See the main job end to end, in a temporary home."),
     "help": ("help:help_command", "Read about a topic: directives, exit-codes, environment."),
 }
@@ -59,6 +64,17 @@ class LazyGroup(click.Group):
             meant = f" Did you mean {near[0]!r}?" if near else ""
             raise click.UsageError(f"No such command {name!r}.{meant}", ctx)
         return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete a command's name without importing any."""
+        from click.shell_completion import CompletionItem
+
+        names = [
+            CompletionItem(name, help=line)
+            for name, (_, line) in COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
+        return [*names, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands without importing any."""
@@ -102,7 +118,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _wants_json(arguments: Sequence[str]) -> bool:
-    pairs = zip(arguments, [*arguments[1:], ""], strict=True)
+    pairs = pairwise([*arguments, ""])
     formats = {
         value if flag == "--format" else flag.removeprefix("--format=")
         for flag, value in pairs

@@ -6,19 +6,49 @@ import json
 import os
 import shutil
 import sys
-from typing import TextIO
+from typing import Protocol, TextIO
 
 _PAUSED = 8
 
 
+class LiveLine(Protocol):
+    """A line on the terminal that has to make room for what is written."""
+
+    def before_write(self) -> None: ...
+
+    def after_write(self, text: str) -> None: ...
+
+
+_live: list[LiveLine] = []
+
+
+def set_live_line(line: LiveLine | None) -> None:
+    """The live line that all writing here makes room for; None: there is none any more."""
+    _live[:] = [line] if line is not None else []
+
+
+def _put(stream: TextIO, text: str) -> None:
+    """Write to a stream, the live line out of the way."""
+    if not _live:
+        stream.write(text)
+        return
+    line = _live[0]
+    line.before_write()
+    try:
+        stream.write(text)
+        stream.flush()
+    finally:
+        line.after_write(text)
+
+
 def write(text: str) -> None:
     """Write text as it is; a terminal's control characters are the caller's care."""
-    sys.stdout.write(text)
+    _put(sys.stdout, text)
 
 
 def write_line(text: str = "") -> None:
     """Write one line."""
-    sys.stdout.write(text + "\n")
+    _put(sys.stdout, text + "\n")
 
 
 def write_json(value: object) -> None:
@@ -41,7 +71,7 @@ def note(text: str) -> None:
     from sdqctl.model.terminal import harmless
 
     sys.stdout.flush()
-    sys.stderr.write(harmless(text) + "\n")
+    _put(sys.stderr, harmless(text) + "\n")
     sys.stderr.flush()
 
 

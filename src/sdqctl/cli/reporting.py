@@ -18,6 +18,7 @@ from sdqctl.cli.output import (
     write_json_line,
     write_line,
 )
+from sdqctl.cli.progress import LiveLine, wants_live_line
 from sdqctl.cli.sinks import (
     Answers,
     Denials,
@@ -48,6 +49,7 @@ class Report:
         self._plan = plan
         self._stack = ExitStack()
         self._denials = Denials()
+        self._live: LiveLine | None = None
         flags, output = begin.flags, plan.workflow.output
         self._format = flags.output_format
         self._composed = output.format == "json" or bool(output.header or output.footer)
@@ -63,10 +65,16 @@ class Report:
             sinks.append(Answers())
         if plan.workflow.event_log is not None:
             sinks.append(self._event_log(plan.workflow.event_log))
+        if not flags.quiet and wants_live_line():
+            self._live = LiveLine()
+            sinks.append(self._live)
         self.emit = fan_out(*sinks)
         self.streaming = self._format == "jsonl" or is_terminal()
 
     def __enter__(self) -> Self:
+        if self._live is not None:
+            self._live.start()
+            self._stack.callback(self._live.stop)
         return self
 
     def __exit__(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sdqctl.cli.completion import complete_session
 from sdqctl.cli.run_options import RunFlags, run_options
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("session", required=False)
+@click.argument("session", required=False, shell_complete=complete_session)
 @click.option("-p", "--prompt", metavar="T|@F|-", help="Send one prompt: text, a file, or stdin.")
 @click.option(
     "--continue",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sdqctl.cli.completion import complete_workflow
 from sdqctl.cli.run_options import RunFlags, batch_options, run_options, workflow_options
 
 if TYPE_CHECKING:
@@ -14,7 +15,9 @@ if TYPE_CHECKING:
 
 
 @click.command(context_settings={"ignore_unknown_options": False})
-@click.argument("targets", metavar="WORKFLOW...", nargs=-1, required=True)
+@click.argument(
+    "targets", metavar="WORKFLOW...", nargs=-1, required=True, shell_complete=complete_workflow
+)
 @click.option("--session-name", metavar="NAME", help="The session's name; default SESSION-NAME.")
 @click.option(
     "--resume-if-exists/--no-resume-if-exists",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sdqctl.cli.completion import complete_session
 from sdqctl.cli.options import DURATION, adapter_option, format_option
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ _MONTH = 30 * 86_400.0
 
 
 @click.command()
-@click.argument("session")
+@click.argument("session", shell_complete=complete_session)
 @format_option("md", "html", "json", "jsonl", "bundle")
 @click.option("-o", "--output", type=_PATH, metavar="FILE", help="Write to FILE; default stdout.")
 @adapter_option
@@ -44,7 +45,7 @@ def import_command(app: App, /, file: Path, name: str | None, cwd: Path | None) 
 
 
 @click.command()
-@click.argument("session")
+@click.argument("session", shell_complete=complete_session)
 @click.option("--name", metavar="N", help="Under another name.")
 @click.pass_obj
 def restore(app: App, /, session: str, name: str | None) -> None:
@@ -83,7 +84,7 @@ def trash_empty(app: App, /, older_than: float, force: bool) -> None:
 
 
 @click.command()
-@click.argument("session")
+@click.argument("session", shell_complete=complete_session)
 @click.argument("name", metavar="NEW")
 @click.option("--at", metavar="PLACE", help="A step, a checkpoint, or turn:N; default the end.")
 @adapter_option
@@ -99,7 +100,7 @@ def fork(app: App, /, session: str, name: str, at: str | None, adapter: str | No
 
 
 @click.command()
-@click.argument("session", metavar="OLD")
+@click.argument("session", metavar="OLD", shell_complete=complete_session)
 @click.argument("name", metavar="NEW")
 @adapter_option
 @click.pass_obj
@@ -111,7 +112,7 @@ def rename(app: App, /, session: str, name: str, adapter: str | None) -> None:
 
 
 @click.command()
-@click.argument("session")
+@click.argument("session", shell_complete=complete_session)
 @click.option("--off", is_flag=True, help="No longer protect it.")
 @adapter_option
 @click.pass_obj

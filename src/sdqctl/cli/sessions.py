@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sdqctl.cli.completion import complete_session
 from sdqctl.cli.options import DURATION, adapter_option, filter_options, format_option
 from sdqctl.cli.session_commands import COMMANDS
 
@@ -47,7 +48,7 @@ def list_command(app: App, /, **options: object) -> None:
 
 
 @sessions.command()
-@click.argument("session")
+@click.argument("session", shell_complete=complete_session)
 @click.option("--transcript", is_flag=True, help="The whole conversation.")
 @adapter_option
 @format_option("text", "json")
@@ -62,7 +63,7 @@ def show(
 
 
 @sessions.command()
-@click.argument("names", metavar="[SESSION]...", nargs=-1)
+@click.argument("names", metavar="[SESSION]...", nargs=-1, shell_complete=complete_session)
 @filter_options
 @click.option("--dry-run", is_flag=True, help="Show what would go; delete nothing.")
 @click.option("--purge", is_flag=True, help="Also from the runtime's own full-text store.")

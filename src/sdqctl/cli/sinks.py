@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from enum import IntEnum
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
-from sdqctl.cli.output import is_terminal, note, write, write_json_line, write_line
+from sdqctl.cli.output import is_terminal, note, write_json_line, write_line
 from sdqctl.model.duration import format_duration
 from sdqctl.model.events import (
     ContextChanged,
@@ -27,7 +27,9 @@ from sdqctl.model.events import (
     TurnFinished,
     Warned,
 )
-from sdqctl.model.terminal import harmless
+
+if TYPE_CHECKING:
+    from sdqctl.cli.markdown import MarkdownStream
 
 Sink = Callable[[Event], None]
 
@@ -93,24 +95,36 @@ class Answers:
 
     def __init__(self) -> None:
         self._live = is_terminal()
+        self._markdown: MarkdownStream | None = None
         self._streamed = False
         self._written = False
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, TextDelta) and self._live:
-            self._separate()
-            self._streamed = True
-            write(harmless(event.text))
+            self._stream().feed(event.text)
             sys.stdout.flush()
         elif isinstance(event, MessageAdded) and self._streamed:
-            write_line()
+            self._stream().finish()
             self._written, self._streamed = True, event.final
         elif isinstance(event, StepFinished) and event.kind == "prompt" and not event.error:
-            if not self._streamed:
+            if not self._streamed and self._live:
+                self._stream().feed(event.response)
+                self._stream().finish()
+            elif not self._streamed:
                 self._separate()
-                write_line(harmless(event.response) if self._live else event.response)
+                write_line(event.response)
             self._streamed, self._written = False, True
             sys.stdout.flush()
+
+    def _stream(self) -> MarkdownStream:
+        from sdqctl.cli.markdown import MarkdownStream
+
+        if not self._streamed:
+            self._separate()
+            self._streamed = True
+        if self._markdown is None:
+            self._markdown = MarkdownStream()
+        return self._markdown
 
     def _separate(self) -> None:
         if self._written:

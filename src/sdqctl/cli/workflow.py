@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sdqctl.cli.completion import complete_workflow
 from sdqctl.cli.options import format_option
 
 if TYPE_CHECKING:
@@ -14,7 +15,9 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("files", metavar="WORKFLOW...", nargs=-1, required=True)
+@click.argument(
+    "files", metavar="WORKFLOW...", nargs=-1, required=True, shell_complete=complete_workflow
+)
 @click.option("--strict", is_flag=True, help="Count warnings as errors.")
 @format_option("text", "json")
 def validate(files: tuple[str, ...], strict: bool, output_format: str) -> int:
@@ -29,7 +32,7 @@ def validate(files: tuple[str, ...], strict: bool, output_format: str) -> int:
 
 
 @click.command()
-@click.argument("file", metavar="WORKFLOW")
+@click.argument("file", metavar="WORKFLOW", shell_complete=complete_workflow)
 @click.option("-n", "--cycles", type=click.IntRange(1), metavar="CYCLES", help="How many cycles.")
 @click.option(
     "--session-mode",
