@@ -34,7 +34,7 @@ from sdqctl.model.events import (
 )
 from sdqctl.model.run import TurnBegun, TurnOutcome
 from sdqctl.model.session import SessionInfo, ToolCall, Turn, Usage
-from sdqctl.model.tools import ToolKind, ToolRequest
+from sdqctl.model.tools import ToolKind, ToolRequest, judge
 from sdqctl.processes import commit_point
 
 _LIMIT = 128_000
@@ -160,7 +160,7 @@ class MockSession:
         commit_point("mock.tool.before")
         yield ToolStarted(turn_id=turn.id, call=call)
         request = ToolRequest(kind=_KINDS[what], target=target, tool_call_id=call.id)
-        decision = self._config.policy.decide(request)
+        decision = await judge(self._config.policy, request)
         yield PermissionDecided(
             turn_id=turn.id,
             kind=request.kind,

@@ -22,9 +22,11 @@ from sdqctl.model.session import name_problem
 if TYPE_CHECKING:
     from sdqctl.adapters.base import Adapter, AdapterConfig
     from sdqctl.cli.context import App
+    from sdqctl.engine.asking import Question
     from sdqctl.engine.launch import Launch, Target
     from sdqctl.engine.options import RunOptions
     from sdqctl.model.events import Event
+    from sdqctl.model.tools import ToolPolicy
     from sdqctl.model.workflow import Plan, PlannedStep, Workflow
     from sdqctl.store.ledger import Ledger
 
@@ -63,6 +65,8 @@ class Start:
     """Template variables more than those of every run."""
     make_adapter: Callable[[], Adapter] | None = None
     """Makes the adapter, when it is shared with other runs."""
+    question: Question | None = None
+    """Asks a human about tools that the policy would refuse."""
 
 
 def run_workflow(app: App, request: RunRequest) -> int:
@@ -92,25 +96,35 @@ def run_workflow(app: App, request: RunRequest) -> int:
 
 def start(app: App, begin: Start) -> int:
     """Show the plan, or run it and print the result; returns 0, or raises the run's error."""
-    from sdqctl.engine.launch import launch
-
     plan = plan_of(begin)
     start_at = step_position(plan, begin.flags.from_step)
     if begin.flags.dry_run:
         print_plan(plan, begin.ledger, begin.target, begin.flags.output_format, start_at)
         return 0
+    interruptible(_carry_out(app, begin, plan, start_at))
+    return 0
+
+
+async def carry_out(app: App, begin: Start) -> None:
+    """Run, showing it as a run is shown. Raises the run's error."""
+    plan = plan_of(begin)
+    await _carry_out(app, begin, plan, step_position(plan, begin.flags.from_step))
+
+
+async def _carry_out(app: App, begin: Start, plan: Plan, start_at: int | None) -> None:
+    from sdqctl.engine.launch import launch
+
     with Report(begin, plan) as report:
         report.begin()
         request = launch_request(
             app, begin, plan, report.emit, streaming=report.streaming, start_at=start_at
         )
         try:
-            run = interruptible(launch(request))
+            run = await launch(request)
         except SdqctlError as error:
             report.fail(error)
             raise
         report.finish(run)
-    return 0
 
 
 def plan_of(begin: Start) -> Plan:
@@ -129,8 +143,11 @@ def plan_of(begin: Start) -> Plan:
     )
 
 
-def interruptible(work: Coroutine[object, object, _Result]) -> _Result:
-    """Run to the end, or until SIGINT or SIGTERM, which cancel the work once and cleanly.
+def interruptible(
+    work: Coroutine[object, object, _Result],
+    signals: tuple[signal.Signals, ...] = (signal.SIGINT, signal.SIGTERM),
+) -> _Result:
+    """Run to the end, or until a signal, which cancels the work cleanly.
 
     Raises InterruptedRunError when the work was cancelled before it had anything to record.
     """
@@ -138,7 +155,7 @@ def interruptible(work: Coroutine[object, object, _Result]) -> _Result:
     async def main() -> _Result:
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         assert task is not None, "a coroutine under asyncio.run is a task"
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in signals:
             loop.add_signal_handler(number, task.cancel)
         return await work
 
@@ -341,7 +358,7 @@ def _adapter_config(app: App, begin: Start, *, streaming: bool) -> AdapterConfig
     from sdqctl.engine.permissions import build_policy
 
     workflow, options = begin.workflow, begin.options
-    policy = build_policy(
+    policy: ToolPolicy = build_policy(
         mode=options.mode or workflow.mode,
         cwd=begin.cwd,
         workflow_file_rules=workflow.file_rules,
@@ -350,6 +367,10 @@ def _adapter_config(app: App, begin: Start, *, streaming: bool) -> AdapterConfig
         allow_all=options.allow_all_tools,
         protected=(app.settings.home, app.settings.copilot_home),
     )
+    if begin.question is not None:
+        from sdqctl.engine.asking import AskingPolicy
+
+        policy = AskingPolicy(policy, begin.question)
     return AdapterConfig(
         model=begin.model,
         streaming=streaming,

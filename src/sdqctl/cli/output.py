@@ -6,6 +6,8 @@ import json
 import os
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Protocol, TextIO
 
 _PAUSED = 8
@@ -25,6 +27,20 @@ _live: list[LiveLine] = []
 def set_live_line(line: LiveLine | None) -> None:
     """The live line that all writing here makes room for; None: there is none any more."""
     _live[:] = [line] if line is not None else []
+
+
+@contextmanager
+def live_line_away() -> Iterator[None]:
+    """Keep the live line away for a while: a question is asked."""
+    if not _live:
+        yield
+        return
+    line = _live[0]
+    line.before_write()
+    try:
+        yield
+    finally:
+        line.after_write("\n")
 
 
 def _put(stream: TextIO, text: str) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sdqctl.cli.launching import Start, default_options, read_text_argument, start, with_flags
+from sdqctl.cli.output import is_terminal
 from sdqctl.cli.run_options import RunFlags
 from sdqctl.errors import SessionUnusableError, UsageError
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from sdqctl.model.run import RunRecord
     from sdqctl.model.session import SessionInfo
     from sdqctl.model.workflow import Workflow
+    from sdqctl.sessions.entries import Entry
     from sdqctl.store.ledger import Ledger
 
 
@@ -40,9 +43,11 @@ def resume_session(app: App, request: ResumeRequest) -> int:
     """
     from sdqctl.sessions.resolve import resolve_session
 
-    if request.prompt is None and not request.continues:
+    talks = request.prompt is None and not request.continues
+    if talks and not (sys.stdin.isatty() and is_terminal()):
         raise UsageError(
-            "say how to go on: --prompt TEXT, or --continue for the workflow's remaining steps"
+            "say how to go on: --prompt TEXT, or --continue for the workflow's remaining steps",
+            hint="on a terminal, neither opens a conversation",
         )
     text = read_text_argument(request.prompt) if request.prompt is not None else None
     if text is not None and not text.strip():
@@ -55,9 +60,26 @@ def resume_session(app: App, request: ResumeRequest) -> int:
                 f"session {info.label!r} runs remotely and cannot be resumed from here",
                 hint="open it where it runs, or start a local one",
             )
+        if talks:
+            from sdqctl.cli.chat.talk import talk
+
+            return talk(app, request, _entry(app, info), ledger)
         if text is not None:
-            return start(app, _prompt_start(app, request, info, text, ledger))
-        return _continue(app, request, info, ledger)
+            return start(app, prompt_start(app, request, info, text, ledger))
+        return start(app, continue_start(app, request, info, ledger))
+
+
+def _entry(app: App, info: SessionInfo) -> Entry:
+    """The session with its state, as a list would show it."""
+    from sdqctl.cli.listing import all_entries
+
+    for entry in all_entries(app, info.adapter):
+        if entry.info.id == info.id:
+            return entry
+    raise SessionUnusableError(
+        f"session {info.label!r} was never created",
+        hint=f"`sdqctl resume {shlex.quote(info.label)} --continue` begins its run",
+    )
 
 
 def _entries(app: App, adapter: str | None, ledger: Ledger) -> Iterator[SessionInfo]:
@@ -74,7 +96,7 @@ def _entries(app: App, adapter: str | None, ledger: Ledger) -> Iterator[SessionI
             yield SessionInfo(id=ref.id, adapter=ref.adapter, name=run.session_name, cwd=run.cwd)
 
 
-def _prompt_start(
+def prompt_start(
     app: App, request: ResumeRequest, info: SessionInfo, text: str, ledger: Ledger
 ) -> Start:
     """One prompt as a workflow of one step, so that it is recorded like any other."""
@@ -95,8 +117,8 @@ def _prompt_start(
     )
 
 
-def _continue(app: App, request: ResumeRequest, info: SessionInfo, ledger: Ledger) -> int:
-    """Do what is left of the session's last run, or of the workflow that was named."""
+def continue_start(app: App, request: ResumeRequest, info: SessionInfo, ledger: Ledger) -> Start:
+    """The session's last run, or the workflow that was named, ready to go on."""
     from sdqctl.conversation import check_workflow
     from sdqctl.engine.launch import Target
     from sdqctl.engine.options import decode_options
@@ -109,7 +131,7 @@ def _continue(app: App, request: ResumeRequest, info: SessionInfo, ledger: Ledge
     if run is not None and not _belongs(run, workflow):
         run = None
     options = decode_options(run.options) if run else default_options(app)
-    begin = Start(
+    return Start(
         workflow=workflow,
         target=Target(ref=ref, name=info.label, exists=exists, run=run),
         options=with_flags(options, request.flags),
@@ -118,7 +140,6 @@ def _continue(app: App, request: ResumeRequest, info: SessionInfo, ledger: Ledge
         flags=request.flags,
         model=request.flags.model or (run.model if run else None) or workflow.model,
     )
-    return start(app, begin)
 
 
 def _last_workflow_run(runs: Sequence[RunRecord]) -> RunRecord | None:

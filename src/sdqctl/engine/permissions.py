@@ -92,7 +92,7 @@ class Policy:
         text += f"Allowed in this run: {self.summary}. Go on without it."
         if rule is not None:
             text += f" (The user could allow it with --allow-tool {_quoted(rule)}.)"
-        return ToolDecision(False, text)
+        return ToolDecision(False, text, final=rule is None)
 
     @cached_property
     def summary(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -30,6 +30,8 @@ class ToolRequest(msgspec.Struct, frozen=True, kw_only=True):
     kind: ToolKind
     target: str
     intention: str = ""
+    detail: str = ""
+    """What would be written, as a diff, where the runtime tells it."""
     tool_call_id: str | None = None
 
 
@@ -38,12 +40,26 @@ class ToolDecision(msgspec.Struct, frozen=True):
 
     allowed: bool
     reason: str
+    final: bool = False
+    """A refusal that no rule and no human can lift."""
 
 
 class ToolPolicy(Protocol):
     """Decides on tool requests. It must answer at once and never raise."""
 
     def decide(self, request: ToolRequest) -> ToolDecision: ...
+
+
+@runtime_checkable
+class AsksHumans(Protocol):
+    """A policy that may take its time."""
+
+    async def ask(self, request: ToolRequest) -> ToolDecision: ...
+
+
+async def judge(policy: ToolPolicy, request: ToolRequest) -> ToolDecision:
+    """What a policy says, after asking a human if it is one that does."""
+    return await policy.ask(request) if isinstance(policy, AsksHumans) else policy.decide(request)
 
 
 class DenyAll:

@@ -18,13 +18,16 @@ _STARTER = "_start_cli_server"
 
 
 def start_early(program: Path, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    """Start the runtime as the SDK would. Raises OSError when it is no program."""
+    """Start the runtime as the SDK would, but out of reach of the terminal's Ctrl-C: what that
+    means is decided here. It ends with its input. Raises OSError when it is no program.
+    """
     return subprocess.Popen(
         [str(program), *_ARGUMENTS],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         bufsize=0,
+        start_new_session=True,
         env={**environment, "COPILOT_RUNTIME_PROCESS_FILE_LOGGING": "1"},
     )
 

@@ -6,9 +6,10 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from sdqctl.model.tools import ToolDecision, ToolKind, ToolPolicy, ToolRequest
+from sdqctl.model.tools import ToolDecision, ToolKind, ToolPolicy, ToolRequest, judge
 
 _LOG = logging.getLogger(__name__)
+_LONGEST_DETAIL = 20_000
 _KINDS = {kind.value: kind for kind in ToolKind}
 
 
@@ -19,6 +20,7 @@ def tool_request(request: Any) -> ToolRequest:
         kind=kind,
         target=_target(kind, request),
         intention=str(getattr(request, "intention", "") or ""),
+        detail=str(getattr(request, "diff", "") or "")[:_LONGEST_DETAIL],
         tool_call_id=getattr(request, "tool_call_id", None),
     )
 
@@ -38,7 +40,7 @@ def permission_handler(
     async def handle(request: Any, invocation: Any) -> Any:
         question = tool_request(request)
         try:
-            decision = policy.decide(question)
+            decision = await judge(policy, question)
         except Exception:  # noqa: BLE001 - a policy's bug must end in a denial
             _LOG.exception("the tool policy failed; the request is denied")
             decision = ToolDecision(False, "the policy failed")

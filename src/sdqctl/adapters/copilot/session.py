@@ -12,7 +12,7 @@ from typing import Any
 from sdqctl.adapters.base import Compaction, ContextUse
 from sdqctl.adapters.copilot.events import TurnTranslator
 from sdqctl.adapters.journal import find_turn, read_turns, turn_outcome
-from sdqctl.errors import RuntimeDiedError, RuntimeFailure, StepError
+from sdqctl.errors import RuntimeDiedError, RuntimeFailure, SdqctlError, StepError
 from sdqctl.model.events import (
     FailureKind,
     PermissionDecided,
@@ -219,6 +219,10 @@ class CopilotSession:
                 await idle.wait()
         except TimeoutError:
             _LOG.warning("the session was not idle %s s after an abort", _SETTLE)
+        except SdqctlError:
+            raise
+        except Exception as error:
+            raise RuntimeFailure(f"the turn could not be aborted: {error}") from error
         finally:
             unsubscribe()
 

@@ -1,0 +1,1 @@
+"""The interactive conversation of `sdqctl resume NAME` on a terminal."""

@@ -1,0 +1,136 @@
+"""The commands of a conversation: a line that begins with `/`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sdqctl.cli.chat.screen import show_turn
+from sdqctl.cli.output import note, write_line
+from sdqctl.errors import UsageError
+from sdqctl.model.session import Usage
+from sdqctl.model.terminal import one_line
+
+if TYPE_CHECKING:
+    from sdqctl.cli.chat.talk import Talk
+
+_WIDTH = 66
+
+
+class Leave(Exception):  # noqa: N818 - no error: the user leaves
+    """The user wants to leave."""
+
+
+async def run_command(talk: Talk, line: str) -> None:
+    """Do one command. Raises Leave, UsageError and what the command raises."""
+    name, _, argument = line.strip().partition(" ")
+    await _COMMANDS[name][1](talk, argument.strip())
+
+
+async def _help(talk: Talk, argument: str) -> None:
+    for name, (doc, _) in _COMMANDS.items():
+        write_line(f"{name:<12}{doc}")
+
+
+async def _steps(talk: Talk, argument: str) -> None:
+    run, steps = talk.last_run()
+    if run is None:
+        note("no workflow ran in this session")
+        return
+    for step in steps:
+        write_line(f"{step.position:>3} {step.status:<11} {step.kind}: {one_line(step.title)}")
+    note(f"{run.steps_done} of {run.steps_total} steps done")
+
+
+async def _continue(talk: Talk, argument: str) -> None:
+    await talk.go_on()
+
+
+async def _history(talk: Talk, argument: str) -> None:
+    for turn in talk.turns():
+        write_line(f"{turn.index:>3} {one_line(turn.prompt, _WIDTH)}")
+
+
+async def _show(talk: Talk, argument: str) -> None:
+    turns = talk.turns()
+    number = int(argument) if argument.isdecimal() else len(turns)
+    if not 1 <= number <= len(turns):
+        raise UsageError(f"/show N: there are turns 1 to {len(turns)}")
+    show_turn(turns[number - 1])
+
+
+async def _compact(talk: Talk, argument: str) -> None:
+    from sdqctl.cli.resuming import prompt_start
+    from sdqctl.model.workflow import CompactStep, Span, Workflow
+
+    step = CompactStep(span=Span("", 1), summary=argument or None)
+    begin = prompt_start(talk.app, talk.request, talk.info, "compact", talk.ledger)
+    workflow = Workflow(path="", source="", steps=(step,))
+    await talk.run_steps(replace(begin, workflow=workflow))
+    note("the context was compacted")
+
+
+async def _model(talk: Talk, argument: str) -> None:
+    if argument:
+        talk.request = replace(talk.request, flags=replace(talk.request.flags, model=argument))
+    note(f"model: {one_line(talk.request.flags.model or talk.info.model or 'the default')}")
+
+
+async def _rename(talk: Talk, argument: str) -> None:
+    from sdqctl.cli.organising import rename_session
+
+    info = talk.info
+    await asyncio.to_thread(rename_session, talk.app, info.id, argument, info.adapter)
+
+
+async def _fork(talk: Talk, argument: str) -> None:
+    from sdqctl.cli.organising import fork_session
+
+    info = talk.info
+    await asyncio.to_thread(fork_session, talk.app, info.id, argument, None, info.adapter)
+
+
+async def _export(talk: Talk, argument: str) -> None:
+    from sdqctl.cli.carrying import export_session
+
+    if not argument:
+        raise UsageError("/export FILE: say where; .md, .html, .json, .jsonl, or a bundle")
+    formats = {"md", "html", "json", "jsonl"}
+    ending = Path(argument).suffix.lstrip(".")
+    chosen = ending if ending in formats else "bundle"
+    export_session(talk.app, talk.info.id, talk.info.adapter, chosen, Path(argument))
+
+
+async def _usage(talk: Talk, argument: str) -> None:
+    turns = talk.turns()
+    usage = sum((turn.usage for turn in turns), Usage())
+    tools = sum(len(turn.tools) for turn in turns)
+    write_line(
+        f"{len(turns)} turns, {usage.input_tokens:,} tokens in, {usage.output_tokens:,} out, "
+        f"{usage.model_calls} model calls, {tools} tool calls"
+    )
+
+
+async def _exit(talk: Talk, argument: str) -> None:
+    raise Leave
+
+
+_COMMANDS: dict[str, tuple[str, Callable[[Talk, str], Awaitable[None]]]] = {
+    "/help": ("this list", _help),
+    "/steps": ("the steps of the workflow", _steps),
+    "/continue": ("do the workflow's remaining steps", _continue),
+    "/history": ("all prompts", _history),
+    "/show": ("turn N, or the last one", _show),
+    "/compact": ("compact the context [with instructions]", _compact),
+    "/model": ("show or set the model", _model),
+    "/rename": ("give the session another name", _rename),
+    "/fork": ("copy the session under a name", _fork),
+    "/export": ("write it to FILE: .md, .html, .json, .jsonl, else a bundle", _export),
+    "/usage": ("tokens and tools so far", _usage),
+    "/exit": ("leave, as Ctrl-D does", _exit),
+}
+COMMANDS = tuple(_COMMANDS)
+"""Their names."""

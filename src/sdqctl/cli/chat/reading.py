@@ -1,0 +1,119 @@
+"""Reading from a terminal: messages with history and completion, and answers to questions."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from prompt_toolkit import PromptSession
+from prompt_toolkit.completion import CompleteEvent, Completer, Completion
+from prompt_toolkit.document import Document
+from prompt_toolkit.history import FileHistory
+from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+
+from sdqctl.cli.output import live_line_away, note
+from sdqctl.engine.asking import Answer
+from sdqctl.files import make_private_folder
+from sdqctl.model.terminal import harmless, one_line
+from sdqctl.model.tools import ToolRequest
+
+_MOST_SHOWN = 200
+_DETAIL_LINES = 20
+_ANSWERS = {"o": Answer.ONCE, "once": Answer.ONCE, "s": Answer.SESSION, "session": Answer.SESSION}
+
+
+class Reader:
+    """Reads messages. The history is kept per project, for the owner alone."""
+
+    def __init__(self, home: Path, project: Path, commands: Iterable[str]) -> None:
+        self._session: PromptSession[str] = PromptSession(
+            history=FileHistory(str(_history_file(home, project))),
+            completer=_Completer(project, tuple(commands)),
+            complete_while_typing=False,
+            multiline=True,
+            key_bindings=_keys(),
+            prompt_continuation="... ",
+        )
+
+    async def message(self) -> str:
+        """The next message. Raises EOFError on Ctrl-D, KeyboardInterrupt on Ctrl-C."""
+        return await self._session.prompt_async("> ", handle_sigint=False)
+
+
+async def ask_permission(request: ToolRequest) -> Answer:
+    """What the user says to one request: once, for this session, or (by default) never."""
+    with live_line_away():
+        note(f"The agent wants to use {request.kind}: {one_line(request.target, _MOST_SHOWN)}")
+        if request.intention:
+            note(f"  for: {one_line(request.intention, _MOST_SHOWN)}")
+        lines = harmless(request.detail).splitlines()
+        for line in lines[:_DETAIL_LINES]:
+            note(f"  {line}")
+        if len(lines) > _DETAIL_LINES:
+            note(f"  … {len(lines) - _DETAIL_LINES} more lines")
+        session: PromptSession[str] = PromptSession()
+        try:
+            said = await session.prompt_async(
+                "Allow it [o]nce, for this [s]ession, or [N]ever? ", handle_sigint=False
+            )
+        except (EOFError, KeyboardInterrupt):
+            return Answer.NEVER
+    return _ANSWERS.get(said.strip().casefold(), Answer.NEVER)
+
+
+def _history_file(home: Path, project: Path) -> Path:
+    folder = home / "history"
+    make_private_folder(folder)
+    name = hashlib.sha256(str(project).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    file = folder / name
+    os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
+    return file
+
+
+def _keys() -> KeyBindings:
+    keys = KeyBindings()
+
+    @keys.add("enter")
+    def _(event: KeyPressEvent) -> None:
+        event.current_buffer.validate_and_handle()
+
+    @keys.add("escape", "enter")
+    @keys.add("c-j")
+    def _(event: KeyPressEvent) -> None:
+        event.current_buffer.insert_text("\n")
+
+    return keys
+
+
+class _Completer(Completer):
+    """Commands after `/`, files after `@`."""
+
+    def __init__(self, project: Path, commands: tuple[str, ...]) -> None:
+        self._project = project
+        self._commands = commands
+
+    def get_completions(
+        self, document: Document, complete_event: CompleteEvent
+    ) -> Iterator[Completion]:
+        """What may stand at the cursor."""
+        text = document.text_before_cursor
+        word = text.rsplit(None, 1)[-1] if text and not text[-1].isspace() else ""
+        if text.startswith("/") and " " not in text:
+            for name in self._commands:
+                if name.startswith(text):
+                    yield Completion(name, start_position=-len(text))
+        elif word.startswith("@"):
+            yield from self._files(word[1:])
+
+    def _files(self, start: str) -> Iterator[Completion]:
+        folder, _, name = start.rpartition("/")
+        try:
+            entries = sorted(os.scandir(self._project / folder), key=lambda entry: entry.name)
+        except OSError:
+            return
+        for entry in entries:
+            if entry.name.startswith(name) and not entry.name.startswith("."):
+                end = "/" if entry.is_dir() else ""
+                yield Completion(f"{entry.name}{end}", start_position=-len(name))

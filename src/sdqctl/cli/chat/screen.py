@@ -1,0 +1,105 @@
+"""What a conversation shows: answers as markdown, a line for each tool, a live line meanwhile."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from sdqctl.cli.output import counted, note, write_line
+from sdqctl.cli.progress import LiveLine, wants_live_line
+from sdqctl.cli.sinks import Answers, Sink, fan_out
+from sdqctl.cli.table import age
+from sdqctl.model.events import Event, PermissionDecided, StepRecovered, ToolFinished, Warned
+from sdqctl.model.terminal import harmless, one_line
+
+if TYPE_CHECKING:
+    from sdqctl.model.run import RunRecord, StepRecord
+    from sdqctl.model.session import Turn
+    from sdqctl.sessions.entries import Entry
+
+_WIDTH = 76
+_SHOWN_LINES = 8
+
+
+class TurnScreen:
+    """The screen of one turn. `emit` is the sink that the engine feeds."""
+
+    def __init__(self) -> None:
+        self._live = LiveLine() if wants_live_line() else None
+        sinks: list[Sink] = [Answers(), _tell_tools]
+        self.emit = fan_out(*sinks, self._live) if self._live else fan_out(*sinks)
+
+    def __enter__(self) -> Self:
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+
+def _tell_tools(event: Event) -> None:
+    match event:
+        case ToolFinished():
+            call = event.call
+            outcome = "ok" if call.ok else ("denied" if call.denied else "failed")
+            note(f"  {outcome:<7}{one_line(f'{call.name} {call.summary}', _WIDTH - 9)}")
+        case PermissionDecided(allowed=False):
+            note(f"  denied {one_line(f'{event.kind} {event.target}', _WIDTH - 9)}")
+        case StepRecovered():
+            note(f"  {event.message}")
+        case Warned():
+            note(f"  warning: {event.message}")
+
+
+def recap(entry: Entry, turns: list[Turn], run: RunRecord | None, steps: list[StepRecord]) -> None:
+    """Say where it stands: what it is, its workflow, the last exchange, what is open."""
+    info = entry.info
+    head = f"{one_line(info.label)} · {age(entry.modified)} · {counted(len(turns), 'turn')}"
+    note(head if info.model is None else f"{head} · {one_line(info.model)}")
+    if run is not None:
+        done = f"{run.steps_done} of {run.steps_total} steps"
+        note(f"workflow {one_line(run.workflow or '-')}: {done}, {run.status}")
+    if turns:
+        last = turns[-1]
+        note(f"you:   {one_line(last.prompt, _WIDTH - 7)}")
+        for line in _preview(last.response if last.finished else "(cut off)"):
+            note(f"agent: {line}")
+    for line in open_matters(run, steps):
+        note(line)
+    note("Enter sends, Alt-Enter is a new line, /help shows commands, Ctrl-D leaves.")
+
+
+def open_matters(run: RunRecord | None, steps: list[StepRecord]) -> list[str]:
+    """What waits for a human or was cut off."""
+    if run is None or not run.status.unfinished:
+        return []
+    found = []
+    if run.message:
+        found.append(f"{run.status}: {one_line(run.message)}")
+    cut = [step for step in steps if not step.status.settled]
+    if cut and run.status != "paused":
+        found.append(f"open: step {cut[-1].position} ({one_line(cut[-1].title)})")
+    return [*found, "/continue does the remaining steps"]
+
+
+def show_turn(turn: Turn) -> None:
+    """One whole turn."""
+    from sdqctl.cli.markdown import render
+
+    write_line(harmless(turn.prompt))
+    for call in turn.tools:
+        write_line(f"  {one_line(f'{call.name} {call.summary}', _WIDTH)}")
+    write_line(render(turn.response or "*no answer*").rstrip("\n"))
+
+
+def _preview(text: str) -> list[str]:
+    lines = [one_line(line, _WIDTH - 7) for line in text.splitlines() if line.strip()]
+    more = len(lines) - _SHOWN_LINES
+    return [*lines[:_SHOWN_LINES], f"… {more} more lines"] if more > 0 else lines

@@ -1,0 +1,150 @@
+"""Talking in a session: each message is recorded as a run of one step, in one runtime."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Coroutine
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sdqctl.cli.chat.commands import COMMANDS, Leave, run_command
+from sdqctl.cli.chat.reading import Reader, ask_permission
+from sdqctl.cli.chat.screen import TurnScreen, recap
+from sdqctl.cli.launching import Start, carry_out, interruptible, launch_request, plan_of
+from sdqctl.cli.output import note, print_error
+from sdqctl.cli.resuming import ResumeRequest, continue_start, prompt_start
+from sdqctl.engine.launch import launch
+from sdqctl.engine.sharing import SharedRuntime
+from sdqctl.errors import InterruptedRunError, PausedError, SdqctlError
+from sdqctl.sessions.transcript import read_turns
+
+if TYPE_CHECKING:
+    from sdqctl.cli.context import App
+    from sdqctl.model.run import RunRecord, StepRecord
+    from sdqctl.model.session import SessionInfo, Turn
+    from sdqctl.sessions.entries import Entry
+    from sdqctl.store.ledger import Ledger
+
+_QUESTIONS = (
+    "Before we go on: put the open questions that you have about this topic, numbered, and wait "
+    "for my answers. Topic: "
+)
+
+
+def talk(app: App, request: ResumeRequest, entry: Entry, ledger: Ledger) -> int:
+    """Hold a conversation until the user leaves. Raises what opening the session raises."""
+    interruptible(Talk(app, request, entry, ledger).hold(), signals=(signal.SIGTERM,))
+    return 0
+
+
+class Talk:
+    """One conversation."""
+
+    def __init__(self, app: App, request: ResumeRequest, entry: Entry, ledger: Ledger) -> None:
+        self.app = app
+        self.request = request
+        self.entry = entry
+        self.ledger = ledger
+        self._shared = SharedRuntime(lambda: app.adapter(entry.info.adapter))
+
+    @property
+    def info(self) -> SessionInfo:
+        """The session as it was found."""
+        return self.entry.info
+
+    async def hold(self) -> None:
+        """Recap, then read and answer until Ctrl-D or /exit."""
+        run, steps = self.last_run()
+        recap(self.entry, self.turns(), run, steps)
+        project = Path(self.info.cwd or self.app.directory)
+        reader = Reader(self.app.settings.home, project, COMMANDS)
+        async with self._shared:
+            await self._consult(run, steps)
+            while True:
+                try:
+                    text = (await reader.message()).strip("\n")
+                except KeyboardInterrupt:
+                    note("(Ctrl-D or /exit leaves)")
+                    continue
+                except EOFError:
+                    return
+                if not text.strip():
+                    continue
+                try:
+                    await self._take(text)
+                except Leave:
+                    return
+
+    async def _take(self, text: str) -> None:
+        """One line of the user: a command, or a message to the agent."""
+        try:
+            if text.startswith("/") and text.split()[0] in COMMANDS:
+                await run_command(self, text)
+            elif text.startswith("/") and "\n" not in text and "/" not in text[1:]:
+                note(f"there is no command {text.split()[0]}; /help shows them all")
+            else:
+                await self.say(text)
+        except PausedError as error:
+            note(f"paused: {error.message}")
+        except InterruptedRunError:
+            note("aborted; the conversation goes on")
+        except SdqctlError as error:
+            print_error(error.message, code=error.code, exit_code=error.exit_code, hint=error.hint)
+
+    async def say(self, text: str) -> None:
+        """Send one message and show the answer."""
+        begin = self._shared_start(
+            prompt_start(self.app, self.request, self.info, text, self.ledger)
+        )
+        plan = plan_of(begin)
+        with TurnScreen() as screen:
+            request = launch_request(self.app, begin, plan, screen.emit, streaming=True)
+            await self._abortable(launch(request))
+
+    async def go_on(self) -> None:
+        """Do the remaining steps of the workflow, shown as a run."""
+        begin = continue_start(self.app, self.request, self.info, self.ledger)
+        await self._abortable(carry_out(self.app, self._shared_start(begin)))
+
+    async def run_steps(self, begin: Start) -> None:
+        """Do the steps of a workflow made up here, such as a compaction."""
+        begin = self._shared_start(begin)
+        with TurnScreen() as screen:
+            request = launch_request(self.app, begin, plan_of(begin), screen.emit, streaming=True)
+            await self._abortable(launch(request))
+
+    def turns(self) -> list[Turn]:
+        """The conversation so far."""
+        archive = self.app.archive(self.info.adapter)
+        return read_turns(archive, self.info.id, self.ledger.turns_of(self.entry.ref))[0]
+
+    def last_run(self) -> tuple[RunRecord | None, list[StepRecord]]:
+        """The last run of a workflow, with its steps."""
+        runs = [run for run in self.ledger.runs_of(self.entry.ref) if run.workflow_path]
+        return (runs[-1], self.ledger.steps(runs[-1].id)) if runs else (None, [])
+
+    def _shared_start(self, begin: Start) -> Start:
+        return replace(begin, make_adapter=self._shared.lease, question=ask_permission)
+
+    async def _consult(self, run: RunRecord | None, steps: list[StepRecord]) -> None:
+        """A CONSULT opens with the agent's questions."""
+        waits = run is not None and run.status == "paused" and run.message
+        if waits and steps and steps[-1].kind == "consult":
+            await self._take(_QUESTIONS + steps[-1].title)
+
+    async def _abortable(self, work: Coroutine[object, object, object]) -> None:
+        """Await, while Ctrl-C cancels this and nothing else."""
+        loop = asyncio.get_running_loop()
+        task = asyncio.ensure_future(work)
+        loop.add_signal_handler(signal.SIGINT, task.cancel)
+        try:
+            await task
+        except asyncio.CancelledError:
+            if not task.cancelled():
+                task.cancel()
+                raise
+            raise InterruptedRunError("aborted") from None
+        finally:
+            loop.remove_signal_handler(signal.SIGINT)
