@@ -1,0 +1,160 @@
+"""A conversation in a pseudo-terminal, on the real runtime with the loopback model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sdqctl.testing.loopback import LoopbackModel
+from tests.command import sdqctl
+from tests.terminal import CTRL_C, CTRL_D, ENTER, Terminal
+
+pytestmark = pytest.mark.runtime
+
+SCREENS = Path(__file__).parent / "screens"
+WORKFLOW = """\
+SESSION-NAME talk
+PROMPT Look around [[reply: I looked at **everything**.]]
+PAUSE "read it first"
+PROMPT Go on [[reply: The rest is done.]]
+"""
+
+
+@pytest.fixture
+def talk(home: Path, project: Path, model: LoopbackModel) -> Path:
+    path = project / "chat.conv"
+    path.write_text(WORKFLOW)
+    assert sdqctl("run", path).code == 8
+    return path
+
+
+def compare(name: str, shown: str) -> None:
+    """Against the golden file; a missing one is written, and fails."""
+    file = SCREENS / f"{name}.txt"
+    if not file.exists():
+        file.write_text(shown)
+        raise AssertionError(f"{file} was not there; look at it and run again")
+    assert shown == file.read_text()
+
+
+def prompts(model: LoopbackModel) -> list[str]:
+    return [text.split(" [[")[0] for text in model.user_messages()]
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_recap_two_exchanges_an_abort_and_the_rest_of_the_workflow(
+    columns: int, talk: Path, model: LoopbackModel
+) -> None:
+    with Terminal(["resume", "talk"], columns=columns) as terminal:
+        terminal.wait_for("Ctrl-D leaves.")
+        terminal.type(f"What did you see? [[reply: Two files, and a *list*.]]{ENTER}")
+        terminal.wait_for("Two files, and a list.")
+        terminal.wait_for_prompt()
+        compare(f"recap-{columns}", terminal.golden)
+        terminal.type(f"Wait for ever [[hang: x1]]{ENTER}")
+        before = len(model.requests)
+        while len(model.requests) == before:
+            terminal.wait_for("Wait for ever")
+        terminal.type(CTRL_C)
+        terminal.wait_for("aborted; the conversation goes on")
+        terminal.type(f"And now? [[reply: Still here.]]{ENTER}")
+        terminal.wait_for("\nStill here.")
+        terminal.type(f"/continue{ENTER}")
+        terminal.wait_for("run completed: 3 of 3 steps done")
+        terminal.type(f"/nonsense{ENTER}")
+        terminal.wait_for("there is no command /nonsense")
+        terminal.wait_for_prompt()
+        compare(f"talk-{columns}", terminal.golden)
+        terminal.type(CTRL_D)
+        assert terminal.wait_for_end() == 0
+    assert prompts(model) == ["Look around", "What did you see?", "And now?", "Go on"]
+    transcript = sdqctl("sessions", "show", "talk", "--transcript").out
+    assert transcript.index("I looked at") < transcript.index("Two files")
+    assert transcript.index("Still here.") < transcript.index("The rest is done.")
+
+
+def test_commands_and_a_message_of_many_lines(talk: Path, model: LoopbackModel) -> None:
+    with Terminal(["resume", "talk"]) as terminal:
+        terminal.wait_for("Ctrl-D leaves.")
+        terminal.type("\x1b[200~first line\nsecond line [[reply: both seen]]\x1b[201~")
+        terminal.type(ENTER)
+        terminal.wait_for("\nboth seen")
+        terminal.type(f"/history{ENTER}")
+        terminal.wait_for("  2 first line second line")
+        terminal.type(f"/steps{ENTER}")
+        terminal.wait_for("1 of 3 steps done")
+        terminal.type(f"/usage{ENTER}")
+        terminal.wait_for("2 turns, 200 tokens in")
+        terminal.type(f"/model other-model{ENTER}")
+        terminal.wait_for("model: other-model")
+        terminal.type(f"/export out.md{ENTER}")
+        terminal.wait_for("exported talk")
+        terminal.type(f"/fork twin{ENTER}")
+        terminal.wait_for("forked talk")
+        terminal.type(f"/exit{ENTER}")
+        assert terminal.wait_for_end() == 0
+    assert model.user_messages()[-1] == "first line\nsecond line [[reply: both seen]]"
+    assert "both seen" in Path("out.md").read_text()
+    names = [entry["name"] for entry in sdqctl("sessions", "list", "--format", "json").json]
+    assert set(names) == {"talk", "twin"}
+
+
+@pytest.mark.parametrize(("answer", "made"), [("o", True), ("", False)])
+def test_a_tool_is_asked_about(answer: str, made: bool, talk: Path, model: LoopbackModel) -> None:
+    shell = '[[tool: bash {"command": "touch made.txt", "description": "make it"}]]'
+    with Terminal(["resume", "talk"]) as terminal:
+        terminal.wait_for("Ctrl-D leaves.")
+        terminal.type(f"Do it {shell} [[reply: well]]{ENTER}")
+        terminal.wait_for("The agent wants to use shell: touch made.txt")
+        terminal.type(f"{answer}{ENTER}")
+        terminal.wait_for("\nwell")
+        terminal.type(CTRL_D)
+        assert terminal.wait_for_end() == 0
+    assert Path("made.txt").exists() is made
+
+
+HOSTILE = "\x1b]0;owned\x07 \x1b[2J \x1b[31mred \x08\x08 \x9b5n \u202eevil\u2066 \u200bend"
+
+
+def test_hostile_output_cannot_drive_the_terminal(
+    home: Path, project: Path, model: LoopbackModel
+) -> None:
+    path = project / "w.conv"
+    path.write_text(f"SESSION-NAME bad\nPROMPT x [[reply: {HOSTILE}]]\nPAUSE\nPROMPT y\n")
+    with Terminal(["run", path]) as terminal:
+        assert terminal.wait_for_end() == 8
+        raw = terminal.raw
+    with Terminal(["resume", "bad"]) as terminal:
+        terminal.wait_for("Ctrl-D leaves.")
+        raw += terminal.raw
+        terminal.type(CTRL_D)
+        terminal.wait_for_end()
+    for arguments in (["sessions", "show", "bad"], ["sessions", "show", "bad", "--transcript"]):
+        with Terminal(arguments) as terminal:
+            assert terminal.wait_for_end() == 0
+            raw += terminal.raw
+    for bad in (b"\x1b]0;owned", b"\x1b[2J \x1b", b"\x1b[31mred", b"\x08\x08", "\x9b".encode()):
+        assert bad not in raw
+    for char in "\u202e\u2066\u200b":
+        assert char.encode() not in raw
+
+
+def test_a_run_has_a_live_line_that_goes_away(
+    home: Path, project: Path, model: LoopbackModel
+) -> None:
+    path = project / "w.conv"
+    path.write_text("SESSION-NAME live\nPROMPT slowly [[sleep: 2]] [[reply: # Done\n\n- one]]\n")
+    with Terminal(["run", path], columns=60) as terminal:
+        terminal.wait_for("s · slowly")
+        terminal.resize(40)
+        assert terminal.wait_for_end() == 0
+        assert "s · slowly" not in terminal.text
+        assert "run completed: 1 of 1 steps done" in terminal.text
+        assert " • one" in terminal.text
+
+
+def test_without_a_terminal_a_conversation_is_refused(talk: Path) -> None:
+    done = sdqctl("resume", "talk")
+    assert done.code == 2
+    assert "--prompt" in done.err
