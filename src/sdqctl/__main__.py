@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
 
 def main() -> int:
     """Run the command line and return its exit code."""
+    gc.set_threshold(100_000)  # commands are short: collecting would cost more than it frees
     from sdqctl.cli.app import run
 
     code = run(sys.argv[1:])

@@ -7,7 +7,6 @@ no folder of data and no permission, unless the user trusts it (`trust`).
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from fnmatch import fnmatchcase
@@ -162,6 +161,8 @@ def project_file(directory: Path) -> Path | None:
 
 
 def _read_file(file: Path, *, trusted: bool) -> dict[str, Any]:
+    import tomllib
+
     try:
         table = tomllib.loads(file.read_text("utf-8-sig"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:

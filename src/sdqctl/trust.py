@@ -6,7 +6,6 @@ program or a folder of data counts only after `sdqctl trust`.
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 import msgspec
@@ -44,6 +43,8 @@ def trusted_files(home: Path) -> dict[str, str]:
 
 
 def _digest(file: Path) -> str:
+    import hashlib
+
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 

@@ -66,6 +66,7 @@ def test_recap_two_exchanges_an_abort_and_the_rest_of_the_workflow(
         terminal.wait_for("there is no command /nonsense")
         terminal.wait_for_prompt()
         compare(f"talk-{columns}", terminal.golden)
+        terminal.wait_for_prompt()
         terminal.type(CTRL_D)
         assert terminal.wait_for_end() == 0
     assert prompts(model) == ["Look around", "What did you see?", "And now?", "Go on"]
@@ -109,6 +110,7 @@ def test_a_tool_is_asked_about(answer: str, made: bool, talk: Path, model: Loopb
         terminal.wait_for("The agent wants to use shell: touch made.txt")
         terminal.type(f"{answer}{ENTER}")
         terminal.wait_for("\nwell")
+        terminal.wait_for_prompt()
         terminal.type(CTRL_D)
         assert terminal.wait_for_end() == 0
     assert Path("made.txt").exists() is made
@@ -128,6 +130,7 @@ def test_hostile_output_cannot_drive_the_terminal(
     with Terminal(["resume", "bad"]) as terminal:
         terminal.wait_for("Ctrl-D leaves.")
         raw += terminal.raw
+        terminal.wait_for_prompt()
         terminal.type(CTRL_D)
         terminal.wait_for_end()
     for arguments in (["sessions", "show", "bad"], ["sessions", "show", "bad", "--transcript"]):

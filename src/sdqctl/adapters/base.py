@@ -210,6 +210,10 @@ class SessionArchive(Protocol):
         """All sessions found, in no order; one that cannot be read has `damage` set."""
         ...
 
+    def layout_is_unknown(self) -> bool:
+        """Whether something lies there that is not what this archive can read."""
+        ...
+
     def get(self, session_id: str) -> SessionInfo | None:
         """One session by its exact id."""
         ...

@@ -51,6 +51,10 @@ class MockArchive:
             if info is not None:
                 yield info
 
+    def layout_is_unknown(self) -> bool:
+        """The mock has one layout."""
+        return False
+
     def get(self, session_id: str) -> SessionInfo | None:
         """One session by its exact id."""
         folder = self._root / session_id

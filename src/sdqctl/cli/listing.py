@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 
 from sdqctl.cli.output import counted, is_terminal, note, write_json
 from sdqctl.cli.table import Cell, Column, age, iso, print_rows
-from sdqctl.sessions.entries import Entry, Query, entry_object, read_entries, select
+from sdqctl.sessions.entries import Entry, Listed, Query, entry_object, read_entries, select
 
 if TYPE_CHECKING:
+    from sdqctl.adapters.base import SessionArchive
     from sdqctl.cli.context import App
+    from sdqctl.model.session import Holder, SessionInfo
 
 _OLD = 30 * 86_400.0
 _COLOURS = {
@@ -47,6 +49,7 @@ class ListRequest:
     sort: str = "-modified"
     limit: int | None = None
     adapter: str | None = None
+    verbose: bool = False
     output_format: str | None = None
 
 
@@ -54,7 +57,7 @@ def list_sessions(app: App, request: ListRequest) -> None:
     """Print the sessions that are wanted. Raises UsageError for an unknown field or adapter."""
     now = datetime.now(UTC)
     with_tokens = request.output_format == "json" or request.sort.removeprefix("-") == "tokens"
-    entries = all_entries(app, request.adapter, with_tokens=with_tokens)
+    entries = all_entries(app, request.adapter, with_tokens=with_tokens, verbose=request.verbose)
     query = Query(
         pattern=request.pattern,
         status=request.status,
@@ -78,11 +81,23 @@ def list_sessions(app: App, request: ListRequest) -> None:
         print_rows((), [_tsv(entry) for entry in found], as_table=False)
 
 
-def all_entries(app: App, adapter: str | None = None, *, with_tokens: bool = False) -> list[Entry]:
-    """Every session on disk, with its state, and with the tokens that its runs used."""
+def all_entries(
+    app: App, adapter: str | None = None, *, with_tokens: bool = False, verbose: bool = False
+) -> list[Entry]:
+    """Every session on disk, with its state, and with the tokens that its runs used.
+
+    Where a runtime keeps them in a way that is not known here, the runtime itself is asked.
+    """
     from sdqctl.store.locks import holders
 
-    archives = app.archives(adapter).values()
+    archives: list[Listed] = []
+    for name, archive in app.archives(adapter).items():
+        if archive.layout_is_unknown():
+            if verbose:
+                note(f"the {name} runtime keeps its sessions in an unknown way; it is asked itself")
+            archives.append(_AskedRuntime(app, archive))
+        else:
+            archives.append(archive)
     with app.ledger(read_only=True) as ledger:
         entries = read_entries(archives, ledger, holders(app.settings.home))
         if not with_tokens:
@@ -91,6 +106,28 @@ def all_entries(app: App, adapter: str | None = None, *, with_tokens: bool = Fal
 
         tokens = tokens_by_session(ledger)
         return [replace(entry, tokens=tokens.get(entry.ref, 0)) for entry in entries]
+
+
+class _AskedRuntime:
+    """The sessions that a runtime tells of itself, through its SDK."""
+
+    def __init__(self, app: App, archive: SessionArchive) -> None:
+        self._app = app
+        self._archive = archive
+
+    def sessions(self) -> list[SessionInfo]:
+        """All of them; starts the runtime."""
+        import asyncio
+
+        async def ask() -> list[SessionInfo]:
+            async with self._app.adapter(self._archive.name) as adapter:
+                return list(await adapter.list_sessions())
+
+        return asyncio.run(ask())
+
+    def holder(self, session_id: str) -> Holder | None:
+        """The process that has it open."""
+        return self._archive.holder(session_id)
 
 
 def entry_objects(app: App, entries: list[Entry]) -> list[dict[str, object]]:

@@ -29,6 +29,7 @@ def sessions() -> None:
 @click.option("--branch", metavar="B", help="Only of this branch.")
 @click.option("--sort", default="-modified", metavar="F", help="modified, started, name, ...; -F.")
 @click.option("--limit", type=click.IntRange(0), metavar="N", help="At most so many.")
+@click.option("-v", "--verbose", is_flag=True, help="Tell where they were read.")
 @adapter_option
 @click.option(
     "--format",

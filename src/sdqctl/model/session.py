@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from datetime import datetime
 from enum import StrEnum
@@ -153,5 +152,7 @@ def session_id_for(name: str) -> str:
     """
     if _PLAIN_ID.fullmatch(name):
         return name
+    import hashlib  # loading it costs 3 ms, which a list need not spend
+
     slug = re.sub(r"[^A-Za-z0-9_]+", "-", name).strip("-")[:60] or "session"
     return f"{slug}-{hashlib.sha256(name.encode()).hexdigest()[:10]}"

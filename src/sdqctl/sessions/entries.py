@@ -11,7 +11,6 @@ from typing import Any, Protocol
 
 import msgspec
 
-from sdqctl.adapters.base import SessionArchive
 from sdqctl.errors import UsageError
 from sdqctl.model.run import RunRecord, RunStatus, StepRecord
 from sdqctl.model.session import Holder, SessionInfo, SessionRef, SessionStatus, Turn
@@ -25,6 +24,14 @@ class Records(Protocol):
     def last_runs(self) -> Mapping[SessionRef, RunRecord]: ...
 
     def session_names(self) -> Mapping[SessionRef, str]: ...
+
+
+class Listed(Protocol):
+    """What is read of an archive, or of a runtime that is asked."""
+
+    def sessions(self) -> Iterable[SessionInfo]: ...
+
+    def holder(self, session_id: str) -> Holder | None: ...
 
 
 @dataclass(frozen=True)
@@ -69,7 +76,7 @@ class Query:
 
 
 def read_entries(
-    archives: Iterable[SessionArchive],
+    archives: Iterable[Listed],
     records: Records,
     lock_holder: Callable[[SessionRef], Holder | None],
 ) -> list[Entry]:

@@ -151,9 +151,8 @@ def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
 
 
 def _quoted(path: Path) -> str:
-    from urllib.parse import quote
-
-    return quote(str(path))
+    """A path within SQLite's URI form (sqlite.org/uri.html)."""
+    return str(path).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
 
 
 def _applied(connection: sqlite3.Connection) -> set[str]:

@@ -7,9 +7,7 @@ longer and still write; therefore the child is noted, and waited for, before a s
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
-import socket
 import sys
 import time
 from collections.abc import Callable
@@ -164,6 +162,8 @@ def _busy(ref: SessionRef, state: _HolderFile | None, *, runtime: bool = False) 
 
 
 def _own_state() -> _HolderFile:
+    import socket
+
     pid = os.getpid()
     command = " ".join([os.path.basename(sys.argv[0]), *sys.argv[1:]])[:_COMMAND_LENGTH]
     return _HolderFile(pid, start_mark(pid), socket.gethostname(), command, datetime.now(UTC))
@@ -174,6 +174,8 @@ def _lock_path(home: Path, ref: SessionRef) -> Path:
 
 
 def _key(ref: SessionRef) -> str:
+    import hashlib
+
     text = f"{ref.adapter}\0{ref.id.casefold()}".encode("utf-8", "surrogatepass")
     return hashlib.sha256(text).hexdigest()[:32]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import sqlite3
 from collections.abc import Mapping
 from datetime import datetime
@@ -51,4 +50,6 @@ def insert_row(connection: sqlite3.Connection, table: str, values: Mapping[str, 
 
 def prompt_digest(prompt: str) -> str:
     """What tells whether a prompt was kept exactly, or with secrets taken out."""
+    import hashlib
+
     return hashlib.sha256(prompt.encode("utf-8", "surrogatepass")).hexdigest()

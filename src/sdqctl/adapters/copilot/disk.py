@@ -20,6 +20,7 @@ from sdqctl.adapters.journal import count_turns, read_turns, stamp
 from sdqctl.model.session import Holder, SessionInfo, Turn
 from sdqctl.processes import is_alive
 
+_KNOWN_FILES = {"workspace.yaml", "events.jsonl"}
 _HEAD = 8192
 _SUMMARY = 200
 
@@ -44,6 +45,22 @@ class CopilotArchive:
                     info = self._read(entry.name)
                     if info is not None:
                         yield info
+
+    def layout_is_unknown(self) -> bool:
+        """Whether there are folders with something in them, and none has a file we know."""
+        strange = False
+        try:
+            with os.scandir(self._root) as entries:
+                for entry in entries:
+                    if entry.name.startswith(".") or not entry.is_dir(follow_symlinks=False):
+                        continue
+                    names = set(os.listdir(entry.path))
+                    if names & _KNOWN_FILES:
+                        return False
+                    strange = strange or bool(names)
+        except OSError:
+            return False
+        return strange
 
     def get(self, session_id: str) -> SessionInfo | None:
         """One session by its exact id."""
