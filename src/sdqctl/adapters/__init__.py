@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from sdqctl.adapters.base import (
-    Adapter,
-    AdapterConfig,
-    AdapterSession,
-    AdapterSettings,
-    Capability,
-    Health,
-    SessionArchive,
-)
-from sdqctl.adapters.registry import adapter_names, get_adapter, get_archive
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sdqctl.adapters.base import (
+        Adapter,
+        AdapterConfig,
+        AdapterSession,
+        Capability,
+        Health,
+        SessionArchive,
+    )
+    from sdqctl.adapters.copilot.adapter import CopilotAdapter
+    from sdqctl.adapters.mock import MockAdapter
+    from sdqctl.adapters.registry import adapter_names, get_adapter, get_archive
+    from sdqctl.adapters.settings import AdapterSettings
 
 __all__ = [
     "Adapter",
@@ -27,15 +33,18 @@ __all__ = [
     "get_adapter",
     "get_archive",
 ]
+_PLACES = {
+    "AdapterSettings": "settings",
+    "CopilotAdapter": "copilot.adapter",
+    "MockAdapter": "mock",
+    "adapter_names": "registry",
+    "get_adapter": "registry",
+    "get_archive": "registry",
+}
 
 
 def __getattr__(name: str) -> object:
-    if name == "CopilotAdapter":
-        from sdqctl.adapters.copilot.adapter import CopilotAdapter
-
-        return CopilotAdapter
-    if name == "MockAdapter":
-        from sdqctl.adapters.mock import MockAdapter
-
-        return MockAdapter
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    """Load a public name when it is wanted: reading from disk needs few of them."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_PLACES.get(name, 'base')}"), name)

@@ -5,7 +5,7 @@ An adapter drives live sessions; its archive reads what lies on disk without the
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -27,22 +27,6 @@ class Capability(StrEnum):
     RENAMES = "renames"
     LISTS_MODELS = "lists-models"
     PURGES = "purges"
-
-
-@dataclass(frozen=True, kw_only=True)
-class AdapterSettings:
-    """Where an adapter finds its runtime and keeps its data. Plain values, made by `config`.
-
-    `environment` is what the runtime's own variables are read from.
-    """
-
-    data_dir: Path
-    """sdqctl's own data folder (the mock's sessions lie in `mock/` below it)."""
-    copilot_home: Path
-    """The Copilot runtime's folder: `session-state/` lies below it."""
-    runtime_path: Path | None = None
-    """The runtime's program; None: looked up on PATH, then in the SDK's cache."""
-    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,10 +17,11 @@ from typing import Self
 
 import msgspec
 
-from sdqctl.adapters.base import AdapterConfig, AdapterSession, AdapterSettings, Capability, Health
+from sdqctl.adapters.base import AdapterConfig, AdapterSession, Capability, Health
 from sdqctl.adapters.mock_disk import JOURNAL, METADATA, Metadata, MockArchive
 from sdqctl.adapters.mock_script import read_script
 from sdqctl.adapters.mock_session import MockSession, write_event
+from sdqctl.adapters.settings import AdapterSettings
 from sdqctl.errors import (
     SessionBusyError,
     SessionExistsError,

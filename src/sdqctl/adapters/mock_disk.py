@@ -9,9 +9,9 @@ from pathlib import Path
 
 import msgspec
 
-from sdqctl.adapters.base import AdapterSettings
 from sdqctl.adapters.files import make_staging, place, session_files
 from sdqctl.adapters.journal import count_turns, read_turns, stamp
+from sdqctl.adapters.settings import AdapterSettings
 from sdqctl.errors import SessionUnusableError
 from sdqctl.files import write_private
 from sdqctl.model.session import Holder, SessionInfo, Turn

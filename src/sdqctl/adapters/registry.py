@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 from importlib import import_module
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-from sdqctl.adapters.base import Adapter, AdapterSettings, SessionArchive
 from sdqctl.errors import UsageError
+
+if TYPE_CHECKING:
+    from sdqctl.adapters.base import Adapter, SessionArchive
+    from sdqctl.adapters.settings import AdapterSettings
 
 _ADAPTERS = {
     "copilot": ("sdqctl.adapters.copilot.adapter", "CopilotAdapter"),
@@ -36,6 +38,8 @@ def get_archive(name: str, settings: AdapterSettings) -> SessionArchive:
 
 def _load(table: dict[str, tuple[str, str]], name: str) -> type:
     if name not in table:
+        import difflib
+
         near = difflib.get_close_matches(name, table, n=1)
         known = ", ".join(table)
         hint = f"did you mean {near[0]}?" if near else f"known adapters: {known}"

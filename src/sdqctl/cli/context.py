@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sdqctl.adapters.base import Adapter, AdapterSettings, SessionArchive
+    from sdqctl.adapters.base import Adapter, SessionArchive
+    from sdqctl.adapters.settings import AdapterSettings
     from sdqctl.config import Settings
     from sdqctl.store.ledger import Ledger
 
@@ -42,7 +43,7 @@ class App:
     @property
     def adapter_settings(self) -> AdapterSettings:
         """The settings in the form that adapters take."""
-        from sdqctl.adapters.base import AdapterSettings
+        from sdqctl.adapters.settings import AdapterSettings
         from sdqctl.config import given_environment
 
         settings = self.settings

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sdqctl.cli.output import is_terminal, paint, terminal_width, write_line
+from sdqctl.cli.output import is_terminal, paint, terminal_width, write, write_line
 from sdqctl.model.terminal import display_width, harmless, one_line
 
 _GAP = 2
@@ -38,9 +38,14 @@ def print_rows(
         for line in table_lines(columns, rows, terminal_width()):
             write_line(line)
         return
+    lines = []
     for row in rows:
-        values = (cell.value if cell.value is not None else cell.text for cell in row)
-        write_line("\t".join(_one_field(value) for value in values))
+        values = [cell.value if cell.value is not None else cell.text for cell in row]
+        line = "\t".join(values)
+        if line.count("\t") != len(values) - 1 or "\n" in line or harmless(line) != line:
+            line = "\t".join(map(_one_field, values))
+        lines.append(f"{line}\n")
+    write("".join(lines))
 
 
 def table_lines(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], width: int) -> list[str]:

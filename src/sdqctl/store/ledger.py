@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -104,6 +103,8 @@ class Ledger(SessionTable):
         model: str | None,
     ) -> RunRecord:
         """Record a new run, as running."""
+        import secrets  # loads OpenSSL, which reading need not
+
         now = _now()
         run_id = f"{now:%Y%m%d%H%M%S}{now.microsecond // 1000:03d}-{secrets.token_hex(3)}"
         values = {

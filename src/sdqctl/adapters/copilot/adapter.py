@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from sdqctl.adapters.base import AdapterConfig, AdapterSession, AdapterSettings, Capability, Health
+from sdqctl.adapters.base import AdapterConfig, AdapterSession, Capability, Health
 from sdqctl.adapters.copilot.disk import CopilotArchive
 from sdqctl.adapters.copilot.early import LOG_LEVEL, adopting, give_up, start_early
 from sdqctl.adapters.copilot.history_store import purge
@@ -26,6 +26,7 @@ from sdqctl.adapters.copilot.runtime import (
     runtime_version,
 )
 from sdqctl.adapters.copilot.session import CopilotSession, RuntimeProcess
+from sdqctl.adapters.settings import AdapterSettings
 from sdqctl.errors import (
     RuntimeFailure,
     RuntimeMissingError,

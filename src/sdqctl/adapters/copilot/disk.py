@@ -7,22 +7,26 @@ Layout (runtime 1.0.102): `<COPILOT_HOME>/session-state/<id>/` with `workspace.y
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 
-from sdqctl.adapters.base import AdapterSettings
 from sdqctl.adapters.copilot.relabel import relabel
 from sdqctl.adapters.files import make_staging, place, session_files
 from sdqctl.adapters.journal import count_turns, read_turns, stamp
+from sdqctl.adapters.settings import AdapterSettings
 from sdqctl.model.session import Holder, SessionInfo, Turn
 from sdqctl.processes import is_alive
 
 _KNOWN_FILES = {"workspace.yaml", "events.jsonl"}
 _HEAD = 8192
 _SUMMARY = 200
+_PLAIN = re.compile(r"^([^\s#:-][^:\n]*):(.*)$", re.MULTILINE)
+_SPECIAL = re.compile(r"""^[^:\n]*:[ \t]*["'|>]""", re.MULTILINE)
+"""A scalar that is not plain; most files have none."""
 
 
 class CopilotArchive:
@@ -163,6 +167,8 @@ def _workspace(path: str) -> tuple[dict[str, str] | None, str | None]:
 
 def parse_flat_yaml(text: str) -> dict[str, str]:
     """The top-level scalars of a YAML mapping: plain, quoted, and block (`|`, `>`) ones."""
+    if not _SPECIAL.search(text):
+        return {key: value.strip() for key, value in _PLAIN.findall(text)}
     values: dict[str, str] = {}
     lines = text.split("\n")
     index = 0

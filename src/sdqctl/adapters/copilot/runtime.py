@@ -9,7 +9,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from sdqctl.adapters.base import AdapterSettings
+from sdqctl.adapters.settings import AdapterSettings
 from sdqctl.errors import RuntimeMissingError
 
 _LOADER = "npm-loader.js"
