@@ -49,9 +49,11 @@ class Command:
         return found
 
 
-def time_all(commands: Sequence[Command], times: int, environment: Mapping[str, str]) -> None:
-    """Run the commands in turn, `times` rounds; the first round is thrown away."""
-    for number in range(times + 1):
+def time_all(
+    commands: Sequence[Command], times: int, environment: Mapping[str, str], *, warm_up: bool = True
+) -> None:
+    """Run the commands in turn, `times` rounds, behind one that is thrown away."""
+    for number in range(0 if warm_up else 1, times + 1):
         for command in commands:
             more = command.prepare() or ()
             seconds, own, runtime = _run([*command.arguments, *more], command.cwd, environment)

@@ -36,11 +36,12 @@ def main() -> int:
         for case in cases(bench):
             if options.only and options.only not in case.name:
                 continue
-            time_all([case.ours, *case.yardsticks], times, bench.environment)
+            commands = [case.ours, *case.yardsticks]
+            time_all(commands, times, bench.environment, warm_up=case.warm_up)
             results.append(record(case))
             print(line(case), flush=True)
-    if not options.quick and not options.only:
-        write(results)
+            if not options.quick and not options.only:
+                write(results)
     broken = [r["name"] for r in results if r["kept"] is False]
     if broken:
         print(f"bounds not kept: {', '.join(map(str, broken))}")
