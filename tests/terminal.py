@@ -22,18 +22,23 @@ _TIMES = re.compile(r"\b\d+(\.\d+)?s\b|\b\d+m\d+s\b")
 
 
 class Terminal:
-    """A terminal of a size, with `sdqctl ARGUMENTS` in it. Use it in a `with`."""
+    """A terminal of a size, with `sdqctl ARGUMENTS`, or a program, in it. Use it in a `with`."""
 
     def __init__(
-        self, arguments: Sequence[str | Path], *, columns: int = 80, rows: int = 50
+        self,
+        arguments: Sequence[str | Path],
+        *,
+        program: str | None = None,
+        columns: int = 80,
+        rows: int = 50,
     ) -> None:
         self._screen = _Screen(columns, rows)
         self._stream = pyte.ByteStream(self._screen)
         self.raw = b""
         environment = {**os.environ, "TERM": "xterm-256color", "NO_COLOR": "1"}
         self._child = pexpect.spawn(
-            SDQCTL[0],
-            [*SDQCTL[1:], *map(str, arguments)],
+            program or SDQCTL[0],
+            [*([] if program else SDQCTL[1:]), *map(str, arguments)],
             dimensions=(rows, columns),
             env=environment,
             timeout=LIMIT,

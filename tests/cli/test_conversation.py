@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sdqctl.testing.loopback import LoopbackModel
-from tests.command import sdqctl
+from tests.command import SDQCTL, sdqctl
 from tests.terminal import CTRL_C, CTRL_D, ENTER, Terminal
 
 pytestmark = pytest.mark.runtime
@@ -161,3 +161,63 @@ def test_without_a_terminal_a_conversation_is_refused(talk: Path) -> None:
     done = sdqctl("resume", "talk")
     assert done.code == 2
     assert "--prompt" in done.err
+
+
+def test_a_consult_opens_with_the_agents_questions(
+    home: Path, project: Path, model: LoopbackModel
+) -> None:
+    path = project / "c.conv"
+    path.write_text("SESSION-NAME ask\nPROMPT a [[reply: A]]\nCONSULT which way\nPROMPT b\n")
+    assert sdqctl("run", path).code == 8
+    with Terminal(["resume", "ask"]) as terminal:
+        terminal.wait_for("consult: which way")
+        terminal.wait_for("answering message 2")
+        terminal.wait_for_prompt()
+        terminal.type(CTRL_D)
+        assert terminal.wait_for_end() == 0
+    assert "open questions" in model.user_messages()[-1]
+    assert model.user_messages()[-1].endswith("which way")
+
+
+def test_a_run_asks_on_a_terminal_when_told_to(
+    home: Path, project: Path, model: LoopbackModel
+) -> None:
+    shell = '[[tool: bash {"command": "touch made.txt", "description": "make it"}]]'
+    path = project / "w.conv"
+    path.write_text(f"SESSION-NAME asks\nPROMPT {shell} [[reply: well]]\n")
+    with Terminal(["run", path, "--ask"]) as terminal:
+        terminal.wait_for("[N]ever?")
+        terminal.type(f"s{ENTER}")
+        assert terminal.wait_for_end() == 0
+    assert Path("made.txt").exists()
+    assert sdqctl("run", path, "--ask", "--session-name", "t").code == 2
+
+
+def test_answers_in_a_file_leave_the_live_line_on_the_terminal(
+    home: Path, project: Path, model: LoopbackModel
+) -> None:
+    path = project / "w.conv"
+    path.write_text("SESSION-NAME f\nPROMPT slowly [[sleep: 2]] [[reply: # Done]]\n")
+    command = f"{' '.join(SDQCTL)} run {path} > out.md"
+    with Terminal(["-c", command], program="bash") as terminal:
+        terminal.wait_for("s · slowly")
+        assert terminal.wait_for_end() == 0
+        assert "\nDone" not in terminal.text
+    assert Path("out.md").read_text() == "# Done\n"
+
+
+def test_deleting_many_shows_a_bar(home: Path, project: Path) -> None:
+    for number in range(3):
+        name = f"s{number}"
+        (project / "w.conv").write_text("ADAPTER mock\nPROMPT x\n")
+        assert sdqctl("run", "w.conv", "--session-name", name).code == 0
+    script = (
+        "import sys, time; from sdqctl.cli import deleting; deleting._QUIET_SECONDS = -1.0; "
+        "from sdqctl.cli.app import run; sys.exit(run(sys.argv[1:]))"
+    )
+    command = f"{SDQCTL[0]} -c '{script}' sessions cleanup --older-than 0 --force > gone.txt"
+    with Terminal(["-c", command], program="bash") as terminal:
+        assert terminal.wait_for_end() == 0
+        assert b"3 of 3" in terminal.raw
+        assert "3 of 3" not in terminal.text
+    assert Path("gone.txt").read_text().split() == ["s2", "s1", "s0"]

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from sdqctl.cli.components import default_name, find_components, refuse_same_names
+from sdqctl.cli.interrupting import interruptible
 from sdqctl.cli.launching import (
     RunRequest,
     Start,
     base_variables,
-    interruptible,
     launch_request,
     new_options,
     plan_of,

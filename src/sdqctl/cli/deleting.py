@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from sdqctl.cli.context import App
     from sdqctl.model.session import SessionRef
     from sdqctl.store.ledger import Ledger
+
+_QUIET_SECONDS = 1.0
+_BAR = 30
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,7 +163,11 @@ def _ask(request: DeleteRequest, chosen: list[Entry]) -> None:
 
 
 def _delete(app: App, chosen: list[Entry], request: DeleteRequest) -> Deletion:
+    named = is_terminal() and not request.as_json
+    progress = _Progress(len(chosen), wanted=is_terminal(sys.stderr) and not named)
+
     def told(entry: Entry) -> None:
+        progress.step()
         if not request.as_json:
             write_line(one_line(entry.info.label))
 
@@ -183,7 +191,35 @@ def _delete(app: App, chosen: list[Entry], request: DeleteRequest) -> Deletion:
 
     import asyncio
 
-    return asyncio.run(work())
+    try:
+        return asyncio.run(work())
+    finally:
+        progress.end()
+
+
+class _Progress:
+    """A bar on a terminal's stderr, when it takes longer than a second."""
+
+    def __init__(self, total: int, *, wanted: bool) -> None:
+        self._total = total
+        self._done = 0
+        self._begun = time.monotonic()
+        self._wanted = wanted
+
+    def step(self) -> None:
+        """One more is gone."""
+        self._done += 1
+        if self._wanted and time.monotonic() - self._begun > _QUIET_SECONDS:
+            filled = round(_BAR * self._done / self._total)
+            bar = "█" * filled + "·" * (_BAR - filled)
+            sys.stderr.write(f"\r{bar} {self._done} of {self._total}")
+            sys.stderr.flush()
+
+    def end(self) -> None:
+        """Take the bar away."""
+        if self._wanted and time.monotonic() - self._begun > _QUIET_SECONDS:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
 
 
 def _print_result(

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
-import signal
 import sys
 from collections import ChainMap
-from collections.abc import Callable, Coroutine, Mapping, MutableMapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, MutableMapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 
+from sdqctl.cli.interrupting import interruptible
 from sdqctl.cli.reporting import Report, print_plan
 from sdqctl.cli.run_options import RunFlags
-from sdqctl.errors import InterruptedRunError, SdqctlError, UsageError, WorkflowError
+from sdqctl.errors import SdqctlError, UsageError, WorkflowError
 from sdqctl.model.session import name_problem
 
 if TYPE_CHECKING:
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
     from sdqctl.model.tools import ToolPolicy
     from sdqctl.model.workflow import Plan, PlannedStep, Workflow
     from sdqctl.store.ledger import Ledger
-
-_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,11 +95,22 @@ def start(app: App, begin: Start) -> int:
     """Show the plan, or run it and print the result; returns 0, or raises the run's error."""
     plan = plan_of(begin)
     start_at = step_position(plan, begin.flags.from_step)
+    if begin.flags.ask and begin.question is None:
+        begin = replace(begin, question=_question())
     if begin.flags.dry_run:
         print_plan(plan, begin.ledger, begin.target, begin.flags.output_format, start_at)
         return 0
     interruptible(_carry_out(app, begin, plan, start_at))
     return 0
+
+
+def _question() -> Question:
+    """Asking at the terminal. Raises UsageError where there is none."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UsageError("--ask needs a terminal", hint="--allow-tool allows a tool beforehand")
+    from sdqctl.cli.chat.reading import ask_permission
+
+    return ask_permission
 
 
 async def carry_out(app: App, begin: Start) -> None:
@@ -141,28 +149,6 @@ def plan_of(begin: Start) -> Plan:
             epilogues=options.epilogues,
         ),
     )
-
-
-def interruptible(
-    work: Coroutine[object, object, _Result],
-    signals: tuple[signal.Signals, ...] = (signal.SIGINT, signal.SIGTERM),
-) -> _Result:
-    """Run to the end, or until a signal, which cancels the work cleanly.
-
-    Raises InterruptedRunError when the work was cancelled before it had anything to record.
-    """
-
-    async def main() -> _Result:
-        loop, task = asyncio.get_running_loop(), asyncio.current_task()
-        assert task is not None, "a coroutine under asyncio.run is a task"
-        for number in signals:
-            loop.add_signal_handler(number, task.cancel)
-        return await work
-
-    try:
-        return asyncio.run(main())
-    except asyncio.CancelledError as error:
-        raise InterruptedRunError("interrupted before the first step") from error
 
 
 def read_text_argument(argument: str) -> str:

@@ -24,6 +24,7 @@ class RunFlags:
     allow_tools: tuple[str, ...] = ()
     deny_tools: tuple[str, ...] = ()
     allow_all_tools: bool = False
+    ask: bool = False
     on_interrupted: str | None = None
     step_timeout: float | None = None
     idle_timeout: float | None = None
@@ -50,6 +51,7 @@ _OPTIONS = [
     click.option("--allow-tool", "allow_tools", multiple=True, metavar="P", help="Allow a tool."),
     click.option("--deny-tool", "deny_tools", multiple=True, metavar="P", help="Deny a tool."),
     click.option("--allow-all-tools", is_flag=True, help="Allow every tool that is not denied."),
+    click.option("--ask", is_flag=True, help="On a terminal, ask about tools not allowed."),
     click.option(
         "--on-interrupted",
         type=click.Choice(["continue", "resend", "fail"]),

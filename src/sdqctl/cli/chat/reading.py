@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from prompt_toolkit import PromptSession
@@ -21,16 +21,23 @@ from sdqctl.model.tools import ToolRequest
 
 _MOST_SHOWN = 200
 _DETAIL_LINES = 20
+_NAMING = ("/fork ", "/rename ")
 _ANSWERS = {"o": Answer.ONCE, "once": Answer.ONCE, "s": Answer.SESSION, "session": Answer.SESSION}
 
 
 class Reader:
     """Reads messages. The history is kept per project, for the owner alone."""
 
-    def __init__(self, home: Path, project: Path, commands: Iterable[str]) -> None:
+    def __init__(
+        self,
+        home: Path,
+        project: Path,
+        commands: Iterable[str],
+        sessions: Callable[[], Iterable[str]],
+    ) -> None:
         self._session: PromptSession[str] = PromptSession(
             history=FileHistory(str(_history_file(home, project))),
-            completer=_Completer(project, tuple(commands)),
+            completer=_Completer(project, tuple(commands), sessions),
             complete_while_typing=False,
             multiline=True,
             key_bindings=_keys(),
@@ -88,11 +95,17 @@ def _keys() -> KeyBindings:
 
 
 class _Completer(Completer):
-    """Commands after `/`, files after `@`."""
+    """Commands after `/`, session names behind a command that takes one, files after `@`."""
 
-    def __init__(self, project: Path, commands: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        project: Path,
+        commands: tuple[str, ...],
+        sessions: Callable[[], Iterable[str]],
+    ) -> None:
         self._project = project
         self._commands = commands
+        self._sessions = sessions
 
     def get_completions(
         self, document: Document, complete_event: CompleteEvent
@@ -104,6 +117,11 @@ class _Completer(Completer):
             for name in self._commands:
                 if name.startswith(text):
                     yield Completion(name, start_position=-len(text))
+        elif text.startswith(_NAMING):
+            start = text.partition(" ")[2]
+            for name in self._sessions():
+                if name.startswith(start):
+                    yield Completion(name, start_position=-len(start))
         elif word.startswith("@"):
             yield from self._files(word[1:])
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from sdqctl.cli.chat.commands import COMMANDS, Leave, run_command
 from sdqctl.cli.chat.reading import Reader, ask_permission
 from sdqctl.cli.chat.screen import TurnScreen, recap
-from sdqctl.cli.launching import Start, carry_out, interruptible, launch_request, plan_of
+from sdqctl.cli.interrupting import interruptible
+from sdqctl.cli.launching import Start, carry_out, launch_request, plan_of
 from sdqctl.cli.output import note, print_error
 from sdqctl.cli.resuming import ResumeRequest, continue_start, prompt_start
 from sdqctl.engine.launch import launch
@@ -59,7 +60,7 @@ class Talk:
         run, steps = self.last_run()
         recap(self.entry, self.turns(), run, steps)
         project = Path(self.info.cwd or self.app.directory)
-        reader = Reader(self.app.settings.home, project, COMMANDS)
+        reader = Reader(self.app.settings.home, project, COMMANDS, self._session_names)
         async with self._shared:
             await self._consult(run, steps)
             while True:
@@ -119,6 +120,10 @@ class Talk:
         """The conversation so far."""
         archive = self.app.archive(self.info.adapter)
         return read_turns(archive, self.info.id, self.ledger.turns_of(self.entry.ref))[0]
+
+    def _session_names(self) -> list[str]:
+        archives = self.app.archives().values()
+        return sorted({info.label for archive in archives for info in archive.sessions()})
 
     def last_run(self) -> tuple[RunRecord | None, list[StepRecord]]:
         """The last run of a workflow, with its steps."""

@@ -1,0 +1,34 @@
+"""Running a command's work so that a signal ends it cleanly."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Coroutine
+from typing import TypeVar
+
+from sdqctl.errors import InterruptedRunError
+
+_Result = TypeVar("_Result")
+
+
+def interruptible(
+    work: Coroutine[object, object, _Result],
+    signals: tuple[signal.Signals, ...] = (signal.SIGINT, signal.SIGTERM),
+) -> _Result:
+    """Run to the end, or until a signal, which cancels the work cleanly.
+
+    Raises InterruptedRunError when the work was cancelled before it had anything to record.
+    """
+
+    async def main() -> _Result:
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None, "a coroutine under asyncio.run is a task"
+        for number in signals:
+            loop.add_signal_handler(number, task.cancel)
+        return await work
+
+    try:
+        return asyncio.run(main())
+    except asyncio.CancelledError as error:
+        raise InterruptedRunError("interrupted before the first step") from error
