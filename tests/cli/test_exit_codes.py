@@ -66,6 +66,14 @@ def test_2_usage(arguments: list[str], write: Path) -> None:
     assert done.out == ""
 
 
+@pytest.mark.parametrize("arguments", [[], ["sessions"], ["store"]])
+def test_2_a_command_that_is_not_finished_shows_its_help(arguments: list[str], home: Path) -> None:
+    done = sdqctl(*arguments)
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith("Usage: sdqctl")
+    assert "Commands:" in done.err
+
+
 def test_3_an_invalid_workflow(write: Path) -> None:
     write.write_text("MODEL m\nRUNN ls\nPROMPT x\n")
     for command in ("run", "validate", "render"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 from pathlib import Path
 
@@ -45,11 +44,6 @@ def place(staging: Path, target: Path) -> None:
         os.rename(staging, target)
     except OSError as error:
         raise SessionUnusableError(f"{target} cannot be made: {error.strerror}") from error
-
-
-def discard(staging: Path) -> None:
-    """Remove a staged folder that was not used."""
-    shutil.rmtree(staging, ignore_errors=True)
 
 
 def _is_mark(name: str) -> bool:

@@ -143,6 +143,9 @@ def _report(error: SdqctlError, as_json: bool, arguments: Sequence[str]) -> int:
 def _report_usage(error: click.ClickException, as_json: bool) -> int:
     from sdqctl.cli.output import print_error
 
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        sys.stderr.write(f"{error.format_message()}\n")
+        return 2
     context = getattr(error, "ctx", None)
     hint = f"see `{context.command_path} --help`" if context is not None else None
     print_error(error.format_message(), code="usage", exit_code=2, hint=hint, as_json=as_json)

@@ -7,6 +7,7 @@ shells read differently is an `UnclearCommandError`, and the policy denies it.
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -48,7 +49,7 @@ class Facts:
     """Whether an arithmetic context was met: there a variable's value can run commands."""
 
 
-class WordReader:
+class WordReader(ABC):
     """A position in a command line, and the words from there on."""
 
     def __init__(self, text: str, depth: int = 0) -> None:
@@ -57,13 +58,13 @@ class WordReader:
         self.depth = depth
         self.facts = Facts()
 
+    @abstractmethod
     def commands_until_parenthesis(self) -> None:
         """Read the commands of a substitution up to its `)`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def commands_of(self, text: str) -> None:
         """Read the commands of a text of its own."""
-        raise NotImplementedError
 
     def peek(self) -> str:
         """The next character, empty at the end."""
