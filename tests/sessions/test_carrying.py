@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import zipfile
 from collections.abc import Callable
@@ -184,6 +185,22 @@ def with_manifest(file: Path, **changes: object) -> Path:
     return rewrite(file, {"manifest.json": json.dumps(manifest).encode()}, extra={})
 
 
+def with_ledger(file: Path, table: str, changes: dict[str, object]) -> Path:
+    """A bundle whose ledger rows are changed, its checksums made to fit."""
+    with zipfile.ZipFile(file) as old:
+        rows = json.loads(old.read("ledger.json"))
+        manifest = json.loads(old.read("manifest.json"))
+    for row in rows[table]:
+        row.update(changes)
+    data = json.dumps(rows).encode()
+    manifest["files"]["ledger.json"] = {
+        "size": len(data),
+        "sha256": hashlib.sha256(data).hexdigest(),
+    }
+    changed = {"ledger.json": data, "manifest.json": json.dumps(manifest).encode()}
+    return rewrite(file, dict(changed), extra={})
+
+
 def link(file: Path) -> Path:
     bad = rewrite(file, {}, extra={})
     with zipfile.ZipFile(bad, "a") as archive:
@@ -213,6 +230,12 @@ HOSTILE: dict[str, Callable[[Path], Path]] = {
     "newer": lambda f: with_manifest(f, version=2),
     "other": lambda f: with_manifest(f, format="something"),
     "unknown adapter": lambda f: with_manifest(f, adapter="nobody"),
+    "column": lambda f: with_ledger(f, "runs", {"id) SELECT 1 --": 1}),
+    "status": lambda f: with_ledger(f, "runs", {"status": "bogus"}),
+    "time": lambda f: with_ledger(f, "attempts", {"started_at": "yesterday"}),
+    "tools": lambda f: with_ledger(f, "attempts", {"tools": "{"}),
+    "options": lambda f: with_ledger(f, "runs", {"options": "[]"}),
+    "type": lambda f: with_ledger(f, "attempts", {"title": {"a": 1}}),
     "link": link,
     "bomb": bomb,
     "no zip": lambda f: f.with_name("no.sdqctl"),
@@ -233,6 +256,17 @@ def test_a_damaged_or_hostile_bundle_is_refused_and_leaves_nothing(
     left = [p for p in job.home.rglob("*") if p not in before and p.parent.name != "locks"]
     assert [path for path in left if path.name != "ledger.db-wal"] == []
     assert len(forked("sessions", "list", "--format", "json").json) == 1
+
+
+def test_permissions_do_not_come_with_someone_elses_bundle(job: Bench, tmp_path: Path) -> None:
+    options = {"allow_all_tools": True, "mode": "full", "allow_tools": ["shell", "write"]}
+    job.write("work.conv", THREE.replace("PROMPT c", "PROMPT c [[tool: write made.txt x]]"))
+    file = tmp_path / "s.sdqctl"
+    ok(forked("sessions", "export", "s", "--format", "bundle", "-o", file))
+    bad = with_ledger(file, "runs", {"options": json.dumps(options)})
+    ok(forked("sessions", "import", bad, "--name", "theirs"))
+    assert ok(forked("resume", "theirs", "--continue")).out == "C\n"
+    assert not (job.project / "made.txt").exists()
 
 
 def test_a_truncated_bundle_is_refused_at_every_length(job: Bench, tmp_path: Path) -> None:

@@ -54,9 +54,12 @@ def export_session(
 
 
 def import_session(
-    app: App, file: Path, name: str | None, cwd: Path | None, *, quiet: bool = False
+    app: App, file: Path, name: str | None, cwd: Path | None, *, own: bool = False
 ) -> SessionInfo:
-    """Make a session of a bundle. Raises BundleError, SessionExistsError, UsageError."""
+    """Make a session of a bundle, of one's `own` with what its runs were allowed.
+
+    Raises BundleError, SessionExistsError, UsageError.
+    """
     from sdqctl.sessions.bundle import Bundle
     from sdqctl.sessions.carrying import import_bundle
 
@@ -73,11 +76,12 @@ def import_session(
             read_workflow=workflow_text,
             name=name,
             cwd=cwd,
+            own=own,
         )
     write_line(one_line(info.label))
     if info.cwd is not None and not Path(info.cwd).is_dir():
         note(f"its working directory is not here: {info.cwd}; resume it with --cwd DIR")
-    if not quiet:
+    if not own:
         note(f"imported; `sdqctl resume {one_line(info.label)}` goes on in it")
     return info
 
@@ -87,7 +91,7 @@ def restore_session(app: App, argument: str, name: str | None) -> None:
     from sdqctl.sessions.trash import deleted_sessions, find_deleted
 
     entry = find_deleted(deleted_sessions(app.settings.home), argument)
-    import_session(app, entry.path, name, None, quiet=True)
+    import_session(app, entry.path, name, None, own=True)
     entry.path.unlink(missing_ok=True)
     note("restored")
 

@@ -8,12 +8,14 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
+
 from sdqctl.adapters.base import SessionArchive
 from sdqctl.errors import BundleError, SessionExistsError, UsageError
 from sdqctl.files import make_private_folder, write_private
 from sdqctl.model.session import SessionInfo, SessionRef, name_problem, session_id_for
 from sdqctl.sessions.bundle import Bundle, write_bundle
-from sdqctl.store.carrying import SessionRows, moved, put_rows, take_rows
+from sdqctl.store.carrying import SessionRows, moved, put_rows, take_rows, without_permissions
 from sdqctl.store.ledger import Ledger
 from sdqctl.store.locks import SessionLock
 
@@ -50,9 +52,11 @@ def import_bundle(
     read_workflow: ReadWorkflow,
     name: str | None = None,
     cwd: Path | None = None,
+    own: bool = False,
 ) -> SessionInfo:
     """Make a session of a bundle; nothing is left when that fails.
 
+    What its runs were allowed is taken over from a bundle of one's `own` (the trash) alone.
     Raises BundleError, SessionExistsError, UsageError, SessionUnusableError, StoreError.
     """
     old = bundle.manifest.session
@@ -62,7 +66,7 @@ def import_bundle(
     folder = str(cwd.resolve()) if cwd is not None else old.cwd
     paths = _place_workflows(bundle, home, read_workflow)
     rows = moved(
-        bundle.rows(),
+        bundle.rows() if own else _without_permissions(bundle),
         old_id=old.id,
         new=ref,
         name=label,
@@ -76,6 +80,13 @@ def import_bundle(
             _remove_workflows(home, paths)
             raise
     return archive.get(session_id) or old
+
+
+def _without_permissions(bundle: Bundle) -> SessionRows:
+    try:
+        return without_permissions(bundle.rows())
+    except (KeyError, msgspec.MsgspecError) as error:
+        raise BundleError(f"{bundle.path}: a run's options are damaged: {error}") from error
 
 
 def _write(

@@ -13,9 +13,10 @@ import msgspec
 from sdqctl.model.run import RunStatus
 from sdqctl.model.session import SessionRef
 from sdqctl.store.ledger import Ledger
-from sdqctl.store.rows import insert_row
+from sdqctl.store.rows import insert_row, read_run, read_step
 
 Row = dict[str, Any]
+_GIVEN_BY_USERS = {"mode", "allow_tools", "allow_all_tools", "output_file"}
 
 
 class SessionRows(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,10 +75,11 @@ def moved(
 def put_rows(connection: sqlite3.Connection, rows: SessionRows) -> None:
     """Insert rows within an open transaction. A run whose id is taken gets a new one.
 
-    Raises ValueError for rows that are none of a ledger.
+    Raises ValueError for rows that are none of a ledger: they may come from anyone's bundle.
     """
-    ids = {run["id"]: _free_id(connection, run["id"]) for run in rows.runs}
     try:
+        _refuse_unknown_columns(connection, rows)
+        ids = {run["id"]: _free_id(connection, run["id"]) for run in rows.runs}
         for run in rows.runs:
             insert_row(connection, "runs", run | {"id": ids[run["id"]], "pid": None})
         for plan in rows.plan_steps:
@@ -85,10 +87,42 @@ def put_rows(connection: sqlite3.Connection, rows: SessionRows) -> None:
         for attempt in rows.attempts:
             values = {key: value for key, value in attempt.items() if key != "number"}
             insert_row(connection, "attempts", values | {"run_id": ids[attempt["run_id"]]})
-    except (sqlite3.OperationalError, sqlite3.IntegrityError, sqlite3.ProgrammingError) as error:
+        _read_back(connection, ids.values())
+    except (sqlite3.Error, TypeError, msgspec.MsgspecError) as error:
         raise ValueError(f"the ledger's rows do not fit: {error}") from error
     except KeyError as error:
         raise ValueError(f"the ledger's rows miss {error}") from error
+
+
+def without_permissions(rows: SessionRows) -> SessionRows:
+    """The rows of someone else's runs, without what they allowed and where they wrote."""
+    runs = []
+    for run in rows.runs:
+        options = msgspec.json.decode(run["options"], type=dict[str, Any])
+        kept = {name: value for name, value in options.items() if name not in _GIVEN_BY_USERS}
+        runs.append(run | {"options": msgspec.json.encode(kept).decode()})
+    return SessionRows(runs=runs, plan_steps=rows.plan_steps, attempts=rows.attempts)
+
+
+def _refuse_unknown_columns(connection: sqlite3.Connection, rows: SessionRows) -> None:
+    """A column's name goes into a statement, so only the tables' own names may pass."""
+    tables = {"runs": rows.runs, "plan_steps": rows.plan_steps, "attempts": rows.attempts}
+    for table, found in tables.items():
+        known = {row["name"] for row in connection.execute(f"PRAGMA table_info({table})")}
+        for row in found:
+            if unknown := set(row) - known:
+                raise ValueError(f"{table} has no column {min(unknown)!r}")
+
+
+def _read_back(connection: sqlite3.Connection, run_ids: Iterable[str]) -> None:
+    """Rows that cannot be read as records would break every list from now on."""
+    for run_id in run_ids:
+        query = "SELECT *, 0 AS steps_done FROM runs WHERE id = ?"
+        for row in connection.execute(query, (run_id,)):
+            read_run(row)
+        query = "SELECT *, 1 AS attempts FROM attempts WHERE run_id = ?"
+        for row in connection.execute(query, (run_id,)):
+            read_step(row)
 
 
 def cut_rows(rows: SessionRows, run_id: str, kept: Iterable[int]) -> SessionRows:

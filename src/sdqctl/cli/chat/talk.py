@@ -96,13 +96,7 @@ class Talk:
 
     async def say(self, text: str) -> None:
         """Send one message and show the answer."""
-        begin = self._shared_start(
-            prompt_start(self.app, self.request, self.info, text, self.ledger)
-        )
-        plan = plan_of(begin)
-        with TurnScreen() as screen:
-            request = launch_request(self.app, begin, plan, screen.emit, streaming=True)
-            await self._abortable(launch(request))
+        await self.run_steps(prompt_start(self.app, self.request, self.info, text, self.ledger))
 
     async def go_on(self) -> None:
         """Do the remaining steps of the workflow, shown as a run."""
@@ -110,7 +104,7 @@ class Talk:
         await self._abortable(carry_out(self.app, self._shared_start(begin)))
 
     async def run_steps(self, begin: Start) -> None:
-        """Do the steps of a workflow made up here, such as a compaction."""
+        """Do the steps of a workflow made up here: a message, a compaction."""
         begin = self._shared_start(begin)
         with TurnScreen() as screen:
             request = launch_request(self.app, begin, plan_of(begin), screen.emit, streaming=True)
