@@ -29,6 +29,16 @@ def test_0_done_and_an_empty_list_is_done(write: Path) -> None:
     assert (listed.code, listed.json) == (0, [])
 
 
+def test_2_a_secret_in_an_option_could_not_be_kept(write: Path) -> None:
+    write.write_text("SESSION-NAME s\nPROMPT x\n")
+    done = sdqctl("run", write, "--prologue", "use t0ps3cret-t0ken", DEPLOY_TOKEN="t0ps3cret-t0ken")
+    assert done.code == 2
+    assert "--prologue" in done.err
+    assert "t0ps3cret" not in done.err
+    assert sdqctl("sessions", "show", "s").code == 7
+    assert sdqctl("run", write, "--prologue", "use t0ps3cret-t0ken").code == 0
+
+
 def test_1_a_bug_says_so_and_shows_its_traceback_on_request(home: Path) -> None:
     script = (
         "import sys\nfrom sdqctl.cli import app\napp.App = None\nsys.exit(app.run(sys.argv[1:]))\n"

@@ -123,15 +123,30 @@ def turn_outcome(turn: Turn) -> TurnOutcome:
 
 
 def find_turn(path: Path, begun: TurnBegun) -> Turn | None:
-    """A turn by its message id, else the last one if it has this prompt; None: it never arrived."""
+    """A turn by its message id, else by its prompt, behind where the journal stood before it.
+
+    None: it never arrived. Where `begun` does not tell how the journal stood, only the last turn
+    can be it: earlier ones may have had the same prompt.
+    """
     try:
         turns = list(read_turns(path))
     except OSError:
         return None
     if begun.message_id is not None:
         return next((t for t in turns if t.message_id == begun.message_id), None)
-    last = turns[-1] if turns else None
-    return last if last is not None and last.prompt == begun.prompt else None
+    before = len(turns) - 1 if begun.journal_position is None else begun.journal_position
+    return next((t for t in turns if t.index > before and begun.is_prompt(t.prompt)), None)
+
+
+def position(path: Path) -> int:
+    """How many turns a journal holds; 0 before it exists.
+
+    Not its size: the runtime shortens a damaged journal at the first write after a resume.
+    """
+    try:
+        return sum(1 for _ in read_turns(path))
+    except OSError:
+        return 0
 
 
 class _OpenTurn:

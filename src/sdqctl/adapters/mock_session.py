@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from sdqctl.adapters.base import AdapterConfig, Compaction, ContextUse
-from sdqctl.adapters.journal import ABORTED, find_turn, read_turns, turn_outcome
+from sdqctl.adapters.journal import ABORTED, find_turn, position, read_turns, turn_outcome
 from sdqctl.adapters.mock_disk import JOURNAL
 from sdqctl.adapters.mock_script import Order, Rule, default_answer, orders_of
 from sdqctl.errors import RuntimeDiedError, StepError
@@ -65,8 +65,8 @@ class MockSession:
         return self._info
 
     def journal_position(self) -> int:
-        """The journal's size in bytes."""
-        return self._journal.stat().st_size if self._journal.exists() else 0
+        """How many turns the journal holds."""
+        return position(self._journal)
 
     async def send(self, prompt: str, *, turn_id: str) -> AsyncIterator[TurnEvent]:
         """Play the script; every event is in the journal before it is told."""

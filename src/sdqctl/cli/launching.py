@@ -250,7 +250,23 @@ def new_options(app: App, request: RunRequest) -> RunOptions:
         prologues=tuple(map(read_text_argument, request.prologues)),
         epilogues=tuple(map(read_text_argument, request.epilogues)),
     )
-    return with_flags(options, request.flags)
+    options = with_flags(options, request.flags)
+    _refuse_secrets(app, options)
+    return options
+
+
+def _refuse_secrets(app: App, options: RunOptions) -> None:
+    """Raise UsageError for a secret in an option: the ledger would keep the option without it."""
+    from sdqctl.engine.options import encode_options
+    from sdqctl.store.redact import Redactor
+
+    text = encode_options(options)
+    if Redactor(app.environment)(text) != text:
+        raise UsageError(
+            "an option of this run (such as --prologue) holds what looks like a secret; it is not "
+            "kept, so that the run could not be resumed",
+            hint="write it in the workflow, or in a file that the workflow names",
+        )
 
 
 def session_name(request: RunRequest, workflow: Workflow, variables: Mapping[str, str]) -> str:

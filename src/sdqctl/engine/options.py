@@ -38,7 +38,6 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     max_time: float = 0.0
     """Of one process that drives the run."""
     output_file: str | None = None
-    streaming: bool = False
 
 
 def encode_options(options: RunOptions) -> str:

@@ -8,7 +8,7 @@ after tools ran: by `--on-interrupted`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from sdqctl.adapters.base import AdapterSession, ReadsHistory
@@ -57,16 +57,21 @@ async def clear_context(session: AdapterSession, record: StepRecord) -> TurnOutc
 
 
 async def recover_turn(
-    session: AdapterSession, attempts: Sequence[StepRecord], policy: OnInterrupted
+    session: AdapterSession,
+    attempts: Sequence[StepRecord],
+    policy: OnInterrupted,
+    render: Callable[[], str],
 ) -> Recovery:
     """Decide about the last of a step's attempts, oldest first.
 
+    `render` makes the step's prompt again, for one that was kept without its secrets.
     Raises StepError with `--on-interrupted fail` when tools may have had effects.
     """
     record = attempts[-1]
     outcome = await clear_context(session, record)
     if outcome is None:
-        return Recovery("resent", "not answered and without effects; sent again", record.prompt)
+        message = "not answered and without effects; sent again"
+        return Recovery("resent", message, _text(record, render))
     if outcome.status is OutcomeStatus.FINISHED:
         return Recovery("recorded", "its answer was found in the journal", outcome=outcome)
     names = ", ".join(sorted({call.name for call in outcome.tools})) or "a later turn"
@@ -78,9 +83,15 @@ async def recover_turn(
     if policy is OnInterrupted.RESEND:
         first = await _first_in_context(session, attempts)
         await session.rewind(first.turn)
-        return Recovery("resent", f"interrupted after {names}; sent again as told", first.prompt)
+        message = f"interrupted after {names}; sent again as told"
+        return Recovery("resent", message, _text(first, render))
     message = f"interrupted after {names}; the agent is asked to finish it"
     return Recovery("continued", message, CONTINUE_PROMPT)
+
+
+def _text(record: StepRecord, render: Callable[[], str]) -> str:
+    exact = record.exact_prompt
+    return render() if exact is None else exact
 
 
 async def check_context(session: AdapterSession, done: Iterable[StepRecord]) -> None:

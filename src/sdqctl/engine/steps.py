@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache, partial
 from pathlib import Path
 from typing import cast
 
@@ -80,9 +81,14 @@ async def _prompt(
     context: StepContext,
     turns: TurnRunner,
 ) -> StepRecord:
-    if record is not None and record.turn_id:
-        return await turns.answer(step, None)
-    await _keep_within_limit(action, context)
+    begun = record is not None and record.turn_id is not None
+    if not begun:
+        await _keep_within_limit(action, context)
+    return await turns.answer(step, cache(partial(_render, step, context)), begun=begun)
+
+
+def _render(step: PlannedStep, context: StepContext) -> str:
+    """The text of a prompt. Raises StepError for one that is empty, and what rendering raises."""
     rendered = render_prompt(
         context.plan,
         step,
@@ -94,7 +100,7 @@ async def _prompt(
         context.emit(Warned(message=f"step {step.position}: {warning}"))
     if not rendered.text.strip():
         raise StepError(f"step {step.position}: the prompt is empty")
-    return await turns.answer(step, rendered.text)
+    return rendered.text
 
 
 async def _keep_within_limit(action: PromptAction, context: StepContext) -> None:

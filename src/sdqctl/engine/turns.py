@@ -68,20 +68,23 @@ class TurnRunner:
         self._budget = budget
         self._emit = emit
 
-    async def answer(self, step: PlannedStep, prompt: str | None) -> StepRecord:
-        """Get the step answered; `prompt` None: recover its last attempt first.
+    async def answer(
+        self, step: PlannedStep, render: Callable[[], str], *, begun: bool
+    ) -> StepRecord:
+        """Get the step answered; `begun`: by recovering its last attempt first.
 
-        Transient failures are tried again within `retry_for`; one death of the runtime is survived.
-        Raises StepError and its kinds, AuthenticationError, BusyError and its kinds,
-        RuntimeDiedError.
+        `render` makes the text of the prompt. Transient failures are tried again within
+        `retry_for`; one death of the runtime is survived. Raises what `render` raises, StepError
+        and its kinds, AuthenticationError, BusyError and its kinds, RuntimeDiedError.
         """
+        prompt = None if begun else render()
         self._budget.begin_turn()
         died = False
         retry = _Retry(self._options.retry_for)
         while True:
             try:
                 if prompt is None:
-                    found = await self._recover(step)
+                    found = await self._recover(step, render)
                     if isinstance(found, StepRecord):
                         return found
                     prompt = found
@@ -100,7 +103,7 @@ class TurnRunner:
             await self._pause(step, end, retry)
             prompt = None
 
-    async def _recover(self, step: PlannedStep) -> StepRecord | str:
+    async def _recover(self, step: PlannedStep, render: Callable[[], str]) -> StepRecord | str:
         """The recorded answer, or what to send."""
         attempts = [
             record
@@ -108,7 +111,7 @@ class TurnRunner:
             if record.position == step.position and record.turn_id and record.superseded is False
         ]
         session = self._connection.session
-        found = await recover_turn(session, attempts, self._options.on_interrupted)
+        found = await recover_turn(session, attempts, self._options.on_interrupted, render)
         self._emit(
             StepRecovered(
                 run_id=self._run_id,

@@ -40,16 +40,31 @@ class StepStatus(StrEnum):
         return self in (StepStatus.DONE, StepStatus.SKIPPED)
 
 
+def prompt_digest(prompt: str) -> str:
+    """What a prompt is known by where its text is kept without secrets, or not at all."""
+    import hashlib
+
+    return hashlib.sha256(prompt.encode("utf-8", "surrogatepass")).hexdigest()
+
+
 class TurnBegun(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a prompt that was about to be sent, for finding it again.
 
-    `journal_position` is the adapter's own measure of its journal before the send.
+    `journal_position` is the adapter's own measure of its journal before the send. The prompt may
+    have lost its secrets; `prompt_digest` is of the text that was sent.
     """
 
     turn_id: str
     prompt: str
+    prompt_digest: str | None = None
     message_id: str | None = None
     journal_position: int | None = None
+
+    def is_prompt(self, text: str) -> bool:
+        """Whether a text is the prompt that was sent."""
+        if self.prompt_digest is None:
+            return text == self.prompt
+        return prompt_digest(text) == self.prompt_digest
 
 
 class OutcomeStatus(StrEnum):
@@ -100,11 +115,18 @@ class StepRecord(msgspec.Struct, frozen=True, kw_only=True):
     completed_at: datetime | None = None
 
     @property
+    def exact_prompt(self) -> str | None:
+        """The prompt as it was sent; None when it is kept without the secrets that were in it."""
+        kept = self.prompt is not None and prompt_digest(self.prompt) == self.prompt_digest
+        return self.prompt if kept else None
+
+    @property
     def turn(self) -> TurnBegun:
         """The turn of a prompt step."""
         return TurnBegun(
             turn_id=self.turn_id or "",
             prompt=self.prompt or "",
+            prompt_digest=self.prompt_digest,
             message_id=self.message_id,
             journal_position=self.journal_position,
         )

@@ -13,10 +13,10 @@ from typing import Self
 import msgspec
 
 from sdqctl.errors import StoreError
-from sdqctl.model.run import RunRecord, RunStatus, StepRecord, StepStatus
+from sdqctl.model.run import RunRecord, RunStatus, StepRecord, StepStatus, prompt_digest
 from sdqctl.model.session import SessionRef, ToolCall, Usage
 from sdqctl.store.database import Database
-from sdqctl.store.rows import insert_row, prompt_digest, read_run, read_step
+from sdqctl.store.rows import insert_row, read_run, read_step
 from sdqctl.store.session_table import SessionTable
 
 PlanRow = tuple[int, int, str, str, str]

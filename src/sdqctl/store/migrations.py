@@ -91,4 +91,8 @@ MIGRATIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
             """,
         ),
     ),
+    (
+        "0003-positions-count-turns",
+        ("UPDATE attempts SET journal_position = NULL",),  # they were sizes in bytes
+    ),
 )

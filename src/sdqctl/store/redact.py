@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 
 MARK = "[redacted]"
 _SHORTEST = 8
 _NAME = re.compile(
-    r"(KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIAL|PRIVATE|AUTH)(?!.*(PATH|FILE|SOCK|DIR))",
+    r"(KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIAL|AUTH|AUTHORIZATION)S?(?![A-Z])"
+    r"(?!.*(PATH|FILE|SOCK|DIR))",
     re.IGNORECASE,
 )
+"""Not GIT_AUTHOR_NAME, TOKENIZERS_PARALLELISM or SSH_AUTH_SOCK."""
 _PLAIN_WORDS = frozenset({"loopback", "disabled", "required", "optional", "password", "anonymous"})
 _SHAPES = (
     r"gh[pousr]_[A-Za-z0-9]{20,}",
@@ -26,7 +29,10 @@ _SHAPES = (
 
 
 class Redactor:
-    """A function from text to text without secrets. Applying it twice changes nothing more."""
+    """A function from text, or JSON, to the same without secrets.
+
+    Applying it twice changes nothing more.
+    """
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         values = {
@@ -37,6 +43,7 @@ class Redactor:
             and value.casefold() not in _PLAIN_WORDS
             and not value.isdecimal()
         }
+        values |= {json.dumps(value, ensure_ascii=False)[1:-1] for value in values}
         literal = [re.escape(value) for value in sorted(values, key=len, reverse=True)]
         self._pattern = re.compile("|".join([*literal, *_SHAPES]), re.DOTALL)
 

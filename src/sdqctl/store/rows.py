@@ -46,10 +46,3 @@ def insert_row(connection: sqlite3.Connection, table: str, values: Mapping[str, 
     connection.execute(
         f"INSERT INTO {table} ({', '.join(values)}) VALUES ({marks})", tuple(values.values())
     )
-
-
-def prompt_digest(prompt: str) -> str:
-    """What tells whether a prompt was kept exactly, or with secrets taken out."""
-    import hashlib
-
-    return hashlib.sha256(prompt.encode("utf-8", "surrogatepass")).hexdigest()

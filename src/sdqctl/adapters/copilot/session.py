@@ -11,7 +11,7 @@ from typing import Any
 
 from sdqctl.adapters.base import Compaction, ContextUse
 from sdqctl.adapters.copilot.events import TurnTranslator
-from sdqctl.adapters.journal import find_turn, read_turns, turn_outcome
+from sdqctl.adapters.journal import find_turn, position, read_turns, turn_outcome
 from sdqctl.errors import RuntimeDiedError, RuntimeFailure, SdqctlError, StepError
 from sdqctl.model.events import (
     FailureKind,
@@ -118,11 +118,8 @@ class CopilotSession:
         await self._process.call(self._client.rpc.sessions.save(request))
 
     def journal_position(self) -> int:
-        """The journal's size in bytes, 0 before it exists."""
-        try:
-            return self._path.stat().st_size
-        except OSError:
-            return 0
+        """How many turns the journal holds."""
+        return position(self._path)
 
     async def send(self, prompt: str, *, turn_id: str) -> AsyncIterator[TurnEvent]:
         """Send a prompt and yield what happens until the session is idle again."""
@@ -181,7 +178,7 @@ class CopilotSession:
                 yield PromptStored(turn_id=self._turn_id, message_id=translator.message_id or "")
 
     async def find_turn(self, begun: TurnBegun) -> TurnOutcome | None:
-        """Look the prompt up in the journal, by its message id, else as the last of its text."""
+        """Look the prompt up in the journal, by its message id, else by its text."""
         turn = find_turn(self._path, begun)
         return None if turn is None else turn_outcome(turn)
 

@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from sdqctl.adapters import (
@@ -123,9 +124,4 @@ def with_message(begun: TurnBegun, events: Sequence[TurnEvent]) -> TurnBegun:
     """The turn with the runtime's message id."""
     accepted = events[0]
     assert isinstance(accepted, PromptAccepted)
-    return TurnBegun(
-        turn_id=begun.turn_id,
-        prompt=begun.prompt,
-        message_id=accepted.message_id,
-        journal_position=begun.journal_position,
-    )
+    return msgspec.structs.replace(begun, message_id=accepted.message_id)

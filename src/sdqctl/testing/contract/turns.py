@@ -21,7 +21,7 @@ from sdqctl.model.events import (
     TurnFailed,
     TurnFinished,
 )
-from sdqctl.model.run import OutcomeStatus, TurnBegun
+from sdqctl.model.run import OutcomeStatus, TurnBegun, prompt_digest
 from sdqctl.testing.contract.stories import (
     AllowAll,
     Contract,
@@ -72,6 +72,44 @@ class TurnContract(Contract):
                 assert outcome is not None
                 assert (outcome.status, outcome.response) == (OutcomeStatus.FINISHED, "found")
             assert await session.find_turn(never) is None
+
+        self.run(settings, story)
+
+    def test_the_same_prompt_again_is_a_turn_of_its_own(
+        self, settings: AdapterSettings, folder: Path
+    ) -> None:
+        async def story(adapter: Adapter) -> None:
+            session = await adapter.create_session(config_for("again", folder))
+            prompt = self.answering("again")
+            await send(session, prompt)
+            begun = TurnBegun(
+                turn_id="t2", prompt=prompt, journal_position=session.journal_position()
+            )
+            assert await session.find_turn(begun) is None
+            second = with_message(begun, await send(session, prompt))
+            outcome = await session.find_turn(begun)
+            assert outcome is not None
+            assert outcome.message_id == second.message_id
+
+        self.run(settings, story)
+
+    def test_a_prompt_kept_without_its_secrets_is_found_by_its_digest(
+        self, settings: AdapterSettings, folder: Path
+    ) -> None:
+        async def story(adapter: Adapter) -> None:
+            session = await adapter.create_session(config_for("odd", folder))
+            sent = "\n  # Héad \u00a0\t|\r\n\r\n\tindented  \n" + self.answering("odd") + " \n\n"
+            begun = TurnBegun(
+                turn_id="t1",
+                prompt="[redacted]",
+                prompt_digest=prompt_digest(sent),
+                journal_position=session.journal_position(),
+            )
+            assert await session.find_turn(begun) is None
+            assert await response_to(session, sent) == "odd"
+            outcome = await session.find_turn(begun)
+            assert outcome is not None
+            assert outcome.status is OutcomeStatus.FINISHED
 
         self.run(settings, story)
 
