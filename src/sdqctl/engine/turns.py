@@ -89,11 +89,11 @@ class TurnRunner:
                         return found
                     prompt = found
                 record, end = await self._attempt(step, prompt)
-            except RuntimeDiedError:
+            except RuntimeDiedError as error:
                 if died:
                     raise
                 died = True
-                self._warn(step, "the runtime died; a new one is started")
+                self._warn(step, f"{error.message}; a new one is started")
                 await self._connection.reopen()
                 prompt = None
                 continue

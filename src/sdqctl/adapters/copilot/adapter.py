@@ -67,13 +67,16 @@ class CopilotAdapter:
                 f"{program.path} does not start as the Copilot runtime: {error or 'no answer'}",
                 hint="`sdqctl status --adapters` tells which runtime was found and by what",
             ) from error
-        # The SDK has no public name for its child process; its death must be seen (notes, item 5).
-        self._process = RuntimeProcess(self._client._cli_process)
+        # The SDK has no public names for its child process and the thread that reads from it;
+        # their deaths must be seen (notes, item 5).
+        reader = getattr(self._client._client, "_read_thread", None)
+        self._process = RuntimeProcess(self._client._cli_process, reader)
         return self
 
     async def _start(self, program: Path) -> Any:
         """A client whose runtime runs: started early, or by the SDK if that is not its way."""
         environment = runtime_environment(self._settings)
+        asyncio.get_running_loop().set_exception_handler(_pass_over_unreadable)
         process = start_early(program, environment)
         try:
             client_type, connection = _import_sdk(program)
@@ -100,9 +103,10 @@ class CopilotAdapter:
         if client is None or process is None:
             return
         try:
+            process.check()
             async with asyncio.timeout(_STOP):
                 await client.stop()
-        except Exception as error:  # noqa: BLE001 - stop() of a dead runtime raises a group
+        except Exception as error:  # noqa: BLE001 - stop() raises groups
             _LOG.debug("stop: %s", error)
             with suppress(Exception):
                 await client.force_stop()
@@ -326,6 +330,14 @@ class CopilotAdapter:
             stored=disk.stored if disk else True,
             damage=disk.damage if disk else None,
         )
+
+
+def _pass_over_unreadable(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """An event that the SDK cannot read is no reason for a traceback on the terminal."""
+    if "handle_notification" in context["message"]:
+        _LOG.debug("an event of the runtime cannot be read: %r", context.get("exception"))
+    else:
+        loop.default_exception_handler(context)
 
 
 def _infinite_sessions(config: AdapterConfig) -> dict[str, Any]:

@@ -6,11 +6,14 @@ before, and handed to a client that takes it for its own (SDK 1.0.27: `_start_cl
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from sdqctl.adapters.copilot.pipes import guard
 
 LOG_LEVEL = "error"
 _ARGUMENTS = ("--headless", "--no-auto-update", "--log-level", LOG_LEVEL, "--stdio")
@@ -21,7 +24,7 @@ def start_early(program: Path, environment: Mapping[str, str]) -> subprocess.Pop
     """Start the runtime as the SDK would, but out of reach of the terminal's Ctrl-C: what that
     means is decided here. It ends with its input. Raises OSError when it is no program.
     """
-    return subprocess.Popen(
+    process = subprocess.Popen(
         [str(program), *_ARGUMENTS],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -30,6 +33,8 @@ def start_early(program: Path, environment: Mapping[str, str]) -> subprocess.Pop
         start_new_session=True,
         env={**environment, "COPILOT_RUNTIME_PROCESS_FILE_LOGGING": "1"},
     )
+    guard(process, asyncio.get_running_loop())
+    return process
 
 
 def adopting(client: type[Any], process: subprocess.Popen[bytes]) -> type[Any] | None:

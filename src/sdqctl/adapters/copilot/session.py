@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -32,20 +33,36 @@ _SETTLE = 5.0
 """Seconds that a failed turn, or an abort, is given to become idle."""
 _CALL = 30.0
 """Seconds that the runtime is given for an answer that needs no model."""
+_MOST_WAITING = 20_000
+"""Events that may wait to be taken; ordinarily there are a few."""
+_ERROR_SHOWN = 300
 
 
 class RuntimeProcess:
-    """Watches the runtime's process, whose death the SDK does not tell."""
+    """Watches the runtime's process, whose death the SDK does not tell.
 
-    def __init__(self, process: Any) -> None:
+    `reader` is the SDK's thread that reads from it; a runtime that is not heard counts as dead.
+    """
+
+    def __init__(self, process: Any, reader: threading.Thread | None) -> None:
         self._process = process
+        self._reader = reader
         self.pid: int = process.pid
 
     def check(self) -> None:
-        """Raise RuntimeDiedError if it ended."""
+        """Raise RuntimeDiedError if it ended, or can't be heard any more."""
         code = self._process.poll()
         if code is not None:
-            raise RuntimeDiedError(f"the Copilot runtime ended unexpectedly (exit code {code})")
+            last = getattr(self._process.stderr, "last", "")[:_ERROR_SHOWN]
+            message = f"the Copilot runtime ended unexpectedly (exit code {code})"
+            raise RuntimeDiedError(f"{message}: {last}" if last else message)
+        if self._reader is not None and not self._reader.is_alive():
+            raise self._unheard()
+
+    def _unheard(self) -> RuntimeDiedError:
+        problem = getattr(self._process.stdout, "problem", None)
+        what = problem or "it closed its output, or wrote what is no message"
+        return RuntimeDiedError(f"the Copilot runtime cannot be understood any more: {what}")
 
     def close_pipes(self) -> None:
         """Close our ends of an ended process's pipes, which the SDK leaves to the collector."""
@@ -69,8 +86,10 @@ class RuntimeProcess:
                             f"the Copilot runtime did not answer for {limit:.0f} s"
                         )
             return task.result()
-        except Exception:
+        except Exception as error:
             self.check()
+            if type(error).__name__ == "ProcessExitedError":  # the reader is about to end
+                raise self._unheard() from error
             raise
         finally:
             task.cancel()
@@ -86,6 +105,7 @@ class CopilotSession:
         self._client = client
         self._journal: Path | None = None
         self._queue: asyncio.Queue[Any] | None = None
+        self._overflowed = False
         self._turn_id = ""
         self._closed = False
 
@@ -100,14 +120,22 @@ class CopilotSession:
 
     def told(self, request: ToolRequest, decision: ToolDecision) -> None:
         """Put a permission decision into the running turn's stream."""
-        if self._queue is not None:
-            event = PermissionDecided(
-                turn_id=self._turn_id,
-                kind=request.kind,
-                target=request.target,
-                allowed=decision.allowed,
-                reason=decision.reason,
-            )
+        event = PermissionDecided(
+            turn_id=self._turn_id,
+            kind=request.kind,
+            target=request.target,
+            allowed=decision.allowed,
+            reason=decision.reason,
+        )
+        self._put(event)
+
+    def _put(self, event: Any) -> None:
+        """Add an event to the running turn's; between turns it is of no use."""
+        if self._queue is None:
+            return
+        if self._queue.full():
+            self._overflowed = True
+        else:
             self._queue.put_nowait(event)
 
     async def flush(self) -> None:
@@ -124,10 +152,10 @@ class CopilotSession:
     async def send(self, prompt: str, *, turn_id: str) -> AsyncIterator[TurnEvent]:
         """Send a prompt and yield what happens until the session is idle again."""
         translator = TurnTranslator(turn_id)
-        queue: asyncio.Queue[Any] = asyncio.Queue()
+        queue: asyncio.Queue[Any] = asyncio.Queue(_MOST_WAITING)
         self._queue, self._turn_id = queue, turn_id
         loop = asyncio.get_running_loop()
-        unsubscribe = self._sdk.on(lambda event: loop.call_soon_threadsafe(queue.put_nowait, event))
+        unsubscribe = self._sdk.on(lambda event: loop.call_soon_threadsafe(self._put, event))
         try:
             failure = await self._submit(prompt, translator)
             if failure is not None:
@@ -167,6 +195,8 @@ class CopilotSession:
                     return
                 continue
             quiet = 0.0
+            if self._overflowed:
+                raise RuntimeFailure("the Copilot runtime sends events faster than they are taken")
             if isinstance(event, PermissionDecided):
                 yield event
                 continue
