@@ -72,3 +72,14 @@ def check(adapter: str, command: Callable[..., Done], point: str, home: Path, fi
 
 def session_id(command: Callable[..., Done]) -> str:
     return str(command("sessions", "show", "alike", "--format", "json").json["id"])
+
+
+def test_a_prompt_typed_in_between_is_not_taken_for_the_step_s(home: Path, workflow: Path) -> None:
+    run = forked("run", workflow, "--adapter", "mock", SDQCTL_CRASH_AT="ledger.begin.after:2")
+    assert run.code in (-signal.SIGKILL, 137)
+    assert forked("resume", "alike", "--prompt", PROMPT).code == 0
+    done = forked("resume", "alike", "--continue")
+    assert done.code == 0, done.err
+    assert "sent again" in done.err
+    settings = AdapterSettings(data_dir=home / "sdqctl", copilot_home=home / "copilot")
+    assert len(list(get_archive("mock", settings).turns("alike"))) == STEPS + 1

@@ -65,8 +65,8 @@ def test_a_step_is_kept_from_its_intent_to_its_outcome(ledger: Ledger, tmp_path:
     with Ledger.open(tmp_path, read_only=True) as other:
         step = other.step(run_id, 1)
         assert step is not None
-        assert (step.status, step.turn.prompt) == (StepStatus.BEGUN, "do it")
-        assert (step.turn.journal_position, step.turn.message_id) == (7, None)
+        assert (step.status, step.prompt) == (StepStatus.BEGUN, "do it")
+        assert (step.journal_position, step.message_id) == (7, None)
     ledger.accept_step(run_id, 1, "m1")
     tool = ToolCall(id="c", name="view", summary="x", ok=True)
     ledger.finish_step(

@@ -135,7 +135,8 @@ def find_turn(path: Path, begun: TurnBegun) -> Turn | None:
     if begun.message_id is not None:
         return next((t for t in turns if t.message_id == begun.message_id), None)
     before = len(turns) - 1 if begun.journal_position is None else begun.journal_position
-    return next((t for t in turns if t.index > before and begun.is_prompt(t.prompt)), None)
+    behind = (turn for turn in turns if turn.index > before)
+    return next((turn for turn in behind if begun.may_be(turn.prompt, turn.message_id)), None)
 
 
 def position(path: Path) -> int:

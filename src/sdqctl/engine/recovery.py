@@ -16,6 +16,7 @@ from sdqctl.engine.options import OnInterrupted
 from sdqctl.errors import ContextError, StepError
 from sdqctl.model.run import OutcomeStatus, StepRecord, TurnOutcome
 from sdqctl.model.session import ToolCall, Turn
+from sdqctl.store.ledger import Ledger
 
 CONTINUE_PROMPT = (
     "The previous prompt was interrupted before you had finished. Some of its tool calls may "
@@ -42,22 +43,26 @@ def has_effects(tools: Iterable[ToolCall]) -> bool:
     return any(call.name not in _READING_TOOLS for call in tools)
 
 
-async def clear_context(session: AdapterSession, record: StepRecord) -> TurnOutcome | None:
+async def clear_context(
+    session: AdapterSession, ledger: Ledger, record: StepRecord
+) -> TurnOutcome | None:
     """Take an unanswered prompt out of the context where that is safe, and say how it stands.
 
     It stays when tools may have had effects, or when later turns stand behind it.
     """
-    outcome = await session.find_turn(record.turn)
+    turn = record.turn(ledger.other_messages(record))
+    outcome = await session.find_turn(turn)
     if outcome is None or outcome.status is OutcomeStatus.FINISHED:
         return outcome
     if has_effects(outcome.tools) or not await _is_last(session, outcome):
         return outcome
-    await session.rewind(record.turn)
+    await session.rewind(turn)
     return None
 
 
 async def recover_turn(
     session: AdapterSession,
+    ledger: Ledger,
     attempts: Sequence[StepRecord],
     policy: OnInterrupted,
     render: Callable[[], str],
@@ -68,7 +73,7 @@ async def recover_turn(
     Raises StepError with `--on-interrupted fail` when tools may have had effects.
     """
     record = attempts[-1]
-    outcome = await clear_context(session, record)
+    outcome = await clear_context(session, ledger, record)
     if outcome is None:
         message = "not answered and without effects; sent again"
         return Recovery("resent", message, _text(record, render))
@@ -81,8 +86,8 @@ async def recover_turn(
             hint="go on with --on-interrupted continue or resend",
         )
     if policy is OnInterrupted.RESEND:
-        first = await _first_in_context(session, attempts)
-        await session.rewind(first.turn)
+        first = await _first_in_context(session, ledger, attempts)
+        await session.rewind(first.turn(ledger.other_messages(first)))
         message = f"interrupted after {names}; sent again as told"
         return Recovery("resent", message, _text(first, render))
     message = f"interrupted after {names}; the agent is asked to finish it"
@@ -115,9 +120,12 @@ async def check_context(session: AdapterSession, done: Iterable[StepRecord]) -> 
             )
 
 
-async def _first_in_context(session: AdapterSession, attempts: Sequence[StepRecord]) -> StepRecord:
+async def _first_in_context(
+    session: AdapterSession, ledger: Ledger, attempts: Sequence[StepRecord]
+) -> StepRecord:
     for record in attempts:
-        if await session.find_turn(record.turn) is not None:
+        turn = record.turn(ledger.other_messages(record))
+        if await session.find_turn(turn) is not None:
             return record
     return attempts[-1]
 

@@ -99,7 +99,7 @@ class Runner:
             for record in self._job.ledger.steps(run.id):
                 if record.status.settled or not record.turn_id or record.session_id != ref.id:
                     continue
-                outcome = await clear_context(session, record)
+                outcome = await clear_context(session, self._job.ledger, record)
                 if outcome is not None and outcome.status is OutcomeStatus.FINISHED:
                     self._turns.record_found(record, outcome)
 

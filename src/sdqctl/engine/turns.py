@@ -111,7 +111,9 @@ class TurnRunner:
             if record.position == step.position and record.turn_id and record.superseded is False
         ]
         session = self._connection.session
-        found = await recover_turn(session, attempts, self._options.on_interrupted, render)
+        found = await recover_turn(
+            session, self._ledger, attempts, self._options.on_interrupted, render
+        )
         self._emit(
             StepRecovered(
                 run_id=self._run_id,
@@ -272,7 +274,7 @@ class TurnRunner:
         record = self._ledger.step(self._run_id, step.position)
         assert record is not None, "the attempt that failed is in the ledger"
         try:
-            await clear_context(self._connection.session, record)
+            await clear_context(self._connection.session, self._ledger, record)
         except SdqctlError as error:
             self._warn(step, f"its prompt stays in the context for now: {error.message}")
 

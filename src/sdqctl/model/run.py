@@ -51,7 +51,8 @@ class TurnBegun(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a prompt that was about to be sent, for finding it again.
 
     `journal_position` is the adapter's own measure of its journal before the send. The prompt may
-    have lost its secrets; `prompt_digest` is of the text that was sent.
+    have lost its secrets; `prompt_digest` is of the text that was sent. `not_these` are the message
+    ids of other turns, which may have had the same prompt.
     """
 
     turn_id: str
@@ -59,12 +60,15 @@ class TurnBegun(msgspec.Struct, frozen=True, kw_only=True):
     prompt_digest: str | None = None
     message_id: str | None = None
     journal_position: int | None = None
+    not_these: frozenset[str] = frozenset()
 
-    def is_prompt(self, text: str) -> bool:
-        """Whether a text is the prompt that was sent."""
+    def may_be(self, prompt: str, message_id: str | None) -> bool:
+        """Whether a turn in a journal can be this one, by its prompt and its message id."""
+        if message_id in self.not_these:
+            return False
         if self.prompt_digest is None:
-            return text == self.prompt
-        return prompt_digest(text) == self.prompt_digest
+            return prompt == self.prompt
+        return prompt_digest(prompt) == self.prompt_digest
 
 
 class OutcomeStatus(StrEnum):
@@ -120,15 +124,15 @@ class StepRecord(msgspec.Struct, frozen=True, kw_only=True):
         kept = self.prompt is not None and prompt_digest(self.prompt) == self.prompt_digest
         return self.prompt if kept else None
 
-    @property
-    def turn(self) -> TurnBegun:
-        """The turn of a prompt step."""
+    def turn(self, others: frozenset[str]) -> TurnBegun:
+        """The turn of a prompt step; `others` are the message ids of its session's other turns."""
         return TurnBegun(
             turn_id=self.turn_id or "",
             prompt=self.prompt or "",
             prompt_digest=self.prompt_digest,
             message_id=self.message_id,
             journal_position=self.journal_position,
+            not_these=others,
         )
 
 

@@ -155,12 +155,12 @@ class Ledger(SessionTable):
 
     def run(self, run_id: str) -> RunRecord | None:
         """One run."""
-        rows = self._rows(f"{_RUNS} WHERE runs.id = ?", run_id)
+        rows = self.rows(f"{_RUNS} WHERE runs.id = ?", run_id)
         return read_run(rows[0]) if rows else None
 
     def runs_of(self, ref: SessionRef) -> list[RunRecord]:
         """The runs that stood in a session, oldest first."""
-        rows = self._rows(
+        rows = self.rows(
             f"""{_RUNS} WHERE runs.adapter = ? AND (runs.session_id = ? OR runs.id IN
             (SELECT run_id FROM attempts WHERE session_id = ?)) ORDER BY runs.id""",
             ref.adapter,
@@ -176,7 +176,7 @@ class Ledger(SessionTable):
         unless it alone is unfinished.
         """
         found: dict[SessionRef, RunRecord] = {}
-        for row in self._rows(f"{_LISTED_RUNS} ORDER BY runs.id"):
+        for row in self.rows(f"{_LISTED_RUNS} ORDER BY runs.id"):
             run = read_run(row)
             ref = SessionRef(run.adapter, run.session_id)
             earlier = found.get(ref)
@@ -286,34 +286,34 @@ class Ledger(SessionTable):
 
     def step(self, run_id: str, position: int) -> StepRecord | None:
         """The last attempt at a step."""
-        rows = self._rows(
+        rows = self.rows(
             f"{_STEPS} WHERE a.run_id = ? AND a.position = ? AND {_LAST}", run_id, position
         )
         return read_step(rows[0]) if rows else None
 
     def steps(self, run_id: str) -> list[StepRecord]:
         """The last attempt at each step, in order."""
-        rows = self._rows(f"{_STEPS} WHERE a.run_id = ? AND {_LAST} ORDER BY a.position", run_id)
+        rows = self.rows(f"{_STEPS} WHERE a.run_id = ? AND {_LAST} ORDER BY a.position", run_id)
         return [read_step(row) for row in rows]
 
     def attempts(self, run_id: str) -> list[StepRecord]:
         """All attempts, superseded ones too, in the order they were begun."""
-        rows = self._rows(f"{_STEPS} WHERE a.run_id = ? ORDER BY a.number", run_id)
+        rows = self.rows(f"{_STEPS} WHERE a.run_id = ? ORDER BY a.number", run_id)
         return [read_step(row) for row in rows]
 
-    def attempts_with_usage(self, since: str | None) -> list[dict[str, str]]:
-        """Every attempt at a prompt, with what it used and of which run it was."""
-        query = """
-            SELECT a.session_id, a.tools, a.usage, a.started_at, a.completed_at,
-                runs.adapter, runs.workflow, runs.model, runs.session_name
-            FROM attempts AS a JOIN runs ON runs.id = a.run_id
-            WHERE a.turn_id IS NOT NULL AND (? IS NULL OR a.started_at >= ?) ORDER BY a.number
-        """
-        return [dict(row) for row in self._rows(query, since, since)]
+    def other_messages(self, record: StepRecord) -> frozenset[str]:
+        """The runtime's ids of the other prompts of an attempt's session, also superseded ones."""
+        rows = self.rows(
+            "SELECT message_id FROM attempts WHERE session_id = ? AND turn_id <> ? "
+            "AND message_id IS NOT NULL",
+            record.session_id,
+            record.turn_id,
+        )
+        return frozenset(row["message_id"] for row in rows)
 
     def turns_of(self, ref: SessionRef) -> list[StepRecord]:
         """The answered prompts of a session, in the order they were begun."""
-        rows = self._rows(
+        rows = self.rows(
             f"""{_STEPS} JOIN runs ON runs.id = a.run_id WHERE runs.adapter = ?
             AND a.session_id = ? AND a.status = 'done' AND a.turn_id IS NOT NULL
             ORDER BY a.number""",
@@ -329,7 +329,8 @@ class Ledger(SessionTable):
             raise StoreError("the ledger was opened for reading")
         return self._database
 
-    def _rows(self, query: str, *values: object) -> list[sqlite3.Row]:
+    def rows(self, query: str, *values: object) -> list[sqlite3.Row]:
+        """What a query of the store's modules finds; nothing where there is no ledger yet."""
         return self._database.rows(query, *values) if self._database is not None else []
 
     def _redacted(self, value: object) -> object:
@@ -351,7 +352,7 @@ class Ledger(SessionTable):
         return step
 
     def _open_attempt(self, run_id: str, position: int) -> int:
-        rows = self._rows(
+        rows = self.rows(
             f"SELECT a.number, a.status FROM attempts AS a "
             f"WHERE a.run_id = ? AND a.position = ? AND {_LAST}",
             run_id,

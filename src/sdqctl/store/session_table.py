@@ -19,7 +19,8 @@ class SessionTable(ABC):
         """The open file. Raises StoreError when it was opened for reading."""
 
     @abstractmethod
-    def _rows(self, query: str, *values: object) -> list[sqlite3.Row]: ...
+    def rows(self, query: str, *values: object) -> list[sqlite3.Row]:
+        """What a query finds."""
 
     def record_session(
         self, ref: SessionRef, *, name: str, cwd: str | None, created_at: datetime
@@ -42,7 +43,7 @@ class SessionTable(ABC):
 
     def session_names(self) -> dict[SessionRef, str]:
         """The sessions that sdqctl made, with their names."""
-        rows = self._rows("SELECT adapter, id, name FROM sessions")
+        rows = self.rows("SELECT adapter, id, name FROM sessions")
         return {SessionRef(row["adapter"], row["id"]): row["name"] for row in rows}
 
     def forget_session(self, ref: SessionRef) -> None:
@@ -63,8 +64,6 @@ class SessionTable(ABC):
 
     def kept_sessions(self) -> set[SessionRef]:
         """The sessions that cleanup leaves alone. An older ledger, read only, has none."""
-        if not self._rows("SELECT 1 FROM sqlite_master WHERE name = 'kept_sessions'"):
+        if not self.rows("SELECT 1 FROM sqlite_master WHERE name = 'kept_sessions'"):
             return set()
-        return {
-            SessionRef(r["adapter"], r["id"]) for r in self._rows("SELECT * FROM kept_sessions")
-        }
+        return {SessionRef(r["adapter"], r["id"]) for r in self.rows("SELECT * FROM kept_sessions")}

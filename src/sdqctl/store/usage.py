@@ -32,7 +32,7 @@ class UsageRow(msgspec.Struct, frozen=True, kw_only=True):
 def usage_by(ledger: Ledger, group: str, since: datetime | None) -> list[UsageRow]:
     """The use by `day`, `workflow`, `model` or `session`, in the order of the groups' names."""
     found: dict[str, UsageRow] = {}
-    rows = ledger.attempts_with_usage(since.isoformat() if since else None)
+    rows = _attempts(ledger, since.isoformat() if since else None)
     for row in rows:
         name = _SPANS[group](row)
         earlier = found.get(name) or UsageRow(
@@ -51,7 +51,7 @@ def usage_by(ledger: Ledger, group: str, since: datetime | None) -> list[UsageRo
 def tokens_by_session(ledger: Ledger) -> dict[SessionRef, int]:
     """Input and output tokens of each session that sdqctl drove."""
     found: dict[SessionRef, int] = {}
-    for row in ledger.attempts_with_usage(None):
+    for row in _attempts(ledger, None):
         ref = SessionRef(row["adapter"], row["session_id"])
         usage = msgspec.json.decode(row["usage"], type=Usage)
         found[ref] = found.get(ref, 0) + usage.input_tokens + usage.output_tokens
@@ -63,3 +63,14 @@ def _seconds(row: dict[str, str]) -> float:
         return 0.0
     begun, ended = map(datetime.fromisoformat, (row["started_at"], row["completed_at"]))
     return max(0.0, (ended - begun).total_seconds())
+
+
+def _attempts(ledger: Ledger, since: str | None) -> list[dict[str, str]]:
+    """Every attempt at a prompt, with what it used and of which run it was."""
+    query = """
+        SELECT a.session_id, a.tools, a.usage, a.started_at, a.completed_at,
+            runs.adapter, runs.workflow, runs.model, runs.session_name
+        FROM attempts AS a JOIN runs ON runs.id = a.run_id
+        WHERE a.turn_id IS NOT NULL AND (? IS NULL OR a.started_at >= ?) ORDER BY a.number
+    """
+    return [dict(row) for row in ledger.rows(query, since, since)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from sdqctl.adapters import (
@@ -86,10 +87,13 @@ class TurnContract(Contract):
                 turn_id="t2", prompt=prompt, journal_position=session.journal_position()
             )
             assert await session.find_turn(begun) is None
+            begun = msgspec.structs.replace(begun, not_these=frozenset({"another"}))
             second = with_message(begun, await send(session, prompt))
             outcome = await session.find_turn(begun)
             assert outcome is not None
             assert outcome.message_id == second.message_id
+            taken = frozenset({str(second.message_id)})
+            assert await session.find_turn(msgspec.structs.replace(begun, not_these=taken)) is None
 
         self.run(settings, story)
 
