@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from tests.bench import Bench
-from tests.command import SDQCTL
+from tests.command import SDQCTL, sdqctl
 
 
 def alive(home: Path, word: bytes) -> list[int]:
@@ -93,3 +93,42 @@ def test_a_missing_program_is_told(bench: Bench) -> None:
 def test_the_environment_of_commands_tells_no_secret_of_the_provider(bench: Bench) -> None:
     told = bench.run("RUN env\nPROMPT x\n", COPILOT_PROVIDER_API_KEY="a-secret-key-value")
     assert "a-secret-key-value" not in told.prompts[0]
+
+
+def test_a_background_command_works_again_after_a_pause(bench: Bench) -> None:
+    path = bench.write(
+        "w.conv",
+        "SESSION-NAME bg\n"
+        "RUN-ASYNC sh -c 'echo >> server; exec sleep 80'\n"
+        "RUN-ASYNC sh -c 'echo >> job'\n"
+        "RUN-WAIT 0.5s\nPAUSE\nRUN-WAIT 0.5s\nPROMPT x\nPAUSE\n",
+    )
+    assert sdqctl("run", path).code == 8
+    wait_until_gone(bench.home, b"80")
+    again = sdqctl("resume", "bg", "--continue")
+    assert again.code == 8
+    assert "[1/7] recovered" in again.err
+    assert "[2/7] recovered" not in again.err
+    assert Path("server").read_text() == "\n\n"
+    assert Path("job").read_text() == "\n"
+    done = sdqctl("resume", "bg", "--continue")
+    assert (done.code, Path("server").read_text()) == (0, "\n\n"), "nothing was left to do"
+    wait_until_gone(bench.home, b"80")
+
+
+def test_a_cut_off_command_is_known_also_where_an_edit_moved_it(bench: Bench) -> None:
+    command = "RUN sh -c 'echo >> effect; sleep 81; echo'\nPROMPT x\n"
+    path = bench.write("w.conv", f"SESSION-NAME moved\n{command}")
+    process = subprocess.Popen([*SDQCTL, "run", str(path)], stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 20
+    while not Path("effect").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    bench.write("w.conv", f"SESSION-NAME moved\nCHECKPOINT new\n{command}")
+    cut = sdqctl("resume", "moved", "--continue")
+    assert cut.code == 4
+    assert "cut off" in cut.err
+    assert Path("effect").read_text() == "\n"
+    wait_until_gone(bench.home, b"81")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,11 +43,18 @@ class Background:
         self._environment = environment
         self._working: list[tuple[_Working, Command, asyncio.Task[int]]] = []
 
-    async def start(self, step: RunStep) -> None:
-        """Start a command. Raises StepError when its folder is not there."""
+    async def start(self, step: RunStep, wrapper: Sequence[str]) -> None:
+        """Start a command, with `wrapper` before its arguments.
+
+        Raises StepError when its folder is not there.
+        """
         working = _Working(step)
         command = await Command.start(
-            step, working.take, cwd=self._cwd, environment=self._environment
+            step,
+            working.take,
+            cwd=self._cwd,
+            environment=self._environment,
+            wrapper=wrapper,
         )
         self._working.append((working, command, asyncio.create_task(command.wait())))
 

@@ -1,8 +1,9 @@
 """RUN steps whose end is known after a kill.
 
 A command has no journal, so it gets a small one: a folder in which a wrapper marks that the
-command was started, what it said, and with which status it ended. A step found begun without the
-first mark was never started; one with the last mark ended; between the two the user decides.
+command was started, and with which status it ended. A step found begun without the first mark was
+never started; one with the last mark ended; between the two the user decides. The folder is known
+by the step's digest, not by its position, which an edit of the workflow changes.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from sdqctl.model.workflow import PlannedStep, RunStep
 if TYPE_CHECKING:
     from sdqctl.engine.steps import StepContext
 
+_NAME = 16
 _SCRIPT = (
     'folder=$1; shift; : > "$folder/started" || exit 125; "$@"; status=$?; '
     'printf %s "$status" > "$folder/ending" && mv "$folder/ending" "$folder/ended"; exit "$status"'
@@ -50,13 +52,13 @@ def found_end(
     ended = _status(folder)
     if ended is not None:
         text = format_output(action.command, CommandResult(ended, "[its output was lost]"), None)
-        _tell(step, context, "recorded", f"the command had ended with status {ended}")
+        tell(step, context, "recorded", f"the command had ended with status {ended}")
         return CommandEnd(ended, text)
     if not (folder / "started").exists():
-        _tell(step, context, "rerun", "the command had not been started; run now")
+        tell(step, context, "rerun", "the command had not been started; run now")
         return None
     if action.repeatable or context.options.on_interrupted is OnInterrupted.RESEND:
-        _tell(step, context, "rerun", "the command was cut off; run again")
+        tell(step, context, "rerun", "the command was cut off; run again")
         return None
     raise StepError(
         f"step {step.position}: `{action.command}` was cut off, and whether it took effect "
@@ -68,14 +70,25 @@ def found_end(
 
 async def run_marked(step: PlannedStep, action: RunStep, context: StepContext) -> CommandEnd:
     """Run the command under the wrapper that leaves the marks."""
-    folder = _folder(step, context)
-    wrapper = ("/bin/sh", "-c", _SCRIPT, "sdqctl-run", str(folder))
     result = await run_command(
-        action, cwd=context.cwd, environment=context.environment, wrapper=wrapper
+        action,
+        cwd=context.cwd,
+        environment=context.environment,
+        wrapper=marking_wrapper(step, context),
     )
     return CommandEnd(
         result.exit_status, format_output(action.command, result, action.output_limit)
     )
+
+
+def has_ended(step: PlannedStep, context: StepContext) -> bool:
+    """Whether the command came to its end, when it was last started."""
+    return _status(_folder(step, context)) is not None
+
+
+def marking_wrapper(step: PlannedStep, context: StepContext) -> tuple[str, ...]:
+    """What is put before a command so that it leaves the marks."""
+    return ("/bin/sh", "-c", _SCRIPT, "sdqctl-run", str(_folder(step, context)))
 
 
 def clear_marks(step: PlannedStep, context: StepContext) -> None:
@@ -89,7 +102,7 @@ def clear_marks(step: PlannedStep, context: StepContext) -> None:
 
 
 def _folder(step: PlannedStep, context: StepContext) -> Path:
-    return context.commands_folder / str(step.position)
+    return context.commands_folder / step.digest[:_NAME]
 
 
 def _status(folder: Path) -> int | None:
@@ -99,7 +112,8 @@ def _status(folder: Path) -> int | None:
         return None
 
 
-def _tell(step: PlannedStep, context: StepContext, action: str, message: str) -> None:
+def tell(step: PlannedStep, context: StepContext, action: str, message: str) -> None:
+    """Say what was decided about a step that an earlier process had begun."""
     context.emit(
         StepRecovered(run_id=context.run_id, position=step.position, action=action, message=message)
     )

@@ -11,13 +11,13 @@ from sdqctl.engine.matching import Match, match_plan
 from sdqctl.engine.options import RunOptions
 from sdqctl.engine.recovery import check_context, clear_context
 from sdqctl.engine.results import total_usage
-from sdqctl.engine.steps import StepContext, carry_out
+from sdqctl.engine.steps import StepContext, carry_out, start_again
 from sdqctl.engine.turns import Sink, TurnRunner
 from sdqctl.errors import BusyError, InterruptedRunError, PausedError, SdqctlError
 from sdqctl.model.events import RunFinished, RunStarted, StepFinished, StepStarted, Warned
 from sdqctl.model.run import OutcomeStatus, RunRecord, RunStatus, StepRecord, StepStatus
 from sdqctl.model.session import SessionRef, Usage
-from sdqctl.model.workflow import Plan, PlannedStep
+from sdqctl.model.workflow import CheckpointStep, ConsultStep, PauseStep, Plan, PlannedStep
 from sdqctl.store.ledger import Ledger
 
 _ABORT_SECONDS = 5.0
@@ -41,6 +41,7 @@ class Runner:
 
     def __init__(self, job: Job) -> None:
         self._job = job
+        self._done_before: list[PlannedStep] = []
         self._turns = TurnRunner(
             ledger=job.ledger,
             connection=job.connection,
@@ -104,10 +105,14 @@ class Runner:
                     self._turns.record_found(record, outcome)
 
     async def _step(self, step: PlannedStep) -> None:
-        record = self._last(step)
+        job, record = self._job, self._last(step)
         if record is not None and record.status.settled:
+            if record.status is StepStatus.DONE:
+                self._done_before.append(step)
             return
-        job = self._job
+        if not isinstance(step.action, PauseStep | ConsultStep | CheckpointStep):
+            while self._done_before:
+                await start_again(self._done_before.pop(0), job.context)
         attempt = (record.attempts if record else 0) + 1
         job.emit(
             StepStarted(

@@ -15,7 +15,14 @@ from sdqctl.adapters.base import Capability, Compacts
 from sdqctl.conversation.render import Roots, render_prompt
 from sdqctl.conversation.verify import verify
 from sdqctl.engine.background import Background
-from sdqctl.engine.commands import clear_marks, found_end, run_marked
+from sdqctl.engine.commands import (
+    clear_marks,
+    found_end,
+    has_ended,
+    marking_wrapper,
+    run_marked,
+    tell,
+)
 from sdqctl.engine.connection import Connection
 from sdqctl.engine.options import RunOptions
 from sdqctl.engine.turns import Sink, TurnRunner
@@ -129,8 +136,9 @@ async def _fill(session: Compacts) -> float | None:
 async def _run(step: PlannedStep, record: StepRecord | None, context: StepContext) -> StepRecord:
     action = cast("RunStep", step.action)
     if action.background:
+        clear_marks(step, context)
         _begin(step, context)
-        await context.background.start(action)
+        await context.background.start(action, marking_wrapper(step, context))
         return _finish(step, context, StepStatus.DONE, response=f"$ {action.command} &")
     result = found_end(step, action, record, context)
     if result is None:
@@ -151,6 +159,19 @@ async def _run(step: PlannedStep, record: StepRecord | None, context: StepContex
             hint="mend it and go on, or write RUN-ON-ERROR continue before it",
         )
     return done
+
+
+async def start_again(step: PlannedStep, context: StepContext) -> None:
+    """Start the command of a done RUN-ASYNC again; it ended with an earlier process.
+
+    Not if it had come to its end before. Raises StepError when its folder is not there.
+    """
+    action = step.action
+    if not isinstance(action, RunStep) or not action.background or has_ended(step, context):
+        return
+    clear_marks(step, context)
+    tell(step, context, "restarted", f"`{action.command}` works in the background again")
+    await context.background.start(action, marking_wrapper(step, context))
 
 
 async def _run_wait(
