@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import signal
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -153,6 +154,33 @@ def test_a_fork_at_a_place_that_is_not_there_is_refused(at: str, job: Bench) -> 
     done = forked("sessions", "fork", "s", "other", "--at", at)
     assert done.code == 2
     assert len(forked("sessions", "list", "--format", "json").json) == 1
+
+
+def test_a_fork_of_an_interrupted_session_recovers_as_the_original_would(bench: Bench) -> None:
+    first = "PROMPT one [[tool: write effect x]] [[reply: A]]\n"
+    cut = bench.run(
+        f"MODE implement\n{first}PROMPT two [[reply: B]]\n", SDQCTL_CRASH_AT="mock.tool.after:1"
+    )
+    assert cut.done.code == -signal.SIGKILL
+    ok(forked("sessions", "fork", "s", "other"))
+    for name in ("other", "s"):
+        done = ok(forked("resume", name, "--continue"))
+        assert "the agent is asked to finish it" in done.err
+        turns = show(name)["turns"]
+        assert isinstance(turns, list)
+        assert [turn["prompt"].split()[0] for turn in turns] == ["one", "The", "two"]
+
+
+def test_a_cut_off_command_is_not_run_again_in_a_fork(bench: Bench) -> None:
+    kill = "read -r _ _ _ up _ < /proc/$PPID/stat; read -r _ _ _ up _ < /proc/$up/stat; kill -9 $up"
+    text = f"PROMPT x\nALLOW-SHELL true\nRUN echo >> effect; {kill}; sleep 9\n"
+    assert bench.run(text).done.code == -signal.SIGKILL
+    ok(forked("sessions", "fork", "s", "other"))
+    for name in ("other", "s"):
+        done = forked("resume", name, "--continue")
+        assert done.code == 4
+        assert "was cut off" in done.err
+    assert (bench.project / "effect").read_text() == "\n"
 
 
 def test_a_rename_is_unique_and_the_run_goes_on_under_it(job: Bench) -> None:

@@ -50,7 +50,7 @@ def fork_session(app: App, argument: str, name: str, at: str | None, adapter: st
         ref = SessionRef(info.adapter, copy.id)
         ledger.record_session(ref, name=name, cwd=info.cwd, created_at=datetime.now(UTC))
         if run is not None:
-            _copy_run(ledger, run, entry.ref, ref, name, cut.kept)
+            _copy_run(app, ledger, run, ref, name, cut.kept | cut.begun)
     write_line(one_line(name))
     kept = f"{len(cut.kept)} of {run.steps_total} steps done" if run else "no run to go on with"
     note(f"forked {one_line(info.label)} ({kept})")
@@ -114,16 +114,19 @@ def _workflow_run(ledger: Ledger, ref: SessionRef) -> RunRecord | None:
 
 
 def _copy_run(
+    app: App,
     ledger: Ledger,
     run: RunRecord,
-    old: SessionRef,
     new: SessionRef,
     name: str,
     kept: frozenset[int],
 ) -> None:
+    from sdqctl.engine.commands import copy_marks
     from sdqctl.store.carrying import cut_rows, moved, put_rows, take_rows
 
+    old = SessionRef(run.adapter, run.session_id)
     rows = cut_rows(take_rows(ledger, old), run.id, kept)
+    copy_marks(app.settings.home, run.id, rows.runs[0]["id"])
     rows = moved(rows, old_id=old.id, new=new, name=name, cwd=None, workflows={})
     with ledger.database.write("ledger.fork") as connection:
         put_rows(connection, rows)

@@ -2,7 +2,8 @@
 
 A command has no journal, so it gets a small one: a folder in which a wrapper marks that the
 command was started, and with which status it ended. A step found begun without the first mark was
-never started; one with the last mark ended; between the two the user decides. The folder is known
+never started; one with the last mark ended; between the two, and without the folder, the user
+decides. The folder is known
 by the step's digest, not by its position, which an edit of the workflow changes.
 """
 
@@ -54,7 +55,7 @@ def found_end(
         text = format_output(action.command, CommandResult(ended, "[its output was lost]"), None)
         tell(step, context, "recorded", f"the command had ended with status {ended}")
         return CommandEnd(ended, text)
-    if not (folder / "started").exists():
+    if folder.exists() and not (folder / "started").exists():
         tell(step, context, "rerun", "the command had not been started; run now")
         return None
     if action.repeatable or context.options.on_interrupted is OnInterrupted.RESEND:
@@ -79,6 +80,18 @@ async def run_marked(step: PlannedStep, action: RunStep, context: StepContext) -
     return CommandEnd(
         result.exit_status, format_output(action.command, result, action.output_limit)
     )
+
+
+def commands_folder(home: Path, run_id: str) -> Path:
+    """Where the marks of a run's commands lie."""
+    return home / "commands" / run_id
+
+
+def copy_marks(home: Path, run_id: str, new_id: str) -> None:
+    """Let another run start from what is known of a run's commands."""
+    old = commands_folder(home, run_id)
+    if old.is_dir():
+        shutil.copytree(old, commands_folder(home, new_id))
 
 
 def has_ended(step: PlannedStep, context: StepContext) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 from sdqctl.adapters.base import Adapter, AdapterConfig, SessionArchive
 from sdqctl.conversation.render import Roots
 from sdqctl.engine.background import Background
+from sdqctl.engine.commands import commands_folder
 from sdqctl.engine.connection import Connection
 from sdqctl.engine.options import RunOptions, encode_options
 from sdqctl.engine.runner import Job, Runner
@@ -192,7 +193,7 @@ async def _drive(request: Launch, connection: Connection, run: RunRecord) -> Run
         environment=request.environment,
         variables=request.variables,
         background=background,
-        commands_folder=request.home / "commands" / run.id,
+        commands_folder=commands_folder(request.home, run.id),
         emit=request.emit,
     )
     job = Job(

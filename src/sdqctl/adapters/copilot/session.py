@@ -60,6 +60,7 @@ class RuntimeProcess:
             raise self._unheard()
 
     def _unheard(self) -> RuntimeDiedError:
+        self._process.kill()
         problem = getattr(self._process.stdout, "problem", None)
         what = problem or "it closed its output, or wrote what is no message"
         return RuntimeDiedError(f"the Copilot runtime cannot be understood any more: {what}")
