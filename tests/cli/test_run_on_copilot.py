@@ -150,9 +150,11 @@ def test_a_step_timeout_aborts_the_turn_and_the_run_goes_on_later(
     assert len(model.user_messages()) == 1
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "signals", [[signal.SIGINT], [signal.SIGTERM], [signal.SIGINT, signal.SIGINT]]
+)
 def test_a_signal_ends_the_run_resumable_and_leaves_no_process(
-    number: signal.Signals, home: Path, project: Path, model: LoopbackModel
+    signals: list[signal.Signals], home: Path, project: Path, model: LoopbackModel
 ) -> None:
     path = write(project, "SESSION-NAME cut\nPROMPT wait [[hang: x1]] [[reply: done]]\n")
     process = subprocess.Popen(
@@ -161,13 +163,17 @@ def test_a_signal_ends_the_run_resumable_and_leaves_no_process(
     wait_for(lambda: len(model.requests) > 0)
     runtime = children(process.pid)
     assert runtime
-    process.send_signal(number)
+    for number in signals:
+        process.send_signal(number)
+        time.sleep(0.02)
     _, err = process.communicate(timeout=30)
     assert process.returncode == 130, err
     assert "sdqctl resume cut --continue" in err
     assert "Traceback" not in err
     wait_for(lambda: not any(map(alive, runtime)))
-    assert sdqctl("sessions", "list", "--format", "json").json[0]["status"] == "interrupted"
+    shown = sdqctl("sessions", "show", "cut", "--format", "json").json
+    assert (shown["status"], shown["runs"][0]["status"]) == ("interrupted", "interrupted")
+    assert shown["runs"][0]["message"] == "interrupted by a signal"
     done = sdqctl("resume", "cut", "--continue")
     assert (done.code, done.out) == (0, "done\n"), done.err
     assert len(model.user_messages()) == 1

@@ -31,4 +31,4 @@ def interruptible(
     try:
         return asyncio.run(main())
     except asyncio.CancelledError as error:
-        raise InterruptedRunError("interrupted before the first step") from error
+        raise InterruptedRunError("interrupted") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -43,6 +44,9 @@ class Connection:
     ) -> None:
         try:
             await self.close()
+        except asyncio.CancelledError:
+            if exc is None:
+                raise  # else a second signal: what ended the run is what is to be told
         finally:
             for lock in self._locks:
                 lock.release()

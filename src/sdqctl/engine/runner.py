@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 
 from sdqctl.engine.budget import Budget
@@ -62,8 +63,9 @@ class Runner:
             for step in self._job.plan.steps:
                 await self._step(step)
         except asyncio.CancelledError as error:
-            await self._abort()
             self._end(RunStatus.INTERRUPTED, "interrupted by a signal")
+            with suppress(asyncio.CancelledError):  # a second signal: it is waited for no longer
+                await self._abort()
             raise InterruptedRunError(f"interrupted: {self._where()}") from error
         except PausedError as error:
             self._end(RunStatus.PAUSED, error.message)

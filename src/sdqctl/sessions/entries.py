@@ -89,7 +89,8 @@ def read_entries(
             if info.name is None and ref in names:
                 info = msgspec.structs.replace(info, name=names[ref], client=info.client or CLIENT)
             holder = lock_holder(ref) or archive.holder(info.id)
-            run = _as_it_stands(runs.get(ref), holder)
+            last = runs.get(ref)
+            run = as_it_stands(last, holder) if last is not None else None
             entries.append(Entry(info, _status(run, holder), holder, run))
     return entries
 
@@ -177,9 +178,9 @@ def turn_entry(turn: Turn) -> dict[str, object]:
     }
 
 
-def _as_it_stands(run: RunRecord | None, holder: Holder | None) -> RunRecord | None:
+def as_it_stands(run: RunRecord, holder: Holder | None) -> RunRecord:
     """A run that was left running by a process that is gone was interrupted."""
-    if run is None or run.status is not RunStatus.RUNNING or holder is not None:
+    if run.status is not RunStatus.RUNNING or holder is not None:
         return run
     return msgspec.structs.replace(run, status=RunStatus.INTERRUPTED)
 

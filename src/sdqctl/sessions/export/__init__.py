@@ -9,7 +9,7 @@ import msgspec
 from sdqctl.adapters.base import SessionArchive
 from sdqctl.model.run import RunRecord, StepRecord
 from sdqctl.model.session import Turn
-from sdqctl.sessions.entries import Entry, entry_object, run_entry, turn_entry
+from sdqctl.sessions.entries import Entry, as_it_stands, entry_object, run_entry, turn_entry
 from sdqctl.sessions.transcript import as_markdown, read_turns
 from sdqctl.store.ledger import Ledger
 
@@ -27,7 +27,12 @@ class Found:
 
 def gather(entry: Entry, archive: SessionArchive, ledger: Ledger) -> Found:
     """Read a session from journal and ledger."""
-    runs = [(run, ledger.steps(run.id)) for run in ledger.runs_of(entry.ref)]
+    found = ledger.runs_of(entry.ref)
+    driven = max(found, key=lambda run: run.updated_at, default=None) if entry.holder else None
+    runs = [
+        (as_it_stands(run, entry.holder if run is driven else None), ledger.steps(run.id))
+        for run in found
+    ]
     turns, why = read_turns(archive, entry.info.id, ledger.turns_of(entry.ref))
     return Found(entry, turns, runs, why)
 
