@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -30,6 +31,7 @@ from sdqctl.errors import InterruptedRunError, PausedError, SdqctlError, StepErr
 from sdqctl.model.duration import format_duration
 from sdqctl.model.events import Event, StepFinished, StepStarted, Warned
 from sdqctl.model.terminal import one_line
+from sdqctl.store.redact import Redactor
 
 if TYPE_CHECKING:
     from sdqctl.adapters.base import Adapter
@@ -252,6 +254,7 @@ class _Progress:
         self._ended = 0
         self._quiet = quiet
         self._verbose = verbose
+        self._redact = Redactor(os.environ)
 
     def begin(self, skipped: int) -> None:
         """Tell what is ahead."""
@@ -289,7 +292,7 @@ class _Progress:
 
     def _tell(self, text: str) -> None:
         if not self._quiet:
-            note(text)
+            note(self._redact(text))
 
 
 def _outcome(error: SdqctlError | None) -> Outcome:

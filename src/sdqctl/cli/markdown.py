@@ -8,6 +8,8 @@ import re
 from sdqctl.cli.output import terminal_width, write
 from sdqctl.model.terminal import harmless
 
+_LONGEST = 64 * 1024
+"""Characters of a block that are waited for."""
 _FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})")
 
 
@@ -19,8 +21,13 @@ class MarkdownStream:
         self._first = True
 
     def feed(self, piece: str) -> None:
-        """Add a piece; whole blocks are written."""
+        """Add a piece; whole blocks are written, and of one without an end what is there."""
         self._text += piece
+        if len(self._text) > _LONGEST:
+            block, self._text = self._text, ""
+            self._render(block)
+        if "\n" not in piece:
+            return
         while (end := _block_end(self._text)) is not None:
             block, self._text = self._text[:end], self._text[end:]
             self._render(block)

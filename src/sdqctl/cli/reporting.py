@@ -56,7 +56,9 @@ class Report:
         verbose = flags.verbose or plan.workflow.debug is not None
         level = Verbosity.VERBOSE if verbose else Verbosity.NORMAL
         narrator = Narrator(
-            Verbosity.QUIET if flags.quiet else level, show_prompts=flags.show_prompts
+            Verbosity.QUIET if flags.quiet else level,
+            Redactor(os.environ),
+            show_prompts=flags.show_prompts,
         )
         sinks: list[Sink] = [narrator, self._denials]
         if self._format == "jsonl":

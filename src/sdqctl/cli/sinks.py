@@ -133,17 +133,20 @@ class Answers:
 
 
 class Narrator:
-    """Tells on stderr what happens, a line a step."""
+    """Tells on stderr what happens, a line a step, without secrets: stderr is CI's log."""
 
-    def __init__(self, verbosity: Verbosity, *, show_prompts: bool = False) -> None:
+    def __init__(
+        self, verbosity: Verbosity, redact: Callable[[str], str], *, show_prompts: bool = False
+    ) -> None:
         self._verbosity = verbosity
+        self._redact = redact
         self._show_prompts = show_prompts
         self._total = 0
 
     def __call__(self, event: Event) -> None:
         line = self._line(event)
         if line is not None and self._verbosity >= Verbosity.NORMAL:
-            note(line)
+            note(self._redact(line))
 
     def _line(self, event: Event) -> str | None:
         match event:

@@ -29,7 +29,7 @@ _SHAPES = (
 
 
 class Redactor:
-    """A function from text, or JSON, to the same without secrets.
+    """A function from text, JSON or HTML to the same without secrets.
 
     Applying it twice changes nothing more.
     """
@@ -43,9 +43,19 @@ class Redactor:
             and value.casefold() not in _PLAIN_WORDS
             and not value.isdecimal()
         }
-        values |= {json.dumps(value, ensure_ascii=False)[1:-1] for value in values}
-        literal = [re.escape(value) for value in sorted(values, key=len, reverse=True)]
+        written = {form for value in values for form in _forms(value)}
+        literal = [re.escape(form) for form in sorted(written, key=len, reverse=True)]
         self._pattern = re.compile("|".join([*literal, *_SHAPES]), re.DOTALL)
 
     def __call__(self, text: str) -> str:
         return self._pattern.sub(MARK, text)
+
+
+def _forms(value: str) -> set[str]:
+    """A value as it stands in text, in JSON and in HTML."""
+    forms = {value, json.dumps(value, ensure_ascii=False)[1:-1]}
+    if any(sign in value for sign in "&<>\"'"):
+        import html
+
+        forms.add(html.escape(value))
+    return forms
