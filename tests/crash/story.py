@@ -31,11 +31,16 @@ CHECKPOINT middle
 PROMPT step-4 [[sleep: 0.3]] [[reply: four]]
 PROMPT step-5 [[sleep: 0.3]] [[reply: five]]
 PROMPT step-6 [[sleep: 0.3]] [[reply: six]]
+PROMPT alike [[sleep: 0.2]] [[reply: more]]
+PROMPT alike [[sleep: 0.2]] [[reply: more]]
 """
 ANSWERS = {1: "one", 2: "two", 3: "three", 4: "four", 5: "five", 6: "six"}
-STEPS = 8
+ALIKE = 2
+"""Prompts at the end that are the same."""
+STEPS = 8 + ALIKE
 _CALLS = {1: 1, 2: 1, 3: 2, 4: 1, 5: 1, 6: 1}
 _STEP = re.compile(r"step-(\d)")
+_OURS = re.compile(r"step-\d|alike|the end")
 _LIMIT = 120.0
 
 
@@ -203,19 +208,18 @@ class Story:
         for step, answer in ANSWERS.items():
             cut = step == 3 and self._continued(shown)
             assert responses[answer] == 1 or cut, (step, responses, self._all_told())
+        assert responses["more"] == ALIKE, (responses, self._all_told())
 
     def _continued(self, shown: dict[str, list[dict[str, str]]]) -> bool:
-        self.counts.continued = sum(
-            not _STEP.search(turn["prompt"]) and "the end" not in turn["prompt"]
-            for turn in shown["turns"]
-        )
+        self.counts.continued = sum(not _OURS.search(turn["prompt"]) for turn in shown["turns"])
         return self.counts.continued > 0
 
     def _check_context(self, messages: list[str]) -> None:
         """Each prompt stands once and in order in what the model finally receives."""
         found = [int(m.group(1)) for text in messages if (m := _STEP.search(text))]
         assert found == list(ANSWERS), (messages, self._all_told())
-        extra = [t for t in messages if not _STEP.search(t) and "the end" not in t]
+        assert sum("alike" in text for text in messages) == ALIKE, (messages, self._all_told())
+        extra = [text for text in messages if not _OURS.search(text)]
         assert len(extra) <= self.counts.continued + 1, (extra, self._all_told())
 
     def _check_processes(self) -> None:
