@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import subprocess
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.bench import Bench
 from tests.command import SDQCTL, sdqctl
 
 THREE = "PROMPT a [[reply: A]]\nPAUSE\nPROMPT b [[reply: B]]\n"
@@ -206,3 +209,35 @@ def test_a_ledger_that_cannot_be_written_is_exit_9(paused: Path, home: Path) -> 
         for path in (home / "sdqctl").glob("ledger.db*"):
             path.chmod(0o600)
     assert sdqctl("resume", "job", "--continue").code == 0
+
+
+def test_a_resume_that_waited_goes_on_where_the_run_stands_by_then(bench: Bench) -> None:
+    path = bench.write(
+        "w.conv",
+        "SESSION-NAME moving\nSESSION-MODE fresh\nMAX-CYCLES 2\n"
+        "PROMPT one\nRUN sh -c 'echo >> runs; sleep 1.5'\nPROMPT two\n",
+    )
+    first = subprocess.Popen([*SDQCTL, "run", str(path)], stderr=subprocess.DEVNULL)
+    wait_for(lambda: Path("runs").exists())
+    second = subprocess.Popen(
+        [*SDQCTL, "resume", "moving", "--continue", "--wait", "60s", "--on-interrupted", "resend"],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    wait_for(
+        lambda: Path("runs").read_text() == "\n\n"
+    )  # the second cycle, in a session of its own
+    first.kill()
+    first.wait()
+    _, err = second.communicate(timeout=60)
+    assert second.returncode == 0, err
+    for name in ("moving", "moving (2)"):
+        turns = sdqctl("sessions", "show", name, "--format", "json").json["turns"]
+        assert [turn["prompt"].split()[-1] for turn in turns] == ["one", "two"]
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

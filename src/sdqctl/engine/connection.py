@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -24,11 +24,11 @@ class Connection:
         config: AdapterConfig,
         *,
         home: Path,
-        lock: SessionLock,
+        locks: Sequence[SessionLock],
     ) -> None:
         self._make_adapter = make_adapter
         self._home = home
-        self._locks = [lock]
+        self._locks = [*locks]
         self._adapter: Adapter | None = None
         self._session: AdapterSession | None = None
         self.config = config

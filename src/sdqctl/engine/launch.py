@@ -96,12 +96,17 @@ async def launch(request: Launch) -> RunRecord:
     """
     target = request.target
     with ExitStack() as stack:
-        lock = SessionLock.acquire(request.home, target.ref, wait=request.wait)
-        stack.callback(lock.release)
+        locks = [stack.enter_context(_lock(request, target.ref))]
+        known = request.ledger.run(target.run.id) if target.run else None  # as it is by now
+        if known is not None and known.session_id != target.ref.id:
+            moved_to = SessionRef(target.ref.adapter, known.session_id)
+            locks.append(stack.enter_context(_lock(request, moved_to)))
         _refuse_other_clients(request)
-        fresh = target.run is None
-        run = target.run or _record_run(request)
-        connection = Connection(request.make_adapter, request.config, home=request.home, lock=lock)
+        fresh = known is None
+        run = known or _record_run(request)
+        connection = Connection(
+            request.make_adapter, request.config, home=request.home, locks=locks
+        )
         async with connection:
             try:
                 await _open(request, connection, run)
@@ -110,6 +115,10 @@ async def launch(request: Launch) -> RunRecord:
                     request.ledger.discard_run(run.id)
                 raise
             return await _drive(request, connection, run)
+
+
+def _lock(request: Launch, ref: SessionRef) -> SessionLock:
+    return SessionLock.acquire(request.home, ref, wait=request.wait)
 
 
 def _refuse_other_clients(request: Launch) -> None:
