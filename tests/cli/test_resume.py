@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import time
 from collections.abc import Callable
@@ -66,6 +67,37 @@ def test_from_starts_elsewhere(paused: Path) -> None:
     wrong = sdqctl("resume", "job", "--continue", "--from", "9")
     assert wrong.code == 2
     assert "steps 1 to 3" in wrong.err
+
+
+@pytest.mark.parametrize(("command", "said"), [("resume", ["a", "c"]), ("run", ["c"])])
+def test_from_skips_what_is_not_done_before_it(command: str, said: list[str], paused: Path) -> None:
+    paused.write_text(
+        "PROMPT a [[reply: A]]\nPAUSE\nPROMPT b [[reply: B]]\nPROMPT c [[reply: C]]\n"
+    )
+    flags = ["resume", "job", "--continue"]
+    if command == "run":
+        assert sdqctl("sessions", "delete", "job", "--force").code == 0
+        flags = ["run", str(paused), "--session-name", "job"]
+    planned = sdqctl(*flags, "--from", "4", "--dry-run")
+    states = [line.split()[1] for line in planned.out.splitlines()]
+    assert states[2:] == ["skipped", "to"]
+    done = sdqctl(*flags, "--from", "4")
+    assert (done.code, done.out) == (0, "C\n"), done.err
+    assert "skipped (--from 4): step" in done.err
+    assert prompts() == said
+    again = sdqctl("resume", "job", "--continue")
+    assert (again.code, again.out) == (0, "")
+
+
+def test_from_behind_the_last_step_ends_a_run_whose_command_was_cut_off(bench: Bench) -> None:
+    kill = "read -r _ _ _ up _ < /proc/$PPID/stat; read -r _ _ _ up _ < /proc/$up/stat; kill -9 $up"
+    text = f"PROMPT x\nALLOW-SHELL true\nRUN {kill}; sleep 9\n"
+    assert bench.run(text).done.code == -signal.SIGKILL
+    cut = sdqctl("resume", "s", "--continue")
+    assert cut.code == 4
+    assert "`sdqctl resume s --continue --from 3`" in cut.err
+    assert sdqctl("resume", "s", "--continue", "--from", "3").code == 0
+    assert sdqctl("sessions", "list", "--format", "json").json[0]["status"] == "completed"
 
 
 def test_from_a_checkpoint(home: Path, project: Path) -> None:

@@ -1,4 +1,5 @@
-"""The real runtime behind a program that meddles with its output, once, when a turn begins.
+"""The real runtime behind a program that meddles with its output, once, when a turn begins, or
+that ends when a session is made.
 
 Started by sdqctl as if it were the runtime (COPILOT_CLI_PATH). MEDDLE says how, MEDDLE_RUNTIME
 which program is the runtime. MEDDLE_MARK names a file that is made then, and while it is there
@@ -99,8 +100,20 @@ def flood(session: str) -> None:
     beside(lambda: write_for_ever(block))
 
 
+def ends_before_create(session: str) -> None:
+    os._exit(9)
+
+
+def ends_after_create(session: str) -> None:
+    with _LOCK:  # the answer is kept back
+        time.sleep(1)
+        os._exit(9)
+
+
+_AT_CREATE = (ends_before_create, ends_after_create)
 _WAYS = (
     garbage, no_json, no_text, no_object, closed, giant, endless_line, odd_events, errors, flood,
+    *_AT_CREATE,
 )  # fmt: skip
 WAYS: dict[str, Callable[[str], None]] = {way.__name__: way for way in _WAYS}
 
@@ -116,10 +129,22 @@ def main() -> None:
     assert runtime.stdout is not None
     told = runtime.stdin
 
+    def is_time() -> bool:
+        if mark and os.path.exists(mark):
+            return False
+        if mark:
+            Path(mark).touch()
+        return True
+
     def pass_on() -> None:
         while data := os.read(0, 65536):
+            creating = way in _AT_CREATE and b'"session.create"' in data and is_time()
+            if creating and way is ends_before_create:
+                way("")
             told.write(data)
             told.flush()
+            if creating:
+                way("")
         told.close()
 
     beside(pass_on)
@@ -127,9 +152,7 @@ def main() -> None:
         runtime.stdout.readline()
         body = runtime.stdout.read(int(header.split(b":")[1]))
         write(frame(body))
-        if b'"assistant.turn_start"' in body and not (mark and os.path.exists(mark)):
-            if mark:
-                Path(mark).touch()
+        if way not in _AT_CREATE and b'"assistant.turn_start"' in body and is_time():
             way(json.loads(body)["params"]["sessionId"])
 
 

@@ -18,6 +18,7 @@ pytestmark = pytest.mark.runtime
 
 UNHEARD = ["garbage", "no_json", "no_text", "closed", "giant", "endless_line"]
 HARMLESS = ["no_object", "odd_events", "errors"]
+ENDS = ["ends_before_create", "ends_after_create"]
 SLOWLY = "PROMPT one [[sleep: {}]] [[reply: first]]\nPROMPT two [[reply: second]]\n"
 PEAK = """\
 import resource, sys
@@ -45,10 +46,10 @@ def meddle(
 
 
 def test_every_way_is_tried() -> None:
-    assert {*UNHEARD, *HARMLESS, "flood"} == set(WAYS)
+    assert {*UNHEARD, *HARMLESS, *ENDS, "flood"} == set(WAYS)
 
 
-@pytest.mark.parametrize("way", [*UNHEARD, *HARMLESS])
+@pytest.mark.parametrize("way", [*UNHEARD, *HARMLESS, *ENDS])
 def test_the_run_comes_to_its_end(
     way: str, meddle: pytest.MonkeyPatch, home: Path, model: LoopbackModel
 ) -> None:
@@ -59,6 +60,7 @@ def test_the_run_comes_to_its_end(
     assert (done.code, done.out) == (0, "first\n\nsecond\n"), done.err
     assert "Traceback" not in done.err
     assert ("cannot be understood any more" in done.err) is (way in UNHEARD), done.err
+    assert ("ended unexpectedly" in done.err) is (way in ENDS), done.err
     said = [text.split()[0] for text in model.user_messages()]
     assert said == ["one", "two"]
 

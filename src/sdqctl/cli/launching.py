@@ -209,14 +209,17 @@ def with_flags(options: RunOptions, flags: RunFlags) -> RunOptions:
 
 
 def step_position(plan: Plan, wanted: str | None) -> int | None:
-    """The position that --from names: a number, or a checkpoint's name. Raises UsageError."""
+    """The position that --from names: a number, or a checkpoint's name. Raises UsageError.
+
+    One more than there are steps is behind all of them.
+    """
     from sdqctl.model.workflow import CheckpointStep
 
     if wanted is None:
         return None
     names = {s.action.name: s.position for s in plan.steps if isinstance(s.action, CheckpointStep)}
     position = int(wanted) if wanted.isdecimal() else names.get(wanted)
-    if position is None or not 1 <= position <= len(plan.steps):
+    if position is None or not 1 <= position <= len(plan.steps) + 1:
         known = f"; checkpoints: {', '.join(names)}" if names else ""
         raise UsageError(f"--from {wanted}: the plan has steps 1 to {len(plan.steps)}{known}")
     return position

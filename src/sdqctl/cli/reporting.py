@@ -131,8 +131,11 @@ class Report:
 
 
 def add_way_on(error: SdqctlError, name: str) -> None:
-    """Tell in the error's hint which command goes on with the run."""
+    """Tell in the error's hint which command goes on with the run, whole where it names flags."""
     command = f"sdqctl resume {shlex.quote(name)} --continue"
+    if error.hint and "`--" in error.hint:
+        error.hint = error.hint.replace("`--", f"`{command} --")
+        return
     way = f"go on with `{command}`"
     error.hint = f"{error.hint}; {way}" if error.hint else way
 
@@ -162,10 +165,12 @@ def print_plan(
 
     records = ledger.steps(target.run.id) if target.run else []
     match = match_plan(plan, records)
-    done = {p for p in match.done if start_at is None or p < start_at}
+    start = start_at or 1
+    done = {p for p in match.done if start_at is None or p < start}
     rows = []
     for step in plan.steps:
         state = "changed" if step.position in match.changed else "to run"
+        state = "skipped" if step.position < start else state
         rows.append((step, "done" if step.position in done else state))
     if output_format != "text":
         write_json(
@@ -187,5 +192,8 @@ def print_plan(
     for step, state in rows:
         write_line(f"{step.position:>4}  {state:<8} {step.kind}: {step.title}")
     to_run = sum(state == "to run" for _, state in rows)
-    changed = f", {len(match.changed)} changed" if match.changed else ""
-    note(f"{len(done)} done{changed}, {to_run} to run; nothing was run (--dry-run)")
+    changed = sum(state == "changed" for _, state in rows)
+    skipped = sum(state == "skipped" for _, state in rows)
+    more = f", {changed} changed" if changed else ""
+    more += f", {skipped} skipped" if skipped else ""
+    note(f"{len(done)} done{more}, {to_run} to run; nothing was run (--dry-run)")

@@ -17,8 +17,13 @@ from sdqctl.engine.options import RunOptions, encode_options
 from sdqctl.engine.runner import Job, Runner
 from sdqctl.engine.steps import StepContext
 from sdqctl.engine.turns import Sink
-from sdqctl.errors import SessionBusyError, SessionExistsError, SessionNotFoundError
-from sdqctl.model.events import SessionOpened
+from sdqctl.errors import (
+    RuntimeDiedError,
+    SessionBusyError,
+    SessionExistsError,
+    SessionNotFoundError,
+)
+from sdqctl.model.events import SessionOpened, Warned
 from sdqctl.model.run import RunRecord
 from sdqctl.model.session import SessionInfo, SessionRef, session_id_for
 from sdqctl.model.workflow import Plan, PlannedStep
@@ -109,7 +114,7 @@ async def launch(request: Launch) -> RunRecord:
         )
         async with connection:
             try:
-                await _open(request, connection, run)
+                await _open_for_sure(request, connection, run)
             except BaseException:
                 if fresh:
                     request.ledger.discard_run(run.id)
@@ -152,7 +157,20 @@ def _record_run(request: Launch) -> RunRecord:
     )
 
 
-async def _open(request: Launch, connection: Connection, run: RunRecord) -> None:
+async def _open_for_sure(request: Launch, connection: Connection, run: RunRecord) -> None:
+    """Open the session; one death of the runtime meanwhile is survived."""
+    try:
+        await _open(request, connection, run)
+    except RuntimeDiedError as error:
+        request.emit(Warned(message=f"{error.message}; a new one is started"))
+        await connection.close()
+        await _open(request, connection, run, again=True)
+
+
+async def _open(
+    request: Launch, connection: Connection, run: RunRecord, *, again: bool = False
+) -> None:
+    """Open the session; `again`: the dead runtime may have come to make it."""
     target = request.target
     if target.exists and _was_killed_before_its_first_prompt(request):
         session = await connection.create_or_resume(run.session_id, target.name)
@@ -166,6 +184,8 @@ async def _open(request: Launch, connection: Connection, run: RunRecord) -> None
             f"though {run.steps_done} steps of its run are recorded",
             hint=f"`sdqctl sessions show {target.name}` shows what the ledger kept",
         )
+    elif again:
+        session = await connection.create_or_resume(run.session_id, target.name)
     else:
         session = await connection.create(target.name)
     request.emit(

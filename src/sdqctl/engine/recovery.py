@@ -83,7 +83,7 @@ async def recover_turn(
     if policy is OnInterrupted.FAIL:
         raise StepError(
             f"step {record.position} was interrupted after tools ran ({names})",
-            hint="go on with --on-interrupted continue or resend",
+            hint="go on with `--on-interrupted continue`, or with `--on-interrupted resend`",
         )
     if policy is OnInterrupted.RESEND:
         first = await _first_in_context(session, ledger, attempts)

@@ -12,7 +12,7 @@ from sdqctl.engine.matching import Match, match_plan
 from sdqctl.engine.options import RunOptions
 from sdqctl.engine.recovery import check_context, clear_context
 from sdqctl.engine.results import total_usage
-from sdqctl.engine.steps import StepContext, carry_out, start_again
+from sdqctl.engine.steps import StepContext, carry_out, skip, start_again
 from sdqctl.engine.turns import Sink, TurnRunner
 from sdqctl.errors import BusyError, InterruptedRunError, PausedError, SdqctlError
 from sdqctl.model.events import RunFinished, RunStarted, StepFinished, StepStarted, Warned
@@ -22,6 +22,7 @@ from sdqctl.model.workflow import CheckpointStep, ConsultStep, PauseStep, Plan, 
 from sdqctl.store.ledger import Ledger
 
 _ABORT_SECONDS = 5.0
+_SHOWN = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +54,8 @@ class Runner:
         )
 
     async def execute(self, *, start_at: int | None = None) -> RunRecord:
-        """Run the steps that are not settled; `start_at` runs that position and all after it again.
+        """Run the steps that are not settled; `start_at` runs that position and all after it again,
+        and none before it.
 
         Raises PausedError at PAUSE and CONSULT, InterruptedRunError when cancelled, and the error
         of a step that failed. The ledger says the same before any of them leaves here.
@@ -84,6 +86,7 @@ class Runner:
         for record in job.ledger.steps(job.run.id):
             if start_at is not None and record.position >= start_at:
                 job.ledger.supersede_step(job.run.id, record.position)
+        self._skip_before(start_at or 1)
         job.ledger.update_run(
             job.run.id, status=RunStatus.RUNNING, message=None, steps_total=len(job.plan.steps)
         )
@@ -91,6 +94,17 @@ class Runner:
         here = job.connection.session.info.id
         done = [r for r in self._done().values() if r.turn_id and r.session_id == here]
         await check_context(job.connection.session, done)
+
+    def _skip_before(self, start_at: int) -> None:
+        """Settle the steps before a place, which the user does not want."""
+        left = [(step, self._last(step)) for step in self._job.plan.steps[: start_at - 1]]
+        skipped = [(step, last) for step, last in left if last is None or not last.status.settled]
+        for step, last in skipped:
+            skip(step, last, self._job.context)
+        if skipped:
+            places = ", ".join(str(step.position) for step, _ in skipped[:_SHOWN])
+            more = f" and {len(skipped) - _SHOWN} more" if len(skipped) > _SHOWN else ""
+            self._job.emit(Warned(message=f"skipped (--from {start_at}): step {places}{more}"))
 
     async def _settle_open_turns(self) -> None:
         """Decide about prompts whose end was not seen before anything else is sent."""
@@ -165,7 +179,7 @@ class Runner:
                 run_id=job.run.id,
                 workflow=job.run.workflow,
                 steps_total=match.total,
-                steps_done=len(self._done()),
+                steps_done=sum(r.status.settled for r in job.ledger.steps(job.run.id)),
                 steps_changed=len(match.changed),
             )
         )

@@ -81,6 +81,13 @@ async def carry_out(
     return await _ACTIONS[step.kind](step, record, context)
 
 
+def skip(step: PlannedStep, record: StepRecord | None, context: StepContext) -> None:
+    """Settle a step without doing it; `record` is its last attempt, which has no outcome yet."""
+    if record is None or record.status is not StepStatus.BEGUN:
+        _begin(step, context)
+    _finish(step, context, StepStatus.SKIPPED)
+
+
 async def _prompt(
     step: PlannedStep,
     action: PromptAction,
