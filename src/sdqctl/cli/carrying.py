@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -82,7 +83,7 @@ def import_session(
     if info.cwd is not None and not Path(info.cwd).is_dir():
         note(f"its working directory is not here: {info.cwd}; resume it with --cwd DIR")
     if not own:
-        note(f"imported; `sdqctl resume {one_line(info.label)}` goes on in it")
+        note(f"imported; `sdqctl resume {shlex.quote(one_line(info.label))}` goes on in it")
     return info
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -83,7 +84,7 @@ def choose_target(
     if not resume_if_exists:
         raise SessionExistsError(
             f"a session named {entry.label!r} exists already",
-            hint=f"`sdqctl resume {entry.label} --continue` does its remaining steps; "
+            hint=f"`sdqctl resume {shlex.quote(entry.label)} --continue` does its remaining steps; "
             "`--resume-if-exists` goes on in it with this workflow",
         )
     ref = SessionRef(adapter, entry.id)
@@ -182,7 +183,7 @@ async def _open(
         raise SessionNotFoundError(
             f"the runtime does not have session {target.name!r} any more, "
             f"though {run.steps_done} steps of its run are recorded",
-            hint=f"`sdqctl sessions show {target.name}` shows what the ledger kept",
+            hint=f"`sdqctl sessions show {shlex.quote(target.name)}` shows what the ledger kept",
         )
     elif again:
         session = await connection.create_or_resume(run.session_id, target.name)
