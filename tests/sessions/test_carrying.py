@@ -118,6 +118,17 @@ def test_a_kept_session_survives_cleanup(job: Bench) -> None:
     assert ok(forked("sessions", "cleanup", "--older-than", "0")).out == "t\n"
 
 
+def test_cleanup_leaves_all_sessions_of_an_unfinished_run(bench: Bench) -> None:
+    text = "SESSION-MODE fresh\nMAX-CYCLES 2\nPROMPT x\nPAUSE\n"
+    assert bench.run(text).done.code == 8
+    assert bench.resume("--continue").done.code == 8
+    done = ok(forked("sessions", "cleanup", "--older-than", "0"))
+    assert (done.out, done.err.count("its run is not finished")) == ("", 2)
+    ok(forked("resume", "s", "--continue"))
+    gone = ok(forked("sessions", "cleanup", "--older-than", "0")).out.splitlines()
+    assert sorted(gone) == ["s", "s (2)"]
+
+
 def test_a_fork_in_mid_workflow_goes_on_differently(job: Bench) -> None:
     ok(forked("sessions", "fork", "s", "other", "--at", "half"))
     assert answers("other") == ["A"]

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sdqctl.cli.context import App
-    from sdqctl.model.session import SessionRef
     from sdqctl.store.ledger import Ledger
 
 _QUIET_SECONDS = 1.0
@@ -54,9 +53,12 @@ def delete_sessions(app: App, request: DeleteRequest) -> None:
     chosen = _chosen(request, all_entries(app, request.adapter))
     staying: list[tuple[Entry, str]] = []
     if request.cleanup:
+        with app.ledger(read_only=True) as ledger:
+            kept, unfinished = ledger.kept_sessions(), ledger.unfinished_sessions()
         chosen, staying = spare(
             chosen,
-            kept=_kept(app),
+            kept=kept,
+            unfinished=unfinished,
             all_clients=request.all_clients,
             include_unfinished=request.include_unfinished,
         )
@@ -80,11 +82,6 @@ def delete_sessions(app: App, request: DeleteRequest) -> None:
     _tell_what_stays(request, result)
     if result.failed:
         _raise_first(result)
-
-
-def _kept(app: App) -> set[SessionRef]:
-    with app.ledger(read_only=True) as ledger:
-        return ledger.kept_sessions()
 
 
 def saved_by(app: App, ledger: Ledger) -> Callable[[Entry], None]:

@@ -26,14 +26,21 @@ def spare(
     entries: Sequence[Entry],
     *,
     kept: Collection[SessionRef],
+    unfinished: Collection[SessionRef],
     all_clients: bool,
     include_unfinished: bool,
 ) -> tuple[list[Entry], list[tuple[Entry, str]]]:
-    """Split what a cleanup deletes from what it leaves, with the reason."""
+    """Split what a cleanup deletes from what it leaves, with the reason.
+
+    `unfinished` are the sessions that an unfinished run has been in.
+    """
     going, staying = [], []
     for entry in entries:
         protected = "protected (`sessions keep`)" if entry.ref in kept else None
-        reason = protected or _reason_to_stay(entry, all_clients, include_unfinished)
+        open_run = entry.unfinished() or entry.ref in unfinished
+        reason = protected or _reason_to_stay(
+            entry, all_clients, include_unfinished or not open_run
+        )
         if reason is None:
             going.append(entry)
         else:
@@ -94,13 +101,13 @@ async def _delete(
         ledger.forget_session(entry.ref)
 
 
-def _reason_to_stay(entry: Entry, all_clients: bool, include_unfinished: bool) -> str | None:
+def _reason_to_stay(entry: Entry, all_clients: bool, run_may_go: bool) -> str | None:
     if entry.holder is not None:
         return f"in use by {entry.holder.describe()}"
     if entry.info.is_remote:
         return "remote"
     if not all_clients and entry.info.client != CLIENT:
         return "not made by sdqctl (--all-clients)"
-    if not include_unfinished and entry.unfinished():
+    if not run_may_go:
         return "its run is not finished (--include-unfinished)"
     return None

@@ -6,6 +6,7 @@ import sqlite3
 from abc import ABC, abstractmethod
 from datetime import datetime
 
+from sdqctl.model.run import RunStatus
 from sdqctl.model.session import SessionRef
 from sdqctl.store.database import Database
 
@@ -61,6 +62,16 @@ class SessionTable(ABC):
             connection.execute("DELETE FROM kept_sessions WHERE adapter = ? AND id = ?", key)
             if keep:
                 connection.execute("INSERT INTO kept_sessions VALUES (?, ?)", key)
+
+    def unfinished_sessions(self) -> set[SessionRef]:
+        """The sessions in which an unfinished run did something, also those that it left again."""
+        query = """
+            SELECT DISTINCT runs.adapter, attempts.session_id AS id
+            FROM attempts JOIN runs ON runs.id = attempts.run_id
+            WHERE runs.status <> ? AND attempts.session_id IS NOT NULL
+        """
+        rows = self.rows(query, RunStatus.COMPLETED.value)
+        return {SessionRef(row["adapter"], row["id"]) for row in rows}
 
     def kept_sessions(self) -> set[SessionRef]:
         """The sessions that cleanup leaves alone. An older ledger, read only, has none."""
