@@ -138,16 +138,26 @@ def test_a_model_error_has_its_exit_code_and_leaves_a_clean_context(
     assert model.user_messages() == ["fine [[reply: ok]]", "after [[reply: clean]]"]
 
 
-def test_a_step_timeout_aborts_the_turn_and_the_run_goes_on_later(
-    home: Path, project: Path, model: LoopbackModel
+@pytest.mark.parametrize("limit", ["--step-timeout", "--idle-timeout"])
+def test_a_timeout_aborts_the_turn_and_the_run_goes_on_later(
+    limit: str, home: Path, project: Path, model: LoopbackModel
 ) -> None:
     path = write(project, "SESSION-NAME slow\nPROMPT wait [[hang: x1]] [[reply: at last]]\n")
-    late = sdqctl("run", path, "--step-timeout", "2s")
+    late = sdqctl("run", path, limit, "2s")
     assert late.code == 4
-    assert "--step-timeout" in late.err
+    assert f"({limit})" in late.err
     done = sdqctl("resume", "slow", "--continue")
     assert (done.code, done.out) == (0, "at last\n"), done.err
     assert len(model.user_messages()) == 1
+
+
+def test_a_tool_may_work_longer_than_the_model_may_be_silent(
+    home: Path, project: Path, model: LoopbackModel
+) -> None:
+    tool = '[[tool: bash {"command": "sleep 4", "description": "work"}]]'
+    path = write(project, f"MODE implement\nPROMPT go {tool} [[reply: done]]\n")
+    done = sdqctl("run", path, "--idle-timeout", "2s")
+    assert (done.code, done.out) == (0, "done\n"), done.err
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,12 @@ _OPTIONS = [
         help="What to do about a step that was cut off after its tools ran.",
     ),
     click.option("--step-timeout", type=DURATION, metavar="DUR", help="Per step; default 30m."),
-    click.option("--idle-timeout", type=DURATION, metavar="DUR", help="No event; default 10m."),
+    click.option(
+        "--idle-timeout",
+        type=DURATION,
+        metavar="DUR",
+        help="Silence, but for a tool at work; default 10m.",
+    ),
     click.option("--retry-for", type=DURATION, metavar="DUR", help="Retries; default 10m, 0 none."),
     click.option(
         "--max-turn-tool-calls",

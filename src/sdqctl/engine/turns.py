@@ -31,6 +31,7 @@ from sdqctl.model.events import (
     PromptAccepted,
     PromptBegun,
     StepRecovered,
+    ToolFinished,
     ToolStarted,
     TurnEvent,
     TurnFailed,
@@ -200,9 +201,10 @@ class TurnRunner:
     ) -> TurnFinished | TurnFailed:
         idle = self._options.idle_timeout or None
         denials = DenialCounter()
+        at_work: set[str] = set()
         while True:
             try:
-                async with asyncio.timeout(idle) as waiting:
+                async with asyncio.timeout(None if at_work else idle) as waiting:
                     event = await anext(stream)
             except TimeoutError:
                 if not waiting.expired():
@@ -213,6 +215,10 @@ class TurnRunner:
                 return self._stopped(record, reason)
             if isinstance(event, PromptAccepted):
                 self._ledger.accept_step(record.run_id, record.position, event.message_id)
+            elif isinstance(event, ToolStarted):
+                at_work.add(event.call.id)
+            elif isinstance(event, ToolFinished):
+                at_work.discard(event.call.id)
             self._emit(event)
             self._budget.note(event)
             if unwanted := self._reason_to_stop(event, denials):
