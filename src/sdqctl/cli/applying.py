@@ -218,7 +218,7 @@ async def _drive(
             progress.started(item)
             lease = shared[item.begin.target.ref.adapter].lease
             begin = replace(item.begin, make_adapter=lease)
-            request = launch_request(app, begin, item.plan, progress.sink(item), streaming=False)
+            request = launch_request(app, begin, item.plan, progress.sink(item))
             run = await launch(request)
             write_document(begin, begin.ledger.steps(run.id))
             return run

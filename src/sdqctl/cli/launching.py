@@ -124,9 +124,7 @@ async def _carry_out(app: App, begin: Start, plan: Plan, start_at: int | None) -
 
     with Report(begin, plan) as report:
         report.begin()
-        request = launch_request(
-            app, begin, plan, report.emit, streaming=report.streaming, start_at=start_at
-        )
+        request = launch_request(app, begin, plan, report.emit, start_at=start_at)
         try:
             run = await launch(request)
         except SdqctlError as error:
@@ -327,7 +325,6 @@ def launch_request(
     plan: Plan,
     emit: Callable[[Event], None],
     *,
-    streaming: bool,
     start_at: int | None = None,
 ) -> Launch:
     """What the engine needs for a run. Raises WorkflowError for a REQUIRE that is not met."""
@@ -343,7 +340,7 @@ def launch_request(
         target=begin.target,
         plan=plan,
         options=begin.options,
-        config=_adapter_config(app, begin, streaming=streaming),
+        config=_adapter_config(app, begin),
         cwd=cwd,
         home=app.settings.home,
         roots=roots,
@@ -358,7 +355,7 @@ def launch_request(
     )
 
 
-def _adapter_config(app: App, begin: Start, *, streaming: bool) -> AdapterConfig:
+def _adapter_config(app: App, begin: Start) -> AdapterConfig:
     from sdqctl.adapters.base import AdapterConfig
     from sdqctl.engine.permissions import build_policy
 
@@ -378,7 +375,6 @@ def _adapter_config(app: App, begin: Start, *, streaming: bool) -> AdapterConfig
         policy = AskingPolicy(policy, begin.question)
     return AdapterConfig(
         model=begin.model,
-        streaming=streaming,
         session_name=begin.target.name,
         working_directory=begin.cwd,
         policy=policy,

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Self
 
 from sdqctl.cli.output import (
     counted,
-    is_terminal,
     note,
     write,
     write_json,
@@ -71,7 +70,6 @@ class Report:
             self._live = LiveLine()
             sinks.append(self._live)
         self.emit = fan_out(*sinks)
-        self.streaming = self._format == "jsonl" or is_terminal()
 
     def __enter__(self) -> Self:
         if self._live is not None:

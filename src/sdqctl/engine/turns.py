@@ -36,6 +36,7 @@ from sdqctl.model.events import (
     TurnEvent,
     TurnFailed,
     TurnFinished,
+    TurnProgress,
     Warned,
 )
 from sdqctl.model.run import StepRecord, StepStatus, TurnOutcome
@@ -213,6 +214,8 @@ class TurnRunner:
                 limit = format_duration(idle or 0)
                 reason = f"nothing was heard from the model for {limit} (--idle-timeout)"
                 return self._stopped(record, reason)
+            if isinstance(event, TurnProgress):
+                continue
             if isinstance(event, PromptAccepted):
                 self._ledger.accept_step(record.run_id, record.position, event.message_id)
             elif isinstance(event, ToolStarted):

@@ -126,6 +126,12 @@ class TextDelta(_Event, frozen=True, kw_only=True, tag="text.delta"):
     text: str
 
 
+class TurnProgress(_Event, frozen=True, kw_only=True, tag="turn.progress"):
+    """The model is at work, in a way that has no event of its own; not told to anyone."""
+
+    turn_id: str
+
+
 class MessageAdded(_Event, frozen=True, kw_only=True, tag="message.added"):
     """A whole message of the agent; the last one of a turn is its answer."""
 
@@ -214,6 +220,7 @@ TurnEvent = (
     PromptAccepted
     | PromptStored
     | TextDelta
+    | TurnProgress
     | MessageAdded
     | ToolStarted
     | ToolFinished

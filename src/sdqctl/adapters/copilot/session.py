@@ -21,6 +21,7 @@ from sdqctl.model.events import (
     PromptStored,
     TurnEvent,
     TurnFailed,
+    TurnProgress,
 )
 from sdqctl.model.run import TurnBegun, TurnOutcome
 from sdqctl.model.session import SessionInfo, Turn
@@ -201,7 +202,7 @@ class CopilotSession:
             if isinstance(event, PermissionDecided):
                 yield event
                 continue
-            for ours in translator.translate(event):
+            for ours in translator.translate(event) or (TurnProgress(turn_id=self._turn_id),):
                 yield ours
             if translator.arrived and not stored:
                 stored = True

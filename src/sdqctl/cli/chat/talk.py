@@ -107,7 +107,7 @@ class Talk:
         """Do the steps of a workflow made up here: a message, a compaction."""
         begin = self._shared_start(begin)
         with TurnScreen() as screen:
-            request = launch_request(self.app, begin, plan_of(begin), screen.emit, streaming=True)
+            request = launch_request(self.app, begin, plan_of(begin), screen.emit)
             await self._abortable(launch(request))
 
     def turns(self) -> list[Turn]:
