@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -69,6 +70,38 @@ def test_a_second_death_of_the_runtime_in_one_step_is_exit_5(
     done = sdqctl("resume", "twice", "--continue")
     assert (done.code, done.out) == (0, "done\n"), done.err
     assert len(model.user_messages()) == 1
+
+
+KILL_AT_BEGIN = """\
+import os, pathlib, signal, sys
+from sdqctl.cli.app import run
+from sdqctl.store.ledger import Ledger
+begin_step = Ledger.begin_step
+def begin_and_kill(self, *arguments, **values):
+    Ledger.begin_step = begin_step
+    for child in pathlib.Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():
+        os.kill(int(child), signal.SIGKILL)
+    return begin_step(self, *arguments, **values)
+Ledger.begin_step = begin_and_kill
+sys.exit(run(sys.argv[1:]))
+"""
+
+
+def test_a_runtime_that_dies_before_it_stored_the_new_session_is_survived(
+    home: Path, project: Path, model: LoopbackModel
+) -> None:
+    (project / "work.conv").write_text("SESSION-NAME new\nPROMPT hello [[reply: hi]]\n")
+    done = subprocess.run(
+        [sys.executable, "-c", KILL_AT_BEGIN, "run", "work.conv"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "hi\n"), done.stderr
+    assert "ended unexpectedly" in done.stderr
+    assert [e["name"] for e in sdqctl("sessions", "list", "--format", "json").json] == ["new"]
+    assert model.user_messages() == ["hello [[reply: hi]]"]
 
 
 @pytest.mark.parametrize("way_on", [["--continue"], ["--prompt", "hello [[reply: hi]]"]])

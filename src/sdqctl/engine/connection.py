@@ -107,11 +107,16 @@ class Connection:
         await self.session.close()
         return await self.create_or_resume(session_id, name)
 
-    async def reopen(self) -> AdapterSession:
-        """Start a new runtime and open the same session in it."""
-        session_id = self.session.info.id
+    async def reopen(self, *, untouched: bool) -> AdapterSession:
+        """Start a new runtime and open the same session in it.
+
+        `untouched`: nothing was said in it yet, so that the runtime may have forgotten it.
+        """
+        info = self.session.info
         await self.close()
-        return await self.resume(session_id)
+        if untouched:
+            return await self.create_or_resume(info.id, info.label)
+        return await self.resume(info.id)
 
     async def require(self, capability: Capability, directive: str) -> None:
         """Raise CapabilityError if the adapter does not declare a power."""

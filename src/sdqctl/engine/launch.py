@@ -204,9 +204,7 @@ def _was_killed_before_its_first_prompt(request: Launch) -> bool:
     """Whether sdqctl made the session, and neither journal nor ledger has anything said in it."""
     ref = request.target.ref
     info = request.archive.get(ref.id)
-    if info is None or info.stored or ref not in request.ledger.session_names():
-        return False
-    return not request.ledger.turns_of(ref)
+    return info is not None and not info.stored and request.ledger.is_untouched(ref)
 
 
 async def _drive(request: Launch, connection: Connection, run: RunRecord) -> RunRecord:

@@ -40,6 +40,7 @@ from sdqctl.model.events import (
     Warned,
 )
 from sdqctl.model.run import StepRecord, StepStatus, TurnOutcome
+from sdqctl.model.session import SessionRef
 from sdqctl.model.workflow import PlannedStep
 from sdqctl.store.ledger import Ledger
 
@@ -96,7 +97,7 @@ class TurnRunner:
                     raise
                 died = True
                 self._warn(step, f"{error.message}; a new one is started")
-                await self._connection.reopen()
+                await self._reopen()
                 prompt = None
                 continue
             if isinstance(end, TurnFinished):
@@ -104,6 +105,11 @@ class TurnRunner:
             self._fail(record, end)
             await self._pause(step, end, retry)
             prompt = None
+
+    async def _reopen(self) -> None:
+        info = self._connection.session.info
+        untouched = self._ledger.is_untouched(SessionRef(info.adapter, info.id))
+        await self._connection.reopen(untouched=untouched)
 
     async def _recover(self, step: PlannedStep, render: Callable[[], str]) -> StepRecord | str:
         """The recorded answer, or what to send."""

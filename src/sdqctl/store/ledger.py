@@ -322,6 +322,10 @@ class Ledger(SessionTable):
         )
         return [read_step(row) for row in rows]
 
+    def is_untouched(self, ref: SessionRef) -> bool:
+        """Whether sdqctl made a session, and no prompt was answered in it: it may be made again."""
+        return ref in self.session_names() and not self.turns_of(ref)
+
     @property
     def database(self) -> Database:
         """The open file, for the other modules of the store. Raises StoreError when read-only."""
