@@ -7,6 +7,8 @@ import signal
 from collections import Counter
 from pathlib import Path
 
+_CLOCK_SECONDS = 2.0
+"""How far the times of a process's start and of a file may be apart by rounding."""
 _passed: Counter[str] = Counter()
 
 
@@ -46,6 +48,23 @@ def is_same(pid: int, mark: str | None) -> bool:
     return is_alive(pid) and (mark is None or start_mark(pid) == mark)
 
 
+def may_hold(pid: int, since: float, program: str) -> bool:
+    """Whether a live process may have left a mark of its id at a time (seconds since the epoch).
+
+    Ids are used again, soonest in containers and after a reboot: a process that began after the
+    mark and runs another program did not leave it. What is not known counts as yes.
+    """
+    if not is_alive(pid):
+        return False
+    began = _began(pid)
+    if began is None or began <= since + _CLOCK_SECONDS:
+        return True
+    try:
+        return program.encode() in Path(f"/proc/{pid}/cmdline").read_bytes().lower()
+    except OSError:
+        return True
+
+
 def commit_point(name: str) -> None:
     """Die here by SIGKILL when SDQCTL_CRASH_AT is `name:count` and this is the count-th time.
 
@@ -57,6 +76,17 @@ def commit_point(name: str) -> None:
     _passed[name] += 1
     if wanted == f"{name}:{_passed[name]}":
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _began(pid: int) -> float | None:
+    """When a process was started, in seconds since the epoch (proc(5): stat, `btime`)."""
+    fields = _stat_fields(pid)
+    try:
+        lines = Path("/proc/stat").read_text("utf-8").splitlines()
+        booted = next(int(line.split()[1]) for line in lines if line.startswith("btime "))
+        return booted + int(fields[19]) / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError, StopIteration):
+        return None
 
 
 def _state(pid: int) -> str | None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -121,6 +124,23 @@ def test_a_live_process_that_marked_the_session_is_its_holder(home: Path, state:
     holder = archive(home).holder("used")
     assert holder is not None
     assert holder.pid == os.getpid()
+
+
+@pytest.mark.parametrize(
+    ("program", "age", "holds"), [("other", 0, True), ("other", 60, False), ("copilot", 60, True)]
+)
+def test_a_mark_older_than_its_process_is_that_of_an_earlier_one(
+    program: str, age: int, holds: bool, home: Path, state: Path
+) -> None:
+    folder = make(state, "used", "id: used\n", START)
+    command = [sys.executable, "-c", "import time; time.sleep(60)", program]
+    with subprocess.Popen(command) as process:
+        mark = folder / f"inuse.{process.pid}.lock"
+        mark.touch()
+        os.utime(mark, (time.time() - age, time.time() - age))
+        assert (archive(home).holder("used") is not None) is holds
+        process.kill()
+    assert archive(home).holder("used") is None
 
 
 def test_flat_yaml_keeps_plain_quoted_and_block_scalars() -> None:

@@ -15,7 +15,7 @@ from sdqctl.adapters.settings import AdapterSettings
 from sdqctl.errors import SessionUnusableError
 from sdqctl.files import write_private
 from sdqctl.model.session import Holder, SessionInfo, Turn
-from sdqctl.processes import is_alive
+from sdqctl.processes import may_hold
 
 JOURNAL = "events.jsonl"
 METADATA = "session.json"
@@ -119,13 +119,13 @@ class MockArchive:
     def holder(self, session_id: str) -> Holder | None:
         """The live process that marked the session as in use."""
         try:
-            names = os.listdir(self._root / session_id)
-        except OSError:
+            marks = list((self._root / session_id).glob("inuse.*.lock"))
+            for mark in marks:
+                pid = mark.name.split(".")[1]
+                if pid.isdecimal() and may_hold(int(pid), mark.stat().st_mtime, "sdqctl"):
+                    return Holder(pid=int(pid), command="sdqctl (mock)")
+        except OSError:  # the session or its mark was just taken away
             return None
-        for name in names:
-            pid = name.removeprefix("inuse.").removesuffix(".lock")
-            if name.startswith("inuse.") and pid.isdecimal() and is_alive(int(pid)):
-                return Holder(pid=int(pid), command="sdqctl (mock)")
         return None
 
 

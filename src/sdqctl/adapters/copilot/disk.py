@@ -19,7 +19,7 @@ from sdqctl.adapters.files import make_staging, place, session_files
 from sdqctl.adapters.journal import count_turns, read_turns, stamp
 from sdqctl.adapters.settings import AdapterSettings
 from sdqctl.model.session import Holder, SessionInfo, Turn
-from sdqctl.processes import is_alive
+from sdqctl.processes import may_hold
 
 _KNOWN_FILES = {"workspace.yaml", "events.jsonl"}
 _HEAD = 8192
@@ -99,14 +99,15 @@ class CopilotArchive:
 
     def holder(self, session_id: str) -> Holder | None:
         """The live process that marked the session as in use."""
+        folder = f"{self._root}/{session_id}"
         try:
-            names = os.listdir(f"{self._root}/{session_id}")
+            names = os.listdir(folder)
         except OSError:
             return None
         for name in names:
             if name.startswith("inuse.") and name.endswith(".lock"):
                 pid = name[6:-5]
-                if pid.isdecimal() and is_alive(int(pid)):
+                if pid.isdecimal() and _holds(int(pid), f"{folder}/{name}"):
                     return Holder(pid=int(pid), command="copilot")
         return None
 
@@ -148,6 +149,13 @@ class CopilotArchive:
             stored=stat is not None,
             damage=damage,
         )
+
+
+def _holds(pid: int, mark: str) -> bool:
+    try:
+        return may_hold(pid, os.stat(mark).st_mtime, "copilot")
+    except OSError:  # it was just taken away
+        return False
 
 
 def _workspace(path: str) -> tuple[dict[str, str] | None, str | None]:
