@@ -129,16 +129,14 @@ class CopilotSession:
             allowed=decision.allowed,
             reason=decision.reason,
         )
-        self._put(event)
+        if self._queue is not None:
+            self._put(self._queue, event)
 
-    def _put(self, event: Any) -> None:
-        """Add an event to the running turn's; between turns it is of no use."""
-        if self._queue is None:
-            return
-        if self._queue.full():
+    def _put(self, queue: asyncio.Queue[Any], event: Any) -> None:
+        if queue.full():
             self._overflowed = True
         else:
-            self._queue.put_nowait(event)
+            queue.put_nowait(event)
 
     async def flush(self) -> None:
         """Have the journal written now; until then a killed runtime forgets the prompt."""
@@ -155,9 +153,9 @@ class CopilotSession:
         """Send a prompt and yield what happens until the session is idle again."""
         translator = TurnTranslator(turn_id)
         queue: asyncio.Queue[Any] = asyncio.Queue(_MOST_WAITING)
-        self._queue, self._turn_id = queue, turn_id
+        self._queue, self._turn_id, self._overflowed = queue, turn_id, False
         loop = asyncio.get_running_loop()
-        unsubscribe = self._sdk.on(lambda event: loop.call_soon_threadsafe(self._put, event))
+        unsubscribe = self._sdk.on(lambda event: loop.call_soon_threadsafe(self._put, queue, event))
         try:
             failure = await self._submit(prompt, translator)
             if failure is not None:
