@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from sdqctl.adapters import AdapterSettings
+from sdqctl.adapters.journal import read_turns
+from sdqctl.adapters.mock_session import write_event
+from sdqctl.errors import RuntimeFailure
 from sdqctl.testing.contract import AdapterContract
 
 
@@ -28,3 +32,31 @@ class TestMock(AdapterContract):
 
     def writing(self, path: Path) -> str:
         return f"[[tool: write {path} text]] [[reply: written]]"
+
+
+def prompt(journal: Path, text: str) -> None:
+    write_event(journal, "user.message", {"content": text})
+
+
+def test_a_torn_line_does_not_swallow_the_next_one(tmp_path: Path) -> None:
+    journal = tmp_path / "events.jsonl"
+    prompt(journal, "one")
+    with journal.open("ab") as stream:
+        stream.write(b'{"type":"user.message","data":{"con')
+    prompt(journal, "two")
+    assert [turn.prompt for turn in read_turns(journal)] == ["one", "two"]
+
+
+def test_on_a_full_disk_nothing_is_left_of_an_event(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = tmp_path / "events.jsonl"
+    prompt(journal, "one")
+    before, write = journal.read_bytes(), os.write
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", lambda handle, data: write(handle, data[:20]))
+        with pytest.raises(RuntimeFailure, match="No space left"):
+            prompt(journal, "two")
+    assert journal.read_bytes() == before
+    prompt(journal, "three")
+    assert [turn.prompt for turn in read_turns(journal)] == ["one", "three"]

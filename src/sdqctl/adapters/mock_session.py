@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import subprocess
 import tempfile
@@ -17,7 +18,7 @@ from sdqctl.adapters.base import AdapterConfig, Compaction, ContextUse
 from sdqctl.adapters.journal import ABORTED, find_turn, position, read_turns, turn_outcome
 from sdqctl.adapters.mock_disk import JOURNAL
 from sdqctl.adapters.mock_script import Order, Rule, default_answer, orders_of
-from sdqctl.errors import RuntimeDiedError, StepError
+from sdqctl.errors import RuntimeDiedError, RuntimeFailure, StepError
 from sdqctl.model.events import (
     FailureKind,
     MessageAdded,
@@ -303,19 +304,39 @@ class _Turn:
 
 
 def write_event(journal: Path, kind: str, data: dict[str, object]) -> None:
-    """Append one event; it is on disk when this returns."""
+    """Append one event; it is on disk when this returns.
+
+    A torn line at the end, as a kill leaves it, does not swallow the new one. Raises RuntimeFailure
+    when it cannot be written whole; nothing is left of it then.
+    """
     event = {
         "type": kind,
         "data": data,
         "id": str(uuid.uuid4()),
         "timestamp": datetime.now(UTC).isoformat(),
     }
-    handle = os.open(journal, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    line = msgspec.json.encode(event) + b"\n"
     try:
-        os.write(handle, msgspec.json.encode(event) + b"\n")
+        handle = os.open(journal, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            _append_whole(handle, line)
+        finally:
+            os.close(handle)
+    except OSError as error:
+        raise RuntimeFailure(f"{journal} cannot be written: {error.strerror}") from error
+
+
+def _append_whole(handle: int, line: bytes) -> None:
+    end = os.fstat(handle).st_size
+    torn = end > 0 and os.pread(handle, 1, end - 1) != b"\n"
+    data = b"\n" + line if torn else line
+    try:
+        if os.write(handle, data) != len(data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         os.fsync(handle)
-    finally:
-        os.close(handle)
+    except OSError:
+        os.ftruncate(handle, end)
+        raise
 
 
 def _words(text: str) -> list[str]:
