@@ -79,6 +79,28 @@ def test_a_runtime_that_stays_mad_is_exit_5_and_the_run_goes_on_later(
     assert (done.code, done.out) == (0, "first\n\nsecond\n"), done.err
 
 
+def test_a_journal_that_cannot_be_written_is_exit_5_and_nothing_is_lost(
+    home: Path, project: Path, model: LoopbackModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a full disk: no file of the runtime may grow beyond 200 KiB."""
+    program = home / "limited"
+    program.write_text(f"#!/bin/sh\ntrap '' XFSZ\nulimit -f 400\nexec {RUNTIME} \"$@\"\n")
+    program.chmod(0o700)
+    prompts = [f"{number} {'word ' * 6000}[[reply: answer {number}]]" for number in range(8)]
+    Path("w.conv").write_text("SESSION-NAME full\n" + "".join(f"PROMPT {p}\n" for p in prompts))
+    monkeypatch.setenv("COPILOT_CLI_PATH", str(program))
+    failed = sdqctl("run", "w.conv")
+    assert failed.code == 5, failed.err
+    assert "could not store the session" in failed.err
+    monkeypatch.setenv("COPILOT_CLI_PATH", str(RUNTIME))
+    done = sdqctl("resume", "full", "--continue")
+    assert done.code == 0, done.err
+    answers = [f"answer {number}" for number in range(8)]
+    turns = sdqctl("sessions", "show", "full", "--format", "json").json["turns"]
+    assert [turn["response"] for turn in turns] == answers
+    assert model.user_messages() == prompts
+
+
 def test_a_flood_of_events_fills_no_memory(meddle: pytest.MonkeyPatch, home: Path) -> None:
     Path("w.conv").write_text(SLOWLY.format(30))
     peaks = []

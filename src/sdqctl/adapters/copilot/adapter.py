@@ -147,12 +147,12 @@ class CopilotAdapter:
 
     async def list_sessions(self) -> Sequence[SessionInfo]:
         """All sessions, as the SDK lists them."""
-        found = await self._call(self._client.list_sessions())
+        found = await self._ask(self._client.list_sessions(), "list its sessions")
         return [self._info(entry) for entry in found]
 
     async def get_session(self, session_id: str) -> SessionInfo | None:
         """One session; what the SDK does not tell is read from disk."""
-        found = await self._call(self._client.get_session_metadata(session_id))
+        found = await self._ask(self._client.get_session_metadata(session_id), "tell of a session")
         return self._info(found) if found is not None else self._archive.get(session_id)
 
     async def delete_session(self, session_id: str) -> None:
@@ -193,7 +193,8 @@ class CopilotAdapter:
 
         session = await self.resume_session(session_id, AdapterConfig())
         try:
-            await self._call(session._sdk.rpc.name.set(rpc.NameSetRequest(name=name)))  # type: ignore[attr-defined]
+            request = rpc.NameSetRequest(name=name)
+            await self._ask(session._sdk.rpc.name.set(request), "rename the session")  # type: ignore[attr-defined]
         finally:
             await session.close()
 
@@ -206,7 +207,8 @@ class CopilotAdapter:
         if provider_from(self._settings.environment) is not None:
             model = self._settings.environment.get("COPILOT_MODEL")
             return [model] if model else []
-        return [model.id for model in await self._call(self._client.list_models())]
+        found = await self._ask(self._client.list_models(), "list its models")
+        return [model.id for model in found]
 
     async def check(self) -> Health:
         """What is installed, and which model would answer; starts nothing but `--version`."""
@@ -304,6 +306,11 @@ class CopilotAdapter:
             if wanted in (entry.id.casefold(), (entry.name or "").casefold()):
                 return entry
         return None
+
+    async def _ask(self, awaitable: Any, what: str) -> Any:
+        if self._process is None:
+            raise RuntimeError("the adapter was not started")
+        return await self._process.ask(awaitable, what, _START)
 
     async def _call(self, awaitable: Any) -> Any:
         if self._process is None:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from sdqctl.errors import SdqctlError
 from sdqctl.model.tools import ToolDecision, ToolKind, ToolPolicy, ToolRequest, judge
 
 _LOG = logging.getLogger(__name__)
@@ -44,10 +45,13 @@ def permission_handler(
         except Exception:  # noqa: BLE001 - a policy's bug must end in a denial
             _LOG.exception("the tool policy failed; the request is denied")
             decision = ToolDecision(False, "the policy failed")
+        if decision.allowed and question.kind is not ToolKind.READ:
+            try:
+                await flush()
+            except SdqctlError as error:
+                decision = ToolDecision(False, f"that it is begun cannot be noted: {error.message}")
         told(question, decision)
         if decision.allowed:
-            if question.kind is not ToolKind.READ:
-                await flush()
             return rpc.PermissionDecisionApproveOnce()
         return rpc.PermissionDecisionReject(feedback=decision.reason)
 

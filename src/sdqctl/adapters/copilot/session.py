@@ -96,6 +96,15 @@ class RuntimeProcess:
         finally:
             task.cancel()
 
+    async def ask(self, awaitable: Any, what: str, limit: float = _CALL) -> Any:
+        """`call`, where no error is expected: any is a RuntimeFailure that says what was asked."""
+        try:
+            return await self.call(awaitable, limit)
+        except SdqctlError:
+            raise
+        except Exception as error:
+            raise RuntimeFailure(f"the Copilot runtime could not {what}: {error}") from error
+
 
 class CopilotSession:
     """AdapterSession, ReadsHistory and Compacts over an SDK session."""
@@ -143,7 +152,7 @@ class CopilotSession:
         from copilot.generated import rpc
 
         request = rpc.SessionsSaveRequest(session_id=self._info.id)
-        await self._process.call(self._client.rpc.sessions.save(request))
+        await self._process.ask(self._client.rpc.sessions.save(request), "store the session")
 
     def journal_position(self) -> int:
         """How many turns the journal holds."""
@@ -223,7 +232,9 @@ class CopilotSession:
         request = rpc.HistoryRewindRequest(
             event_id=turn.event_id, mode=rpc.HistoryRewindMode.CONVERSATION
         )
-        result = await self._process.call(self._sdk.rpc.history.rewind(request))
+        result = await self._process.ask(
+            self._sdk.rpc.history.rewind(request), "rewind the session"
+        )
         if result.outcome is not rpc.HistoryRewindOutcome.SUCCESS:
             raise StepError(f"the runtime could not rewind the session: {result.outcome.value}")
         await self.flush()
@@ -290,7 +301,9 @@ class CopilotSession:
         from copilot.generated import rpc
 
         request = rpc.MetadataContextInfoRequest(prompt_token_limit=0, output_token_limit=0)
-        found = await self._process.call(self._sdk.rpc.metadata.context_info(request))
+        found = await self._process.ask(
+            self._sdk.rpc.metadata.context_info(request), "tell how full the context is"
+        )
         info = found.context_info
         return ContextUse(used=info.total_tokens, limit=info.limit) if info is not None else None
 
@@ -301,7 +314,9 @@ class CopilotSession:
         return self._journal
 
     async def _is_processing(self) -> bool:
-        found = await self._process.call(self._sdk.rpc.metadata.is_processing())
+        found = await self._process.ask(
+            self._sdk.rpc.metadata.is_processing(), "tell whether a turn runs"
+        )
         return bool(found.processing)
 
 
