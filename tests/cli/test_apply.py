@@ -50,6 +50,31 @@ def test_each_component_has_a_session_of_its_own_with_its_variables(parts: Bench
     ]
 
 
+def test_from_and_show_prompts_hold_for_each_component(parts: Bench) -> None:
+    options = ("each.conv", "--components", "src/*.py", "--from", "2", "--show-prompts")
+    done = forked("apply", *options)
+    assert done.code == 0, done.err
+    assert "src/a.py > b" in done.err
+    assert "src/b.py: warning: skipped (--from 2): step 1" in done.err
+    assert first_prompt("each/src/a.py") == "b"
+    assert forked("apply", *options, "--dry-run").code == 0
+    wrong = forked("apply", "each.conv", "--components", "src/*.py", "--from", "9")
+    assert wrong.code == 2
+    assert "steps 1 to 2" in wrong.err
+
+
+@pytest.mark.parametrize(
+    "flags", [("--output", "x.md"), ("--format", "jsonl"), ("--ask", "--parallel", "2"), ("--ask",)]
+)
+def test_options_for_one_run_are_refused(flags: tuple[str, ...], parts: Bench) -> None:
+    applied = ["apply", "each.conv", "--components", "src/*.py"]
+    for command in (applied, ["run", "each.conv", "each.conv"]):
+        done = forked(*command, *flags)
+        assert done.code == 2
+        assert flags[0] in done.err
+    assert sessions() == {}
+
+
 def test_components_come_from_a_list_and_names_from_a_template(parts: Bench) -> None:
     parts.write("list.txt", "# two of them\nalpha\n\nbeta/x.c\nalpha\n")
     text = "PROMPT {{COMPONENT_NAME}}|{{COMPONENT_DIR}}|{{COMPONENT_TYPE}} [[reply: A]]\n"

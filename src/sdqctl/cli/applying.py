@@ -21,7 +21,9 @@ from sdqctl.cli.launching import (
     new_options,
     plan_of,
     session_name,
+    step_position,
     target_of,
+    terminal_question,
     working_directory,
 )
 from sdqctl.cli.output import counted, is_terminal, note, write_json
@@ -29,7 +31,7 @@ from sdqctl.cli.table import Cell, Column, print_rows
 from sdqctl.engine.batch import Outcome, run_batch
 from sdqctl.errors import InterruptedRunError, PausedError, SdqctlError, StepError, UsageError
 from sdqctl.model.duration import format_duration
-from sdqctl.model.events import Event, StepFinished, StepStarted, Warned
+from sdqctl.model.events import Event, PromptBegun, StepFinished, StepStarted, Warned
 from sdqctl.model.terminal import one_line
 from sdqctl.store.redact import Redactor
 
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from sdqctl.adapters.base import Adapter
     from sdqctl.cli.components import Component
     from sdqctl.cli.context import App
+    from sdqctl.cli.run_options import RunFlags
     from sdqctl.engine.launch import Target
     from sdqctl.engine.sharing import SharedRuntime
     from sdqctl.model.run import RunRecord
@@ -72,6 +75,7 @@ class Item:
     label: str
     begin: Start
     plan: Plan
+    start_at: int | None = None
     outcome: Outcome = Outcome.NOT_STARTED
     error: SdqctlError | None = None
     started: float | None = None
@@ -86,6 +90,7 @@ def apply_workflow(app: App, request: ApplyRequest) -> int:
     """
     from sdqctl.conversation import check_workflow
 
+    _check_flags(request.run.flags, request.parallel, output="--output-dir")
     workflow = check_workflow(request.run.path)
     cwd = working_directory(app, request.run.flags.cwd, workflow)
     components = find_components(request.components, cwd)
@@ -108,6 +113,7 @@ def run_workflows(
     """Run several workflows, each in its session, in one runtime."""
     from sdqctl.conversation import check_workflow
 
+    _check_flags(request.flags, parallel, output="OUTPUT-FILE in each workflow")
     if request.session_name is not None:
         raise UsageError("--session-name is for one workflow; write SESSION-NAME into the files")
     with app.ledger() as ledger:
@@ -123,6 +129,16 @@ def run_workflows(
             items.append(Item(str(path), begin, plan_of(begin)))
         refuse_same_names([item.begin.target.name for item in items])
         return _run_items(app, items, parallel, keep_going, request)
+
+
+def _check_flags(flags: RunFlags, parallel: int, *, output: str) -> None:
+    """Raise UsageError for options that make sense for one run alone."""
+    if flags.output is not None:
+        raise UsageError("--output would be written by each run", hint=f"use {output}")
+    if flags.output_format == "jsonl":
+        raise UsageError("--format jsonl is for one run", hint="--format json has a list of all")
+    if flags.ask and parallel > 1:
+        raise UsageError("--ask is for one run at a time", hint="leave out --parallel")
 
 
 def _name(request: ApplyRequest, workflow: Workflow, cwd: Path, component: Component) -> str:
@@ -175,14 +191,17 @@ def _start(
         ledger=ledger,
         flags=request.flags,
         model=request.flags.model or workflow.model or app.settings.model,
+        question=terminal_question() if request.flags.ask else None,
     )
 
 
 def _run_items(
     app: App, items: list[Item], parallel: int, keep_going: bool, request: RunRequest
 ) -> int:
-    progress = _Progress(len(items), quiet=request.flags.quiet, verbose=request.flags.verbose)
-    waiting = [item for item in items if not _is_done(item)]
+    progress = _Progress(len(items), request.flags)
+    for item in items:
+        item.start_at = step_position(item.plan, request.flags.from_step)
+    waiting = [item for item in items if item.start_at is not None or not _is_done(item)]
     for item in items:
         if item not in waiting:
             item.outcome = Outcome.SKIPPED
@@ -218,7 +237,8 @@ async def _drive(
             progress.started(item)
             lease = shared[item.begin.target.ref.adapter].lease
             begin = replace(item.begin, make_adapter=lease)
-            request = launch_request(app, begin, item.plan, progress.sink(item))
+            sink = progress.sink(item)
+            request = launch_request(app, begin, item.plan, sink, start_at=item.start_at)
             run = await launch(request)
             write_document(begin, begin.ledger.steps(run.id))
             return run
@@ -249,11 +269,12 @@ def _is_done(item: Item) -> bool:
 class _Progress:
     """A line for each begin and end on stderr; with -v a line for each step, too."""
 
-    def __init__(self, total: int, *, quiet: bool, verbose: bool) -> None:
+    def __init__(self, total: int, flags: RunFlags) -> None:
         self._total = total
         self._ended = 0
-        self._quiet = quiet
-        self._verbose = verbose
+        self._quiet = flags.quiet
+        self._verbose = flags.verbose
+        self._show_prompts = flags.show_prompts
         self._redact = Redactor(os.environ)
 
     def begin(self, skipped: int) -> None:
@@ -274,6 +295,8 @@ class _Progress:
         def emit(event: Event) -> None:
             if isinstance(event, Warned):
                 self._tell(f"{label}: warning: {event.message}")
+            elif self._show_prompts and isinstance(event, PromptBegun):
+                self._tell("\n".join(f"{label} > {line}" for line in event.prompt.split("\n")))
             elif self._verbose and isinstance(event, StepStarted | StepFinished):
                 what = "begins" if isinstance(event, StepStarted) else event.status
                 self._tell(f"{label}: step {event.position} {event.kind} {event.title}: {what}")

@@ -96,7 +96,7 @@ def start(app: App, begin: Start) -> int:
     plan = plan_of(begin)
     start_at = step_position(plan, begin.flags.from_step)
     if begin.flags.ask and begin.question is None:
-        begin = replace(begin, question=_question())
+        begin = replace(begin, question=terminal_question())
     if begin.flags.dry_run:
         print_plan(plan, begin.ledger, begin.target, begin.flags.output_format, start_at)
         return 0
@@ -104,7 +104,7 @@ def start(app: App, begin: Start) -> int:
     return 0
 
 
-def _question() -> Question:
+def terminal_question() -> Question:
     """Asking at the terminal. Raises UsageError where there is none."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise UsageError("--ask needs a terminal", hint="--allow-tool allows a tool beforehand")
