@@ -221,3 +221,12 @@ def test_deleting_many_shows_a_bar(home: Path, project: Path) -> None:
         assert b"3 of 3" in terminal.raw
         assert "3 of 3" not in terminal.text
     assert Path("gone.txt").read_text().split() == ["s2", "s1", "s0"]
+
+
+@pytest.mark.parametrize(
+    "flags", [["--output", "x.md"], ["--from", "2"], ["--dry-run"], ["--format", "json"]]
+)
+def test_options_of_a_run_open_no_conversation(flags: list[str], talk: Path) -> None:
+    with Terminal(["resume", "talk", *flags]) as terminal:
+        assert terminal.wait_for_end() == 2
+        assert flags[0] in terminal.text

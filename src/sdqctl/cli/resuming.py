@@ -49,6 +49,13 @@ def resume_session(app: App, request: ResumeRequest) -> int:
             "say how to go on: --prompt TEXT, or --continue for the workflow's remaining steps",
             hint="on a terminal, neither opens a conversation",
         )
+    flags = request.flags
+    for_runs = (flags.output, flags.from_step, flags.dry_run, flags.output_format != "text")
+    if talks and any(for_runs):
+        raise UsageError(
+            "--output, --from, --dry-run and --format need --prompt or --continue",
+            hint="without both, a conversation is opened",
+        )
     text = read_text_argument(request.prompt) if request.prompt is not None else None
     if text is not None and not text.strip():
         raise UsageError("the prompt is empty")
