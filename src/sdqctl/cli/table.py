@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from sdqctl.cli.output import is_terminal, paint, terminal_width, write, write_line
 from sdqctl.model.terminal import display_width, harmless, one_line
@@ -13,8 +14,7 @@ _GAP = 2
 _NARROWEST = 8
 
 
-@dataclass(frozen=True)
-class Cell:
+class Cell(NamedTuple):
     """One value: as a person reads it, as a machine does, and its colour."""
 
     text: str
