@@ -21,12 +21,12 @@ from sdqctl.model.session import name_problem
 if TYPE_CHECKING:
     from sdqctl.adapters.base import Adapter, AdapterConfig
     from sdqctl.cli.context import App
-    from sdqctl.engine.asking import Question
     from sdqctl.engine.launch import Launch, Target
     from sdqctl.engine.options import RunOptions
     from sdqctl.model.events import Event
     from sdqctl.model.tools import ToolPolicy
     from sdqctl.model.workflow import Plan, PlannedStep, Workflow
+    from sdqctl.policy.ask import Question
     from sdqctl.store.ledger import Ledger
 
 
@@ -357,7 +357,7 @@ def launch_request(
 
 def _adapter_config(app: App, begin: Start) -> AdapterConfig:
     from sdqctl.adapters.base import AdapterConfig
-    from sdqctl.engine.permissions import build_policy
+    from sdqctl.policy.policy import build_policy
 
     workflow, options = begin.workflow, begin.options
     policy: ToolPolicy = build_policy(
@@ -370,7 +370,7 @@ def _adapter_config(app: App, begin: Start) -> AdapterConfig:
         protected=(app.settings.home, app.settings.copilot_home),
     )
     if begin.question is not None:
-        from sdqctl.engine.asking import AskingPolicy
+        from sdqctl.policy.ask import AskingPolicy
 
         policy = AskingPolicy(policy, begin.question)
     return AdapterConfig(

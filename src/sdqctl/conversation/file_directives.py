@@ -5,8 +5,8 @@ from __future__ import annotations
 from sdqctl.conversation import values
 from sdqctl.conversation.building import Building
 from sdqctl.conversation.lexer import Item
-from sdqctl.conversation.modes import is_known_mode
 from sdqctl.conversation.references import parse_references
+from sdqctl.model.modes import is_known_mode
 from sdqctl.model.workflow import FileRule, Requirement, SessionMode, Span
 
 

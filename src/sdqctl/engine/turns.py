@@ -13,7 +13,6 @@ from sdqctl.adapters.base import AdapterSession
 from sdqctl.engine.budget import Budget
 from sdqctl.engine.connection import Connection
 from sdqctl.engine.options import OnInterrupted, RunOptions
-from sdqctl.engine.permissions import DenialCounter
 from sdqctl.engine.recovery import clear_context, has_effects, recover_turn
 from sdqctl.errors import (
     AuthenticationError,
@@ -42,6 +41,7 @@ from sdqctl.model.events import (
 from sdqctl.model.run import StepRecord, StepStatus, TurnOutcome
 from sdqctl.model.session import SessionRef
 from sdqctl.model.workflow import PlannedStep
+from sdqctl.policy.policy import DenialCounter
 from sdqctl.store.ledger import Ledger
 
 Sink = Callable[[Event], None]

@@ -162,6 +162,8 @@ class PermissionDecided(_Event, frozen=True, kw_only=True, tag="permission.decid
     target: str
     allowed: bool
     reason: str
+    by: str = ""
+    """What decided, as in ToolDecision."""
 
 
 class UsageReported(_Event, frozen=True, kw_only=True, tag="usage.reported"):

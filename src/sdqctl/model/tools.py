@@ -42,6 +42,8 @@ class ToolDecision(msgspec.Struct, frozen=True):
     reason: str
     final: bool = False
     """A refusal that no rule and no human can lift."""
+    by: str = ""
+    """What decided: a rule as it is written, `mode NAME`, `the user`, `the runtime`."""
 
 
 class ToolPolicy(Protocol):

@@ -224,7 +224,7 @@ class OutputSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Workflow(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole .conv file. `mode` is free text; `engine.permissions` says what it allows."""
+    """A whole .conv file. `mode` is free text; `policy.policy` says what it allows."""
 
     path: str
     source: str

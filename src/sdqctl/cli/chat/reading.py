@@ -14,10 +14,10 @@ from prompt_toolkit.history import FileHistory
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 
 from sdqctl.cli.output import live_line_away, note
-from sdqctl.engine.asking import Answer
 from sdqctl.files import make_private_folder
 from sdqctl.model.terminal import harmless, one_line
 from sdqctl.model.tools import ToolRequest
+from sdqctl.policy.ask import Answer
 
 _MOST_SHOWN = 200
 _DETAIL_LINES = 20

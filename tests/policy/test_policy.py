@@ -9,12 +9,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from sdqctl.engine.permissions import DenialCounter, Policy, build_policy
-from sdqctl.engine.rules import parse_rule
 from sdqctl.errors import UsageError
 from sdqctl.model.events import PermissionDecided
 from sdqctl.model.tools import ToolKind, ToolRequest
 from sdqctl.model.workflow import FileRule, Span
+from sdqctl.policy.policy import DenialCounter, Policy, build_policy
+from sdqctl.policy.rules import parse_rule
 
 Make = Callable[..., Policy]
 

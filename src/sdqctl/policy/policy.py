@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from sdqctl.conversation.modes import may_write
-from sdqctl.engine.path_rules import PathRules
-from sdqctl.engine.rules import ToolRule, parse_rule
-from sdqctl.engine.shell_policy import ShellRules
 from sdqctl.model.events import PermissionDecided
+from sdqctl.model.modes import may_write
 from sdqctl.model.terminal import one_line
 from sdqctl.model.tools import ToolDecision, ToolKind, ToolRequest
 from sdqctl.model.workflow import FileRule
+from sdqctl.policy.paths import PathRules
+from sdqctl.policy.rules import ToolRule, parse_rule
+from sdqctl.policy.shell.evaluate import ShellRules
 
 SAME_DENIALS = 5
 """So many denials of the same request in a row stop a step."""

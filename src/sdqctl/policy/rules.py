@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from urllib.parse import urlsplit
 
-from sdqctl.engine.shell_grammar import parse_command_line
-from sdqctl.engine.shell_words import UnclearCommandError, Word
 from sdqctl.errors import UsageError
 from sdqctl.model.tools import ToolKind
+from sdqctl.policy.shell.grammar import parse_command_line
+from sdqctl.policy.shell.words import UnclearCommandError, Word
 
 FORMS = (
     "shell, shell(git:*), shell(git status), read(PATH), write, write(docs/**), url(HOST), "

@@ -1,4 +1,4 @@
-"""The words of MODE that are known; what they allow is the policy's (engine.permissions)."""
+"""The words of MODE that are known; what they allow is the policy's (policy.policy)."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Self
 
-from sdqctl.engine.shell_words import UnclearCommandError, Word, WordReader
+from sdqctl.policy.shell.words import UnclearCommandError, Word, WordReader
 
 _LONGEST = 200_000
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")

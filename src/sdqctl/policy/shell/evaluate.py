@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sdqctl.engine.path_rules import PathRules
-from sdqctl.engine.rules import ToolRule
-from sdqctl.engine.shell_grammar import Redirection
-from sdqctl.engine.shell_words import UnclearCommandError, Word
-from sdqctl.engine.wrappers import Program, programs_of
 from sdqctl.model.tools import ToolKind
+from sdqctl.policy.paths import PathRules
+from sdqctl.policy.rules import ToolRule
+from sdqctl.policy.shell.grammar import Redirection
+from sdqctl.policy.shell.words import UnclearCommandError, Word
+from sdqctl.policy.shell.wrappers import Program, programs_of
 
 _STREAMS = re.compile(r"/dev/(null|stdin|stdout|stderr|fd/\d+)")
 _HARMLESS_VARIABLES = re.compile(

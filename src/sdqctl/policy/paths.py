@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from sdqctl.engine.rules import ToolRule
 from sdqctl.model.tools import ToolKind
 from sdqctl.model.workflow import FileRule
+from sdqctl.policy.rules import ToolRule
 
 _GLOB = re.compile(r"[*?\[]")
 _OWN_OUTPUT = re.compile(r"\d+-copilot-tool-output-\d+-[0-9a-f-]{36}\.txt")

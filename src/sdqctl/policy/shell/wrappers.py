@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from sdqctl.engine.shell_grammar import Redirection, parse_command_line
-from sdqctl.engine.shell_words import UnclearCommandError, Word
+from sdqctl.policy.shell.grammar import Redirection, parse_command_line
+from sdqctl.policy.shell.words import UnclearCommandError, Word
 
 _DEEPEST = 20
 _SYSTEM_FOLDERS = frozenset({"", "/bin", "/usr/bin"})

@@ -1,0 +1,1 @@
+"""What an agent's tools may do, decided beforehand: rules, paths, command lines. Starts nothing."""

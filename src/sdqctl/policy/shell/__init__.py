@@ -1,0 +1,1 @@
+"""Judging command lines as bash(1) would read them."""
