@@ -51,6 +51,9 @@ class AdapterConfig:
     """The fill of the context, 0 to 1, at which automatic compaction starts."""
     compaction_maximum: float | None = None
     """The fill, 0 to 1, at which a turn waits until automatic compaction is done."""
+    trust_repository: bool = False
+    """Whether what the repository brings for the agent (hooks, settings, servers, agents, skills)
+    may take effect; False: the runtime reads none of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
