@@ -312,3 +312,11 @@ def test_a_rule_is_read_or_refused(text: str) -> None:
     except UsageError:
         return
     assert parse_rule(rule.text) == rule
+
+
+def test_each_path_that_a_request_names_is_judged(make: Make) -> None:
+    inside = ToolRequest(kind=ToolKind.READ, target=".", paths=("src", "docs"))
+    outside = ToolRequest(kind=ToolKind.READ, target=".", paths=("src", "../outside"))
+    assert make().decide(inside).allowed
+    assert not make().decide(outside).allowed
+    assert make(allow_tools=["read(../outside/**)"]).decide(outside).allowed

@@ -33,6 +33,8 @@ class ToolRequest(msgspec.Struct, frozen=True, kw_only=True):
     detail: str = ""
     """What would be written, as a diff, where the runtime tells it."""
     tool_call_id: str | None = None
+    paths: tuple[str, ...] = ()
+    """Further paths that a read or write names, each judged like the target."""
 
 
 class ToolDecision(msgspec.Struct, frozen=True):

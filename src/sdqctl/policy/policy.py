@@ -56,7 +56,7 @@ class Policy:
                 case ToolKind.SHELL:
                     return self._shell(request.target)
                 case ToolKind.READ | ToolKind.WRITE:
-                    return self._path(request.kind, request.target)
+                    return self._every_path(request.kind, (request.target, *request.paths))
             return self._named(request.kind, request.target)
         except (OSError, ValueError, RecursionError):
             return self._denied(request.kind, request.target, "it cannot be judged")
@@ -67,11 +67,12 @@ class Policy:
             return ToolDecision(True, "allowed")
         return self._denied(ToolKind.SHELL, line, refusal.why, refusal.rule)
 
-    def _path(self, kind: ToolKind, path: str) -> ToolDecision:
-        refusal = self._paths.refusal(kind, path)
-        if refusal is None:
-            return ToolDecision(True, "allowed")
-        return self._denied(kind, path, refusal.why, refusal.rule)
+    def _every_path(self, kind: ToolKind, paths: Sequence[str]) -> ToolDecision:
+        for path in paths:
+            refusal = self._paths.refusal(kind, path)
+            if refusal is not None:
+                return self._denied(kind, path, refusal.why, refusal.rule)
+        return ToolDecision(True, "allowed")
 
     def _named(self, kind: ToolKind, name: str) -> ToolDecision:
         for rule in self.deny:
