@@ -27,6 +27,20 @@ _PATH_SEPARATORS = re.compile(r"[=:,@]")
 
 
 @dataclass(frozen=True)
+class ShellVerdict:
+    """What is decided on a command line. `rule` would allow what is refused, None: nothing would.
+
+    `by` is the rule, as it is written, that allowed or denied; the first one where several allowed
+    parts of the line. Empty where no rule decided: then the mode did, or the line is not clear.
+    """
+
+    allowed: bool
+    why: str
+    by: str = ""
+    rule: str | None = None
+
+
+@dataclass(frozen=True)
 class Refusal:
     """Why a command is refused. `rule` would allow it."""
 
@@ -42,6 +56,13 @@ class ShellRules:
     allow: tuple[ToolRule, ...]
     deny: tuple[ToolRule, ...]
     paths: PathRules
+
+    def judge(self, line: str) -> ShellVerdict:
+        """Whether a command line may run, and what decided it."""
+        refusal = self.refusal(line)
+        if refusal is not None:
+            return ShellVerdict(False, refusal.why, "", refusal.rule)
+        return ShellVerdict(True, "allowed")
 
     def refusal(self, line: str) -> Refusal | None:
         """Why a command line may not run; None: it may."""
