@@ -78,10 +78,10 @@ def stamp(path: Path) -> tuple[int, int] | None:
     return found.st_size, found.st_mtime_ns
 
 
-def count_turns(path: Path) -> int | None:
+def count_turns(path: str | Path) -> int | None:
     """How many prompts a journal holds; None when it cannot be read, or is too long for a list."""
     try:
-        with path.open("rb") as stream:
+        with open(path, "rb") as stream:
             data = stream.read(_COUNTED + 1)
     except OSError:
         return None

@@ -20,6 +20,7 @@ class App:
     def __init__(self, *, environment: Mapping[str, str], debug: bool = False) -> None:
         self.environment = environment
         self.debug = debug
+        self._archives: dict[str, SessionArchive] = {}
 
     @cached_property
     def directory(self) -> Path:
@@ -69,9 +70,11 @@ class App:
 
     def archive(self, name: str) -> SessionArchive:
         """The reader of one adapter's sessions on disk."""
-        from sdqctl.adapters.registry import get_archive
+        if name not in self._archives:
+            from sdqctl.adapters.registry import get_archive
 
-        return get_archive(name, self.adapter_settings)
+            self._archives[name] = get_archive(name, self.adapter_settings)
+        return self._archives[name]
 
     def archives(self, name: str | None = None) -> dict[str, SessionArchive]:
         """All archives, or the one named."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,7 +10,15 @@ from typing import TYPE_CHECKING
 
 from sdqctl.cli.output import counted, is_terminal, note, write_json
 from sdqctl.cli.table import Cell, Column, age, iso, print_rows
-from sdqctl.sessions.entries import Entry, Listed, Query, entry_object, read_entries, select
+from sdqctl.sessions.entries import (
+    Entry,
+    Listed,
+    Query,
+    count_wanted,
+    entry_object,
+    read_entries,
+    select,
+)
 
 if TYPE_CHECKING:
     from sdqctl.adapters.base import SessionArchive
@@ -150,7 +159,7 @@ def print_table(entries: list[Entry], now: datetime) -> None:
 def _print_footer(found: list[Entry], entries: list[Entry], now: datetime) -> None:
     if len(found) < len(entries):
         note(f"{len(found)} of {len(entries)} sessions shown")
-    old = len(select(entries, Query(older_than=_OLD), now))
+    old = count_wanted(entries, Query(older_than=_OLD), now)
     if old:
         verb = "is" if old == 1 else "are"
         note(
@@ -196,7 +205,7 @@ def _progress(entry: Entry) -> str:
 def _short(cwd: str | None) -> str:
     if cwd is None:
         return "-"
-    home = str(Path("~").expanduser())
+    home = os.path.expanduser("~")
     return "~" + cwd[len(home) :] if cwd == home or cwd.startswith(home + "/") else cwd
 
 

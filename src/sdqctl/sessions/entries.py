@@ -105,6 +105,11 @@ def select(entries: Iterable[Entry], query: Query, now: datetime) -> list[Entry]
     return found[: query.limit] if query.limit is not None else found
 
 
+def count_wanted(entries: Iterable[Entry], query: Query, now: datetime) -> int:
+    """How many entries a query means, whatever its order and limit."""
+    return sum(_wanted(entry, query, now) for entry in entries)
+
+
 def entry_object(entry: Entry, turns: int | None) -> dict[str, object]:
     """One entry of `sessions list --format json` (DESIGN part 5)."""
     info = entry.info

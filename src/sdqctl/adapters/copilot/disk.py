@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from sdqctl.adapters.copilot.disk_index import DiskIndex, Row, Stamp, stamp_of
 from sdqctl.adapters.copilot.relabel import relabel
 from sdqctl.adapters.files import make_staging, place, session_files
 from sdqctl.adapters.journal import count_turns, read_turns, stamp
@@ -36,6 +37,11 @@ class CopilotArchive:
 
     def __init__(self, settings: AdapterSettings) -> None:
         self._root = settings.copilot_home / "session-state"
+        self._data_dir = settings.data_dir
+        self._turns: dict[str, tuple[Stamp, int | None]] = {}
+        """How many turns a list found, and in which state of the journal."""
+        self._unmarked: dict[str, int] = {}
+        """Times of folders in which a list found no in-use mark."""
 
     def sessions(self) -> Iterator[SessionInfo]:
         """All sessions with a journal or a workspace file, in no order."""
@@ -43,12 +49,31 @@ class CopilotArchive:
             entries = os.scandir(self._root)
         except OSError:
             return
+        index = DiskIndex(self._data_dir, str(self._root))
         with entries:
             for entry in entries:
                 if not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False):
-                    info = self._read(entry.name)
+                    info = self._listed(entry.name, index)
                     if info is not None:
                         yield info
+        index.save()
+
+    def _listed(self, session_id: str, index: DiskIndex) -> SessionInfo | None:
+        """One session of a list: from the index where its files did not change."""
+        folder = f"{self._root}/{session_id}"
+        journal = stamp_of(f"{folder}/events.jsonl")
+        workspace = stamp_of(f"{folder}/workspace.yaml")
+        row = index.row(session_id, workspace, journal)
+        if row is None:
+            info = self._read(session_id)
+            if info is None:
+                return None
+            turns = count_turns(f"{folder}/events.jsonl")
+            row = Row(workspace, journal, _unmarked(folder, index.settled), turns, info)
+            index.add(session_id, row)
+        self._turns[session_id] = (journal, row.turns)
+        self._unmarked[session_id] = row.unmarked
+        return row.info
 
     def layout_is_unknown(self) -> bool:
         """Whether there are folders with something in them, and none has a file we know."""
@@ -78,7 +103,11 @@ class CopilotArchive:
 
     def count_turns(self, session_id: str) -> int | None:
         """How many prompts the journal holds."""
-        return count_turns(self._root / session_id / "events.jsonl")
+        path = f"{self._root}/{session_id}/events.jsonl"
+        known = self._turns.get(session_id)
+        if known is not None and known[0] == stamp_of(path):
+            return known[1]
+        return count_turns(path)
 
     def stamp(self, session_id: str) -> tuple[int, int] | None:
         """Size and time of the journal."""
@@ -101,11 +130,13 @@ class CopilotArchive:
         """The live process that marked the session as in use."""
         folder = f"{self._root}/{session_id}"
         try:
+            if os.stat(folder).st_mtime_ns == self._unmarked.get(session_id):
+                return None
             names = os.listdir(folder)
         except OSError:
             return None
         for name in names:
-            if name.startswith("inuse.") and name.endswith(".lock"):
+            if _is_mark(name):
                 pid = name[6:-5]
                 if pid.isdecimal() and _holds(int(pid), f"{folder}/{name}"):
                     return Holder(pid=int(pid), command="copilot")
@@ -149,6 +180,20 @@ class CopilotArchive:
             stored=stat is not None,
             damage=damage,
         )
+
+
+def _is_mark(name: str) -> bool:
+    return name.startswith("inuse.") and name.endswith(".lock")
+
+
+def _unmarked(folder: str, settled: int) -> int:
+    """The time of a folder without in-use marks, 0 of one that has some or is just changing."""
+    try:
+        changed = os.stat(folder).st_mtime_ns
+        marked = any(map(_is_mark, os.listdir(folder)))
+    except OSError:
+        return 0
+    return 0 if marked or changed >= settled else changed
 
 
 def _holds(pid: int, mark: str) -> bool:
