@@ -48,6 +48,9 @@ TURNS = {
     "answered": ["first", "second"],
     "acted": ["first", "second", "The", "third"],
     "commanded": ["first", "$"],
+    "moving": ["first"],
+    "moving (2)": ["first"],
+    "moved": ["first", "second"],
     "moved (2)": ["first", "second"],
 }
 """The first words of all prompts, once the run is finished; an output stands before its prompt."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -110,6 +111,30 @@ def test_waiting_takes_the_lock_when_it_is_given_back(tmp_path: Path) -> None:
     process.wait()
     assert process.stdout is not None
     process.stdout.close()
+
+
+def test_a_wait_in_an_event_loop_can_be_cancelled_and_leaves_the_lock_alone(tmp_path: Path) -> None:
+    process = hold(tmp_path)
+    assert read(process) == "held"
+
+    async def wait_and_cancel() -> None:
+        waiting = asyncio.create_task(SessionLock.wait_for(tmp_path, REF, wait=60))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+
+    asyncio.run(wait_and_cancel())
+    kill(process)
+    asyncio.run(SessionLock.wait_for(tmp_path, REF)).release()
+
+
+def test_another_run_of_the_same_process_is_refused_and_said_so(tmp_path: Path) -> None:
+    with (
+        SessionLock.acquire(tmp_path, REF),
+        pytest.raises(SessionBusyError, match="another run of this command"),
+    ):
+        SessionLock.acquire(tmp_path, SessionRef("mock", "audit"))
 
 
 def test_a_process_of_the_same_number_is_not_the_holder(tmp_path: Path) -> None:

@@ -101,11 +101,18 @@ class Connection:
     async def move_to(self, name: str) -> AdapterSession:
         """Go on in another session, created unless an earlier process did so; lock and all."""
         session_id = session_id_for(name)
-        lock = SessionLock.acquire(self._home, SessionRef(self.session.info.adapter, session_id))
-        self._locks.append(lock)
-        self._note_runtime(lock)
+        await self._lock(SessionRef(self.session.info.adapter, session_id))
         await self.session.close()
         return await self.create_or_resume(session_id, name)
+
+    async def _lock(self, ref: SessionRef) -> None:
+        """Take a session's lock, unless it is had: a run that was killed while it moved is opened
+        with the locks of both its sessions.
+        """
+        if not any(lock.is_for(ref) for lock in self._locks):
+            lock = await SessionLock.wait_for(self._home, ref)
+            self._locks.append(lock)
+            self._note_runtime(lock)
 
     async def reopen(self, *, untouched: bool) -> AdapterSession:
         """Start a new runtime and open the same session in it.

@@ -10,11 +10,11 @@ import fcntl
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
 import msgspec
 
@@ -53,7 +53,8 @@ class _HolderFile(msgspec.Struct):
 class SessionLock:
     """A held lock. Release it, or leave it as a context manager, or die."""
 
-    def __init__(self, path: Path, handle: int, state: _HolderFile) -> None:
+    def __init__(self, ref: SessionRef, path: Path, handle: int, state: _HolderFile) -> None:
+        self.ref = ref
         self._path = path
         self._handle = handle
         self._state = state
@@ -64,6 +65,33 @@ class SessionLock:
 
         Raises SessionBusyError that names the holder, StoreError when locks cannot be written.
         """
+        taking = cls._take(home, ref, wait)
+        while True:
+            try:
+                next(taking)
+            except StopIteration as end:
+                return cast("Self", end.value)
+            time.sleep(_POLL)
+
+    @classmethod
+    async def wait_for(cls, home: Path, ref: SessionRef, *, wait: float = 0.0) -> Self:
+        """The same within an event loop, which goes on meanwhile; it can be cancelled."""
+        import asyncio  # what only reads locks need not load it
+
+        taking = cls._take(home, ref, wait)
+        try:
+            while True:
+                try:
+                    next(taking)
+                except StopIteration as end:
+                    return cast("Self", end.value)
+                await asyncio.sleep(_POLL)
+        finally:
+            taking.close()
+
+    @classmethod
+    def _take(cls, home: Path, ref: SessionRef, wait: float) -> Generator[None, None, Self]:
+        """Try until the lock is had, yielding before each further look."""
         path = _lock_path(home, ref)
         make_private_folder(path.parent)
         deadline = time.monotonic() + wait
@@ -72,14 +100,20 @@ class SessionLock:
         except OSError as error:
             raise StoreError(f"{path} cannot be written: {error.strerror}") from error
         try:
-            _lock(handle, path, ref, deadline)
-            _wait_for_orphan(path, ref, max(deadline, time.monotonic() + _ORPHAN_SECONDS))
+            yield from _lock(handle, path, ref, deadline)
+            yield from _wait_for_orphan(
+                path, ref, max(deadline, time.monotonic() + _ORPHAN_SECONDS)
+            )
             state = _own_state()
             write_private(_holder_path(path), msgspec.json.encode(state))
         except BaseException:
             os.close(handle)
             raise
-        return cls(path, handle, state)
+        return cls(ref, path, handle, state)
+
+    def is_for(self, ref: SessionRef) -> bool:
+        """Whether this is a session's lock; ids are compared without case, as files may be."""
+        return _key(self.ref) == _key(ref)
 
     def __enter__(self) -> Self:
         return self
@@ -127,7 +161,9 @@ def holders(home: Path) -> Callable[[SessionRef], Holder | None]:
     return find
 
 
-def _lock(handle: int, path: Path, ref: SessionRef, deadline: float) -> None:
+def _lock(
+    handle: int, path: Path, ref: SessionRef, deadline: float
+) -> Generator[None, None, None]:
     introduced = time.monotonic() + _INTRODUCTION_SECONDS
     while True:
         try:
@@ -137,22 +173,26 @@ def _lock(handle: int, path: Path, ref: SessionRef, deadline: float) -> None:
             known = state is not None and is_same(state.pid, state.mark)
             if time.monotonic() >= (deadline if known else max(deadline, introduced)):
                 raise _busy(ref, state if known else None) from error
-            time.sleep(_POLL)
+            yield
         else:
             return
 
 
-def _wait_for_orphan(path: Path, ref: SessionRef, deadline: float) -> None:
+def _wait_for_orphan(
+    path: Path, ref: SessionRef, deadline: float
+) -> Generator[None, None, None]:
     """Wait for the runtime of a dead holder to go; it ends with its input, within two seconds."""
     state = _read(_holder_path(path))
     while state is not None and state.runtime_alive():
         if time.monotonic() >= deadline:
             raise _busy(ref, state, runtime=True)
-        time.sleep(_POLL)
+        yield
 
 
 def _busy(ref: SessionRef, state: _HolderFile | None, *, runtime: bool = False) -> SessionBusyError:
     who = state.holder().describe() if state else "another process"
+    if state is not None and state.pid == os.getpid():
+        who = "another run of this command"
     if runtime and state is not None:
         who = f"process {state.runtime_pid}, the runtime of a run that was killed ({who})"
     return SessionBusyError(
