@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -101,8 +102,9 @@ def apply_workflow(app: App, request: ApplyRequest) -> int:
         known = list(app.archive(adapter).sessions())
         items = []
         for component, name in zip(components, names, strict=True):
-            target = _known_target(workflow, adapter, name, known, ledger)
-            begin = _start(app, request.run, workflow, target, cwd, ledger)
+            choose = partial(_known_target, workflow, adapter, name, ledger)
+            begin = _start(app, request.run, workflow, choose(known), cwd, ledger)
+            begin = replace(begin, choose=choose)
             items.append(_component_item(request, component, begin))
         return _run_items(app, items, request.parallel, request.keep_going, request.run)
 
@@ -124,8 +126,9 @@ def run_workflows(
             cwd = working_directory(app, request.flags.cwd, workflow)
             name = session_name(own, workflow, base_variables(workflow, cwd, ""))
             adapter = request.adapter or workflow.adapter or app.settings.adapter
-            target = target_of(app, own, workflow, adapter, name, ledger)
-            begin = _start(app, own, workflow, target, cwd, ledger)
+            choose = partial(target_of, app, own, workflow, adapter, name, ledger)
+            target = choose(app.archive(adapter).sessions())
+            begin = replace(_start(app, own, workflow, target, cwd, ledger), choose=choose)
             items.append(Item(str(path), begin, plan_of(begin)))
         refuse_same_names([item.begin.target.name for item in items])
         return _run_items(app, items, parallel, keep_going, request)
@@ -163,7 +166,7 @@ def _component_item(request: ApplyRequest, component: Component, begin: Start) -
 
 
 def _known_target(
-    workflow: Workflow, adapter: str, name: str, known: list[SessionInfo], ledger: Ledger
+    workflow: Workflow, adapter: str, name: str, ledger: Ledger, known: Sequence[SessionInfo]
 ) -> Target:
     """The session of a component, with its last run of this workflow, finished or not."""
     from sdqctl.engine.launch import choose_target

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import ChainMap
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from sdqctl.engine.launch import Launch, Target
     from sdqctl.engine.options import RunOptions
     from sdqctl.model.events import Event
+    from sdqctl.model.session import SessionInfo
     from sdqctl.model.tools import ToolPolicy
     from sdqctl.model.workflow import Plan, PlannedStep, Workflow
     from sdqctl.policy.ask import Question
@@ -62,6 +63,8 @@ class Start:
     """Template variables more than those of every run."""
     make_adapter: Callable[[], Adapter] | None = None
     """Makes the adapter, when it is shared with other runs."""
+    choose: Callable[[Sequence[SessionInfo]], Target] | None = None
+    """Chooses the target again under the session's lock (see `Launch`)."""
     question: Question | None = None
     """Asks a human about tools that the policy would refuse."""
 
@@ -79,9 +82,14 @@ def run_workflow(app: App, request: RunRequest) -> int:
     cwd = working_directory(app, request.flags.cwd, workflow)
     name = session_name(request, workflow, base_variables(workflow, cwd, ""))
     with app.ledger() as ledger:
+
+        def choose(entries: Iterable[SessionInfo]) -> Target:
+            return target_of(app, request, workflow, adapter, name, ledger, entries)
+
         begin = Start(
             workflow=workflow,
-            target=target_of(app, request, workflow, adapter, name, ledger),
+            target=choose(app.archive(adapter).sessions()),
+            choose=choose,
             options=options,
             cwd=cwd,
             ledger=ledger,
@@ -288,9 +296,18 @@ def session_name(request: RunRequest, workflow: Workflow, variables: Mapping[str
 
 
 def target_of(
-    app: App, request: RunRequest, workflow: Workflow, adapter: str, name: str, ledger: Ledger
+    app: App,
+    request: RunRequest,
+    workflow: Workflow,
+    adapter: str,
+    name: str,
+    ledger: Ledger,
+    entries: Iterable[SessionInfo],
 ) -> Target:
-    """The session that a run goes to. Raises SessionExistsError for a name that is taken."""
+    """The session among `entries` that a run goes to, or a new one.
+
+    Raises SessionExistsError for a name that is taken.
+    """
     from sdqctl.engine.launch import choose_target
 
     wanted = request.resume_if_exists
@@ -299,7 +316,7 @@ def target_of(
     return choose_target(
         name,
         adapter,
-        entries=app.archive(adapter).sessions(),
+        entries=entries,
         ledger=ledger,
         workflow_path=workflow.path,
         resume_if_exists=app.settings.resume_if_exists if wanted is None else wanted,
@@ -352,6 +369,7 @@ def launch_request(
         emit=emit,
         wait=begin.flags.wait,
         start_at=start_at,
+        choose=begin.choose,
     )
 
 

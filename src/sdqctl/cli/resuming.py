@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from sdqctl.cli.launching import Start, default_options, read_text_argument, start, with_flags
 from sdqctl.cli.output import is_terminal
 from sdqctl.cli.run_options import RunFlags
-from sdqctl.errors import SessionUnusableError, UsageError
+from sdqctl.errors import SessionBusyError, SessionUnusableError, UsageError
 
 if TYPE_CHECKING:
     from sdqctl.cli.context import App
@@ -132,15 +132,20 @@ def continue_start(app: App, request: ResumeRequest, info: SessionInfo, ledger: 
     from sdqctl.model.session import SessionRef
 
     ref = SessionRef(info.adapter, info.id)
-    exists = app.archive(info.adapter).get(info.id) is not None
-    run = _last_workflow_run(ledger.runs_of(ref))
-    workflow = check_workflow(request.workflow or _recorded_path(run, info))
-    if run is not None and not _belongs(run, workflow):
-        run = None
+    last = _last_workflow_run(ledger.runs_of(ref))
+    workflow = check_workflow(request.workflow or _recorded_path(last, info))
+    run = last if last is not None and _belongs(last, workflow) else None
+
+    def choose(entries: Sequence[SessionInfo]) -> Target:
+        _refuse_another_run(last, ledger.runs_of(ref), info)
+        return Target(ref=ref, name=info.label, exists=bool(entries), run=run)
+
+    found = app.archive(info.adapter).get(info.id)
     options = decode_options(run.options) if run else default_options(app)
     return Start(
         workflow=workflow,
-        target=Target(ref=ref, name=info.label, exists=exists, run=run),
+        target=choose([found] if found is not None else []),
+        choose=choose,
         options=with_flags(options, request.flags),
         cwd=_folder(request.flags.cwd, run.cwd if run else info.cwd, app.directory),
         ledger=ledger,
@@ -152,6 +157,18 @@ def continue_start(app: App, request: ResumeRequest, info: SessionInfo, ledger: 
 def _last_workflow_run(runs: Sequence[RunRecord]) -> RunRecord | None:
     """The run that `--continue` means: the last one that came from a workflow file."""
     return next((run for run in reversed(runs) if run.workflow_path is not None), None)
+
+
+def _refuse_another_run(
+    chosen: RunRecord | None, runs: Sequence[RunRecord], info: SessionInfo
+) -> None:
+    """Raise SessionBusyError when another run of a workflow began after one was chosen."""
+    last = _last_workflow_run(runs)
+    if last is not None and (chosen is None or chosen.id != last.id):
+        raise SessionBusyError(
+            f"another run began in session {info.label!r} meanwhile: {last.workflow}",
+            hint="`sdqctl sessions show` has its state; give the command again to go on with it",
+        )
 
 
 def _recorded_path(run: RunRecord | None, info: SessionInfo) -> Path:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import shlex
-from collections.abc import Callable, Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from sdqctl.engine.runner import Job, Runner
 from sdqctl.engine.steps import StepContext
 from sdqctl.engine.turns import Sink
 from sdqctl.errors import (
+    InterruptedRunError,
     RuntimeDiedError,
     SessionBusyError,
     SessionExistsError,
@@ -30,6 +33,9 @@ from sdqctl.model.session import SessionInfo, SessionRef, session_id_for
 from sdqctl.model.workflow import Plan, PlannedStep
 from sdqctl.store.ledger import Ledger
 from sdqctl.store.locks import SessionLock
+
+_POLL = 0.1
+"""Seconds between looks at another client's mark."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +66,10 @@ class Launch:
     ledger: Ledger
     emit: Sink
     wait: float = 0.0
+    """Seconds to wait for a session that is in use."""
     start_at: int | None = None
+    choose: Callable[[Sequence[SessionInfo]], Target] | None = None
+    """Chooses the target again under its lock, from the session that is there by then, or none."""
 
 
 def choose_target(
@@ -97,17 +106,13 @@ def choose_target(
 
 
 async def launch(request: Launch) -> RunRecord:
-    """Do the run. Raises SessionBusyError when another process has the session, and what the
-    adapter and the runner raise; the ledger has the run's state in every case.
+    """Do the run. Raises SessionBusyError when another process has the session,
+    InterruptedRunError when it is cancelled while it waits for it, SessionNotFoundError when what
+    was chosen is gone, and what the adapter and the runner raise; the ledger has the run's state in
+    every case.
     """
-    target = request.target
     with ExitStack() as stack:
-        locks = [stack.enter_context(_lock(request, target.ref))]
-        known = request.ledger.run(target.run.id) if target.run else None  # as it is by now
-        if known is not None and known.session_id != target.ref.id:
-            moved_to = SessionRef(target.ref.adapter, known.session_id)
-            locks.append(stack.enter_context(_lock(request, moved_to)))
-        _refuse_other_clients(request)
+        request, known, locks = await _hold(request, stack)
         fresh = known is None
         run = known or _record_run(request)
         connection = Connection(
@@ -123,19 +128,80 @@ async def launch(request: Launch) -> RunRecord:
             return await _drive(request, connection, run)
 
 
-def _lock(request: Launch, ref: SessionRef) -> SessionLock:
-    return SessionLock.acquire(request.home, ref, wait=request.wait)
+async def _hold(
+    request: Launch, stack: ExitStack
+) -> tuple[Launch, RunRecord | None, list[SessionLock]]:
+    """Lock what the run goes to, waiting as long as was allowed.
+
+    Returns the request with the target as it is under the lock, the unfinished run as it is by
+    then, and the locks.
+    """
+    deadline = time.monotonic() + request.wait
+    try:
+        request, lock = await _lock_target(request, stack, deadline)
+        locks, known = [lock], _known_run(request)
+        if known is not None and known.session_id != request.target.ref.id:
+            moved_to = SessionRef(request.target.ref.adapter, known.session_id)
+            locks.append(await _lock(request, moved_to, stack, deadline))
+        for lock in locks:
+            await _wait_for_other_clients(request, lock.ref, deadline)
+    except asyncio.CancelledError as error:
+        raise InterruptedRunError(
+            f"interrupted while waiting for session {request.target.name!r}; nothing was begun",
+            hint="give the command again",
+        ) from error
+    return request, known, locks
 
 
-def _refuse_other_clients(request: Launch) -> None:
-    """The runtime's own in-use marks count as held, also those of other programs."""
-    ref = request.target.ref
-    holder = request.archive.holder(ref.id)
-    if holder is not None:
-        raise SessionBusyError(
-            f"session {request.target.name!r} is open in {holder.describe()}",
-            hint="close it there, or try again later (--wait)",
+async def _lock_target(
+    request: Launch, stack: ExitStack, deadline: float
+) -> tuple[Launch, SessionLock]:
+    """The lock of the target, which is chosen again under it: another process may have made,
+    finished or deleted meanwhile what was chosen.
+    """
+    while True:
+        with ExitStack() as attempt:
+            ref = request.target.ref
+            lock = await _lock(request, ref, attempt, deadline)
+            info = request.archive.get(ref.id)
+            if request.choose is not None:
+                target = request.choose([info] if info is not None else [])
+            else:
+                target = replace(request.target, exists=request.target.exists or info is not None)
+            request = replace(request, target=target)
+            if target.ref == ref:
+                stack.enter_context(attempt.pop_all())
+                return request, lock
+
+
+async def _lock(request: Launch, ref: SessionRef, stack: ExitStack, deadline: float) -> SessionLock:
+    left = max(0.0, deadline - time.monotonic())
+    return stack.enter_context(await SessionLock.wait_for(request.home, ref, wait=left))
+
+
+def _known_run(request: Launch) -> RunRecord | None:
+    """The unfinished run as it is by now. Raises SessionNotFoundError when it was deleted."""
+    target = request.target
+    if target.run is None:
+        return None
+    known = request.ledger.run(target.run.id)
+    if known is None:
+        raise SessionNotFoundError(
+            f"session {target.name!r} was deleted meanwhile, and its run with it",
+            hint="`sdqctl sessions trash list` shows what can be restored",
         )
+    return known
+
+
+async def _wait_for_other_clients(request: Launch, ref: SessionRef, deadline: float) -> None:
+    """The runtime's own in-use marks count as held, also those of other programs."""
+    while (holder := request.archive.holder(ref.id)) is not None:
+        if time.monotonic() >= deadline:
+            raise SessionBusyError(
+                f"session {request.target.name!r} is open in {holder.describe()}",
+                hint="close it there, or wait for it (`--wait 10m`)",
+            )
+        await asyncio.sleep(_POLL)
 
 
 def _record_run(request: Launch) -> RunRecord:

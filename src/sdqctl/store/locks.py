@@ -161,9 +161,7 @@ def holders(home: Path) -> Callable[[SessionRef], Holder | None]:
     return find
 
 
-def _lock(
-    handle: int, path: Path, ref: SessionRef, deadline: float
-) -> Generator[None, None, None]:
+def _lock(handle: int, path: Path, ref: SessionRef, deadline: float) -> Generator[None, None, None]:
     introduced = time.monotonic() + _INTRODUCTION_SECONDS
     while True:
         try:
@@ -178,9 +176,7 @@ def _lock(
             return
 
 
-def _wait_for_orphan(
-    path: Path, ref: SessionRef, deadline: float
-) -> Generator[None, None, None]:
+def _wait_for_orphan(path: Path, ref: SessionRef, deadline: float) -> Generator[None, None, None]:
     """Wait for the runtime of a dead holder to go; it ends with its input, within two seconds."""
     state = _read(_holder_path(path))
     while state is not None and state.runtime_alive():
