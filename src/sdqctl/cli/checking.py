@@ -89,7 +89,8 @@ class RenderRequest:
 
 def render_workflow(app: App, request: RenderRequest) -> None:
     """Print the prompts. Raises WorkflowError, also for a context file that is missing."""
-    from sdqctl.cli.launching import base_variables, read_text_argument, working_directory
+    from sdqctl.cli.launching import base_variables, working_directory
+    from sdqctl.cli.options import read_text_argument
     from sdqctl.conversation.plan import PlanOptions, build_plan
     from sdqctl.conversation.render import Roots
     from sdqctl.model.workflow import SessionMode

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, cast
 import msgspec
 
 from sdqctl.cli.interrupting import interruptible
+from sdqctl.cli.options import read_text_argument
 from sdqctl.cli.reporting import Report, print_plan
 from sdqctl.cli.run_options import RunFlags
 from sdqctl.errors import SdqctlError, UsageError, WorkflowError
@@ -155,21 +156,6 @@ def plan_of(begin: Start) -> Plan:
             epilogues=options.epilogues,
         ),
     )
-
-
-def read_text_argument(argument: str) -> str:
-    """The text of a `T|@F|-` argument: itself, a file's content, or stdin.
-
-    Raises UsageError for a file that cannot be read.
-    """
-    if argument == "-":
-        return sys.stdin.read()
-    if not argument.startswith("@"):
-        return argument
-    try:
-        return Path(argument[1:]).expanduser().read_text("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{argument[1:]} cannot be read: {error}") from error
 
 
 def working_directory(app: App, flag: Path | None, workflow: Workflow) -> Path:

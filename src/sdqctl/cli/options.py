@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 import click
 
+from sdqctl.errors import UsageError
 from sdqctl.model.duration import parse_duration
 
 _Function = TypeVar("_Function", bound=Callable[..., object])
@@ -60,3 +63,18 @@ def filter_options(function: _Function) -> _Function:
     ):
         function = option(function)
     return function
+
+
+def read_text_argument(argument: str) -> str:
+    """The text of a `T|@F|-` argument: itself, a file's content, or stdin.
+
+    Raises UsageError for a file that cannot be read.
+    """
+    if argument == "-":
+        return sys.stdin.read()
+    if not argument.startswith("@"):
+        return argument
+    try:
+        return Path(argument[1:]).expanduser().read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{argument[1:]} cannot be read: {error}") from error

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sdqctl.cli.launching import Start, default_options, read_text_argument, start, with_flags
+from sdqctl.cli.launching import Start, default_options, start, with_flags
+from sdqctl.cli.options import read_text_argument
 from sdqctl.cli.output import is_terminal
 from sdqctl.cli.run_options import RunFlags
 from sdqctl.errors import SessionBusyError, SessionUnusableError, UsageError
