@@ -61,6 +61,8 @@ def test_the_run_comes_to_its_end(
     assert "Traceback" not in done.err
     assert ("cannot be understood any more" in done.err) is (way in UNHEARD), done.err
     assert ("ended unexpectedly" in done.err) is (way in ENDS), done.err
+    assert ("and was ended" in done.err) is (way in UNHEARD), done.err
+    assert "exit code -9" not in done.err
     said = [text.split()[0] for text in model.user_messages()]
     assert said == ["one", "two"]
 

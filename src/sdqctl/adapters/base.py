@@ -156,6 +156,14 @@ class Adapter(Protocol):
         """The runtime's process while it runs, None for a runtime without one."""
         ...
 
+    @property
+    def runtime_mark(self) -> str | None:
+        """The mark of the runtime's processes and its tools' (`sdqctl.offspring`), if it has any.
+
+        Leaving the adapter ends them all.
+        """
+        ...
+
     async def create_session(self, config: AdapterConfig) -> AdapterSession:
         """Create a session, or go on in the named one with `resume_if_exists`.
 

@@ -41,6 +41,7 @@ class MockAdapter:
     name = "mock"
     capabilities = frozenset(Capability) - {Capability.PURGES}
     runtime_pid: int | None = None
+    runtime_mark: str | None = None
 
     def __init__(self, settings: AdapterSettings) -> None:
         self._root = settings.data_dir / "mock"

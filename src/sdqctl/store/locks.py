@@ -21,6 +21,7 @@ import msgspec
 from sdqctl.errors import SessionBusyError, StoreError
 from sdqctl.files import FILE_MODE, make_private_folder, write_private
 from sdqctl.model.session import Holder, SessionRef
+from sdqctl.offspring import end_offspring
 from sdqctl.processes import is_same, start_mark
 
 _POLL = 0.1
@@ -38,6 +39,8 @@ class _HolderFile(msgspec.Struct):
     since: datetime
     runtime_pid: int | None = None
     runtime_mark: str | None = None
+    family: str | None = None
+    """The mark of the runtime's processes and its tools'."""
 
     def alive(self) -> bool:
         """Whether the holder, or the runtime it started, still lives."""
@@ -126,9 +129,12 @@ class SessionLock:
     ) -> None:
         self.release()
 
-    def note_runtime(self, pid: int) -> None:
-        """Record the runtime child, before it opens the session."""
+    def note_runtime(self, pid: int, family: str | None = None) -> None:
+        """Record the runtime child, and the mark of all that it starts, before it opens the
+        session.
+        """
         self._state.runtime_pid, self._state.runtime_mark = pid, start_mark(pid)
+        self._state.family = family
         write_private(_holder_path(self._path), msgspec.json.encode(self._state))
 
     def release(self) -> None:
@@ -177,12 +183,23 @@ def _lock(handle: int, path: Path, ref: SessionRef, deadline: float) -> Generato
 
 
 def _wait_for_orphan(path: Path, ref: SessionRef, deadline: float) -> Generator[None, None, None]:
-    """Wait for the runtime of a dead holder to go; it ends with its input, within two seconds."""
+    """Wait for the runtime of a dead holder to go; it ends with its input, within two seconds.
+
+    What its tools left running is ended, and after a while the runtime itself: nobody hears them.
+    """
     state = _read(_holder_path(path))
-    while state is not None and state.runtime_alive():
-        if time.monotonic() >= deadline:
+    if state is None:
+        return
+    patience = time.monotonic() + _ORPHAN_SECONDS
+    while state.runtime_alive():
+        now = time.monotonic()
+        if state.family is not None and now >= patience:
+            break
+        if now >= deadline and state.family is None:
             raise _busy(ref, state, runtime=True)
         yield
+    if state.family is not None:
+        end_offspring(state.family)
 
 
 def _busy(ref: SessionRef, state: _HolderFile | None, *, runtime: bool = False) -> SessionBusyError:

@@ -38,6 +38,7 @@ from sdqctl.errors import (
 )
 from sdqctl.model.session import SessionInfo, session_id_for
 from sdqctl.model.tools import ToolDecision, ToolRequest
+from sdqctl.offspring import MARK, end_offspring, new_mark
 
 _LOG = logging.getLogger(__name__)
 _START = 60.0
@@ -57,6 +58,7 @@ class CopilotAdapter:
         self._archive = CopilotArchive(settings)
         self._client: Any = None
         self._process: RuntimeProcess | None = None
+        self._mark: str | None = None
 
     async def __aenter__(self) -> Self:
         program = require_runtime(self._settings)
@@ -70,12 +72,13 @@ class CopilotAdapter:
         # The SDK has no public names for its child process and the thread that reads from it;
         # their deaths must be seen (notes, item 5).
         reader = getattr(self._client._client, "_read_thread", None)
-        self._process = RuntimeProcess(self._client._cli_process, reader)
+        self._process = RuntimeProcess(self._client._cli_process, reader, self._mark)
         return self
 
     async def _start(self, program: Path) -> Any:
         """A client whose runtime runs: started early, or by the SDK if that is not its way."""
-        environment = runtime_environment(self._settings)
+        self._mark = new_mark()
+        environment = {**runtime_environment(self._settings), MARK: self._mark}
         asyncio.get_running_loop().set_exception_handler(_pass_over_unreadable)
         process = start_early(program, environment)
         try:
@@ -100,7 +103,8 @@ class CopilotAdapter:
     ) -> None:
         client, self._client = self._client, None
         process, self._process = self._process, None
-        if client is None or process is None:
+        mark, self._mark = self._mark, None
+        if client is None or process is None or mark is None:
             return
         try:
             process.check()
@@ -110,12 +114,19 @@ class CopilotAdapter:
             _LOG.debug("stop: %s", error)
             with suppress(Exception):
                 await client.force_stop()
-        process.close_pipes()
+        finally:
+            process.close_pipes()
+            await asyncio.to_thread(end_offspring, mark)
 
     @property
     def runtime_pid(self) -> int | None:
         """The runtime's process while it runs."""
         return self._process.pid if self._process else None
+
+    @property
+    def runtime_mark(self) -> str | None:
+        """The mark of the runtime's processes and its tools', while it runs."""
+        return self._mark
 
     async def create_session(self, config: AdapterConfig) -> AdapterSession:
         """Create a session; an existing id or name is refused, or resumed when asked for."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import subprocess
 import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
@@ -26,6 +27,7 @@ from sdqctl.model.events import (
 from sdqctl.model.run import TurnBegun, TurnOutcome
 from sdqctl.model.session import SessionInfo, Turn
 from sdqctl.model.tools import ToolDecision, ToolRequest
+from sdqctl.offspring import end_offspring, moment
 
 _LOG = logging.getLogger(__name__)
 _POLL = 0.5
@@ -37,6 +39,10 @@ _CALL = 30.0
 _MOST_WAITING = 20_000
 """Events that may wait to be taken; ordinarily there are a few."""
 _ERROR_SHOWN = 300
+_LAST_MOMENT = 0.5
+"""Seconds between the end of a runtime's output and its own."""
+_SESSION = "COPILOT_AGENT_SESSION_ID"
+"""The runtime's variable in its tools' environment: the session they work for."""
 
 
 class RuntimeProcess:
@@ -45,13 +51,19 @@ class RuntimeProcess:
     `reader` is the SDK's thread that reads from it; a runtime that is not heard counts as dead.
     """
 
-    def __init__(self, process: Any, reader: threading.Thread | None) -> None:
+    def __init__(
+        self, process: Any, reader: threading.Thread | None, mark: str | None = None
+    ) -> None:
         self._process = process
         self._reader = reader
+        self._ended_by_us: str | None = None
         self.pid: int = process.pid
+        self.mark = mark
 
     def check(self) -> None:
         """Raise RuntimeDiedError if it ended, or can't be heard any more."""
+        if self._ended_by_us is not None:
+            raise RuntimeDiedError(self._ended_by_us)
         code = self._process.poll()
         if code is not None:
             last = getattr(self._process.stderr, "last", "")[:_ERROR_SHOWN]
@@ -61,10 +73,22 @@ class RuntimeProcess:
             raise self._unheard()
 
     def _unheard(self) -> RuntimeDiedError:
-        self._process.kill()
         problem = getattr(self._process.stdout, "problem", None)
+        if problem is None and self._ends_now():  # its output closed with it
+            self.check()
         what = problem or "it closed its output, or wrote what is no message"
-        return RuntimeDiedError(f"the Copilot runtime cannot be understood any more: {what}")
+        self._ended_by_us = (
+            f"the Copilot runtime cannot be understood any more and was ended: {what}"
+        )
+        self._process.kill()
+        return RuntimeDiedError(self._ended_by_us)
+
+    def _ends_now(self) -> bool:
+        try:
+            self._process.wait(_LAST_MOMENT)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
 
     def close_pipes(self) -> None:
         """Close our ends of an ended process's pipes, which the SDK leaves to the collector."""
@@ -119,6 +143,7 @@ class CopilotSession:
         self._overflowed = False
         self._turn_id = ""
         self._closed = False
+        self._turn_began = 0.0
 
     @property
     def info(self) -> SessionInfo:
@@ -163,6 +188,7 @@ class CopilotSession:
         translator = TurnTranslator(turn_id)
         queue: asyncio.Queue[Any] = asyncio.Queue(_MOST_WAITING)
         self._queue, self._turn_id, self._overflowed = queue, turn_id, False
+        self._turn_began = moment()
         loop = asyncio.get_running_loop()
         unsubscribe = self._sdk.on(lambda event: loop.call_soon_threadsafe(self._put, queue, event))
         try:
@@ -240,7 +266,7 @@ class CopilotSession:
         await self.flush()
 
     async def abort(self) -> None:
-        """Stop the running turn and wait until the session is idle."""
+        """Stop the running turn, wait until the session is idle, and end what its tools left."""
         idle = asyncio.Event()
         loop = asyncio.get_running_loop()
 
@@ -253,16 +279,31 @@ class CopilotSession:
             if not await self._is_processing():
                 return
             await self._process.call(self._sdk.abort())
-            async with asyncio.timeout(_SETTLE):
-                await idle.wait()
-        except TimeoutError:
-            _LOG.warning("the session was not idle %s s after an abort", _SETTLE)
+            await self._settle(idle)
+            await self._end_tools()
         except SdqctlError:
             raise
         except Exception as error:
             raise RuntimeFailure(f"the turn could not be aborted: {error}") from error
         finally:
             unsubscribe()
+
+    async def _settle(self, idle: asyncio.Event) -> None:
+        try:
+            async with asyncio.timeout(_SETTLE):
+                await idle.wait()
+        except TimeoutError:
+            _LOG.warning("the session was not idle %s s after an abort", _SETTLE)
+
+    async def _end_tools(self) -> None:
+        """End what the turn's tools started and the runtime did not end: they left its reach."""
+        if self._process.mark is not None:
+            await asyncio.to_thread(
+                end_offspring,
+                self._process.mark,
+                having={_SESSION: self._info.id},
+                since=self._turn_began,
+            )
 
     async def close(self) -> None:
         """Release the session; closing twice, or after the runtime's death, is harmless."""

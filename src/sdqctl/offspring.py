@@ -1,0 +1,177 @@
+"""Which processes belong to a runtime and its tools, and ending them.
+
+A runtime is started with a mark of its own in its environment, which all that it starts inherits.
+So its tools are found when it is dead and they live on, in sessions of their own, under init. A
+process counts when it is this user's and its mark is exactly the one asked for, or when such a
+process started it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from sdqctl.processes import is_same, start_mark
+
+MARK = "SDQCTL_RUNTIME"
+"""The variable that holds the mark."""
+_GRACE = 1.0
+"""Seconds between asking to end and killing."""
+_GIVE_UP = 5.0
+"""Seconds after which what cannot be killed (it waits for a disk, say) is waited for no longer."""
+_POLL = 0.02
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Process:
+    """A process: its id, and its start, which tells it from a later one of the same id."""
+
+    pid: int
+    start: str | None
+
+    def began_after(self, moment: float) -> bool:
+        """Whether it began then or later; False where that is not known."""
+        if sys.platform != "linux" or self.start is None:
+            return False
+        return (int(self.start) + 1) / os.sysconf("SC_CLK_TCK") >= moment
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What a look at a process shows. `environment` may hold its arguments as well."""
+
+    parent: int
+    environment: frozenset[str]
+
+
+def new_mark() -> str:
+    """A mark that no other runtime has."""
+    return uuid.uuid4().hex
+
+
+def moment() -> float:
+    """Now, as `since` takes it: seconds since boot (proc(5), field 22 of stat), 0 if not known."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if sys.platform == "linux" else 0.0
+
+
+def offspring(
+    mark: str, *, having: Mapping[str, str] | None = None, since: float | None = None
+) -> list[Process]:
+    """The live processes of a mark, without this one.
+
+    `having` are further variables that they were started with. `since`: only those that began at
+    this `moment` or later; where a start is not known, it counts as earlier.
+    """
+    wanted = {f"{name}={value}" for name, value in {**(having or {}), MARK: mark}.items()}
+    seen = _processes(f"{MARK}={mark}")
+    found = {pid for pid, process in seen.items() if wanted <= process.environment}
+    grown = -1
+    while len(found) != grown:  # a tool may have started something without its environment
+        grown = len(found)
+        found |= {pid for pid, process in seen.items() if process.parent in found}
+    found.discard(os.getpid())
+    processes = [Process(pid, start_mark(pid)) for pid in sorted(found)]
+    return [process for process in processes if since is None or process.began_after(since)]
+
+
+def end_offspring(
+    mark: str, *, having: Mapping[str, str] | None = None, since: float | None = None
+) -> int:
+    """End the processes of a mark, and say how many there were; blocks for seconds at most.
+
+    All are stopped first: when a child is ended alone, its shell goes on to the next command.
+    """
+    known: set[Process] = set()
+    started = time.monotonic()
+    while left := offspring(mark, having=having, since=since):
+        known.update(left)
+        waited = time.monotonic() - started
+        if waited > _GIVE_UP:
+            _LOG.warning("processes of an ended runtime live on: %s", [p.pid for p in left])
+            break
+        asked = waited < _GRACE
+        frozen = _freeze(left, mark, having, since)
+        _signal(frozen, signal.SIGTERM if asked else signal.SIGKILL)
+        _signal(frozen, signal.SIGCONT)
+        _wait(frozen, _GRACE if asked else _POLL)
+    return len(known)
+
+
+def _freeze(
+    found: Iterable[Process],
+    mark: str,
+    having: Mapping[str, str] | None,
+    since: float | None,
+) -> set[Process]:
+    """Stop processes, also those that they started meanwhile."""
+    frozen: set[Process] = set()
+    while new := set(found) - frozen:
+        _signal(new, signal.SIGSTOP)
+        frozen |= new
+        found = offspring(mark, having=having, since=since)
+    return frozen
+
+
+def _signal(processes: Iterable[Process], number: signal.Signals) -> None:
+    for process in processes:
+        if is_same(process.pid, process.start):
+            try:
+                os.kill(process.pid, number)
+            except ProcessLookupError:
+                continue
+            except PermissionError as error:  # a program that changes its user
+                _LOG.debug("process %s: %s", process.pid, error)
+
+
+def _wait(processes: Iterable[Process], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    left = set(processes)
+    while left and time.monotonic() < deadline:
+        time.sleep(_POLL)
+        left = {process for process in left if is_same(process.pid, process.start)}
+
+
+def _processes(word: str) -> dict[int, _Seen]:
+    """This user's processes; the environment of those without the word is left out."""
+    return _from_proc(word.encode()) if Path("/proc/self/environ").exists() else _from_ps()
+
+
+def _from_proc(word: bytes) -> dict[int, _Seen]:
+    found = {}
+    user = os.getuid()
+    for name in os.listdir("/proc"):
+        if not name.isdecimal():
+            continue
+        try:
+            if os.stat(f"/proc/{name}").st_uid != user:
+                continue
+            with open(f"/proc/{name}/environ", "rb") as stream:
+                data = stream.read()
+            with open(f"/proc/{name}/stat", "rb") as stream:
+                parent = int(stream.read().rpartition(b")")[2].split()[1])
+        except (OSError, ValueError, IndexError):  # it ended meanwhile, or is not to be seen
+            continue
+        words = data.decode("utf-8", "replace").split("\0") if word in data else ()
+        found[int(name)] = _Seen(parent, frozenset(words))
+    return found
+
+
+def _from_ps() -> dict[int, _Seen]:
+    """The same from ps(1), which shows the environment after the arguments of one's own."""
+    command = ["ps", "axeww", "-o", "pid=,ppid=,uid=,command="]
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+    found = {}
+    for line in done.stdout.splitlines():
+        pid, parent, user, *words = line.split()
+        if int(user) == os.getuid():
+            found[int(pid)] = _Seen(int(parent), frozenset(words))
+    return found
