@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC
 from pathlib import Path
 from types import TracebackType
@@ -15,7 +14,7 @@ from typing import Any, Self
 
 from sdqctl.adapters.base import AdapterConfig, AdapterSession, Capability, Health
 from sdqctl.adapters.copilot.disk import CopilotArchive
-from sdqctl.adapters.copilot.early import LOG_LEVEL, adopting, give_up, start_early
+from sdqctl.adapters.copilot.early import LOG_LEVEL, adopting, give_up, import_sdk, start_early
 from sdqctl.adapters.copilot.history_store import purge
 from sdqctl.adapters.copilot.permissions import permission_handler
 from sdqctl.adapters.copilot.provider import describe_provider, provider_from
@@ -82,7 +81,7 @@ class CopilotAdapter:
         asyncio.get_running_loop().set_exception_handler(_pass_over_unreadable)
         process = start_early(program, environment)
         try:
-            client_type, connection = _import_sdk(program)
+            client_type, connection = import_sdk(program)
             early = adopting(client_type, process)
             options = {"connection": connection, "env": environment, "log_level": LOG_LEVEL}
             client = (early or client_type)(**options)
@@ -386,24 +385,3 @@ def _ill(error: SdqctlError, *, installed: bool, provider: str | None) -> Health
         problem=error.message,
         hint=error.hint,
     )
-
-
-def _import_sdk(program: Path) -> tuple[Any, Any]:
-    """The SDK's client class, and the connection to a runtime's program."""
-    # The SDK logs tracebacks of errors that it also raises; the errors are enough.
-    logging.getLogger("copilot").addHandler(logging.NullHandler())
-    with _quiet_collector():
-        from copilot import CopilotClient, RuntimeConnection
-    return CopilotClient, RuntimeConnection.for_stdio(path=str(program))
-
-
-@contextmanager
-def _quiet_collector() -> Iterator[None]:
-    """Importing the SDK makes millions of objects; collecting garbage meanwhile costs 0.1 s."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()

@@ -7,9 +7,11 @@ before, and handed to a client that takes it for its own (SDK 1.0.27: `_start_cl
 from __future__ import annotations
 
 import asyncio
+import gc
+import logging
 import subprocess
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -56,3 +58,24 @@ def give_up(process: subprocess.Popen[bytes]) -> None:
         if pipe is not None:
             with suppress(OSError):
                 pipe.close()
+
+
+def import_sdk(program: Path) -> tuple[Any, Any]:
+    """The SDK's client class, and the connection to a runtime's program."""
+    # The SDK logs tracebacks of errors that it also raises; the errors are enough.
+    logging.getLogger("copilot").addHandler(logging.NullHandler())
+    with _quiet_collector():
+        from copilot import CopilotClient, RuntimeConnection
+    return CopilotClient, RuntimeConnection.for_stdio(path=str(program))
+
+
+@contextmanager
+def _quiet_collector() -> Iterator[None]:
+    """Importing the SDK makes millions of objects; collecting garbage meanwhile costs 0.1 s."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
