@@ -13,6 +13,8 @@ import pytest
 
 from sdqctl.errors import SessionBusyError
 from sdqctl.model.session import SessionRef
+from sdqctl.offspring import MARK, new_mark
+from sdqctl.processes import is_alive
 from sdqctl.store.locks import SessionLock, holder
 
 REF = SessionRef("mock", "Audit")
@@ -24,7 +26,7 @@ from sdqctl.store.locks import SessionLock
 lock = SessionLock.acquire(Path(sys.argv[1]), SessionRef("mock", "Audit"))
 if len(sys.argv) > 2:
     child = subprocess.Popen(["sleep", "60"])
-    lock.note_runtime(child.pid)
+    lock.note_runtime(child.pid, *sys.argv[3:])
     print(child.pid, flush=True)
 print("held", flush=True)
 sys.stdin.read()
@@ -147,3 +149,16 @@ def test_a_process_of_the_same_number_is_not_the_holder(tmp_path: Path) -> None:
     file.write_bytes(text.replace(b'"mark":"', b'"mark":"9'))
     assert holder(tmp_path, REF) is None
     SessionLock.acquire(tmp_path, REF).release()
+
+
+def test_a_runtime_that_does_not_end_with_its_dead_holder_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(MARK, mark := new_mark())
+    process = hold(tmp_path, "with a runtime", mark)
+    runtime = int(read(process))
+    assert read(process) == "held"
+    kill(process)
+    monkeypatch.delenv(MARK)
+    SessionLock.acquire(tmp_path, REF).release()
+    assert not is_alive(runtime)
