@@ -244,7 +244,7 @@ def test_new_conversation(bench: Bench) -> None:
 
 def opened_with(text: str, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
     """What the SDK is told about automatic compaction when the workflow's session is opened."""
-    from sdqctl.adapters.copilot.adapter import _infinite_sessions
+    from sdqctl.adapters.copilot.options import _infinite_sessions
     from sdqctl.adapters.mock import MockAdapter
 
     opened = bench.project / "opened.json"

@@ -171,6 +171,33 @@ def test_the_environment_of_tools_is_cut_down_to_the_list(
         assert "OTHER=" not in seen
 
 
+def test_no_start_up_file_of_a_shell_gives_back_what_the_list_leaves_out(
+    home: Path, project: Path, model: LoopbackModel
+) -> None:
+    for folder in (home, project):
+        for name in (".bash_profile", ".profile", ".bash_login", ".bashrc", ".bash_env", ".envrc"):
+            (folder / name).write_text(f"export BACK='{folder.name}/{name}'\n")
+    config = home / "my.toml"
+    config.write_text('env = ["KEPT_*"]\n')
+    shell = bash("env > seen.txt")
+    (project / "w.conv").write_text(
+        f"MODE full\nALLOW-SHELL true\nRUN env > run.txt\nPROMPT {shell} [[reply: done]]\n"
+    )
+    done = sdqctl(
+        "run",
+        "w.conv",
+        SDQCTL_CONFIG=str(config),
+        KEPT_ONE="1",
+        BASH_ENV=str(project / ".bash_env"),
+        ENV=str(project / ".envrc"),
+    )
+    assert done.code == 0, done.err
+    for name in ("run.txt", "seen.txt"):
+        seen = (project / name).read_text()
+        assert "KEPT_ONE=1" in seen
+        assert "BACK=" not in seen
+
+
 def test_keys_are_in_no_file_and_no_output_of_ours(
     home: Path, project: Path, model: LoopbackModel
 ) -> None:

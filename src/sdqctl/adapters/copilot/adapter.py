@@ -16,8 +16,9 @@ from sdqctl.adapters.base import AdapterConfig, AdapterSession, Capability, Heal
 from sdqctl.adapters.copilot.disk import CopilotArchive
 from sdqctl.adapters.copilot.early import LOG_LEVEL, adopting, give_up, import_sdk, start_early
 from sdqctl.adapters.copilot.history_store import purge
-from sdqctl.adapters.copilot.permissions import permission_handler
+from sdqctl.adapters.copilot.options import session_options
 from sdqctl.adapters.copilot.provider import describe_provider, provider_from
+from sdqctl.adapters.copilot.repository import repository_options, stray_instruction
 from sdqctl.adapters.copilot.runtime import (
     find_runtime,
     require_runtime,
@@ -36,7 +37,6 @@ from sdqctl.errors import (
     SessionUnusableError,
 )
 from sdqctl.model.session import SessionInfo, session_id_for
-from sdqctl.model.tools import ToolDecision, ToolRequest
 from sdqctl.offspring import MARK, end_offspring, new_mark
 
 _LOG = logging.getLogger(__name__)
@@ -251,7 +251,11 @@ class CopilotAdapter:
         self, info: SessionInfo, config: AdapterConfig, folder: Path, *, create: bool
     ) -> AdapterSession:
         sessions: list[CopilotSession] = []
-        options = self._options(config, folder, sessions)
+        options = session_options(config, self._settings.environment, folder, sessions)
+        options |= repository_options(trusted=config.trust_repository, create=create)
+        stray = None if config.trust_repository else stray_instruction(folder)
+        if stray is not None:
+            options["skip_custom_instructions"] = True
         if create:
             options["session_id"] = info.id
             if config.session_name:
@@ -273,39 +277,10 @@ class CopilotAdapter:
         session.bind_journal(
             self._settings.copilot_home / "session-state" / info.id / "events.jsonl"
         )
+        if stray is not None:
+            session.warn(f"no instructions are read: {stray} leads out of the repository")
         sessions.append(session)
         return session
-
-    def _options(
-        self, config: AdapterConfig, folder: Path, sessions: list[CopilotSession]
-    ) -> dict[str, Any]:
-        """What is the same at create and at resume: the runtime forgets most of it."""
-
-        def told(request: ToolRequest, decision: ToolDecision) -> None:
-            for session in sessions:
-                session.told(request, decision)
-
-        async def flush() -> None:
-            for session in sessions:
-                await session.flush()
-
-        options: dict[str, Any] = {
-            "client_name": "sdqctl",
-            "working_directory": str(folder),
-            "streaming": config.streaming,
-            "on_permission_request": permission_handler(config.policy, told, flush),
-        }
-        provider = provider_from(self._settings.environment)
-        if provider is not None:
-            options["provider"] = provider
-        model = config.model or (self._settings.environment.get("COPILOT_MODEL") or None)
-        if model is not None:
-            options["model"] = model
-        if not config.history_store:
-            options["enable_session_store"] = False
-        if infinite := _infinite_sessions(config):
-            options["infinite_sessions"] = infinite
-        return options
 
     async def _find(self, session_id: str, name: str | None) -> SessionInfo | None:
         existing = await self.get_session(session_id)
@@ -355,16 +330,6 @@ def _pass_over_unreadable(loop: asyncio.AbstractEventLoop, context: dict[str, An
         _LOG.debug("an event of the runtime cannot be read: %r", context.get("exception"))
     else:
         loop.default_exception_handler(context)
-
-
-def _infinite_sessions(config: AdapterConfig) -> dict[str, Any]:
-    """The settings of automatic compaction that were given."""
-    found = {
-        "enabled": config.infinite_sessions,
-        "background_compaction_threshold": config.compaction_threshold,
-        "buffer_exhaustion_threshold": config.compaction_maximum,
-    }
-    return {name: value for name, value in found.items() if value is not None}
 
 
 def _folder(path: Path) -> Path:

@@ -71,11 +71,15 @@ def runtime_version(program: RuntimeProgram, environment: dict[str, str]) -> str
 
 
 def runtime_environment(settings: AdapterSettings) -> dict[str, str]:
-    """The environment of the runtime's process: ours, with its home and without updates."""
+    """The environment of the runtime's process: ours, with its home and without updates.
+
+    A login shell would give its tools what our environment leaves out.
+    """
     return {
         **settings.environment,
         "COPILOT_HOME": str(settings.copilot_home),
         "COPILOT_AUTO_UPDATE": "false",
+        "COPILOT_DISABLE_LOGIN_SHELL_ENV": "1",
     }
 
 

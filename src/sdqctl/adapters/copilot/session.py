@@ -23,6 +23,7 @@ from sdqctl.model.events import (
     TurnEvent,
     TurnFailed,
     TurnProgress,
+    Warned,
 )
 from sdqctl.model.run import TurnBegun, TurnOutcome
 from sdqctl.model.session import SessionInfo, Turn
@@ -144,6 +145,7 @@ class CopilotSession:
         self._turn_id = ""
         self._closed = False
         self._turn_began = 0.0
+        self._warnings: list[str] = []
 
     @property
     def info(self) -> SessionInfo:
@@ -153,6 +155,10 @@ class CopilotSession:
     def bind_journal(self, path: Path) -> None:
         """Tell where the session's journal lies."""
         self._journal = path
+
+    def warn(self, message: str) -> None:
+        """Have the next turn tell a warning."""
+        self._warnings.append(message)
 
     def told(self, request: ToolRequest, decision: ToolDecision) -> None:
         """Put a permission decision into the running turn's stream."""
@@ -197,6 +203,8 @@ class CopilotSession:
                 yield failure
                 return
             yield PromptAccepted(turn_id=turn_id, message_id=translator.message_id or "")
+            while self._warnings:
+                yield Warned(message=self._warnings.pop(0))
             async for event in self._follow(queue, translator):
                 yield event
             yield translator.end()

@@ -1,0 +1,74 @@
+"""What a repository may bring into a session of the runtime, at create and at resume alike.
+
+What runs, or steers what runs, is off until the repository is trusted: hooks (`.github/hooks`,
+and those of `.github/copilot/settings*.json` and `.claude/settings*.json`), MCP servers, agents,
+skills, plugins, extensions and language servers. Instructions (AGENTS.md, `.github/instructions`
+and the like) are text for the model and stay on, as long as they are the repository's own text:
+the runtime follows links, so one that leads out of the repository would tell the model any file.
+What lies in COPILOT_HOME is the user's own and stays.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+_INSTRUCTIONS = (
+    "AGENTS.md",
+    "CLAUDE.md",
+    "GEMINI.md",
+    ".claude/CLAUDE.md",
+    ".github/copilot-instructions.md",
+)
+_INSTRUCTION_FOLDERS = (".github/instructions", ".claude/rules")
+
+
+def repository_options(*, trusted: bool, create: bool) -> dict[str, Any]:
+    """The SDK's options for what the repository brings.
+
+    `enable_config_discovery=False` alone leaves hooks on, `enable_file_hooks=False` alone leaves
+    agents, skills and MCP servers to the folder trust that the native client keeps.
+    """
+    options: dict[str, Any] = {
+        "enable_file_hooks": trusted,
+        "enable_config_discovery": trusted,
+        "enable_on_demand_instruction_discovery": trusted,
+        "request_extensions": trusted,
+    }
+    if trusted and create:
+        options["trust_working_directory"] = "session"
+    return options
+
+
+def stray_instruction(folder: Path) -> Path | None:
+    """An instruction file that leads out of the repository around `folder`; None: there is none."""
+    places = _places(folder)
+    top = places[-1]
+    for place in places:
+        for path in _instructions(place):
+            if path.exists() and not Path(os.path.realpath(path)).is_relative_to(top):
+                return path
+    return None
+
+
+def _places(folder: Path) -> list[Path]:
+    """The folder and its parents up to the top of its repository; all without links."""
+    start = Path(os.path.realpath(folder))
+    found = [start]
+    for place in (start, *start.parents):
+        if place not in found:
+            found.append(place)
+        if (place / ".git").exists():
+            return found
+    return [start]
+
+
+def _instructions(place: Path) -> Iterator[Path]:
+    for name in _INSTRUCTIONS:
+        yield place / name
+    for name in _INSTRUCTION_FOLDERS:
+        yield place / name
+        for parent, folders, files in os.walk(place / name):
+            yield from (Path(parent, entry) for entry in (*folders, *files))

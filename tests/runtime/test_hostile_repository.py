@@ -1,0 +1,113 @@
+"""What a cloned repository brings runs nothing, whatever the mode, on the real runtime."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sdqctl.adapters.base import AdapterConfig
+from sdqctl.adapters.copilot.adapter import CopilotAdapter
+from sdqctl.adapters.settings import AdapterSettings
+from sdqctl.testing.loopback import LoopbackModel
+from tests.command import sdqctl
+from tests.runtime.hostile import INSTRUCTIONS, HostileRepository, plant
+from tests.runtime.plans import Call, Plans, sub_agent, tools_offered
+
+pytestmark = pytest.mark.runtime
+
+LSP: Call = ("lsp", {"operation": "hover", "file": "main.rs", "line": 1, "character": 1})
+SKILLS: list[Call] = [("skill", {"skill": f"evil-{index}"}) for index in range(3)]
+TOUCHING: list[Call] = [
+    ("view", {"path": "notes.txt"}),
+    ("grep", {"pattern": "hello"}),
+    ("glob", {"pattern": "**/*"}),
+    ("bash", {"command": "git status; ls; uname; which node", "description": "look"}),
+    LSP,
+    *SKILLS,
+    ("sql", {"description": "count", "query": "select 1"}),
+    ("create", {"path": "made.txt", "file_text": "made"}),
+]
+AGENTS = ("task", *(f"evil-{index}" for index in range(3)))
+
+
+@pytest.fixture
+def repository(home: Path, project: Path) -> HostileRepository:
+    return plant(project, home.parent / "marks")
+
+
+@pytest.fixture
+def planned(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackModel]:
+    plans = {"main": [*TOUCHING, *(sub_agent("sub", kind) for kind in AGENTS)], "sub": TOUCHING}
+    with LoopbackModel(Plans(plans)) as model:
+        for name, value in model.environment().items():
+            monkeypatch.setenv(name, value)
+        yield model
+
+
+def workflow(home: Path) -> Path:
+    path = home / "w.conv"
+    path.write_text("PROMPT PLAN:main\n")
+    return path
+
+
+@pytest.mark.parametrize("mode", ["audit", "implement", "full"])
+def test_a_planted_repository_runs_nothing_on_run_and_resume(
+    home: Path, repository: HostileRepository, planned: LoopbackModel, mode: str
+) -> None:
+    run = sdqctl("run", workflow(home), "--session-name", "planted", "--mode", mode)
+    assert run.code == 0, run.err
+    resumed = sdqctl("resume", "planted", "--prompt", "PLAN:main", "--mode", mode)
+    assert resumed.code == 0, resumed.err
+    assert repository.marks == []
+    for plan in ("main", "sub"):
+        offered = tools_offered(planned, plan)
+        assert offered, plan
+        assert all("view" in names and not names & {"lsp", "skill"} for names in offered)
+
+
+async def ask_once(settings: AdapterSettings, config: AdapterConfig, prompt: str) -> None:
+    """One prompt in a new session, through the adapter."""
+    async with CopilotAdapter(settings) as adapter:
+        session = await adapter.create_session(config)
+        async for _ in session.send(prompt, turn_id="t"):
+            pass
+        await session.close()
+
+
+def test_a_trusted_repository_gets_its_hooks_and_its_language_server(
+    home: Path, repository: HostileRepository, planned: LoopbackModel
+) -> None:
+    settings = AdapterSettings(
+        data_dir=home / "sdqctl",
+        copilot_home=home / "copilot",
+        runtime_path=Path(os.environ["COPILOT_CLI_PATH"]),
+        environment=dict(os.environ),
+    )
+    config = AdapterConfig(working_directory=repository.folder, trust_repository=True)
+    asyncio.run(ask_once(settings, config, "PLAN:main"))
+    assert "hook-hooks-sessionStart" in repository.marks
+    assert any(mark.startswith("lsp-") for mark in repository.marks)
+
+
+def test_instructions_are_read_as_text_unless_one_leads_out_of_the_repository(
+    home: Path, repository: HostileRepository, planned: LoopbackModel
+) -> None:
+    stray = sdqctl("run", workflow(home))
+    assert stray.code == 0, stray.err
+    assert "link.instructions.md leads out of the repository" in stray.err
+    told = str([request.body for request in planned.requests])
+    assert "OUTSIDE-SECRET" not in told
+    assert "INSTRUCTION-" not in told
+    (repository.folder / ".github/instructions/link.instructions.md").unlink()
+    planned.requests.clear()
+    clean = sdqctl("run", workflow(home))
+    assert clean.code == 0, clean.err
+    assert "leads out" not in clean.err
+    told = str([request.body for request in planned.requests])
+    assert f"INSTRUCTION-{INSTRUCTIONS.index('AGENTS.md')}" in told
+    assert "OUTSIDE-SECRET" not in told
+    assert repository.marks == []
