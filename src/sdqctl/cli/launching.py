@@ -361,6 +361,7 @@ def launch_request(
 
 def _adapter_config(app: App, begin: Start) -> AdapterConfig:
     from sdqctl.adapters.base import AdapterConfig
+    from sdqctl.adapters.copilot.protected import STEERING
     from sdqctl.policy.policy import build_policy
 
     workflow, options = begin.workflow, begin.options
@@ -372,6 +373,7 @@ def _adapter_config(app: App, begin: Start) -> AdapterConfig:
         deny_tools=options.deny_tools,
         allow_all=options.allow_all_tools,
         protected=(app.settings.home, app.settings.copilot_home),
+        steering=STEERING,
     )
     if begin.question is not None:
         from sdqctl.policy.ask import AskingPolicy

@@ -46,6 +46,10 @@ class ToolDecision(msgspec.Struct, frozen=True):
     """A refusal that no rule and no human can lift."""
     by: str = ""
     """What decided: a rule as it is written, `mode NAME`, `the user`, `the runtime`."""
+    why: str = ""
+    """The reason in a few words, for the user."""
+    rules: tuple[str, ...] = ()
+    """The rules that together would allow what is refused."""
 
 
 class ToolPolicy(Protocol):

@@ -1,34 +1,58 @@
 """Which files tools may read and write: folders, the workflow's file rules, the user's rules.
 
-Paths are judged where they lead to after links and `..` are resolved. A deny rule also counts for
-the path as it is written, and without regard to case, since some file systems have none.
+Paths are judged where they lead to after links and `..` are resolved, in each way that a program
+may resolve them. A deny rule also counts for the path as it is written, and without regard to case,
+since some file systems have none.
 """
 
 from __future__ import annotations
 
-import glob
 import os
 import re
+import stat
 import tempfile
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from sdqctl.model.tools import ToolKind
 from sdqctl.model.workflow import FileRule
+from sdqctl.policy.globs import (
+    allowing,
+    denying,
+    escaped,
+    folded,
+    has_wildcard,
+    matches_any,
+)
+from sdqctl.policy.places import Place, readings
 from sdqctl.policy.rules import ToolRule
+from sdqctl.policy.steering import Steering
 
-_GLOB = re.compile(r"[*?\[]")
-_OWN_OUTPUT = re.compile(r"\d+-copilot-tool-output-\d+-[0-9a-f-]{36}\.txt")
-"""Where the runtime puts a tool's output that is too long for the model."""
-_GUARDED = (".git", "sdqctl.toml")
-"""In the working directory these steer other programs, so a tool needs a rule that names them."""
-
-
+_OWN_OUTPUT = re.compile(
+    r"\d+-[a-z]+-tool-output-(?:\d+-)?(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{32})"
+    r"\.txt"
+)
+"""Where a runtime puts a tool's output that is too long for the model, under a name that only the
+session was told."""
+_OWN_NUMBERED_OUTPUT = re.compile(r"[a-z]+-tool-output-\d+-\d+\.txt")
+"""The same under a name that could be guessed."""
+_STARTED = time.time()
 _ALL = (re.compile(""),)
-_PROCESS_FOLDER = Path("/proc")
-"""Its links lead elsewhere for every process, so they are not followed here."""
+ALLOW_ALL = "--allow-all-tools"
+_OURS = "sdqctl"
+
+
+@dataclass(frozen=True)
+class PathVerdict:
+    """What is decided on a path, and by what. `rules` would allow it; none: nothing would."""
+
+    allowed: bool
+    by: str
+    why: str = "allowed"
+    rules: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -37,6 +61,7 @@ class PathRefusal:
 
     why: str
     rule: str | None = None
+    by: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +76,10 @@ class PathRules:
     file_rules: tuple[FileRule, ...] = ()
     protected: tuple[Path, ...] = ()
     """Folders that no tool may write: sdqctl's data and the runtime's."""
+    steering: tuple[str, ...] = ()
+    """Globs of files that only a rule which names them opens for writing, besides the general."""
+    by_mode: str = "the mode"
+    """What decides where no rule does."""
 
     @cached_property
     def root(self) -> Path:
@@ -63,192 +92,219 @@ class PathRules:
         named = any(rule.pattern is not None for rule in self.deny if _is_path_rule(rule))
         return named or bool(self._file_patterns_denied)
 
-    def refusal(self, kind: ToolKind, text: str, base: Path | None = None) -> PathRefusal | None:
-        """Why a path may not be read or written; None: it may. Raises ValueError for a NUL."""
-        path = self._absolute(text, base)
-        real = _real(path)
-        if found := self.denial(kind, path, real):
-            return found
-        if not self._is_in_bounds(real):
-            return PathRefusal("the workflow's ALLOW-FILES leave it out")
-        if self.anywhere or any(self._allows(rule, kind, real) for rule in self.allow):
-            return None
-        if not self._is_reachable(real) and not (kind is ToolKind.READ and _is_own_output(real)):
-            why = f"it lies outside the working directory {self.root}"
-            return PathRefusal(why, f"{kind}({real})")
-        if kind is ToolKind.READ:
-            return None
-        if not self.writing:
-            return PathRefusal("nothing may be written in this run", self._write_rule(real))
-        if guarded := next((part for part in _GUARDED if part in self._parts(real)), None):
-            return PathRefusal(f"{guarded} steers other programs", self._write_rule(real))
-        return None
+    def judge(self, kind: ToolKind, text: str, base: Path | None = None) -> PathVerdict:
+        """Whether a path may be read or written. Raises ValueError for what is no path.
 
-    def denial(self, kind: ToolKind, path: Path, real: Path) -> PathRefusal | None:
-        """The denial that a rule or the protection of a folder has for a path."""
-        if kind is ToolKind.WRITE and any(real.is_relative_to(p) for p in self.protected):
-            return PathRefusal("it belongs to sdqctl or to the runtime")
-        places = {str(path), str(real), os.path.join(os.path.realpath(path.parent), path.name)}
-        for pattern in self._file_patterns_denied:
-            if any(pattern.match(place) for place in places):
-                return PathRefusal("the workflow denies it")
-        for rule, patterns in self._rules_denied:
-            if rule.kind is kind and any(p.match(place) for p in patterns for place in places):
-                return PathRefusal(f"the rule {rule.text} denies it")
-        return None
+        `base` is the folder that a relative one starts in, the working directory by default.
+        """
+        places = readings(text, str(base or self.root), str(self.root))
+        for place in places:
+            if found := self._denial(kind, place):
+                return PathVerdict(False, found.by, found.why)
+        verdicts = [self._judge_place(kind, place) for place in places]
+        refused = [verdict for verdict in verdicts if not verdict.allowed]
+        if not refused:
+            return verdicts[0]
+        rules = tuple(dict.fromkeys(rule for verdict in refused for rule in verdict.rules))
+        liftable = all(verdict.rules for verdict in refused)
+        return PathVerdict(False, refused[0].by, refused[0].why, rules if liftable else ())
+
+    def refusal(self, kind: ToolKind, text: str, base: Path | None = None) -> PathRefusal | None:
+        """Why a path may not be read or written; None: it may. Raises ValueError as `judge`."""
+        verdict = self.judge(kind, text, base)
+        if verdict.allowed:
+            return None
+        return PathRefusal(verdict.why, next(iter(verdict.rules), None), verdict.by)
 
     def named_denial(self, text: str, base: Path) -> PathRefusal | None:
         """The denial of a path that a command's words name."""
-        path = self._absolute(text, base)
-        real = _real(path)
-        return self.denial(ToolKind.READ, path, real) or self.denial(ToolKind.WRITE, path, real)
+        for place in readings(text, str(base), str(self.root)):
+            for kind in (ToolKind.READ, ToolKind.WRITE):
+                if found := self._denial(kind, place):
+                    return found
+        return None
 
-    def _absolute(self, text: str, base: Path | None) -> Path:
-        return Path(os.path.normpath((base or self.root) / os.path.expanduser(text)))
+    def _denial(self, kind: ToolKind, place: Place) -> PathRefusal | None:
+        """The denial that a rule or the protection of a folder has for a path."""
+        if kind is ToolKind.WRITE and any(map(self._is_protected, place.paths)):
+            return PathRefusal("it belongs to sdqctl or to the runtime", by=_OURS)
+        for rule, patterns in self._file_patterns_denied:
+            if matches_any(patterns, place.paths):
+                return PathRefusal("the workflow denies it", by=_directive(rule))
+        for denied, patterns in self._rules_denied:
+            if denied.kind is kind and matches_any(patterns, place.paths):
+                return PathRefusal(f"the rule {denied.text} denies it", by=denied.text)
+        if self.denies_paths and not place.guessed:
+            return PathRefusal("where it leads to is known only to the program", by=self.by_mode)
+        return None
 
-    def _parts(self, real: Path) -> Sequence[str]:
-        return real.relative_to(self.root).parts if real.is_relative_to(self.root) else real.parts
+    def _judge_place(self, kind: ToolKind, place: Place) -> PathVerdict:
+        real = Path(place.real)
+        if not self._is_in_bounds(place.real):
+            why = "the workflow's ALLOW-FILES leave it out"
+            return PathVerdict(False, "ALLOW-FILES", why)
+        if self.anywhere:
+            return PathVerdict(True, ALLOW_ALL)
+        if not place.certain:
+            why = "where it leads to is known only to the program"
+            return PathVerdict(False, self.by_mode, why)
+        special = self._special(place) if kind is ToolKind.WRITE else None
+        for rule in self.allow:
+            if self._allows(rule, kind, place.real, special):
+                return PathVerdict(True, rule.text)
+        if not self._is_reachable(real) and not (kind is ToolKind.READ and _is_own_output(real)):
+            why = f"it lies outside the working directory {self.root}"
+            return PathVerdict(False, self.by_mode, why, (f"{kind}({escaped(place.real)})",))
+        if kind is ToolKind.READ:
+            return PathVerdict(True, self.by_mode)
+        return self._judge_writing(real, special)
+
+    def _judge_writing(self, real: Path, special: str | None) -> PathVerdict:
+        """Writing below a folder of the run, which no rule allows by the file's name."""
+        rule = (self._write_rule(real),)
+        everywhere = any(r.kind is ToolKind.WRITE and r.pattern is None for r in self.allow)
+        if not self.writing and not everywhere:
+            return PathVerdict(False, self.by_mode, "nothing may be written in this run", rule)
+        if special is not None:
+            return PathVerdict(False, _OURS, special, rule)
+        return PathVerdict(True, self.by_mode)
+
+    def _special(self, place: Place) -> str | None:
+        """Why a file is written only when a rule names it."""
+        if found := self._steers(place.paths):
+            return f"{found} steers other programs"
+        if _has_other_names(place.real):
+            return "the file has a second name (a hard link), maybe outside"
+        return None
+
+    def _steers(self, paths: Iterable[str]) -> str | None:
+        found = (self._steering.found(self._below(path)) for path in paths)
+        return next((one for one in found if one), None)
+
+    def _below(self, path: str) -> str:
+        """A path without the folder of the run that it lies in."""
+        holding = [f for f in self._folders if Path(path).is_relative_to(f)]
+        nearest = max(holding, key=lambda folder: len(folder.parts), default=None)
+        return path if nearest is None else str(Path(path).relative_to(nearest))
 
     def _write_rule(self, real: Path) -> str:
-        inside = real.is_relative_to(self.root)
-        return f"write({real.relative_to(self.root) if inside else real})"
+        inside = real.is_relative_to(self.root) and real != self.root
+        return f"write({escaped(str(real.relative_to(self.root) if inside else real))})"
+
+    def _is_protected(self, path: str) -> bool:
+        return any(Path(folded(path)).is_relative_to(folder) for folder in self._protected)
 
     def _is_reachable(self, real: Path) -> bool:
         return any(real.is_relative_to(folder) for folder in self._folders)
 
-    def _is_in_bounds(self, real: Path) -> bool:
+    def _is_in_bounds(self, real: str) -> bool:
         if not self._bounds or self._names_it(real):
             return True
-        return any(pattern.match(str(real)) for pattern in self._bounds)
+        return any(pattern.match(real) for pattern in self._bounds)
 
-    def _names_it(self, real: Path) -> bool:
+    def _names_it(self, real: str) -> bool:
         """Whether the user's own rule names the path, which goes before the workflow's bounds."""
         return any(
-            rule.pattern is not None and self._allows(rule, kind, real)
+            rule.pattern is not None and self._pattern_of(rule).match(real)
             for rule in self.allow
-            for kind in (ToolKind.READ, ToolKind.WRITE)
+            if _is_path_rule(rule)
         )
 
-    def _allows(self, rule: ToolRule, kind: ToolKind, real: Path) -> bool:
+    def _allows(self, rule: ToolRule, kind: ToolKind, real: str, special: str | None) -> bool:
         if rule.kind is not kind:
             return False
         if rule.pattern is None:
-            return self._is_reachable(real) and not set(_GUARDED) & set(self._parts(real))
-        return any(pattern.match(str(real)) for pattern in self._patterns(rule.pattern))
+            return special is None and self._is_reachable(Path(real))
+        if not self._pattern_of(rule).match(real):
+            return False
+        return special is None or self._names_exactly(rule, real)
+
+    def _names_exactly(self, rule: ToolRule, real: str) -> bool:
+        """Whether a rule's own words mean a special file, not only a wildcard or a folder."""
+        pattern = os.path.normpath(os.path.expanduser(rule.pattern or ""))
+        if self._steering.named(self._below(pattern)):
+            return True
+        one = not has_wildcard(pattern) and self._pattern_of(rule)
+        return bool(one and not one.match(os.path.dirname(real)))
+
+    def _pattern_of(self, rule: ToolRule) -> re.Pattern[str]:
+        return self._patterns_allowed[rule]
+
+    @cached_property
+    def _patterns_allowed(self) -> dict[ToolRule, re.Pattern[str]]:
+        return {
+            rule: allowing(rule.pattern, str(self.root))
+            for rule in self.allow
+            if _is_path_rule(rule) and rule.pattern is not None
+        }
+
+    @cached_property
+    def _steering(self) -> Steering:
+        return Steering(self.steering)
+
+    @cached_property
+    def _protected(self) -> tuple[Path, ...]:
+        return tuple(Path(folded(str(folder))) for folder in self.protected)
 
     @cached_property
     def _folders(self) -> tuple[Path, ...]:
         more = (r.pattern for r in self.file_rules if r.allow and r.directory)
-        return (self.root, *(Path(os.path.realpath(self._absolute(text, None))) for text in more))
+        opened = (os.path.join(self.root, os.path.expanduser(text)) for text in more)
+        return (self.root, *(Path(os.path.realpath(folder)) for folder in opened))
 
     @cached_property
     def _bounds(self) -> tuple[re.Pattern[str], ...]:
         wanted = (r.pattern for r in self.file_rules if r.allow and not r.directory)
-        return tuple(p for text in wanted for p in self._patterns(text))
+        return tuple(allowing(text, str(self.root)) for text in wanted)
 
     @cached_property
-    def _file_patterns_denied(self) -> tuple[re.Pattern[str], ...]:
+    def _file_patterns_denied(self) -> tuple[tuple[FileRule, tuple[re.Pattern[str], ...]], ...]:
         return tuple(
-            pattern
+            (rule, denying(rule.pattern, base, deep=not rule.directory))
             for rule in self.file_rules
             if not rule.allow
-            for base in {self.root, Path(os.path.realpath(rule.span.file)).parent}
-            for pattern in self._patterns(
-                rule.pattern, base, ignore_case=True, deep=not rule.directory
-            )
+            for base in {str(self.root), os.path.dirname(os.path.realpath(rule.span.file))}
         )
 
     @cached_property
-    def _rules_denied(self) -> tuple[tuple[ToolRule, Sequence[re.Pattern[str]]], ...]:
+    def _rules_denied(self) -> tuple[tuple[ToolRule, tuple[re.Pattern[str], ...]], ...]:
         return tuple(
-            (rule, tuple(self._patterns(rule.pattern, ignore_case=True)) if rule.pattern else _ALL)
+            (rule, denying(rule.pattern, str(self.root)) if rule.pattern else _ALL)
             for rule in self.deny
             if _is_path_rule(rule)
         )
-
-    def _patterns(
-        self, text: str, base: Path | None = None, *, ignore_case: bool = False, deep: bool = True
-    ) -> Iterable[re.Pattern[str]]:
-        """A path or glob as expressions over absolute paths; each means what lies below, too.
-
-        `deep`: one without a slash means the name at any depth.
-        """
-        anchor = glob.escape(str(base or self.root))
-        text = os.path.expanduser(text)
-        if deep and "/" not in text.rstrip("/"):
-            text = f"**/{text}"
-        absolute = os.path.normpath(os.path.join(anchor, text))
-        flags = re.DOTALL | (re.IGNORECASE if ignore_case else 0)
-        for pattern in {absolute, _with_real_folder(absolute)}:
-            yield _compiled(pattern, flags)
-
-
-def _real(path: Path) -> Path:
-    return path if path.is_relative_to(_PROCESS_FOLDER) else Path(os.path.realpath(path))
 
 
 def _is_path_rule(rule: ToolRule) -> bool:
     return rule.kind in (ToolKind.READ, ToolKind.WRITE)
 
 
-def _is_own_output(real: Path) -> bool:
-    folder = Path(os.path.realpath(tempfile.gettempdir()))
-    return real.parent == folder and bool(_OWN_OUTPUT.fullmatch(real.name))
+def _directive(rule: FileRule) -> str:
+    """A workflow's rule as it stands there."""
+    verb = "ALLOW" if rule.allow else "DENY"
+    return f"{verb}-{'DIR' if rule.directory else 'FILES'} {rule.pattern}"
 
 
-def _with_real_folder(pattern: str) -> str:
-    """The pattern with the links in front of its first wildcard resolved."""
-    parts = pattern.split("/")
-    plain = next((i for i, part in enumerate(parts) if _is_glob(part)), len(parts))
-    folder = os.path.realpath("/".join(map(_unescaped, parts[:plain])) or "/")
-    return os.path.join(glob.escape(folder), *parts[plain:])
-
-
-def _is_glob(part: str) -> bool:
-    return bool(_GLOB.search(re.sub(r"\[[*?\[]\]", "", part)))
-
-
-def _unescaped(part: str) -> str:
-    return re.sub(r"\[([*?\[])\]", r"\1", part)
-
-
-def _compiled(pattern: str, flags: int) -> re.Pattern[str]:
-    """A glob over absolute paths; a broken one stands for itself."""
+def _has_other_names(path: str) -> bool:
     try:
-        return re.compile(f"{_expression(pattern)}(?:/.*)?\\Z", flags)
-    except re.error:
-        return re.compile(f"{re.escape(_unescaped(pattern))}(?:/.*)?\\Z", flags)
+        found = os.lstat(path)
+    except OSError:
+        return False
+    return stat.S_ISREG(found.st_mode) and found.st_nlink > 1
 
 
-def _expression(pattern: str) -> str:
-    """A glob as a regular expression in which `*` stays within a folder and `**` does not."""
-    found: list[str] = []
-    for part in pattern.strip("/").split("/"):
-        deep = "(?:/[^/]+)*"
-        if part != "**":
-            found.append("/" + _part_expression(part))
-        elif found[-1:] != [deep]:
-            found.append(deep)
-    return "".join(found) if pattern.strip("/") else ""
-
-
-def _part_expression(part: str) -> str:
-    found: list[str] = []
-    index = 0
-    while index < len(part):
-        char = part[index]
-        end = part.find("]", index + 2) if char == "[" else -1
-        if char == "*":
-            found.append("[^/]*")
-        elif char == "?":
-            found.append("[^/]")
-        elif end > 0:
-            inner = part[index + 1 : end].replace("\\", "\\\\")
-            negated = inner.startswith(("!", "^"))
-            body = re.sub(r"([\[\]^&~|])", r"\\\1", inner[1:] if negated else inner)
-            found.append(f"[^/{body}]" if negated else f"[{body}]")
-            index = end
-        else:
-            found.append(re.escape(char))
-        index += 1
-    return "".join(found)
+def _is_own_output(real: Path) -> bool:
+    """Whether the runtime wrote a tool's output there, as far as its name and its file tell."""
+    if str(real.parent) not in {os.path.realpath(f) for f in (tempfile.gettempdir(), "/tmp")}:
+        return False
+    numbered = bool(_OWN_NUMBERED_OUTPUT.fullmatch(real.name))
+    if not numbered and not _OWN_OUTPUT.fullmatch(real.name):
+        return False
+    try:
+        found = os.lstat(real)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    own = stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid() and found.st_nlink == 1
+    return own and (not numbered or found.st_mtime >= _STARTED)

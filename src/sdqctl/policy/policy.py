@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from sdqctl.errors import UsageError
 from sdqctl.model.events import PermissionDecided
 from sdqctl.model.modes import may_write
 from sdqctl.model.terminal import one_line
 from sdqctl.model.tools import ToolDecision, ToolKind, ToolRequest
 from sdqctl.model.workflow import FileRule
-from sdqctl.policy.paths import PathRules
-from sdqctl.policy.rules import ToolRule, parse_rule
+from sdqctl.policy.paths import ALLOW_ALL, PathRules
+from sdqctl.policy.rules import ToolRule, parse_rule, rule_for
 from sdqctl.policy.shell.evaluate import ShellRules
 
 SAME_DENIALS = 5
@@ -35,6 +36,17 @@ _DOING = {
 }
 
 
+@dataclass(frozen=True)
+class _Verdict:
+    """What is decided on `target`, and by what. `rules` would allow it."""
+
+    allowed: bool
+    why: str
+    by: str
+    target: str
+    rules: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Policy:
     """Decides on tool requests (ToolPolicy); `build_policy` makes it."""
@@ -42,58 +54,88 @@ class Policy:
     cwd: Path
     writing: bool
     """Whether the mode allows writing in the working directory, and the shell."""
+    mode: str | None = None
+    """The mode as it was named."""
     allow: tuple[ToolRule, ...] = ()
     deny: tuple[ToolRule, ...] = ()
     allow_all: bool = False
     file_rules: tuple[FileRule, ...] = ()
     protected: tuple[Path, ...] = ()
     """Folders that no tool may write: sdqctl's data and the runtime's."""
+    steering: tuple[str, ...] = ()
+    """Globs of files that the runtime obeys; only a rule that names one opens it for writing."""
 
     def decide(self, request: ToolRequest) -> ToolDecision:
-        """Allow or deny, with a reason for the model and the rule that would allow it."""
+        """Allow or deny, with a reason for the model and the rules that would allow it."""
         try:
-            match request.kind:
-                case ToolKind.SHELL:
-                    return self._shell(request.target)
-                case ToolKind.READ | ToolKind.WRITE:
-                    return self._every_path(request.kind, (request.target, *request.paths))
-            return self._named(request.kind, request.target)
+            verdict = self._judge(request)
+            if verdict.allowed:
+                return ToolDecision(True, verdict.why, by=verdict.by, why=verdict.why)
+            lifts = self._lifts(verdict.rules, request)
         except (OSError, ValueError, RecursionError):
-            return self._denied(request.kind, request.target, "it cannot be judged")
+            verdict = _Verdict(False, "it cannot be judged", self.by_mode, request.target)
+            lifts = False
+        return self._refusal(request.kind, verdict, verdict.rules if lifts else ())
 
-    def _shell(self, line: str) -> ToolDecision:
-        refusal = self._shell_rules.refusal(line)
-        if refusal is None:
-            return ToolDecision(True, "allowed")
-        return self._denied(ToolKind.SHELL, line, refusal.why, refusal.rule)
+    def _judge(self, request: ToolRequest) -> _Verdict:
+        match request.kind:
+            case ToolKind.SHELL:
+                return self._shell(request.target)
+            case ToolKind.READ | ToolKind.WRITE:
+                return self._every_path(request.kind, (request.target, *request.paths))
+        return self._named(request.kind, request.target)
 
-    def _every_path(self, kind: ToolKind, paths: Sequence[str]) -> ToolDecision:
-        for path in paths:
-            refusal = self._paths.refusal(kind, path)
-            if refusal is not None:
-                return self._denied(kind, path, refusal.why, refusal.rule)
-        return ToolDecision(True, "allowed")
+    def _shell(self, line: str) -> _Verdict:
+        found = self._shell_rules.judge(line)
+        by = found.by or (ALLOW_ALL if self.allow_all and found.allowed else self.by_mode)
+        rules = () if found.rule is None else (found.rule,)
+        return _Verdict(found.allowed, found.why, by, line, rules)
 
-    def _named(self, kind: ToolKind, name: str) -> ToolDecision:
+    def _every_path(self, kind: ToolKind, paths: Sequence[str]) -> _Verdict:
+        judged = [(path, self._paths.judge(kind, path)) for path in paths]
+        refused = [(path, found) for path, found in judged if not found.allowed]
+        path, first = (refused or judged)[0]
+        rules = tuple(dict.fromkeys(rule for _, found in refused for rule in found.rules))
+        liftable = all(found.rules for _, found in refused)
+        return _Verdict(not refused, first.why, first.by, path, rules if liftable else ())
+
+    def _named(self, kind: ToolKind, name: str) -> _Verdict:
         for rule in self.deny:
             if rule.kind is kind and _covers(rule, name, denies=True):
-                return self._denied(kind, name, f"the rule {rule.text} denies it")
+                return _Verdict(False, f"the rule {rule.text} denies it", rule.text, name)
         if self.allow_all:
-            return ToolDecision(True, "all tools are allowed")
-        if any(rule.kind is kind and _covers(rule, name, denies=False) for rule in self.allow):
-            return ToolDecision(True, "allowed by a rule")
-        rule_text = f"{kind}({name})" if kind in _DOING else None
-        return self._denied(kind, name, "no rule allows it", rule_text)
+            return _Verdict(True, "all tools are allowed", ALLOW_ALL, name)
+        for rule in self.allow:
+            if rule.kind is kind and _covers(rule, name, denies=False):
+                return _Verdict(True, "allowed by a rule", rule.text, name)
+        rules = () if (rule_text := rule_for(kind, name)) is None else (rule_text,)
+        return _Verdict(False, "no rule allows it", self.by_mode, name, rules)
 
-    def _denied(
-        self, kind: ToolKind, target: str, why: str, rule: str | None = None
-    ) -> ToolDecision:
+    def _lifts(self, rules: Sequence[str], request: ToolRequest) -> bool:
+        """Whether these rules are such, and would allow a request that was refused."""
+        try:
+            more = tuple(map(parse_rule, rules))
+        except UsageError:
+            return False
+        if not more or request.kind is ToolKind.SHELL:
+            return bool(more)
+        return replace(self, allow=(*self.allow, *more))._judge(request).allowed
+
+    def _refusal(self, kind: ToolKind, verdict: _Verdict, rules: tuple[str, ...]) -> ToolDecision:
         doing = _DOING.get(kind, "The tool")
-        text = f"{doing} {one_line(target, _SHOWN_WIDTH)} is not allowed: {why}. "
+        text = f"{doing} {one_line(verdict.target, _SHOWN_WIDTH)} is not allowed: {verdict.why}. "
         text += f"Allowed in this run: {self.summary}. Go on without it."
-        if rule is not None:
-            text += f" (The user could allow it with --allow-tool {_quoted(rule)}.)"
-        return ToolDecision(False, text, final=rule is None)
+        if rules:
+            flags = " ".join(f"--allow-tool {_quoted(rule)}" for rule in rules)
+            text += f" (The user could allow it with {flags}.)"
+        return ToolDecision(
+            False, text, final=not rules, by=verdict.by, why=verdict.why, rules=rules
+        )
+
+    @property
+    def by_mode(self) -> str:
+        """What decides where no rule does."""
+        return f"mode {self.mode.strip()}" if self.mode else "the default"
 
     @cached_property
     def summary(self) -> str:
@@ -118,6 +160,8 @@ class Policy:
             deny=self.deny,
             file_rules=self.file_rules,
             protected=self.protected,
+            steering=self.steering,
+            by_mode=self.by_mode,
         )
 
     @cached_property
@@ -141,16 +185,23 @@ def build_policy(
     deny_tools: Sequence[str] = (),
     allow_all: bool = False,
     protected: Sequence[Path] = (),
+    steering: Sequence[str] = (),
 ) -> Policy:
-    """The policy of one run. Raises UsageError for a rule that cannot be read."""
+    """The policy of one run. Raises UsageError for a rule that cannot be read.
+
+    `protected` folders are never written. Files that match a glob of `steering` are written when a
+    rule names them; an adapter knows which its runtime obeys.
+    """
     return Policy(
         cwd=cwd,
+        mode=mode,
         writing=may_write(mode),
         allow=tuple(map(parse_rule, allow_tools)),
         deny=tuple(map(parse_rule, deny_tools)),
         allow_all=allow_all,
         file_rules=tuple(workflow_file_rules),
         protected=tuple(Path(os.path.realpath(path)) for path in protected),
+        steering=tuple(steering),
     )
 
 
@@ -177,7 +228,7 @@ class DenialCounter:
 def _covers(rule: ToolRule, name: str, *, denies: bool) -> bool:
     if rule.kind is ToolKind.URL:
         return rule.covers_address(name, denies=denies)
-    return rule.covers_name(name)
+    return rule.covers_name(name, denies=denies)
 
 
 def _quoted(rule: str) -> str:

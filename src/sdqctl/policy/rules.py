@@ -9,11 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
-from urllib.parse import urlsplit
 
 from sdqctl.errors import UsageError
 from sdqctl.model.tools import ToolKind
+from sdqctl.policy.addresses import allows_address, denies_address, is_web, parse_address
 from sdqctl.policy.shell.grammar import parse_command_line
 from sdqctl.policy.shell.words import UnclearCommandError, Word
 
@@ -33,7 +32,6 @@ _KINDS = {
         ToolKind.CUSTOM,
     )
 }
-_UNSAFE_ADDRESS = re.compile(r"[\\\s\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True)
@@ -75,29 +73,33 @@ class ToolRule:
             return False
         return _in_order(self.words[1:], words[1:])
 
-    def covers_name(self, name: str) -> bool:
-        """Whether an MCP tool (`server:tool`) or a custom tool is meant."""
-        if self.pattern is None or name == self.pattern:
-            return True
-        server, _, tool = name.partition(":")
-        if self.kind is not ToolKind.MCP:
-            return False
-        return self.pattern in (server, f"{server}:{tool.removeprefix(f'{server}-')}")
+    def covers_name(self, name: str, *, denies: bool) -> bool:
+        """Whether an MCP tool (`server:tool`) or a custom tool is meant.
 
-    def covers_address(self, address: str, *, denies: bool) -> bool:
-        """Whether an address is meant. A rule without a scheme allows https alone."""
+        Where a colon in the name leaves open which part is the server, an allow rule means the
+        whole name, and a deny rule each way to read it.
+        """
         if self.pattern is None:
             return True
-        rule, wanted = _address(self.pattern), _address(address)
+        if denies:
+            names = {part.strip() for part in _names_of(self.kind, name.casefold())}
+            return self.pattern.casefold() in names
+        certain = name.count(":") < 2
+        return name == self.pattern or (certain and self.pattern in _names_of(self.kind, name))
+
+    def covers_address(self, address: str, *, denies: bool) -> bool:
+        """Whether an address is meant. A rule without a scheme allows https alone.
+
+        One without any pattern allows http and https.
+        """
+        if self.pattern is None:
+            return denies or is_web(address)
+        rule, wanted = parse_address(self.pattern), parse_address(address)
         if rule is None or wanted is None:
             return denies
-        any_scheme = denies and "://" not in self.pattern
-        return (
-            (any_scheme or wanted.scheme == rule.scheme)
-            and fnmatchcase(wanted.host, rule.host)
-            and rule.port in (None, wanted.port)
-            and _below(rule.path, wanted.path, denies=denies)
-        )
+        if denies:
+            return denies_address(rule, wanted, any_scheme="://" not in self.pattern)
+        return allows_address(rule, wanted)
 
 
 def parse_rule(text: str) -> ToolRule:
@@ -111,11 +113,19 @@ def parse_rule(text: str) -> ToolRule:
         if not pattern or "\0" in pattern:
             raise _malformed(text, "nothing stands in its parentheses")
     if kind is not ToolKind.SHELL or pattern is None:
-        if kind is ToolKind.URL and pattern is not None and _address(pattern) is None:
+        if kind is ToolKind.URL and pattern is not None and parse_address(pattern) is None:
             raise _malformed(text, "it names no host")
         return ToolRule(kind, pattern)
     open_ended = pattern.endswith(":*")
     return ToolRule(kind, pattern, _rule_words(text, pattern.removesuffix(":*")), open_ended)
+
+
+def rule_for(kind: ToolKind, name: str) -> str | None:
+    """The rule that allows one address, MCP tool or custom tool, None for other kinds."""
+    if kind is ToolKind.URL:
+        found = parse_address(name)
+        return None if found is None else f"url({found.origin})"
+    return f"{kind}({name})" if kind in (ToolKind.MCP, ToolKind.CUSTOM) else None
 
 
 def _rule_words(text: str, command: str) -> tuple[str, ...]:
@@ -141,31 +151,12 @@ def _in_order(wanted: Sequence[str], words: Sequence[Word]) -> bool:
     return all(any(word.text in (None, text) for word in rest) for text in wanted)
 
 
-@dataclass(frozen=True)
-class _Address:
-    scheme: str
-    host: str
-    port: int | None
-    path: str
-
-
-def _address(text: str) -> _Address | None:
-    """An address in its parts, None when programs may read it differently."""
-    try:
-        parts = urlsplit(text if "://" in text else f"https://{text}")
-        port = parts.port
-    except ValueError:
-        return None
-    if not parts.hostname or "@" in parts.netloc or _UNSAFE_ADDRESS.search(text):
-        return None
-    return _Address(parts.scheme, parts.hostname.rstrip("."), port, parts.path)
-
-
-def _below(folder: str, path: str, *, denies: bool) -> bool:
-    """Whether a path lies in a rule's folder; one that may be read differently counts as denied."""
-    wanted = folder.rstrip("/*")
-    if not wanted:
-        return True
-    if ".." in path or "%" in path:
-        return denies
-    return path == wanted or path.startswith(f"{wanted}/")
+def _names_of(kind: ToolKind, name: str) -> set[str]:
+    """What a rule may call a tool: of an MCP server that server, or the tool without its prefix."""
+    found = {name}
+    if kind is ToolKind.MCP:
+        parts = name.split(":")
+        for place in range(1, len(parts)):
+            server, tool = ":".join(parts[:place]), ":".join(parts[place:])
+            found |= {server, f"{server}:{tool.removeprefix(f'{server}-')}"}
+    return found
