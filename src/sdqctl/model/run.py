@@ -93,7 +93,11 @@ class TurnOutcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StepRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """The last attempt at a step, with the number of attempts so far (from 1)."""
+    """The last attempt at a step, with the number of attempts so far (from 1).
+
+    `shown_at` is when the message of a PAUSE or CONSULT was written to the user. `follows` is the
+    turn whose interrupted prompt this attempt asks the agent to finish.
+    """
 
     run_id: str
     position: int
@@ -110,6 +114,8 @@ class StepRecord(msgspec.Struct, frozen=True, kw_only=True):
     message_id: str | None = None
     journal_position: int | None = None
     superseded: bool = False
+    shown_at: datetime | None = None
+    follows: str | None = None
     response: str | None = None
     tools: tuple[ToolCall, ...] = ()
     usage: Usage = Usage()

@@ -13,7 +13,7 @@ import msgspec
 from sdqctl.model.run import RunStatus
 from sdqctl.model.session import SessionRef
 from sdqctl.store.ledger import Ledger
-from sdqctl.store.rows import insert_row, read_run, read_step
+from sdqctl.store.rows import insert_row, next_number, read_run, read_step
 
 Row = dict[str, Any]
 _GIVEN_BY_USERS = {"mode", "allow_tools", "allow_all_tools", "output_file"}
@@ -30,9 +30,8 @@ class SessionRows(msgspec.Struct, frozen=True, kw_only=True):
 def take_rows(ledger: Ledger, ref: SessionRef) -> SessionRows:
     """All rows of the runs that stand in a session now."""
     database = ledger.database
-    runs = database.rows(
-        "SELECT * FROM runs WHERE adapter = ? AND session_id = ? ORDER BY id", ref.adapter, ref.id
-    )
+    query = "SELECT * FROM runs WHERE adapter = ? AND session_id = ? ORDER BY number"
+    runs = database.rows(query, ref.adapter, ref.id)
     plans: list[Row] = []
     attempts: list[Row] = []
     for run in runs:
@@ -80,8 +79,10 @@ def put_rows(connection: sqlite3.Connection, rows: SessionRows) -> None:
     try:
         _refuse_unknown_columns(connection, rows)
         ids = {run["id"]: _free_id(connection, run["id"]) for run in rows.runs}
-        for run in rows.runs:
-            insert_row(connection, "runs", run | {"id": ids[run["id"]], "pid": None})
+        for run in rows.runs:  # in the order they were begun in; here they are the newest
+            number = next_number(connection)
+            own = {"id": ids[run["id"]], "pid": None, "number": number}
+            insert_row(connection, "runs", run | own)
         for plan in rows.plan_steps:
             insert_row(connection, "plan_steps", plan | {"run_id": ids[plan["run_id"]]})
         for attempt in rows.attempts:

@@ -49,7 +49,10 @@ class Database:
 
     @classmethod
     def open_read_only(cls, home: Path) -> Database | None:
-        """Open for reading, None when there is no ledger. Nothing is made or changed."""
+        """Open for reading, None when there is no ledger. Nothing is made or changed.
+
+        An older ledger is read from a copy in memory, brought up to date there.
+        """
         path = home / FILE_NAME
         if not path.exists():
             return None
@@ -62,6 +65,9 @@ class Database:
                 connection = _connect(f"file:{_quoted(path)}?mode=ro&immutable=1")
                 known = _applied(connection)
         _refuse_newer(path, known)
+        if known and any(name not in known for name, _ in MIGRATIONS):
+            with _explained(path):
+                connection = _newer_copy(connection, known)
         return cls(path, connection, read_only=True) if known else None
 
     def close(self) -> None:
@@ -108,11 +114,7 @@ class Database:
             )
             if connection.execute("SELECT 1 FROM migrations WHERE name = ?", (name,)).fetchone():
                 return
-            for statement in statements:
-                connection.execute(statement)
-            connection.execute(
-                "INSERT INTO migrations VALUES (?, ?)", (name, datetime.now(UTC).isoformat())
-            )
+            _change_schema(connection, name, statements)
 
     def _check_place(self) -> None:
         """Writing on into a file that was deleted or replaced would lose what is written."""
@@ -133,6 +135,25 @@ def _connect(uri: str) -> sqlite3.Connection:
     )
     connection.row_factory = sqlite3.Row
     return connection
+
+
+def _newer_copy(connection: sqlite3.Connection, known: set[str]) -> sqlite3.Connection:
+    """A copy in memory of an older ledger, with the migrations that it misses."""
+    copy = _connect("file::memory:")
+    connection.backup(copy)
+    connection.close()
+    for name, statements in MIGRATIONS:
+        if name not in known:
+            _change_schema(copy, name, statements)
+    return copy
+
+
+def _change_schema(connection: sqlite3.Connection, name: str, statements: tuple[str, ...]) -> None:
+    for statement in statements:
+        connection.execute(statement)
+    connection.execute(
+        "INSERT INTO migrations VALUES (?, ?)", (name, datetime.now(UTC).isoformat())
+    )
 
 
 def _use_write_ahead_log(connection: sqlite3.Connection) -> None:

@@ -16,7 +16,7 @@ from sdqctl.errors import StoreError
 from sdqctl.model.run import RunRecord, RunStatus, StepRecord, StepStatus, prompt_digest
 from sdqctl.model.session import SessionRef, ToolCall, Usage
 from sdqctl.store.database import Database
-from sdqctl.store.rows import insert_row, read_run, read_step
+from sdqctl.store.rows import insert_row, next_number, read_run, read_step
 from sdqctl.store.session_table import SessionTable
 
 PlanRow = tuple[int, int, str, str, str]
@@ -125,7 +125,7 @@ class Ledger(SessionTable):
             "updated_at": now.isoformat(),
         }
         with self.database.write("ledger.run") as connection:
-            insert_row(connection, "runs", values)
+            insert_row(connection, "runs", values | {"number": next_number(connection)})
         return self._existing(run_id)
 
     def update_run(self, run_id: str, **changes: object) -> None:
@@ -159,10 +159,10 @@ class Ledger(SessionTable):
         return read_run(rows[0]) if rows else None
 
     def runs_of(self, ref: SessionRef) -> list[RunRecord]:
-        """The runs that stood in a session, oldest first."""
+        """The runs that stood in a session, in the order they were begun."""
         rows = self.rows(
             f"""{_RUNS} WHERE runs.adapter = ? AND (runs.session_id = ? OR runs.id IN
-            (SELECT run_id FROM attempts WHERE session_id = ?)) ORDER BY runs.id""",
+            (SELECT run_id FROM attempts WHERE session_id = ?)) ORDER BY runs.number""",
             ref.adapter,
             ref.id,
             ref.id,
@@ -176,7 +176,7 @@ class Ledger(SessionTable):
         unless it alone is unfinished.
         """
         found: dict[SessionRef, RunRecord] = {}
-        for row in self.rows(f"{_LISTED_RUNS} ORDER BY runs.id"):
+        for row in self.rows(f"{_LISTED_RUNS} ORDER BY runs.number"):
             run = read_run(row)
             ref = SessionRef(run.adapter, run.session_id)
             earlier = found.get(ref)
@@ -224,8 +224,9 @@ class Ledger(SessionTable):
         turn_id: str | None = None,
         prompt: str | None = None,
         journal_position: int | None = None,
+        follows: str | None = None,
     ) -> StepRecord:
-        """Record that a step is about to act."""
+        """Record that a step is about to act; `follows` is the turn whose prompt this goes on."""
         values = {
             "run_id": run_id,
             "position": position,
@@ -239,6 +240,7 @@ class Ledger(SessionTable):
             "prompt": self._clean(prompt),
             "prompt_digest": prompt_digest(prompt) if prompt is not None else None,
             "journal_position": journal_position,
+            "follows": follows,
             "started_at": _now().isoformat(),
         }
         with self.database.write("ledger.begin") as connection:

@@ -95,4 +95,39 @@ MIGRATIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
         "0003-positions-count-turns",
         ("UPDATE attempts SET journal_position = NULL",),  # they were sizes in bytes
     ),
+    (
+        "0004-runs-are-numbered",  # their ids follow the clock, which may go back
+        (
+            "ALTER TABLE runs ADD COLUMN number INTEGER",
+            """
+            UPDATE runs SET number = places.place FROM (
+                SELECT id, row_number() OVER (ORDER BY begun, id) AS place FROM (
+                    SELECT id, coalesce(
+                        (SELECT min(a.number) FROM attempts AS a WHERE a.run_id = r.id),
+                        (SELECT max(a.number) FROM attempts AS a WHERE a.run_id < r.id),
+                        0
+                    ) AS begun FROM runs AS r
+                )
+            ) AS places WHERE places.id = runs.id
+            """,
+            "CREATE UNIQUE INDEX runs_by_number ON runs (number)",
+        ),
+    ),
+    (
+        "0005-gates-are-shown",
+        (
+            "ALTER TABLE attempts ADD COLUMN shown_at TEXT",
+            """
+            UPDATE attempts SET shown_at = started_at
+            WHERE status = 'begun' AND kind IN ('pause', 'consult') AND EXISTS (
+                SELECT 1 FROM runs WHERE runs.id = attempts.run_id AND runs.status = 'paused'
+                AND runs.updated_at > attempts.started_at
+            )
+            """,  # the run was recorded as paused once more just before its message was written
+        ),
+    ),
+    (
+        "0006-prompts-that-follow-up",
+        ("ALTER TABLE attempts ADD COLUMN follows TEXT",),  # the turn_id of the interrupted prompt
+    ),
 )

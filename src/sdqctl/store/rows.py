@@ -20,7 +20,8 @@ def _time(text: str | None) -> datetime | None:
 def read_run(row: sqlite3.Row) -> RunRecord:
     """A row of `runs` with its step counts."""
     values: dict[str, Any] = dict(row)
-    values.pop("pid", None)
+    for name in ("pid", "number"):
+        values.pop(name, None)
     for name in ("started_at", "updated_at", "completed_at"):
         values[name] = _time(values[name])
     values["status"] = RunStatus(values["status"])
@@ -31,7 +32,7 @@ def read_step(row: sqlite3.Row) -> StepRecord:
     """A row of `attempts` with its count."""
     values: dict[str, Any] = dict(row)
     del values["number"]
-    for name in ("started_at", "completed_at"):
+    for name in ("started_at", "completed_at", "shown_at"):
         values[name] = _time(values[name])
     values["status"] = StepStatus(values["status"])
     values["superseded"] = bool(values["superseded"])
@@ -46,3 +47,9 @@ def insert_row(connection: sqlite3.Connection, table: str, values: Mapping[str, 
     connection.execute(
         f"INSERT INTO {table} ({', '.join(values)}) VALUES ({marks})", tuple(values.values())
     )
+
+
+def next_number(connection: sqlite3.Connection) -> int:
+    """The number of a run that begins now, within an open transaction; greater than all others."""
+    row = connection.execute("SELECT coalesce(max(number), 0) + 1 FROM runs").fetchone()
+    return int(row[0])

@@ -74,7 +74,5 @@ class SessionTable(ABC):
         return {SessionRef(row["adapter"], row["id"]) for row in rows}
 
     def kept_sessions(self) -> set[SessionRef]:
-        """The sessions that cleanup leaves alone. An older ledger, read only, has none."""
-        if not self.rows("SELECT 1 FROM sqlite_master WHERE name = 'kept_sessions'"):
-            return set()
+        """The sessions that cleanup leaves alone."""
         return {SessionRef(r["adapter"], r["id"]) for r in self.rows("SELECT * FROM kept_sessions")}
