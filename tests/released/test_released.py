@@ -80,9 +80,13 @@ def shown(name: str) -> Any:  # noqa: ANN401 - any JSON
     return forked("sessions", "show", name, "--format", "json").json
 
 
-def test_its_sessions_are_listed_as_they_stood(released: Path) -> None:
+def test_its_sessions_are_listed_as_they_stood_and_the_ledger_stays_as_it_is(
+    released: Path,
+) -> None:
+    before = (released / "ledger.db").read_bytes()
     listed = forked("sessions", "list", "--format", "json")
     assert listed.code == 0, listed.err
+    assert (released / "ledger.db").read_bytes() == before
     assert {entry["name"]: entry["status"] for entry in listed.json} == STATUS
 
 

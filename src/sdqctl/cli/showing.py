@@ -99,9 +99,7 @@ def _print_run(run: RunRecord, steps: list[StepRecord]) -> None:
     if run.message:
         write_line(f"  {one_line(run.message)}")
     for step in steps:
-        took = ""
-        if step.started_at and step.completed_at:
-            took = f" {format_duration((step.completed_at - step.started_at).total_seconds())}"
+        took = f" {format_duration(step.seconds)}" if step.seconds is not None else ""
         tries = f", {step.attempts} attempts" if step.attempts > 1 else ""
         tokens = step.usage.input_tokens + step.usage.output_tokens
         took += f", {tokens:,} tokens" if tokens else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -44,6 +45,7 @@ class Runner:
     def __init__(self, job: Job) -> None:
         self._job = job
         self._done_before: list[PlannedStep] = []
+        self._step_begun = 0.0
         self._turns = TurnRunner(
             ledger=job.ledger,
             connection=job.connection,
@@ -140,22 +142,29 @@ class Runner:
                 attempt=attempt,
             )
         )
+        self._step_begun = time.monotonic()
         try:
             done = await carry_out(step, record, job.context, self._turns)
         except PausedError:
             raise
         except SdqctlError as error:
-            self._tell_end(step, self._last(step), error)
+            self._tell_end(step, attempt, self._last(step), error)
             raise
-        self._tell_end(step, done, None)
+        self._tell_end(step, attempt, done, None)
 
     def _tell_end(
-        self, step: PlannedStep, record: StepRecord | None, error: SdqctlError | None
+        self,
+        step: PlannedStep,
+        attempt: int,
+        record: StepRecord | None,
+        error: SdqctlError | None,
     ) -> None:
+        """`attempt` is the first that this process may have begun: it can tell how long it took."""
         status = StepStatus.FAILED if error else StepStatus.DONE
         seconds = None
-        if record is not None and record.started_at and record.completed_at:
-            seconds = (record.completed_at - record.started_at).total_seconds()
+        if record is not None and record.completed_at is not None:
+            own = record.attempts >= attempt
+            seconds = time.monotonic() - self._step_begun if own else record.seconds
             status = record.status
         self._job.emit(
             StepFinished(

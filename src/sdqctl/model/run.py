@@ -125,6 +125,13 @@ class StepRecord(msgspec.Struct, frozen=True, kw_only=True):
     completed_at: datetime | None = None
 
     @property
+    def seconds(self) -> float | None:
+        """From its begin to its outcome, None without one; never negative, as clocks go back."""
+        if self.started_at is None or self.completed_at is None:
+            return None
+        return max(0.0, (self.completed_at - self.started_at).total_seconds())
+
+    @property
     def exact_prompt(self) -> str | None:
         """The prompt as it was sent; None when it is kept without the secrets that were in it."""
         kept = self.prompt is not None and prompt_digest(self.prompt) == self.prompt_digest
