@@ -30,6 +30,7 @@ from sdqctl.model.events import (
 
 if TYPE_CHECKING:
     from sdqctl.cli.markdown import MarkdownStream
+    from sdqctl.store.redact import Redactor
 
 Sink = Callable[[Event], None]
 
@@ -77,7 +78,7 @@ class EventLog:
     The pieces of an answer are left out: it comes whole, and a secret in two pieces is not seen.
     """
 
-    def __init__(self, stream: TextIO, redact: Callable[[str], str]) -> None:
+    def __init__(self, stream: TextIO, redact: Redactor) -> None:
         self._stream = stream
         self._redact = redact
 
@@ -86,7 +87,8 @@ class EventLog:
 
         if isinstance(event, TextDelta):
             return
-        self._stream.write(self._redact(msgspec.json.encode(event).decode()) + "\n")
+        clean = self._redact.data(msgspec.to_builtins(event))
+        self._stream.write(msgspec.json.encode(clean).decode() + "\n")
         self._stream.flush()
 
 

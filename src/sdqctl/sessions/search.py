@@ -21,7 +21,8 @@ from sdqctl.files import make_private_folder
 from sdqctl.model.session import SessionRef, Turn
 
 FILE_NAME = "search.db"
-_VERSION = 1
+_VERSION = 2
+"""Another one is made anew, as it is when more kinds of secrets are known."""
 _BUSY_SECONDS = 10.0
 _SCHEMA = (
     """

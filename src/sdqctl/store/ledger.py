@@ -269,7 +269,7 @@ class Ledger(SessionTable):
         values = {
             "status": status.value,
             "response": self._clean(response),
-            "tools": self._redact(msgspec.json.encode(list(tools)).decode()),
+            "tools": msgspec.json.encode([self._clean_call(call) for call in tools]).decode(),
             "usage": msgspec.json.encode(usage or Usage()).decode(),
             "error": self._clean(error),
             "exit_status": exit_status,
@@ -341,6 +341,9 @@ class Ledger(SessionTable):
 
     def _redacted(self, value: object) -> object:
         return self._redact(value) if isinstance(value, str) else value
+
+    def _clean_call(self, call: ToolCall) -> ToolCall:
+        return msgspec.structs.replace(call, summary=self._redact(call.summary))
 
     def _clean(self, text: str | None) -> str | None:
         return None if text is None else self._redact(text)

@@ -1,61 +1,127 @@
-"""Keeps secrets out of what is written down: key-like variables and known token shapes."""
+"""Keeps secrets out of what is written down: values of variables, known shapes, telling names."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+
+from sdqctl.store.secret_names import is_secret_member, is_secret_variable, named_secrets
+from sdqctl.store.secret_shapes import SHAPES
 
 MARK = "[redacted]"
 _SHORTEST = 8
-_NAME = re.compile(
-    r"(KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIAL|AUTH|AUTHORIZATION)S?(?![A-Z])"
-    r"(?!.*(PATH|FILE|SOCK|DIR))",
-    re.IGNORECASE,
+_SHORTEST_LINE = 16
+_WRAPPED = 76
+"""The width at which base64(1) breaks its lines."""
+_PLAIN_WORDS = frozenset(
+    {"loopback", "disabled", "required", "optional", "password", "anonymous", "postgres"}
 )
-"""Not GIT_AUTHOR_NAME, TOKENIZERS_PARALLELISM or SSH_AUTH_SOCK."""
-_PLAIN_WORDS = frozenset({"loopback", "disabled", "required", "optional", "password", "anonymous"})
-_SHAPES = (
-    r"gh[pousr]_[A-Za-z0-9]{20,}",
-    r"github_pat_[A-Za-z0-9_]{20,}",
-    r"sk-[A-Za-z0-9_-]{20,}",
-    r"AKIA[0-9A-Z]{16}",
-    r"xox[abprs]-[A-Za-z0-9-]{10,}",
-    r"eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{5,}",
-    r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?-----END [A-Z ]*PRIVATE KEY-----",
-    r"(?<=://)[^/\s:@]+:[^/\s@]+(?=@)",
-    r"(?<=[Bb]earer )[A-Za-z0-9._~+/=-]{16,}",
-)
+_IN_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/:@]*:([^\s/]+)@", re.IGNORECASE)
 
 
 class Redactor:
-    """A function from text, JSON or HTML to the same without secrets.
+    """A function from text to the same without secrets; `data` is one for JSON values.
 
-    Applying it twice changes nothing more.
+    Applying it twice changes nothing more. The work grows with the length of the text.
     """
 
     def __init__(self, environment: Mapping[str, str]) -> None:
-        values = {
-            value
-            for name, value in environment.items()
-            if _NAME.search(name)
-            and len(value) >= _SHORTEST
-            and value.casefold() not in _PLAIN_WORDS
-            and not value.isdecimal()
-        }
-        written = {form for value in values for form in _forms(value)}
-        literal = [re.escape(form) for form in sorted(written, key=len, reverse=True)]
-        self._pattern = re.compile("|".join([*literal, *_SHAPES]), re.DOTALL)
+        values = {value for item in environment.items() for value in _secrets(*item)}
+        forms = {form for value in values for form in _forms(value)}
+        self._literal = sorted(forms, key=len, reverse=True)
 
     def __call__(self, text: str) -> str:
-        return self._pattern.sub(MARK, text)
+        spans = sorted(self._spans(text))
+        if not spans:
+            return text
+        parts, end = [], 0
+        for start, stop in spans:
+            if start >= end:
+                parts += [text[end:start], MARK]
+            end = max(end, stop)
+        return "".join([*parts, text[end:]])
+
+    def data(self, value: object) -> object:
+        """A JSON value without secrets, in its strings and in members that are named so."""
+        if isinstance(value, str):
+            return self(value)
+        if isinstance(value, list | tuple):
+            return [self.data(each) for each in value]
+        if isinstance(value, dict):
+            return {self(str(key)): self._member(str(key), each) for key, each in value.items()}
+        return value
+
+    def _member(self, name: str, value: object) -> object:
+        if isinstance(value, str) and is_secret_member(name, value):
+            return MARK
+        return self.data(value)
+
+    def _spans(self, text: str) -> Iterator[tuple[int, int]]:
+        for form in self._literal:
+            start = text.find(form)
+            while start >= 0:
+                yield start, start + len(form)
+                start = text.find(form, start + len(form))
+        lower = _lower(text)
+        for shape in SHAPES:
+            yield from shape.spans(text, lower)
+        yield from named_secrets(text, lower)
+
+
+def _lower(text: str) -> str:
+    """The text in lower case, each character at its place: a few become longer otherwise."""
+    lower = text.lower()
+    return lower if len(lower) == len(text) else "".join(c.lower()[:1] for c in text)
+
+
+def _secrets(name: str, value: str) -> Iterator[str]:
+    """What of a variable is secret: all of it, the lines of a long one, an address's password."""
+    found = [match[1] for match in _IN_ADDRESS.finditer(value)]
+    if is_secret_variable(name) or found:
+        found.append(value)
+    if "\n" in value and is_secret_variable(name):
+        found += [line for line in value.splitlines() if len(line) >= _SHORTEST_LINE]
+    for each in found:
+        plain = each.casefold() in _PLAIN_WORDS or each.isdecimal() or each in MARK
+        if len(each) >= _SHORTEST and not plain and not each.startswith("-----"):
+            yield each
 
 
 def _forms(value: str) -> set[str]:
-    """A value as it stands in text, in JSON and in HTML."""
-    forms = {value, json.dumps(value, ensure_ascii=False)[1:-1]}
+    """A value as it stands in text, JSON, HTML and addresses, and encoded as base64 or hex."""
+    forms = {value}
+    for ascii_only in (True, False):
+        forms.add(json.dumps(value, ensure_ascii=ascii_only)[1:-1])
     if any(sign in value for sign in "&<>\"'"):
         import html
 
         forms.add(html.escape(value))
-    return forms
+    raw = value.encode("utf-8", "surrogatepass")
+    forms |= {_percent(raw, upper=True), _percent(raw, upper=False), raw.hex(), raw.hex().upper()}
+    return forms | _base64(raw)
+
+
+def _percent(raw: bytes, *, upper: bool) -> str:
+    """As in an address; what never needs it stays."""
+    spelled = "%{:02X}" if upper else "%{:02x}"
+    plain = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~"
+    return "".join(chr(byte) if byte in plain else spelled.format(byte) for byte in raw)
+
+
+def _base64(raw: bytes) -> set[str]:
+    """The characters that base64 makes of a value wherever it begins in a longer text.
+
+    At its ends one character in three also holds a neighbour's bits, and is left out.
+    """
+    from base64 import b64encode
+
+    forms = {b64encode(raw).decode()}
+    for before in range(3):
+        whole = b64encode(bytes(before) + raw).decode().rstrip("=")
+        bits = (before + len(raw)) * 8
+        forms.add(whole[(before * 8 + 5) // 6 : bits // 6])
+    lines = b64encode(raw).decode()
+    forms |= {lines[i : i + _WRAPPED] for i in range(0, len(lines) - _SHORTEST_LINE, _WRAPPED)}
+    forms |= {form.replace("+", "-").replace("/", "_") for form in forms}
+    return {form for form in forms if len(form) >= _SHORTEST}
