@@ -1,83 +1,230 @@
 """Settings, merged once: defaults < user file < project file < environment; cli puts flags on top.
 
-A project file lies in a repository that may be a stranger's, so it may set no path of a program,
-no folder of data and no permission, unless the user trusts it (`trust`).
+A project's file lies in a repository that may be a stranger's. Until the user trusts it, it may
+only make a run stricter; each setting has a `Rule` for that. Whether it is trusted is asked
+through a function, since what else the repository brings counts as well (`engine.repository`).
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Callable, Mapping
+from dataclasses import Field, dataclass, field, fields, replace
+from enum import Enum
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 from sdqctl.errors import UsageError
+from sdqctl.foreign import UnsafeFileError, read_foreign
 from sdqctl.model.duration import parse_duration
 
 FILE_NAME = "sdqctl.toml"
 
 
+class Rule(Enum):
+    """What the file of a project may do to a setting; the value says it to readers."""
+
+    USER = "set it once it is trusted"
+    SMALLER = "lower it; once it is trusted, set it"
+    ADDS = "add to it"
+    FILLS = "set it where you have not; once it is trusted, set it"
+
+
+def about(
+    doc: str, *, rule: Rule = Rule.USER, duration: bool = False, zero_is_no_limit: bool = True
+) -> dict[str, Any]:
+    """The metadata of a field of Settings that configuration files may set.
+
+    `doc` is its line in docs/configuration.md. `zero_is_no_limit` counts for Rule.SMALLER: 0 is
+    larger than every number then.
+    """
+    return {"doc": doc, "rule": rule, "duration": duration, "unlimited": zero_is_no_limit}
+
+
+@dataclass(frozen=True)
+class ProjectFile:
+    """A project's configuration file, read once: what is shown, trusted and used is one content."""
+
+    root: Path
+    """The folder of the project, without links."""
+    name: str
+    """The file's path below it."""
+    data: bytes
+
+    @property
+    def path(self) -> Path:
+        """The whole path."""
+        return self.root / self.name
+
+
+Trusts = Callable[[ProjectFile, tuple[str, ...]], bool]
+"""Whether a project's file is trusted; asked only about one that sets what needs trust (second)."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What holds for one command. Durations are seconds; 0 switches a limit off."""
+    """What holds for one command. Durations are seconds. A field without `about` is no setting."""
 
-    home: Path
-    copilot_home: Path
-    runtime_path: Path | None = None
-    adapter: str = "copilot"
-    model: str | None = None
-    resume_if_exists: bool = False
-    step_timeout: float = 1800.0
-    idle_timeout: float = 600.0
-    retry_for: float = 600.0
-    max_turn_tool_calls: int = 0
-    max_tokens: int = 0
-    max_time: float = 0.0
-    history_store: bool = True
-    env: tuple[str, ...] | None = None
-    """Names and globs of the variables that RUN commands and the runtime are given; None: all."""
-    allow_tools: tuple[str, ...] = ()
-    deny_tools: tuple[str, ...] = ()
+    home: Path = field(metadata=about("where sdqctl keeps its ledger, locks and trash"))
+    copilot_home: Path = field(metadata=about("the Copilot runtime's folder"))
+    runtime_path: Path | None = field(
+        default=None,
+        metadata=about("the Copilot runtime's program; without it: looked for on PATH"),
+    )
+    adapter: str = field(
+        default="copilot", metadata=about("the runtime that runs use: `copilot` or `mock`")
+    )
+    model: str | None = field(
+        default=None,
+        metadata=about("the model of runs whose workflow names none", rule=Rule.FILLS),
+    )
+    resume_if_exists: bool = field(
+        default=False,
+        metadata=about("whether `run` goes on in a session whose name exists, or refuses"),
+    )
+    step_timeout: float = field(
+        default=1800.0,
+        metadata=about(
+            "how long a step may take; `0` is no limit", rule=Rule.SMALLER, duration=True
+        ),
+    )
+    idle_timeout: float = field(
+        default=600.0,
+        metadata=about(
+            "how long the agent may be silent, but for a tool at work; `0` is no limit",
+            rule=Rule.SMALLER,
+            duration=True,
+        ),
+    )
+    retry_for: float = field(
+        default=600.0,
+        metadata=about(
+            "how long a request that failed is tried again; `0` is not at all",
+            rule=Rule.SMALLER,
+            duration=True,
+            zero_is_no_limit=False,
+        ),
+    )
+    max_turn_tool_calls: int = field(
+        default=0,
+        metadata=about("stop a turn that uses more tools; `0` is no limit", rule=Rule.SMALLER),
+    )
+    max_tokens: int = field(
+        default=0,
+        metadata=about("stop a run that used so many tokens; `0` is no limit", rule=Rule.SMALLER),
+    )
+    max_time: float = field(
+        default=0.0,
+        metadata=about(
+            "stop a run after so long; `0` is no limit", rule=Rule.SMALLER, duration=True
+        ),
+    )
+    history_store: bool = field(
+        default=True,
+        metadata=about("whether the Copilot runtime may keep its own full-text copy of the turns"),
+    )
+    env: tuple[str, ...] | None = field(
+        default=None,
+        metadata=about(
+            "names and globs of the variables that RUN commands and the runtime are given; "
+            "without it: all"
+        ),
+    )
+    allow_tools: tuple[str, ...] = field(
+        default=(), metadata=about("rules of the tools that runs may use")
+    )
+    deny_tools: tuple[str, ...] = field(
+        default=(),
+        metadata=about(
+            "rules of the tools that runs may never use; files and flags add up", rule=Rule.ADDS
+        ),
+    )
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     files: tuple[Path, ...] = ()
     """The configuration files that were read, in order."""
+    project: ProjectFile | None = field(default=None, repr=False)
+    ignored: tuple[str, ...] = ()
+    """The settings of the project's file that do not count, since it is not trusted."""
 
 
-_DURATIONS = {"step_timeout", "idle_timeout", "retry_for", "max_time"}
-_USER_ONLY = {"home", "copilot_home", "runtime_path", "allow_tools", "history_store", "env"}
+SETTINGS: dict[str, Field[Any]] = {f.name: f for f in fields(Settings) if "rule" in f.metadata}
+"""The settings that files may set, by name."""
 _ALWAYS_GIVEN = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "TERM", "TMPDIR", "LANG", "LC_*", "TZ")
 _RUNTIME_GIVEN = ("COPILOT_*", "GH_TOKEN", "GITHUB_TOKEN", "XDG_*", "*_PROXY", "*_proxy", "NODE_*")
-_NOT_IN_FILES = {"environment", "files"}
 
 
-def load_settings(environment: Mapping[str, str], directory: Path) -> Settings:
+def load_settings(
+    environment: Mapping[str, str],
+    directory: Path,
+    *,
+    trusts: Trusts = lambda _project, _ignored: False,
+    with_project: bool = True,
+) -> Settings:
     """Merge all sources for a command that runs in `directory`.
 
-    Raises UsageError with file and key for a broken or unknown setting, or when there is no home.
+    `with_project`: whether the project's file is read at all.
+
+    Raises UsageError with file and key for a broken or unknown setting, when there is no home, and
+    for a project's file that is a link.
     """
     settings = Settings(
         home=data_folder(environment),
         copilot_home=_copilot_home(environment),
         environment=dict(environment),
     )
-    user, project = _user_file(environment), project_file(directory)
-    home = settings.home
-    for file in (user, project):
-        if file is not None and file not in settings.files:
-            values = _read_file(file, trusted=file == user or _is_trusted(home, file))
-            settings = replace(settings, files=(*settings.files, file), **values)
+    user = _user_file(environment)
+    given: set[str] = set()
+    if user is not None:
+        values = _settings_in(user, _read_user_file(user))
+        given = {*values}
+        settings = replace(settings, files=(user,), **values)
+    project = project_file(directory) if with_project else None
+    if project is not None and (user is None or project.path != user.resolve()):
+        settings = _with_project(settings, project, given, trusts)
     return _with_environment(settings, environment)
 
 
-def _is_trusted(home: Path, file: Path) -> bool:
-    from sdqctl.trust import is_trusted
+def project_settings(project: ProjectFile) -> dict[str, Any]:
+    """What a project's file sets. Raises UsageError for a broken one."""
+    return _settings_in(project.path, project.data)
 
-    try:
-        return is_trusted(home, file)
-    except OSError as error:
-        raise UsageError(f"{file}: {error.strerror}") from error
+
+def _with_project(
+    settings: Settings,
+    project: ProjectFile,
+    given: set[str],
+    trusts: Trusts,
+) -> Settings:
+    """The settings with a project's file over them, as far as it counts."""
+    values = project_settings(project)
+    stricter = {
+        name
+        for name, value in values.items()
+        if _is_stricter(SETTINGS[name], getattr(settings, name), value, given=name in given)
+    }
+    ignored = {*values} - stricter
+    if ignored and trusts(project, tuple(sorted(ignored))):
+        ignored = set()
+    values["deny_tools"] = (*settings.deny_tools, *values.get("deny_tools", ()))
+    counting = {name: value for name, value in values.items() if name not in ignored}
+    files = (*settings.files, project.path)
+    return replace(
+        settings, files=files, project=project, ignored=tuple(sorted(ignored)), **counting
+    )
+
+
+def _is_stricter(known: Field[Any], current: Any, value: Any, *, given: bool) -> bool:  # noqa: ANN401 - of any setting
+    """Whether a value of a file that is not trusted counts.
+
+    `given`: whether the user set it.
+    """
+    rule = known.metadata["rule"]
+    if rule is Rule.SMALLER and known.metadata["unlimited"]:
+        return bool((value or float("inf")) <= (current or float("inf")))
+    if rule is Rule.SMALLER:
+        return bool(value <= current)
+    return rule is Rule.ADDS or (rule is Rule.FILLS and not given) or bool(value == current)
 
 
 def _with_environment(settings: Settings, environment: Mapping[str, str]) -> Settings:
@@ -149,49 +296,77 @@ def _user_file(environment: Mapping[str, str]) -> Path | None:
     return file if file.is_file() else None
 
 
-def project_file(directory: Path) -> Path | None:
-    """The configuration file of the project around a folder."""
-    for folder in (directory, *directory.parents):
-        file = folder / FILE_NAME
-        if file.is_file():
-            return file
-        if (folder / ".git").exists():
+def project_folder(directory: Path) -> Path:
+    """The folder of the project around a folder: the nearest that has `.git`, else the nearest
+    that has a configuration file, else the folder itself; without links.
+    """
+    folder = Path(os.path.realpath(directory))
+    above = (folder, *folder.parents)
+    for name in (".git", FILE_NAME):
+        for candidate in above:
+            if os.path.lexists(candidate / name):
+                return candidate
+    return folder
+
+
+def project_file(directory: Path) -> ProjectFile | None:
+    """The configuration file of the project around a folder: the nearest one.
+
+    Raises UsageError when it is a link, lies behind one, or cannot be read.
+    """
+    folder, root = Path(os.path.realpath(directory)), project_folder(directory)
+    for candidate in (folder, *folder.parents):
+        path = candidate / FILE_NAME
+        name = path.relative_to(root).as_posix()
+        try:
+            data = read_foreign(root, name)
+        except UnsafeFileError as error:
+            raise UsageError(
+                f"{path}: {error}, so it is not read",
+                hint="put a file in its place, or use --no-repository-config",
+            ) from error
+        if data is not None:
+            return ProjectFile(root, name, data)
+        if candidate == root:
             return None
     return None
 
 
-def _read_file(file: Path, *, trusted: bool) -> dict[str, Any]:
+def _read_user_file(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{file}: {error.strerror}") from error
+
+
+def _settings_in(file: Path, data: bytes) -> dict[str, Any]:
+    """What a file's content sets. Relative paths in it start from its folder."""
     import tomllib
 
     try:
-        table = tomllib.loads(file.read_text("utf-8-sig"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"{file}: {error}", hint="mend the configuration file") from error
-    return dict(_setting(file, name, value, trusted) for name, value in table.items())
+        table = tomllib.loads(data.decode("utf-8-sig"))
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"{file}: {error}", hint="correct the configuration file") from error
+    return dict(_setting(file, name, value) for name, value in table.items())
 
 
-def _setting(file: Path, name: str, value: object, trusted: bool) -> tuple[str, object]:
+def _setting(file: Path, name: str, value: object) -> tuple[str, object]:
     key = name.replace("-", "_")
-    known = {f.name: f for f in fields(Settings) if f.name not in _NOT_IN_FILES}
-    if key not in known:
+    if key not in SETTINGS:
         import difflib
 
-        near = difflib.get_close_matches(key, known, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"known settings: {', '.join(known)}"
+        near = difflib.get_close_matches(key, SETTINGS, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"known settings: {', '.join(SETTINGS)}"
         raise UsageError(f"{file}: unknown setting {name!r}", hint=hint)
-    if key in _USER_ONLY and not trusted:
-        raise UsageError(
-            f"{file}: {name} may not be set by a project's file",
-            hint="set it in your own file, or read this one and then say `sdqctl trust`",
-        )
     try:
-        return key, _convert(key, str(known[key].type), value)
+        return key, _convert(SETTINGS[key], value, file.parent)
     except (TypeError, ValueError) as error:
         raise UsageError(f"{file}: {name}: {error}") from error
 
 
-def _convert(key: str, kind: str, value: object) -> object:
-    if key in _DURATIONS:
+def _convert(known: Field[Any], value: object, folder: Path) -> object:
+    kind = str(known.type)
+    if known.metadata["duration"]:
         if isinstance(value, str):
             return parse_duration(value)
         raise TypeError('a duration in quotes is wanted, such as "30m"')
@@ -205,8 +380,13 @@ def _convert(key: str, kind: str, value: object) -> object:
         raise TypeError("a whole number is wanted")
     if kind.startswith("tuple"):
         if isinstance(value, list) and all(isinstance(item, str) for item in value):
-            return tuple(value)
+            return tuple(_path(item, folder) if "Path" in kind else item for item in value)
         raise TypeError("a list of strings is wanted")
     if not isinstance(value, str):
         raise TypeError("a string is wanted")
-    return Path(os.path.expanduser(value)).absolute() if "Path" in kind else value
+    return _path(value, folder) if "Path" in kind else value
+
+
+def _path(text: str, folder: Path) -> Path:
+    """A path of a configuration file, relative to the folder of that file."""
+    return Path(os.path.normpath(folder.absolute() / os.path.expanduser(text)))

@@ -120,7 +120,7 @@ def test_an_unknown_adapter_is_told_the_known_ones(home: Path, workflow: Path) -
         ("step_timeout = 'soon'\n", "is not a duration"),
         ("step_timeout = 5\n", "duration"),
         ("resume_if_exists = 'yes'\n", "true or false"),
-        ("allow_tools = ['write']\n", "may not be set by a project"),
+        ("allow_tools = 'write'\n", "a list of strings"),
     ],
 )
 def test_a_broken_configuration_file_is_named(

@@ -233,17 +233,21 @@ def test_a_hostile_project_file_turns_nothing_on_before_it_is_trusted(
     config.write_text(HOSTILE)
     (project / "w.conv").write_text(f"PROMPT {create(project / 'x.txt')} [[reply: done]]\n")
     refused = sdqctl("run", "w.conv")
-    assert refused.code == 2
+    assert refused.code == 0
     assert "sdqctl trust" in refused.err
+    assert not (project / "x.txt").exists()
     assert not (project / "ran").exists()
     config.write_text('allow_tools = ["write"]\n')
-    assert sdqctl("trust").code == 0
-    assert sdqctl("trust", "--list").out == f"{config}\n"
-    done = sdqctl("run", "w.conv")
+    assert sdqctl("trust", "--yes").code == 0
+    assert sdqctl("trust", "--list").out == f"{project}\n"
+    done = sdqctl("run", "w.conv", "--session-name", "trusted")
     assert done.code == 0, done.err
     assert (project / "x.txt").read_text() == "made"
+    (project / "x.txt").unlink()
     config.write_text(HOSTILE)
-    assert sdqctl("run", "w.conv").code == 2
+    sdqctl("run", "w.conv", "--session-name", "changed")
     config.write_text('allow_tools = ["write"]\n')
     assert sdqctl("trust", "--remove").code == 0
-    assert sdqctl("run", "w.conv").code == 2
+    sdqctl("run", "w.conv", "--session-name", "removed")
+    assert not (project / "x.txt").exists()
+    assert not (project / "ran").exists()

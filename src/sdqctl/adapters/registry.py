@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING, cast
 from sdqctl.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
     from sdqctl.adapters.base import Adapter, SessionArchive
     from sdqctl.adapters.settings import AdapterSettings
+    from sdqctl.model.repository import RepositoryFile
 
 _ADAPTERS = {
     "copilot": ("sdqctl.adapters.copilot.adapter", "CopilotAdapter"),
@@ -19,6 +23,19 @@ _ARCHIVES = {
     "copilot": ("sdqctl.adapters.copilot.disk", "CopilotArchive"),
     "mock": ("sdqctl.adapters.mock_disk", "MockArchive"),
 }
+_REPOSITORIES = {"copilot": "sdqctl.adapters.copilot.repository_files"}
+"""The adapters whose runtimes take more than text from a repository."""
+
+
+def repository_files(root: Path, folder: Path) -> list[RepositoryFile]:
+    """What would take effect in `folder`, a folder of the repository `root`, for any runtime."""
+    found: dict[str, RepositoryFile] = {}
+    for module in _REPOSITORIES.values():
+        look: Callable[[Path, Path], list[RepositoryFile]]
+        look = import_module(module).repository_files
+        for file in look(root, folder):
+            found.setdefault(file.path, file)
+    return list(found.values())
 
 
 def adapter_names() -> tuple[str, ...]:

@@ -28,7 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "status": ("status:status", "Tell what is installed, signed in, and kept."),
     "validate": ("workflow:validate", "Check workflow files."),
     "render": ("workflow:render", "Show the prompts that a workflow would send."),
-    "trust": ("trust:trust", "Trust the configuration file of a project."),
+    "trust": ("trust:trust", "Let what a repository brings take effect: settings, hooks, servers."),
     "store": ("store:store", "Check and back up the ledger."),
     "completion": ("completion:completion", "Print the completion script of a shell."),
     "demo": ("demo:demo", "See the main job end to end, in a temporary home."),

@@ -21,13 +21,14 @@ from sdqctl.cli.launching import (
     launch_request,
     new_options,
     plan_of,
-    session_name,
     step_position,
     target_of,
     terminal_question,
     working_directory,
 )
 from sdqctl.cli.output import counted, is_terminal, note, write_json
+from sdqctl.cli.repository import note_repository
+from sdqctl.cli.session_names import given_name, session_name
 from sdqctl.cli.table import Cell, Column, print_rows
 from sdqctl.engine.batch import Outcome, run_batch
 from sdqctl.errors import InterruptedRunError, PausedError, SdqctlError, StepError, UsageError
@@ -94,6 +95,7 @@ def apply_workflow(app: App, request: ApplyRequest) -> int:
     _check_flags(request.run.flags, request.parallel, output="--output-dir")
     workflow = check_workflow(request.run.path)
     cwd = working_directory(app, request.run.flags.cwd, workflow)
+    app = app.working_in(cwd)
     components = find_components(request.components, cwd)
     names = [_name(request, workflow, cwd, component) for component in components]
     refuse_same_names(names)
@@ -124,11 +126,12 @@ def run_workflows(
             own = replace(request, path=path)
             workflow = check_workflow(path)
             cwd = working_directory(app, request.flags.cwd, workflow)
-            name = session_name(own, workflow, base_variables(workflow, cwd, ""))
-            adapter = request.adapter or workflow.adapter or app.settings.adapter
-            choose = partial(target_of, app, own, workflow, adapter, name, ledger)
-            target = choose(app.archive(adapter).sessions())
-            begin = replace(_start(app, own, workflow, target, cwd, ledger), choose=choose)
+            here = app.working_in(cwd)
+            adapter = request.adapter or workflow.adapter or here.settings.adapter
+            name = session_name(here, own, workflow, base_variables(workflow, cwd, ""), adapter)
+            choose = partial(target_of, here, own, workflow, adapter, name, ledger)
+            target = choose(here.archive(adapter).sessions())
+            begin = replace(_start(here, own, workflow, target, cwd, ledger), choose=choose)
             items.append(Item(str(path), begin, plan_of(begin)))
         refuse_same_names([item.begin.target.name for item in items])
         return _run_items(app, items, parallel, keep_going, request)
@@ -153,7 +156,7 @@ def _name(request: ApplyRequest, workflow: Workflow, cwd: Path, component: Compo
         return default_name(request.run.path.stem, component)
     variables = {**base_variables(workflow, cwd, ""), **component.variables}
     name = render_text(template, variables)
-    return session_name(replace(request.run, session_name=name), workflow, {})
+    return given_name(name)
 
 
 def _component_item(request: ApplyRequest, component: Component, begin: Start) -> Item:
@@ -201,6 +204,8 @@ def _start(
 def _run_items(
     app: App, items: list[Item], parallel: int, keep_going: bool, request: RunRequest
 ) -> int:
+    for item in items:
+        note_repository(app.working_in(item.begin.cwd), quiet=request.flags.quiet)
     progress = _Progress(len(items), request.flags)
     for item in items:
         item.start_at = step_position(item.plan, request.flags.from_step)

@@ -7,10 +7,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sdqctl.model.repository import RepositoryUse
+
 if TYPE_CHECKING:
     from sdqctl.adapters.base import Adapter, SessionArchive
     from sdqctl.adapters.settings import AdapterSettings
-    from sdqctl.config import Settings
+    from sdqctl.config import ProjectFile, Settings
+    from sdqctl.engine.repository import Repository
     from sdqctl.store.ledger import Ledger
 
 
@@ -20,6 +23,11 @@ class App:
     def __init__(self, *, environment: Mapping[str, str], debug: bool = False) -> None:
         self.environment = environment
         self.debug = debug
+        self.repository_use = RepositoryUse.AS_TRUSTED
+        self.told: set[object] = set()
+        """What was said already and is not said again in this command."""
+        self._others: dict[Path, App] = {}
+        self._looked_at: Repository | None = None
         self._archives: dict[str, SessionArchive] = {}
 
     @cached_property
@@ -39,7 +47,64 @@ class App:
         """The merged settings. Raises UsageError for a broken configuration file."""
         from sdqctl.config import load_settings
 
-        return load_settings(self.environment, self.directory)
+        return load_settings(
+            self.environment,
+            self.directory,
+            trusts=self._trusts,
+            with_project=self.repository_use is not RepositoryUse.NEVER,
+        )
+
+    def working_in(self, folder: Path) -> App:
+        """The same command for an agent that works in `folder`: the repository there counts.
+
+        Where sessions and the runtime lie is the choice of the folder the command was started in.
+        """
+        from dataclasses import replace
+
+        if folder.resolve() == self.directory.resolve():
+            return self
+        if folder not in self._others:
+            other = App(environment=self.environment, debug=self.debug)
+            other.repository_use = self.repository_use
+            other.directory = folder
+            other.told = self.told
+            other.settings = replace(
+                other.settings,
+                home=self.settings.home,
+                copilot_home=self.settings.copilot_home,
+                runtime_path=self.settings.runtime_path,
+            )
+            self._others[folder] = other
+        return self._others[folder]
+
+    @property
+    def repository(self) -> Repository:
+        """What the repository around the working directory brings, as it was at the start."""
+        settings = self.settings
+        if self._looked_at is None:
+            self._looked_at = self._look(settings.project, settings.ignored)
+        return self._looked_at
+
+    @property
+    def repository_is_trusted(self) -> bool:
+        """Whether what the repository brings takes effect in this command."""
+        return self.repository_use.lets(self.repository.state)
+
+    def _trusts(self, project: ProjectFile, ignored: tuple[str, ...]) -> bool:
+        self._looked_at = found = self._look(project, ignored)
+        return self.repository_use.lets(found.state) or found.configuration_trusted_first
+
+    def _look(self, project: ProjectFile | None, ignored: tuple[str, ...]) -> Repository:
+        from sdqctl.engine.repository import look_at_repository
+
+        return look_at_repository(self.trust_home, self.directory, project, ignored=ignored)
+
+    @property
+    def trust_home(self) -> Path:
+        """Where trust is recorded: no configuration file has a say in that."""
+        from sdqctl.config import data_folder
+
+        return data_folder(self.environment)
 
     @property
     def adapter_settings(self) -> AdapterSettings:

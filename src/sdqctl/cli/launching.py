@@ -6,7 +6,6 @@ import sys
 from collections import ChainMap
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -15,9 +14,10 @@ import msgspec
 from sdqctl.cli.interrupting import interruptible
 from sdqctl.cli.options import read_text_argument
 from sdqctl.cli.reporting import Report, print_plan
+from sdqctl.cli.repository import is_unchanged, note_repository
 from sdqctl.cli.run_options import RunFlags
+from sdqctl.cli.session_names import session_name
 from sdqctl.errors import SdqctlError, UsageError, WorkflowError
-from sdqctl.model.session import name_problem
 
 if TYPE_CHECKING:
     from sdqctl.adapters.base import Adapter, AdapterConfig
@@ -78,10 +78,11 @@ def run_workflow(app: App, request: RunRequest) -> int:
     from sdqctl.conversation import check_workflow
 
     workflow = check_workflow(request.path)
+    cwd = working_directory(app, request.flags.cwd, workflow)
+    app = app.working_in(cwd)
     adapter = request.adapter or workflow.adapter or app.settings.adapter
     options = new_options(app, request)
-    cwd = working_directory(app, request.flags.cwd, workflow)
-    name = session_name(request, workflow, base_variables(workflow, cwd, ""))
+    name = session_name(app, request, workflow, base_variables(workflow, cwd, ""), adapter)
     with app.ledger() as ledger:
 
         def choose(entries: Iterable[SessionInfo]) -> Target:
@@ -104,6 +105,7 @@ def start(app: App, begin: Start) -> int:
     """Show the plan, or run it and print the result; returns 0, or raises the run's error."""
     plan = plan_of(begin)
     start_at = step_position(plan, begin.flags.from_step)
+    note_repository(app.working_in(begin.cwd), quiet=begin.flags.quiet)
     if begin.flags.ask and begin.question is None:
         begin = replace(begin, question=terminal_question())
     if begin.flags.dry_run:
@@ -200,6 +202,12 @@ def with_flags(options: RunOptions, flags: RunFlags) -> RunOptions:
     )
 
 
+def with_denials(options: RunOptions, denials: Iterable[str]) -> RunOptions:
+    """The options of an earlier run with denials that have come since: they always add up."""
+    both = dict.fromkeys((*options.deny_tools, *denials))
+    return msgspec.structs.replace(options, deny_tools=tuple(both))
+
+
 def step_position(plan: Plan, wanted: str | None) -> int | None:
     """The position that --from names: a number, or a checkpoint's name. Raises UsageError.
 
@@ -264,23 +272,6 @@ def _refuse_secrets(app: App, options: RunOptions) -> None:
         )
 
 
-def session_name(request: RunRequest, workflow: Workflow, variables: Mapping[str, str]) -> str:
-    """--session-name, else SESSION-NAME, else one made of the file's name and the time."""
-    from sdqctl.conversation.render import render_text
-
-    if request.session_name is not None:
-        if problem := name_problem(request.session_name):
-            raise UsageError(f"the session name {request.session_name!r} {problem}")
-        return request.session_name
-    if workflow.session_name is None:
-        return f"{request.path.stem[:60].strip() or 'run'}-{datetime.now():%Y%m%d-%H%M%S}"
-    name = render_text(workflow.session_name, variables)
-    if problem := name_problem(name):
-        line = workflow.session_name_span.line if workflow.session_name_span else 1
-        raise WorkflowError(f"{workflow.path}:{line}:1: SESSION-NAME {name!r} {problem}")
-    return name
-
-
 def target_of(
     app: App,
     request: RunRequest,
@@ -335,6 +326,7 @@ def launch_request(
     from sdqctl.engine.launch import Launch
 
     workflow, cwd = begin.workflow, begin.cwd
+    app = app.working_in(cwd)
     adapter = begin.target.ref.adapter
     roots = Roots.of(workflow, cwd)
     check_requirements(workflow, roots, app.environment)
@@ -356,6 +348,7 @@ def launch_request(
         wait=begin.flags.wait,
         start_at=start_at,
         choose=begin.choose,
+        repository_is_unchanged=lambda: is_unchanged(app),
     )
 
 
@@ -385,6 +378,7 @@ def _adapter_config(app: App, begin: Start) -> AdapterConfig:
         working_directory=begin.cwd,
         policy=policy,
         history_store=app.settings.history_store,
+        trust_repository=app.repository_is_trusted,
         infinite_sessions=workflow.context.infinite_sessions,
         compaction_threshold=workflow.context.compaction_threshold,
         compaction_maximum=workflow.context.compaction_max,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sdqctl.cli.launching import Start, default_options, start, with_flags
+from sdqctl.cli.launching import Start, default_options, start, with_denials, with_flags
 from sdqctl.cli.options import read_text_argument
 from sdqctl.cli.output import is_terminal
 from sdqctl.cli.run_options import RunFlags
@@ -113,11 +113,12 @@ def prompt_start(
     from sdqctl.model.workflow import PromptStep, Span, Workflow
 
     step = PromptStep(span=Span("", 1), text=text)
+    cwd = _folder(request.flags.cwd, info.cwd, app.directory)
     return Start(
         workflow=Workflow(path="", source="", steps=(step,)),
         target=Target(ref=SessionRef(info.adapter, info.id), name=info.label, exists=True),
-        options=with_flags(default_options(app), request.flags),
-        cwd=_folder(request.flags.cwd, info.cwd, app.directory),
+        options=with_flags(default_options(app.working_in(cwd)), request.flags),
+        cwd=cwd,
         ledger=ledger,
         flags=request.flags,
         model=request.flags.model,
@@ -142,13 +143,16 @@ def continue_start(app: App, request: ResumeRequest, info: SessionInfo, ledger: 
         return Target(ref=ref, name=info.label, exists=bool(entries), run=run)
 
     found = app.archive(info.adapter).get(info.id)
-    options = decode_options(run.options) if run else default_options(app)
+    cwd = _folder(request.flags.cwd, run.cwd if run else info.cwd, app.directory)
+    options = default_options(app.working_in(cwd))
+    if run is not None:
+        options = with_denials(decode_options(run.options), options.deny_tools)
     return Start(
         workflow=workflow,
         target=choose([found] if found is not None else []),
         choose=choose,
         options=with_flags(options, request.flags),
-        cwd=_folder(request.flags.cwd, run.cwd if run else info.cwd, app.directory),
+        cwd=cwd,
         ledger=ledger,
         flags=request.flags,
         model=request.flags.model or (run.model if run else None) or workflow.model,

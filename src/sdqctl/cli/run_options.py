@@ -10,6 +10,7 @@ from typing import TypeVar
 import click
 
 from sdqctl.cli.options import DURATION
+from sdqctl.model.repository import RepositoryUse
 
 _Function = TypeVar("_Function", bound=Callable[..., object])
 
@@ -40,6 +41,17 @@ class RunFlags:
     verbose: bool = False
     quiet: bool = False
     show_prompts: bool = False
+
+
+def _use_repository(ctx: click.Context, param: click.Parameter, given: bool) -> bool:
+    """Tell the command what it is to do about what the repository brings."""
+    if not given or ctx.resilient_parsing:
+        return given
+    use = RepositoryUse.ONCE if param.name == "trust_once" else RepositoryUse.NEVER
+    if ctx.obj.repository_use not in (RepositoryUse.AS_TRUSTED, use):
+        raise click.UsageError("--trust-once and --no-repository-config exclude each other.")
+    ctx.obj.repository_use = use
+    return given
 
 
 _OPTIONS = [
@@ -79,6 +91,20 @@ _OPTIONS = [
     ),
     click.option(
         "--max-time", type=DURATION, metavar="DUR", help="Stop after so long; default 0, no limit."
+    ),
+    click.option(
+        "--no-repository-config",
+        is_flag=True,
+        expose_value=False,
+        callback=_use_repository,
+        help="Nothing that the repository brings takes effect: sdqctl.toml, hooks, servers.",
+    ),
+    click.option(
+        "--trust-once",
+        is_flag=True,
+        expose_value=False,
+        callback=_use_repository,
+        help="Trust what the repository brings now, for this run alone (CI).",
     ),
     click.option("--from", "from_step", metavar="STEP", help="Start at a step or checkpoint."),
     click.option("--dry-run", is_flag=True, help="Show the plan and what is done; run nothing."),

@@ -25,12 +25,14 @@ class Connection:
         *,
         home: Path,
         locks: Sequence[SessionLock],
+        repository_is_unchanged: Callable[[], bool] = lambda: True,
     ) -> None:
         self._make_adapter = make_adapter
         self._home = home
         self._locks = [*locks]
         self._adapter: Adapter | None = None
         self._session: AdapterSession | None = None
+        self._repository_is_unchanged = repository_is_unchanged
         self.config = config
 
     async def __aenter__(self) -> Self:
@@ -74,16 +76,23 @@ class Connection:
 
     async def create(self, name: str | None) -> AdapterSession:
         """Create a session of this name. Raises SessionExistsError."""
-        config = replace(self.config, session_name=name, resume_if_exists=False)
         adapter = await self.adapter()
+        self._keep_trust()
+        config = replace(self.config, session_name=name, resume_if_exists=False)
         self._session = await adapter.create_session(config)
         return self._session
 
     async def resume(self, session_id: str) -> AdapterSession:
         """Open an existing session with its history."""
         adapter = await self.adapter()
+        self._keep_trust()
         self._session = await adapter.resume_session(session_id, self.config)
         return self._session
+
+    def _keep_trust(self) -> None:
+        """Trust in a repository ends when it changes: the runtime reads it as it is by then."""
+        if self.config.trust_repository and not self._repository_is_unchanged():
+            self.config = replace(self.config, trust_repository=False)
 
     async def create_or_resume(self, session_id: str, name: str) -> AdapterSession:
         """Open a session that an earlier process may or may not have come to create.

@@ -70,6 +70,8 @@ class Launch:
     start_at: int | None = None
     choose: Callable[[Sequence[SessionInfo]], Target] | None = None
     """Chooses the target again under its lock, from the session that is there by then, or none."""
+    repository_is_unchanged: Callable[[], bool] = lambda: True
+    """Whether a repository that is trusted is still as it was; asked whenever a session opens."""
 
 
 def choose_target(
@@ -116,7 +118,11 @@ async def launch(request: Launch) -> RunRecord:
         fresh = known is None
         run = known or _record_run(request)
         connection = Connection(
-            request.make_adapter, request.config, home=request.home, locks=locks
+            request.make_adapter,
+            request.config,
+            home=request.home,
+            locks=locks,
+            repository_is_unchanged=request.repository_is_unchanged,
         )
         async with connection:
             try:
