@@ -31,13 +31,17 @@ from sdqctl.policy.places import Place, readings
 from sdqctl.policy.rules import ToolRule
 from sdqctl.policy.steering import Steering
 
+_RANDOM = r"(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{32})"
 _OWN_OUTPUT = re.compile(
-    r"\d+-[a-z]+-tool-output-(?:\d+-)?(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{32})"
-    r"\.txt"
+    rf"\d+-[a-z]+-tool-output-(?:\d+-)?{_RANDOM}\.txt"
+    rf"|(?:[a-z]+-tool-output(?:-original)?|original-output)-\d+-{_RANDOM}\.txt"
 )
 """Where a runtime puts a tool's output that is too long for the model, under a name that only the
-session was told."""
-_OWN_NUMBERED_OUTPUT = re.compile(r"[a-z]+-tool-output-\d+-\d+\.txt")
+session was told (seen in the pinned runtime: of bash with its process's id, of other tools without,
+and in its own pattern for such names the others)."""
+_OWN_NUMBERED_OUTPUT = re.compile(
+    r"(?:[a-z]+-tool-output(?:-original)?|original-output)-\d+-\d+\.txt"
+)
 """The same under a name that could be guessed."""
 _STARTED = time.time()
 _ALL = (re.compile(""),)
