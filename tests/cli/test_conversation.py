@@ -116,6 +116,28 @@ def test_a_tool_is_asked_about(answer: str, made: bool, talk: Path, model: Loopb
     assert Path("made.txt").exists() is made
 
 
+def test_never_holds_for_the_rest_of_the_conversation_and_is_told_in_one_line(
+    talk: Path, model: LoopbackModel
+) -> None:
+    shell = '[[tool: bash {"command": "touch made.txt", "description": "make it"}]]'
+    with Terminal(["resume", "talk"]) as terminal:
+        terminal.wait_for("Ctrl-D leaves.")
+        terminal.type(f"Do it {shell} [[reply: well]]{ENTER}")
+        terminal.wait_for("[N]ever?")
+        terminal.type(f"n{ENTER}")
+        terminal.wait_for("\nwell")
+        terminal.wait_for_prompt()
+        assert terminal.text.count("  denied") == 1
+        terminal.type(f"Do it now {shell} [[reply: again well]]{ENTER}")
+        terminal.wait_for("\nagain well")
+        terminal.wait_for_prompt()
+        assert terminal.text.count("The agent wants to use") == 1
+        assert terminal.text.count("  denied") == 2
+        terminal.type(CTRL_D)
+        assert terminal.wait_for_end() == 0
+    assert not Path("made.txt").exists()
+
+
 HOSTILE = "\x1b]0;owned\x07 \x1b[2J \x1b[31mred \x08\x08 \x9b5n \u202eevil\u2066 \u200bend"
 
 

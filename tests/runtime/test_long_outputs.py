@@ -1,4 +1,4 @@
-"""A tool's output that is too long for the model: the runtime keeps it in a file that it may read."""
+"""A tool's output that is too long for the model is kept in a file, which it may read."""
 
 from __future__ import annotations
 

@@ -168,6 +168,8 @@ class MockSession:
             target=target,
             allowed=decision.allowed,
             reason=decision.reason,
+            by=decision.by,
+            tool_call_id=call.id,
         )
         ok = await asyncio.to_thread(self._do, what, rest) if decision.allowed else False
         call = msgspec.structs.replace(call, ok=ok, denied=not decision.allowed)

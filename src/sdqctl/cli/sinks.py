@@ -144,6 +144,7 @@ class Narrator:
         self._redact = redact
         self._show_prompts = show_prompts
         self._total = 0
+        self._refused: set[str | None] = set()
 
     def __call__(self, event: Event) -> None:
         line = self._line(event)
@@ -170,11 +171,14 @@ class Narrator:
             case Warned():
                 return f"warning: {event.message}"
             case PermissionDecided(allowed=False):
+                self._refused.add(event.tool_call_id)
                 return f"  denied: {event.kind} {event.target}: {event.reason}"
         return self._detail(event) if self._verbosity >= Verbosity.VERBOSE else None
 
     def _detail(self, event: Event) -> str | None:
         match event:
+            case ToolFinished() if event.call.denied and event.call.id in self._refused:
+                return None  # its refusal was told
             case ToolFinished():
                 outcome = "ok" if event.call.ok else "failed"
                 return f"  tool: {event.call.name} {event.call.summary}: {outcome}"

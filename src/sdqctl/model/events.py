@@ -164,6 +164,7 @@ class PermissionDecided(_Event, frozen=True, kw_only=True, tag="permission.decid
     reason: str
     by: str = ""
     """What decided, as in ToolDecision."""
+    tool_call_id: str | None = None
 
 
 class UsageReported(_Event, frozen=True, kw_only=True, tag="usage.reported"):

@@ -168,6 +168,8 @@ class CopilotSession:
             target=request.target,
             allowed=decision.allowed,
             reason=decision.reason,
+            by=decision.by,
+            tool_call_id=request.tool_call_id,
         )
         if self._queue is not None:
             self._put(self._queue, event)

@@ -26,7 +26,7 @@ class TurnScreen:
 
     def __init__(self) -> None:
         self._live = LiveLine() if wants_live_line() else None
-        sinks: list[Sink] = [Answers(), _tell_tools]
+        sinks: list[Sink] = [Answers(), _ToolLines()]
         self.emit = fan_out(*sinks, self._live) if self._live else fan_out(*sinks)
 
     def __enter__(self) -> Self:
@@ -44,18 +44,27 @@ class TurnScreen:
             self._live.stop()
 
 
-def _tell_tools(event: Event) -> None:
-    match event:
-        case ToolFinished():
-            call = event.call
-            outcome = "ok" if call.ok else ("denied" if call.denied else "failed")
-            note(f"  {outcome:<7}{one_line(f'{call.name} {call.summary}', _WIDTH - 9)}")
-        case PermissionDecided(allowed=False):
-            note(f"  denied {one_line(f'{event.kind} {event.target}', _WIDTH - 9)}")
-        case StepRecovered():
-            note(f"  {event.message}")
-        case Warned():
-            note(f"  warning: {event.message}")
+class _ToolLines:
+    """A line for each tool: how it ended, or that it was refused."""
+
+    def __init__(self) -> None:
+        self._refused: set[str | None] = set()
+
+    def __call__(self, event: Event) -> None:
+        match event:
+            case ToolFinished() if event.call.denied and event.call.id in self._refused:
+                pass  # its refusal was told
+            case ToolFinished():
+                call = event.call
+                outcome = "ok" if call.ok else ("denied" if call.denied else "failed")
+                note(f"  {outcome:<7}{one_line(f'{call.name} {call.summary}', _WIDTH - 9)}")
+            case PermissionDecided(allowed=False):
+                self._refused.add(event.tool_call_id)
+                note(f"  denied {one_line(f'{event.kind} {event.target}', _WIDTH - 9)}")
+            case StepRecovered():
+                note(f"  {event.message}")
+            case Warned():
+                note(f"  warning: {event.message}")
 
 
 def recap(entry: Entry, turns: list[Turn], run: RunRecord | None, steps: list[StepRecord]) -> None:

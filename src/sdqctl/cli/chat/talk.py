@@ -19,6 +19,7 @@ from sdqctl.cli.resuming import ResumeRequest, continue_start, prompt_start
 from sdqctl.engine.launch import launch
 from sdqctl.engine.sharing import SharedRuntime
 from sdqctl.errors import InterruptedRunError, PausedError, SdqctlError
+from sdqctl.policy.ask import RememberedAnswers
 from sdqctl.sessions.transcript import read_turns
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class Talk:
         self.entry = entry
         self.ledger = ledger
         self._shared = SharedRuntime(lambda: app.adapter(entry.info.adapter))
+        self._question = RememberedAnswers(ask_permission)
 
     @property
     def info(self) -> SessionInfo:
@@ -125,7 +127,7 @@ class Talk:
         return (runs[-1], self.ledger.steps(runs[-1].id)) if runs else (None, [])
 
     def _shared_start(self, begin: Start) -> Start:
-        return replace(begin, make_adapter=self._shared.lease, question=ask_permission)
+        return replace(begin, make_adapter=self._shared.lease, question=self._question)
 
     async def _consult(self, run: RunRecord | None, steps: list[StepRecord]) -> None:
         """A CONSULT opens with the agent's questions."""
