@@ -31,6 +31,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar
 
 
@@ -151,10 +152,26 @@ class SessionUnusableError(SdqctlError):
 
 
 class PausedError(SdqctlError):
-    """The run waits for a human."""
+    """The run waits for a human.
+
+    Whoever writes the message to one calls `shown` after it: only then does the next command that
+    goes on with the run pass the step at `position`.
+    """
 
     exit_code = 8
     code = "paused"
+
+    def __init__(
+        self, message: str, *, hint: str | None = None, position: int | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.position = position
+        self.on_shown: Callable[[], None] | None = None
+
+    def shown(self) -> None:
+        """Record that a human could read the message. Raises StoreError."""
+        if self.on_shown is not None:
+            self.on_shown()
 
 
 class StoreError(SdqctlError):

@@ -93,3 +93,14 @@ def test_a_renamed_session_is_found_by_both_clients(audit: Path, model: Loopback
     ]
     done = sdqctl("resume", "audit of november", "--continue")
     assert (done.code, done.out) == (0, "three\n"), done.err
+
+
+def test_a_fork_of_a_completed_session_is_completed_and_swept(
+    audit: Path, model: LoopbackModel
+) -> None:
+    assert sdqctl("resume", "audit", "--continue").code == 0
+    assert sdqctl("sessions", "fork", "audit", "other").code == 0
+    listed = sdqctl("sessions", "list", "--format", "json").json
+    assert {e["name"]: e["status"] for e in listed} == {"audit": "completed", "other": "completed"}
+    swept = sdqctl("sessions", "cleanup", "--older-than", "0s")
+    assert (swept.code, set(swept.out.split())) == (0, {"audit", "other"}), swept.err

@@ -337,3 +337,24 @@ def test_the_other_formats_go_to_stdout_or_a_file(
         assert kinds == ["session", "turn", "turn"]
     if output_format == "json":
         assert json.loads(shown) == show("s")
+
+
+def test_a_fork_stands_as_its_original_does(bench: Bench) -> None:
+    assert bench.run("PROMPT a [[reply: A]]\nPROMPT b [[reply: B]]\n").done.code == 0
+    ok(forked("sessions", "fork", "s", "whole"))
+    ok(forked("sessions", "fork", "s", "part", "--at", "1"))
+    listed = {e["name"]: e for e in forked("sessions", "list", "--format", "json").json}
+    assert (listed["whole"]["status"], listed["whole"]["run"]["steps_done"]) == ("completed", 2)
+    assert (listed["part"]["status"], listed["part"]["run"]["steps_done"]) == ("interrupted", 1)
+    swept = ok(forked("sessions", "cleanup", "--older-than", "0s"))
+    assert set(swept.out.split()) == {"s", "whole"}
+    assert "kept: part: its run is not finished" in swept.err
+
+
+def test_a_fork_of_a_paused_run_waits_for_a_human_too(job: Bench) -> None:
+    ok(forked("sessions", "fork", "s", "copy"))
+    ok(forked("sessions", "fork", "s", "half-way", "--at", "half"))
+    listed = {e["name"]: e["status"] for e in forked("sessions", "list", "--format", "json").json}
+    assert listed == {"s": "paused", "copy": "paused", "half-way": "interrupted"}
+    assert ok(forked("resume", "copy", "--continue")).out == "C\n"
+    assert forked("resume", "half-way", "--continue").code == 8

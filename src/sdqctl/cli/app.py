@@ -14,7 +14,7 @@ import click
 
 from sdqctl import __version__
 from sdqctl.cli.context import App
-from sdqctl.errors import InterruptedRunError, SdqctlError
+from sdqctl.errors import InterruptedRunError, PausedError, SdqctlError
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -104,6 +104,9 @@ def run(arguments: Sequence[str]) -> int:
     try:
         result = root.main(list(arguments), prog_name="sdqctl", standalone_mode=False)
         sys.stdout.flush()
+    except PausedError as error:
+        code = _report(error, as_json, arguments)
+        return _note_shown(error, as_json, arguments) or code
     except SdqctlError as error:
         return _report(error, as_json, arguments)
     except click.ClickException as error:
@@ -138,6 +141,15 @@ def _report(error: SdqctlError, as_json: bool, arguments: Sequence[str]) -> int:
         error.message, code=error.code, exit_code=error.exit_code, hint=error.hint, as_json=as_json
     )
     return error.exit_code
+
+
+def _note_shown(error: PausedError, as_json: bool, arguments: Sequence[str]) -> int:
+    """The message stands before the human now; 0, or the exit code of what went wrong."""
+    try:
+        error.shown()
+    except SdqctlError as failure:
+        return _report(failure, as_json, arguments)
+    return 0
 
 
 def _report_usage(error: click.ClickException, as_json: bool) -> int:

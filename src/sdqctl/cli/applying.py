@@ -221,6 +221,9 @@ def _run_items(
         interruptible(_drive(app, waiting, parallel, keep_going, progress))
     finally:
         _print_summary(items, request.flags.output_format)
+        for item in items:
+            if isinstance(item.error, PausedError):
+                item.error.shown()
     _raise_failures(items)
     return 0
 

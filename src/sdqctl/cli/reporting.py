@@ -28,7 +28,8 @@ from sdqctl.cli.sinks import (
     Verbosity,
     fan_out,
 )
-from sdqctl.errors import SdqctlError, UsageError
+from sdqctl.errors import PausedError, SdqctlError, UsageError
+from sdqctl.model.session import SessionRef
 from sdqctl.model.terminal import one_line
 from sdqctl.store.redact import Redactor
 
@@ -109,8 +110,20 @@ class Report:
         if run is None:
             return
         self._print_object(run)
-        if run.status.unfinished:
+        if isinstance(error, PausedError) and self._is_consultation(run, error):
+            error.hint = consult_hint(self._conversation_of(run), self._begin.target.name)
+        elif run.status.unfinished:
             add_way_on(error, self._begin.target.name)
+
+    def _is_consultation(self, run: RunRecord, error: PausedError) -> bool:
+        steps = self._begin.ledger.steps(run.id)
+        return any(s.position == error.position and s.kind == "consult" for s in steps)
+
+    def _conversation_of(self, run: RunRecord) -> str:
+        """The name of the conversation that the run stands in, which may not be the first one."""
+        names = self._begin.ledger.session_names()
+        ref = SessionRef(run.adapter, run.session_id)
+        return names.get(ref, self._begin.target.name)
 
     def _print_object(self, run: RunRecord) -> None:
         if self._format == "text":
@@ -136,6 +149,14 @@ def add_way_on(error: SdqctlError, name: str) -> None:
         return
     way = f"go on with `{command}`"
     error.hint = f"{error.hint}; {way}" if error.hint else way
+
+
+def consult_hint(conversation: str, name: str) -> str:
+    """What to do at a CONSULT: the agent puts its questions in the conversation."""
+    return (
+        f"talk about it with `sdqctl resume {shlex.quote(conversation)}`, "
+        f"then go on with `sdqctl resume {shlex.quote(name)} --continue`"
+    )
 
 
 def result_object(

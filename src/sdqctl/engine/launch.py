@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from sdqctl.adapters.base import Adapter, AdapterConfig, SessionArchive
@@ -22,6 +23,7 @@ from sdqctl.engine.steps import StepContext
 from sdqctl.engine.turns import Sink
 from sdqctl.errors import (
     InterruptedRunError,
+    PausedError,
     RuntimeDiedError,
     SessionBusyError,
     SessionExistsError,
@@ -31,6 +33,7 @@ from sdqctl.model.events import SessionOpened, Warned
 from sdqctl.model.run import RunRecord
 from sdqctl.model.session import SessionInfo, SessionRef, session_id_for
 from sdqctl.model.workflow import Plan, PlannedStep
+from sdqctl.store.gates import record_shown
 from sdqctl.store.ledger import Ledger
 from sdqctl.store.locks import SessionLock
 
@@ -307,5 +310,9 @@ async def _drive(request: Launch, connection: Connection, run: RunRecord) -> Run
     )
     try:
         return await Runner(job).execute(start_at=request.start_at)
+    except PausedError as error:
+        if error.position is not None:
+            error.on_shown = partial(record_shown, request.home, run.id, error.position)
+        raise
     finally:
         await background.stop()

@@ -249,21 +249,24 @@ async def _checkpoint(
 async def _stop_for_human(
     step: PlannedStep, record: StepRecord | None, context: StepContext
 ) -> StepRecord:
-    """Wait for a human; found begun, an earlier process stopped here and its message was seen."""
-    if record is not None:
+    """Wait for a human. Only what was shown is passed: the process that stopped here may have been
+    killed before it had written its message.
+    """
+    if record is not None and record.shown_at is not None:
         if isinstance(step.action, ConsultStep):
-            _check_consultation(step, step.action, record)
+            _check_consultation(step, step.action, record.shown_at)
         return _finish(step, context, StepStatus.DONE)
     message = _message(step)
     context.ledger.update_run(context.run_id, status=RunStatus.PAUSED, message=message)
-    _begin(step, context)
-    raise PausedError(message)
+    if record is None:
+        _begin(step, context)
+    raise PausedError(message, position=step.position)
 
 
-def _check_consultation(step: PlannedStep, action: ConsultStep, record: StepRecord) -> None:
-    if action.timeout is None or record.started_at is None:
+def _check_consultation(step: PlannedStep, action: ConsultStep, shown_at: datetime) -> None:
+    if action.timeout is None:
         return
-    waited = time.time() - record.started_at.timestamp()
+    waited = time.time() - shown_at.timestamp()
     if waited > action.timeout:
         raise StepError(
             f"step {step.position}: the consultation waited longer than CONSULT-TIMEOUT allows",

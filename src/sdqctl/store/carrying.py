@@ -10,12 +10,13 @@ from typing import Any
 
 import msgspec
 
-from sdqctl.model.run import RunStatus
+from sdqctl.model.run import RunStatus, StepStatus
 from sdqctl.model.session import SessionRef
 from sdqctl.store.ledger import Ledger
 from sdqctl.store.rows import insert_row, next_number, read_run, read_step
 
 Row = dict[str, Any]
+_GATES = ("pause", "consult")
 _GIVEN_BY_USERS = {"mode", "allow_tools", "allow_all_tools", "output_file"}
 
 
@@ -86,7 +87,8 @@ def put_rows(connection: sqlite3.Connection, rows: SessionRows) -> None:
         for plan in rows.plan_steps:
             insert_row(connection, "plan_steps", plan | {"run_id": ids[plan["run_id"]]})
         for attempt in rows.attempts:
-            values = {key: value for key, value in attempt.items() if key != "number"}
+            row = attempt | _shown_by_then(attempt, rows.runs)
+            values = {key: value for key, value in row.items() if key != "number"}
             insert_row(connection, "attempts", values | {"run_id": ids[attempt["run_id"]]})
         _read_back(connection, ids.values())
     except (sqlite3.Error, TypeError, msgspec.MsgspecError) as error:
@@ -127,29 +129,52 @@ def _read_back(connection: sqlite3.Connection, run_ids: Iterable[str]) -> None:
 
 
 def cut_rows(rows: SessionRows, run_id: str, kept: Iterable[int]) -> SessionRows:
-    """One run with the outcomes of some positions alone, as an interrupted run."""
+    """One run with the outcomes of some positions alone.
+
+    It stays completed where all its steps are among them, and paused where its gate is; else it is
+    an interrupted run.
+    """
     positions = set(kept)
-    now = datetime.now(UTC).isoformat()
-    runs = [
-        run
-        | {
-            "id": f"{run_id[:17]}-{secrets.token_hex(3)}",
-            "status": RunStatus.INTERRUPTED.value,
-            "message": None,
-            "updated_at": now,
-            "completed_at": None,
-        }
-        for run in rows.runs
-        if run["id"] == run_id
-    ]
-    new = runs[0]["id"]
+    new = f"{run_id[:17]}-{secrets.token_hex(3)}"
     attempts = [
         row | {"run_id": new}
         for row in rows.attempts
         if row["run_id"] == run_id and row["position"] in positions and not row["superseded"]
     ]
+    runs = [
+        run | _state_with(attempts, run) | {"id": new} for run in rows.runs if run["id"] == run_id
+    ]
     plans = [row | {"run_id": new} for row in rows.plan_steps if row["run_id"] == run_id]
     return SessionRows(runs=runs, plan_steps=plans, attempts=attempts)
+
+
+def _state_with(attempts: Iterable[Row], run: Row) -> Row:
+    """How a run stands of which these attempts are left."""
+    last = {row["position"]: row for row in attempts}
+    settled = [row for row in last.values() if StepStatus(row["status"]).settled]
+    gates = [row for row in last.values() if row["kind"] in _GATES and row not in settled]
+    whole = run["status"] == RunStatus.COMPLETED and len(settled) >= run["steps_total"]
+    if whole or (run["status"] == RunStatus.PAUSED and gates):
+        return {}
+    return {
+        "status": RunStatus.INTERRUPTED.value,
+        "message": None,
+        "updated_at": datetime.now(UTC).isoformat(),
+        "completed_at": None,
+    }
+
+
+def _shown_by_then(attempt: Row, runs: Iterable[Row]) -> Row:
+    """When the message of a gate was shown, for a bundle that does not say it yet: by the rule of
+    the migration that added the column.
+    """
+    if "shown_at" in attempt or attempt["kind"] not in _GATES:
+        return {}
+    begun = attempt["started_at"]
+    shown = attempt["status"] == StepStatus.BEGUN and any(
+        run["updated_at"] > begun for run in runs if run["id"] == attempt["run_id"]
+    )
+    return {"shown_at": begun} if shown else {}
 
 
 def _free_id(connection: sqlite3.Connection, run_id: str) -> str:

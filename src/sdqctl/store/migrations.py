@@ -120,10 +120,10 @@ MIGRATIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
             """
             UPDATE attempts SET shown_at = started_at
             WHERE status = 'begun' AND kind IN ('pause', 'consult') AND EXISTS (
-                SELECT 1 FROM runs WHERE runs.id = attempts.run_id AND runs.status = 'paused'
+                SELECT 1 FROM runs WHERE runs.id = attempts.run_id
                 AND runs.updated_at > attempts.started_at
             )
-            """,  # the run was recorded as paused once more just before its message was written
+            """,  # the run was written once more just before the message was
         ),
     ),
     (

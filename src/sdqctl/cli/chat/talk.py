@@ -21,6 +21,7 @@ from sdqctl.engine.sharing import SharedRuntime
 from sdqctl.errors import InterruptedRunError, PausedError, SdqctlError
 from sdqctl.policy.ask import RememberedAnswers
 from sdqctl.sessions.transcript import read_turns
+from sdqctl.store.gates import record_shown
 
 if TYPE_CHECKING:
     from sdqctl.cli.context import App
@@ -61,6 +62,7 @@ class Talk:
         """Recap, then read and answer until Ctrl-D or /exit."""
         run, steps = self.last_run()
         recap(self.entry, self.turns(), run, steps)
+        self._note_gate(run, steps)
         project = Path(self.info.cwd or self.app.directory)
         reader = Reader(self.app.settings.home, project, COMMANDS, self._session_names)
         async with self._shared:
@@ -83,6 +85,14 @@ class Talk:
     async def _take(self, text: str) -> None:
         """One line of the user: a command, or a message to the agent."""
         try:
+            await self._do(text)
+        except InterruptedRunError:
+            note("aborted; the conversation goes on")
+        except SdqctlError as error:
+            print_error(error.message, code=error.code, exit_code=error.exit_code, hint=error.hint)
+
+    async def _do(self, text: str) -> None:
+        try:
             if text.startswith("/") and text.split()[0] in COMMANDS:
                 await run_command(self, text)
             elif text.startswith("/") and "\n" not in text and "/" not in text[1:]:
@@ -91,10 +101,7 @@ class Talk:
                 await self.say(text)
         except PausedError as error:
             note(f"paused: {error.message}")
-        except InterruptedRunError:
-            note("aborted; the conversation goes on")
-        except SdqctlError as error:
-            print_error(error.message, code=error.code, exit_code=error.exit_code, hint=error.hint)
+            error.shown()
 
     async def say(self, text: str) -> None:
         """Send one message and show the answer."""
@@ -128,6 +135,14 @@ class Talk:
 
     def _shared_start(self, begin: Start) -> Start:
         return replace(begin, make_adapter=self._shared.lease, question=self._question)
+
+    def _note_gate(self, run: RunRecord | None, steps: list[StepRecord]) -> None:
+        """The recap showed what a PAUSE or CONSULT says."""
+        if run is None or run.status != "paused":
+            return
+        for step in steps:
+            if step.kind in ("pause", "consult") and not step.status.settled:
+                record_shown(self.app.settings.home, run.id, step.position)
 
     async def _consult(self, run: RunRecord | None, steps: list[StepRecord]) -> None:
         """A CONSULT opens with the agent's questions."""
