@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import msgspec
 
@@ -24,6 +24,8 @@ _SUMMARY = 200
 _COUNTED = 256 * 1024
 """The longest journal, in bytes, whose turns a list counts."""
 _PROMPT = b'"user.message"'
+_PLACE = 400
+"""Bytes by which a place in a journal is known again: they hold the id of an event."""
 _OF_TURNS = (
     b'"user.message"',
     b'"assistant.message"',
@@ -139,16 +141,42 @@ def find_turn(path: Path, begun: TurnBegun) -> Turn | None:
     return next((turn for turn in behind if begun.may_be(turn.prompt, turn.message_id)), None)
 
 
-def position(path: Path) -> int:
-    """How many turns a journal holds; 0 before it exists.
+class TurnCounter:
+    """How many turns a journal holds; what was counted before is not read again.
 
-    Not its size: the runtime shortens a damaged journal at the first write after a resume.
+    Not its size: the runtime shortens a damaged journal at the first write after a resume. That
+    the journal is the one that was read is known by what stands before the place: each event has
+    an id of its own.
     """
-    try:
-        with path.open("rb") as stream:
-            return sum(1 for _ in _events(line for line in stream if _PROMPT in line[:60]))
-    except OSError:
-        return 0
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._offset = 0
+        self._before = b""
+        self._whole = 0
+        """Turns in the lines before the offset."""
+
+    def count(self) -> int:
+        """The number now; 0 before the journal exists."""
+        try:
+            with self._path.open("rb") as stream:
+                return self._count(stream)
+        except OSError:
+            return 0
+
+    def _count(self, stream: BinaryIO) -> int:
+        stream.seek(self._offset - len(self._before))
+        if stream.read(len(self._before)) != self._before:
+            self._offset, self._before, self._whole = 0, b"", 0
+            stream.seek(0)
+        for line in stream:
+            arrived = _PROMPT in line[:60] and any(True for _ in _events((line,)))
+            if not line.endswith(b"\n"):  # it may be torn, and is read again next time
+                return self._whole + arrived
+            self._whole += arrived
+            self._offset += len(line)
+            self._before = line[-_PLACE:]
+        return self._whole
 
 
 class _OpenTurn:

@@ -22,6 +22,7 @@ from sdqctl.adapters.base import AdapterConfig, AdapterSession, Capability, Heal
 from sdqctl.adapters.mock_disk import JOURNAL, METADATA, Metadata, MockArchive
 from sdqctl.adapters.mock_script import read_script
 from sdqctl.adapters.mock_session import MockSession, write_event
+from sdqctl.adapters.names import KnownNames
 from sdqctl.adapters.settings import AdapterSettings
 from sdqctl.errors import (
     SessionBusyError,
@@ -46,6 +47,7 @@ class MockAdapter:
     def __init__(self, settings: AdapterSettings) -> None:
         self._root = settings.data_dir / "mock"
         self._archive = MockArchive(settings)
+        self._names = KnownNames(self._root, self._archive.get)
         self._rules = read_script(settings.environment.get("SDQCTL_MOCK_SCRIPT"))
         self._open: list[MockSession] = []
 
@@ -152,6 +154,7 @@ class MockAdapter:
         if self._archive.get(session_id) is None:
             raise SessionNotFoundError(f"the mock has no session {session_id!r}")
         self._change(session_id, name=name)
+        self._names.forget(session_id)
 
     async def list_models(self) -> Sequence[str]:
         """Its one model."""
@@ -165,11 +168,7 @@ class MockAdapter:
         return session
 
     def _find(self, session_id: str, name: str | None) -> SessionInfo | None:
-        wanted = {session_id.casefold(), (name or session_id).casefold()}
-        for entry in self._archive.sessions():
-            if {entry.id.casefold(), (entry.name or entry.id).casefold()} & wanted:
-                return entry
-        return None
+        return self._archive.get(session_id) or self._names.find(name or session_id)
 
     def _make(self, session_id: str, metadata: Metadata) -> Path:
         folder = self._root / session_id

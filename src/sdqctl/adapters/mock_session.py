@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from sdqctl.adapters.base import AdapterConfig, Compaction, ContextUse
-from sdqctl.adapters.journal import ABORTED, find_turn, position, read_turns, turn_outcome
+from sdqctl.adapters.journal import ABORTED, TurnCounter, find_turn, read_turns, turn_outcome
 from sdqctl.adapters.mock_disk import JOURNAL
 from sdqctl.adapters.mock_script import Order, Rule, default_answer, orders_of
 from sdqctl.errors import RuntimeDiedError, RuntimeFailure, StepError
@@ -55,6 +55,7 @@ class MockSession:
         self._config = config
         self._rules = rules
         self._journal = folder / JOURNAL
+        self._counter = TurnCounter(self._journal)
         self._mark = folder / f"inuse.{os.getpid()}.lock"
         self._aborting = asyncio.Event()
         self._turn_running = False
@@ -67,7 +68,7 @@ class MockSession:
 
     def journal_position(self) -> int:
         """How many turns the journal holds."""
-        return position(self._journal)
+        return self._counter.count()
 
     async def send(self, prompt: str, *, turn_id: str) -> AsyncIterator[TurnEvent]:
         """Play the script; every event is in the journal before it is told."""
@@ -110,7 +111,7 @@ class MockSession:
 
     def _answer(self, turn: _Turn, prompt: str) -> list[TurnEvent]:
         replies = [order.value for order in turn.orders if order.name == "reply"]
-        number = sum(1 for _ in read_turns(self._journal))
+        number = self._counter.count()
         text = replies[-1] if replies else default_answer(prompt, number)
         if any(order.name == "empty" for order in turn.orders):
             return [self._fail(turn, FailureKind.EMPTY, "the model gave no answer")]

@@ -313,19 +313,27 @@ def _condition_holds(step: PlannedStep, context: StepContext) -> bool:
 
 
 def _outputs(step: PlannedStep, context: StepContext) -> dict[int, str]:
-    """The outputs that this prompt takes: those that no earlier prompt has taken."""
-    records = {record.position: record for record in context.ledger.steps(context.run_id)}
-    taken: set[int] = set()
-    for earlier in context.plan.steps[: step.position - 1]:
-        record = records.get(earlier.position)
-        done = record is not None and record.status is StepStatus.DONE
-        if isinstance(earlier.action, PromptAction) and done:
-            taken |= {p.position for p in earlier.action.parts if isinstance(p, OutputPart)}
-    return {
-        position: record.response or ""
-        for position, record in records.items()
-        if record.kind in ("run", "run-wait", "verify") and position not in taken
-    }
+    """The outputs that this prompt takes: those of its own that no earlier prompt has taken."""
+    wanted = _shown_by(step)
+    if not wanted:
+        return {}
+    for earlier in reversed(context.plan.steps[min(wanted) : step.position - 1]):
+        if (theirs := _shown_by(earlier) & wanted) and _is_done(earlier, context):
+            wanted -= theirs
+    records = (context.ledger.step(context.run_id, position) for position in sorted(wanted))
+    return {record.position: record.response or "" for record in records if record is not None}
+
+
+def _shown_by(step: PlannedStep) -> set[int]:
+    """The positions of the steps whose output a prompt shows."""
+    if not isinstance(step.action, PromptAction):
+        return set()
+    return {part.position for part in step.action.parts if isinstance(part, OutputPart)}
+
+
+def _is_done(step: PlannedStep, context: StepContext) -> bool:
+    record = context.ledger.step(context.run_id, step.position)
+    return record is not None and record.status is StepStatus.DONE
 
 
 def _begin(step: PlannedStep, context: StepContext, *, prompt: str | None = None) -> StepRecord:

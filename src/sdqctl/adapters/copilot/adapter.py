@@ -26,6 +26,7 @@ from sdqctl.adapters.copilot.runtime import (
     runtime_version,
 )
 from sdqctl.adapters.copilot.session import CopilotSession, RuntimeProcess
+from sdqctl.adapters.names import KnownNames
 from sdqctl.adapters.settings import AdapterSettings
 from sdqctl.errors import (
     RuntimeFailure,
@@ -55,6 +56,7 @@ class CopilotAdapter:
     def __init__(self, settings: AdapterSettings) -> None:
         self._settings = settings
         self._archive = CopilotArchive(settings)
+        self._names = KnownNames(settings.copilot_home / "session-state", self._archive.get)
         self._client: Any = None
         self._process: RuntimeProcess | None = None
         self._mark: str | None = None
@@ -205,6 +207,7 @@ class CopilotAdapter:
         try:
             request = rpc.NameSetRequest(name=name)
             await self._ask(session._sdk.rpc.name.set(request), "rename the session")  # type: ignore[attr-defined]
+            self._names.forget(session_id)
         finally:
             await session.close()
 
@@ -286,11 +289,7 @@ class CopilotAdapter:
         existing = await self.get_session(session_id)
         if existing is not None or name is None:
             return existing
-        wanted = name.casefold()
-        for entry in self._archive.sessions():
-            if wanted in (entry.id.casefold(), (entry.name or "").casefold()):
-                return entry
-        return None
+        return self._names.find(name)
 
     async def _ask(self, awaitable: Any, what: str) -> Any:
         if self._process is None:

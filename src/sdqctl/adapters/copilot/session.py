@@ -13,7 +13,7 @@ from typing import Any
 
 from sdqctl.adapters.base import Compaction, ContextUse
 from sdqctl.adapters.copilot.events import TurnTranslator
-from sdqctl.adapters.journal import find_turn, position, read_turns, turn_outcome
+from sdqctl.adapters.journal import TurnCounter, find_turn, read_turns, turn_outcome
 from sdqctl.errors import RuntimeDiedError, RuntimeFailure, SdqctlError, StepError
 from sdqctl.model.events import (
     FailureKind,
@@ -140,6 +140,7 @@ class CopilotSession:
         self._process = process
         self._client = client
         self._journal: Path | None = None
+        self._counter: TurnCounter | None = None
         self._queue: asyncio.Queue[Any] | None = None
         self._overflowed = False
         self._turn_id = ""
@@ -189,7 +190,9 @@ class CopilotSession:
 
     def journal_position(self) -> int:
         """How many turns the journal holds."""
-        return position(self._path)
+        if self._counter is None:
+            self._counter = TurnCounter(self._path)
+        return self._counter.count()
 
     async def send(self, prompt: str, *, turn_id: str) -> AsyncIterator[TurnEvent]:
         """Send a prompt and yield what happens until the session is idle again."""

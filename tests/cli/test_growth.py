@@ -1,0 +1,73 @@
+"""A late step costs what an early one costs: counted in bytes and rows read, not in seconds."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sdqctl.cli.app import run
+from sdqctl.store.database import Database
+from tests.adapters.test_turn_counter import bytes_read
+from tests.bench import Bench
+
+MORE = 1.25
+"""A table that grows gets deeper: SQLite reads a page more here and there."""
+Reading = Callable[[list[str]], tuple[int, int]]
+
+
+@pytest.fixture
+def reading(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Reading:
+    """Runs a command, and says how many bytes of files and rows of the ledger it read."""
+    fetch, rows = Database.rows, 0
+
+    def counted(self: Database, query: str, *values: object) -> list[sqlite3.Row]:
+        nonlocal rows
+        found = fetch(self, query, *values)
+        rows += len(found)
+        return found
+
+    def read(arguments: list[str]) -> tuple[int, int]:
+        bytes_before, rows_before = bytes_read(), rows
+        assert run(arguments) == 0
+        capsys.readouterr()
+        return bytes_read() - bytes_before, rows - rows_before
+
+    monkeypatch.setattr(Database, "rows", counted)
+    return read
+
+
+def hold(found: dict[int, tuple[int, int]]) -> None:
+    """Check the cost of one more at the large sizes against that at the small ones."""
+    small, middle, large = sorted(found)
+    for early, late, last in zip(found[small], found[middle], found[large], strict=True):
+        assert (last - late) / (large - middle) <= (late - early) / (middle - small) * MORE
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["PROMPT go on [[reply: done]]\n", "RUN echo 1\nPROMPT go on [[reply: done]]\n"],
+)
+def test_a_later_step_reads_no_more_than_an_early_one(
+    bench: Bench, reading: Reading, text: str
+) -> None:
+    found = {}
+    for steps in (2, 1, 51, 151):  # the first one loads the program
+        path = bench.write(f"w{steps}.conv", text * steps)
+        found[steps] = reading(["run", str(path), "--session-name", f"s{steps}", "-q"])
+    del found[2]
+    hold(found)
+
+
+def test_a_later_component_reads_no_more_than_an_early_one(
+    bench: Bench, reading: Reading, project: Path
+) -> None:
+    path = bench.write("w.conv", "PROMPT {{COMPONENT_NAME}} [[reply: done]]\n")
+    found = {}
+    for total in (40, 100, 200):
+        names = project / f"{total}.txt"
+        names.write_text("".join(f"part-{total}-{number}\n" for number in range(total)))
+        found[total] = reading(["apply", str(path), "--components", f"@{names}", "-q"])
+    hold(found)
