@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -61,6 +63,39 @@ def test_a_bundle_is_resumed_with_its_whole_history_under_other_homes(
     assert run("resume", "audit", "--continue") == "three\n"
     assert steps(model) == ["step-1", "step-2", "aside", "step-3"]
     assert "completed" in run("sessions", "list")
+
+
+def test_a_bundle_without_its_secrets_is_resumed(
+    home: Path, project: Path, model: LoopbackModel, tmp_path: Path
+) -> None:
+    secret = "hunter2" * 2
+    command = '{"command": "echo password=' + secret + '", "description": "say"}'
+    path = project / "leaky.conv"
+    path.write_text(
+        f"SESSION-NAME leaky\nMODE implement\n"
+        f"PROMPT step-1 [[tool: bash {command}]] [[reply: one]]\n"
+        f"PROMPT step-2 token={secret}xyz [[reply: two]]\nPAUSE\nPROMPT step-3 [[reply: three]]\n"
+    )
+    assert sdqctl("run", path).code == 8
+    file = tmp_path / "leaky.sdqctl"
+    done = sdqctl("sessions", "export", "leaky", "--format", "bundle", "-o", file)
+    assert done.code == 0, done.err
+    with zipfile.ZipFile(file) as archive:
+        for name in archive.namelist():
+            assert secret not in archive.read(name).decode(), name
+        journal = archive.read("session/events.jsonl").decode().splitlines()
+    original = (home / "copilot" / "session-state" / "leaky" / "events.jsonl").read_text()
+    ids = [[json.loads(line)["id"] for line in lines] for lines in (journal, original.splitlines())]
+    assert ids[0] == ids[1]
+    assert sdqctl("sessions", "import", file, "--name", "clean").code == 0
+    done = sdqctl("resume", "clean", "--prompt", "aside [[reply: seen]]")
+    assert (done.code, done.out) == (0, "seen\n"), done.err
+    assert steps(model) == ["step-1", "step-2", "aside"]
+    history = json.dumps(model.requests[-1].body)
+    assert "[redacted]" in history
+    assert secret not in history
+    done = sdqctl("resume", "clean", "--continue")
+    assert (done.code, done.out) == (0, "three\n"), done.err
 
 
 def test_a_deleted_session_is_restored_and_resumed(audit: Path, model: LoopbackModel) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sdqctl.cli.listing import all_entries
 from sdqctl.cli.output import counted, is_terminal, note, write, write_json, write_line
@@ -15,6 +16,7 @@ from sdqctl.errors import SdqctlError, StoreError, UsageError
 from sdqctl.model.terminal import harmless, one_line
 
 if TYPE_CHECKING:
+    from sdqctl.adapters.base import SessionArchive
     from sdqctl.cli.context import App
     from sdqctl.model.session import SessionInfo
     from sdqctl.sessions.trash import Deleted
@@ -23,13 +25,24 @@ _COLUMNS = (Column("NAME", shrinks=True), Column("DELETED"), Column("SIZE"), Col
 
 
 def export_session(
-    app: App, argument: str, adapter: str | None, output_format: str, output: Path | None
+    app: App,
+    argument: str,
+    adapter: str | None,
+    output_format: str,
+    output: Path | None,
+    *,
+    with_secrets: bool = False,
 ) -> None:
-    """Write a session in a format to stdout or a file. Raises UsageError, StoreError."""
-    from sdqctl.sessions.carrying import export_bundle
-    from sdqctl.sessions.export import exported, gather
+    """Write a session in a format to stdout or a file, without its secrets.
+
+    Raises UsageError, StoreError.
+    """
+    from sdqctl.sessions.export import exported, gather, without_secrets
     from sdqctl.sessions.resolve import resolve_session
     from sdqctl.store.redact import Redactor
+
+    if with_secrets and output_format != "bundle":
+        raise UsageError("--with-secrets is for bundles", hint="say --format bundle -o FILE")
 
     entries = all_entries(app, adapter)
     info = resolve_session(argument, [entry.info for entry in entries])
@@ -38,20 +51,45 @@ def export_session(
     if output_format == "bundle":
         if output is None:
             raise UsageError("a bundle is a file: say where with -o FILE")
-        with app.ledger() as ledger:
-            export_bundle(
-                output, info=info, archive=archive, ledger=ledger, read_workflow=workflow_text
-            )
+        _export_bundle(app, info, archive, output, with_secrets=with_secrets)
         note(f"exported {one_line(info.label)} to {output}")
         return
     with app.ledger(read_only=True) as ledger:
         found = gather(entry, archive, ledger)
-    text = Redactor(app.environment)(exported(found, output_format))
+    text = exported(without_secrets(found, Redactor(app.environment)), output_format)
     if output is None:
         write(harmless(text) if is_terminal() else text)
         return
     _write_file(output, text)
     note(f"exported {one_line(info.label)} to {output}")
+
+
+def _export_bundle(
+    app: App, info: SessionInfo, archive: SessionArchive, output: Path, *, with_secrets: bool
+) -> None:
+    from sdqctl.sessions.carrying import export_bundle
+    from sdqctl.sessions.cleaning import Cleaner
+    from sdqctl.store.redact import Redactor
+
+    cleaner = None if with_secrets else Cleaner(Redactor(app.environment), step_digests)
+    with app.ledger() as ledger:
+        export_bundle(
+            output,
+            info=info,
+            archive=archive,
+            ledger=ledger,
+            read_workflow=workflow_text,
+            cleaner=cleaner,
+        )
+    if cleaner is None:
+        return
+    for name in cleaner.left_out:
+        note(f"warning: {one_line(name)} is left out: it cannot be looked through, or has a secret")
+    if cleaner.changed:
+        note(
+            "what looks like a secret is not in the bundle, nor in the steps that are still to "
+            "run; --with-secrets carries the session whole"
+        )
 
 
 def import_session(
@@ -150,6 +188,32 @@ def workflow_text(path: Path) -> str | None:
         return None
     includes = re.search(r"^INCLUDE\b", workflow.source, re.MULTILINE)
     return unparse(workflow) if includes else workflow.source
+
+
+def step_digests(run: Mapping[str, Any], text: str) -> list[str]:
+    """The digests of the steps that a run makes of a workflow's text; none of a text that is none.
+
+    `run` is its row in the ledger.
+    """
+    from sdqctl.conversation.parser import parse_workflow
+    from sdqctl.conversation.plan import PlanOptions, build_plan
+    from sdqctl.engine.options import decode_options
+
+    options = decode_options(run["options"])
+    workflow = parse_workflow(text, run["workflow_path"] or "").workflow
+    if workflow is None:
+        return []
+    wanted = PlanOptions(
+        cycles=options.cycles,
+        session_mode=options.session_mode,
+        prologues=options.prologues,
+        epilogues=options.epilogues,
+    )
+    try:
+        plan = build_plan(workflow, wanted)
+    except SdqctlError:
+        return []
+    return [step.digest for step in plan.steps]
 
 
 def _trash_object(entry: Deleted) -> dict[str, object]:

@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec import structs
+
 from sdqctl.cli.output import counted, is_terminal, note, write_json
 from sdqctl.cli.table import Cell, Column, age, iso, print_rows
 from sdqctl.sessions.entries import (
@@ -140,11 +142,29 @@ class _AskedRuntime:
 
 
 def entry_objects(app: App, entries: list[Entry]) -> list[dict[str, object]]:
-    """Sessions as JSON shows them, with their turns counted."""
+    """Sessions as JSON shows them, with their turns counted, and without secrets."""
     archives = app.archives()
+    entries = _without_secrets(app, entries)
     return [
         entry_object(entry, archives[entry.info.adapter].count_turns(entry.info.id))
         for entry in entries
+    ]
+
+
+def _without_secrets(app: App, entries: list[Entry]) -> list[Entry]:
+    """Their summaries are the beginnings of prompts. All are looked through at once."""
+    from sdqctl.store.redact import Redactor
+
+    redact = Redactor(app.environment)
+    texts = [entry.info.summary or "" for entry in entries]
+    clean = redact("\0".join(texts)).split("\0")
+    if clean == texts:
+        return entries
+    if len(clean) != len(texts):
+        clean = [redact(text) for text in texts]
+    return [
+        replace(entry, info=structs.replace(entry.info, summary=summary or None))
+        for entry, summary in zip(entries, clean, strict=True)
     ]
 
 

@@ -21,15 +21,25 @@ _MONTH = 30 * 86_400.0
 @click.argument("session", shell_complete=complete_session)
 @format_option("md", "html", "json", "jsonl", "bundle")
 @click.option("-o", "--output", type=_PATH, metavar="FILE", help="Write to FILE; default stdout.")
+@click.option("--with-secrets", is_flag=True, help="Carry a bundle whole, with keys and passwords.")
 @adapter_option
 @click.pass_obj
 def export(
-    app: App, /, session: str, output_format: str, output: Path | None, adapter: str | None
+    app: App,
+    /,
+    session: str,
+    output_format: str,
+    output: Path | None,
+    with_secrets: bool,
+    adapter: str | None,
 ) -> None:
-    """Write SESSION as a text, a page, data, or a bundle that `import` takes."""
+    """Write SESSION as a text, a page, data, or a bundle that `import` takes.
+
+    What looks like a secret is taken out.
+    """
     from sdqctl.cli.carrying import export_session
 
-    export_session(app, session, adapter, output_format, output)
+    export_session(app, session, adapter, output_format, output, with_secrets=with_secrets)
 
 
 @click.command("import")

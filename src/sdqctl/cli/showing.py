@@ -13,9 +13,10 @@ from sdqctl.model.duration import format_duration
 from sdqctl.model.session import Usage
 from sdqctl.model.terminal import harmless, one_line
 from sdqctl.sessions.entries import Entry
-from sdqctl.sessions.export import gather, session_object
+from sdqctl.sessions.export import gather, session_object, without_secrets
 from sdqctl.sessions.resolve import resolve_session
 from sdqctl.sessions.transcript import as_markdown
+from sdqctl.store.redact import Redactor
 
 if TYPE_CHECKING:
     from sdqctl.cli.context import App
@@ -34,6 +35,8 @@ def show_session(
     entry = next(e for e in entries if e.info is info)
     with app.ledger(read_only=True) as ledger:
         found = gather(entry, app.archive(info.adapter), ledger)
+    found = without_secrets(found, Redactor(app.environment))
+    entry = found.entry
     turns, why = found.turns, found.why
     if info.damage or why:
         note(f"warning: session {info.label}: {info.damage or why}")

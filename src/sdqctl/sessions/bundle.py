@@ -10,7 +10,7 @@ import os
 import stat
 import tempfile
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -21,6 +21,7 @@ import msgspec
 
 from sdqctl.errors import BundleError, StoreError
 from sdqctl.model.session import SessionInfo
+from sdqctl.sessions.cleaning import Cleaner
 from sdqctl.store.carrying import SessionRows
 
 FORMAT = "sdqctl-bundle"
@@ -59,18 +60,24 @@ def write_bundle(
     files: Iterable[tuple[str, Path]],
     rows: SessionRows,
     workflows: Mapping[str, str],
+    cleaner: Cleaner | None = None,
 ) -> None:
     """Write a bundle whole and at once, for the owner alone. Raises StoreError.
 
-    `workflows` has the text of each run's workflow by the run's id.
+    `workflows` has the text of each run's workflow by the run's id. A `cleaner` takes the secrets
+    out of all of it.
     """
+    if cleaner is not None:
+        rows, workflows = cleaner.rows(rows, workflows)
     temporary = None
     try:
         handle, temporary = tempfile.mkstemp(dir=target.absolute().parent, prefix=".bundle-")
         with os.fdopen(handle, "wb") as stream, _zip(stream) as archive:
             sums = {}
             for name, path in files:
-                sums[_SESSION + name] = _add_file(archive, _SESSION + name, path)
+                content = _content(path) if cleaner is None else cleaner.file(name, path)
+                if content is not None:
+                    sums[_SESSION + name] = _add_content(archive, _SESSION + name, content)
             for run_id, text in workflows.items():
                 name = f"{_WORKFLOWS}{run_id}.conv"
                 sums[name] = _add(archive, name, text.encode("utf-8", "surrogatepass"))
@@ -100,10 +107,16 @@ def _add(archive: zipfile.ZipFile, name: str, data: bytes) -> _File:
     return _File(len(data), hashlib.sha256(data).hexdigest())
 
 
-def _add_file(archive: zipfile.ZipFile, name: str, path: Path) -> _File:
-    size, digest = 0, hashlib.sha256()
-    with path.open("rb") as source, archive.open(name, "w", force_zip64=True) as target:
+def _content(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as source:
         while chunk := source.read(_CHUNK):
+            yield chunk
+
+
+def _add_content(archive: zipfile.ZipFile, name: str, content: Iterable[bytes]) -> _File:
+    size, digest = 0, hashlib.sha256()
+    with archive.open(name, "w", force_zip64=True) as target:
+        for chunk in content:
             target.write(chunk)
             digest.update(chunk)
             size += len(chunk)

@@ -15,6 +15,7 @@ from sdqctl.errors import BundleError, SessionExistsError, UsageError
 from sdqctl.files import make_private_folder, write_private
 from sdqctl.model.session import SessionInfo, SessionRef, name_problem, session_id_for
 from sdqctl.sessions.bundle import Bundle, write_bundle
+from sdqctl.sessions.cleaning import Cleaner
 from sdqctl.store.carrying import SessionRows, moved, put_rows, take_rows, without_permissions
 from sdqctl.store.ledger import Ledger
 from sdqctl.store.locks import SessionLock
@@ -30,8 +31,12 @@ def export_bundle(
     archive: SessionArchive,
     ledger: Ledger,
     read_workflow: ReadWorkflow,
+    cleaner: Cleaner | None = None,
 ) -> None:
-    """Write a session's bundle. Raises SessionUnusableError, StoreError."""
+    """Write a session's bundle, without secrets where there is a `cleaner`.
+
+    Raises SessionUnusableError, StoreError.
+    """
     rows = take_rows(ledger, SessionRef(info.adapter, info.id))
     workflows = {}
     for run in rows.runs:
@@ -39,7 +44,16 @@ def export_bundle(
         text = text or run["workflow_text"]
         if text:
             workflows[run["id"]] = text
-    write_bundle(target, info=info, files=archive.files(info.id), rows=rows, workflows=workflows)
+    if cleaner is not None and info.summary:
+        info = msgspec.structs.replace(info, summary=cleaner.text(info.summary))
+    write_bundle(
+        target,
+        info=info,
+        files=archive.files(info.id),
+        rows=rows,
+        workflows=workflows,
+        cleaner=cleaner,
+    )
 
 
 def import_bundle(

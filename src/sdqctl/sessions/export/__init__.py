@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
 from sdqctl.adapters.base import SessionArchive
 from sdqctl.model.run import RunRecord, StepRecord
 from sdqctl.model.session import Turn
+from sdqctl.sessions.cleaning import clean_record
 from sdqctl.sessions.entries import Entry, as_it_stands, entry_object, run_entry, turn_entry
 from sdqctl.sessions.transcript import as_markdown, read_turns
 from sdqctl.store.ledger import Ledger
+from sdqctl.store.redact import Redactor
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,26 @@ def gather(entry: Entry, archive: SessionArchive, ledger: Ledger) -> Found:
     ]
     turns, why = read_turns(archive, entry.info.id, ledger.turns_of(entry.ref))
     return Found(entry, turns, runs, why)
+
+
+def without_secrets(found: Found, redact: Redactor) -> Found:
+    """The same with the secrets taken out of its texts."""
+    entry = found.entry
+    info = entry.info
+    summary = redact(info.summary) if info.summary else info.summary
+    return replace(
+        found,
+        entry=replace(
+            entry,
+            info=msgspec.structs.replace(info, summary=summary),
+            run=clean_record(entry.run, redact) if entry.run else None,
+        ),
+        turns=[clean_record(turn, redact) for turn in found.turns],
+        runs=[
+            (clean_record(run, redact), [clean_record(step, redact) for step in steps])
+            for run, steps in found.runs
+        ],
+    )
 
 
 def exported(found: Found, output_format: str) -> str:
