@@ -7,13 +7,13 @@ import os
 import shutil
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 
-from bench.measure import Command
+from bench.measure import Command, Figure
 from sdqctl.adapters.copilot.runtime import find_runtime
 from sdqctl.adapters.settings import AdapterSettings
 from sdqctl.testing.loopback import LoopbackModel
@@ -30,11 +30,21 @@ class Case:
     """One figure. `bound` is the highest ratio to the first yardstick that is promised."""
 
     name: str
-    ours: Command
-    yardsticks: list[Command]
+    ours: Figure
+    yardsticks: Sequence[Figure]
     bound: float | None = None
     warm_up: bool = True
     """Whether a first round is thrown away; a minute of waiting needs none."""
+    commands: Sequence[Command] = ()
+    """What is timed, where the figures are derived; else the figures themselves."""
+    rounds: int | None = None
+    """The most rounds, for what takes long."""
+
+    @property
+    def timed(self) -> list[Command]:
+        """The commands to run in turn."""
+        figures = (self.ours, *self.yardsticks)
+        return list(self.commands) or [each for each in figures if isinstance(each, Command)]
 
     @property
     def kept(self) -> bool | None:
@@ -85,6 +95,10 @@ class Bench:
         home.mkdir(parents=True, exist_ok=True)
         return home
 
+    def new_session(self) -> tuple[str, str]:
+        """The flags that name a session as no other."""
+        return "--session-name", f"s{next(self.numbers)}"
+
     def sized(self, full: int, quick: int) -> int:
         """A size for this kind of run."""
         return quick if self.quick else full
@@ -92,10 +106,13 @@ class Bench:
 
 def cases(bench: Bench) -> Iterator[Case]:
     """All figures, made when they are wanted."""
+    from bench.growth import growth
+
     yield from _start_up(bench)
     yield from _listing(bench)
     yield from _reading(bench)
     yield from _running(bench)
+    yield from growth(bench)
     yield from _cleanup(bench)
     yield from _inside(bench)
     yield from _components(bench)
@@ -106,7 +123,8 @@ def _python(*arguments: str) -> list[str]:
 
 
 def _click() -> Command:
-    return Command("import click", _python("-c", "import click"))
+    note = "starts Python and imports the library; prints nothing and reads nothing"
+    return Command("import click", _python("-c", "import click"), note=note)
 
 
 def _start_up(bench: Bench) -> Iterator[Case]:
@@ -116,7 +134,12 @@ def _start_up(bench: Bench) -> Iterator[Case]:
 
 
 def _sdk_list(bench: Bench, home: Path) -> Command:
-    return Command("bare SDK list", bench.at(home, *_python(str(YARDSTICKS / "sdk_list.py"))))
+    script = _python(str(YARDSTICKS / "sdk_list.py"))
+    note = (
+        "imports the SDK and starts the runtime, which ours does not; knows neither runs nor "
+        "locks nor turns, and sorts nothing"
+    )
+    return Command("bare SDK list", bench.at(home, *script), note=note)
 
 
 def _listing(bench: Bench) -> Iterator[Case]:
@@ -127,6 +150,12 @@ def _listing(bench: Bench) -> Iterator[Case]:
         make_sessions(home / "copilot", size, 4)
         ours = Command("list", bench.at(home, SDQCTL, "sessions", "list"))
         yield Case(f"sessions list, {size}", ours, [_sdk_list(bench, home), _click()], bound)
+    listing = bench.at(home, SDQCTL, "sessions", "list", "--format", "json")
+    ours = Command("list as JSON", listing)
+    yield Case(f"sessions list as JSON, {size}", ours, [_sdk_list(bench, home)], 0.12)
+    limited = Command("list as JSON, limited", [*listing, "--limit", "20"])
+    whole = Command("list as JSON", listing, note="the same list without --limit")
+    yield Case(f"the same, --limit 20 of {size}", limited, [whole], 1.0)
 
 
 def _reading(bench: Bench) -> Iterator[Case]:
@@ -161,10 +190,10 @@ def _running(bench: Bench) -> Iterator[Case]:
         ours = Command(
             "run",
             bench.at(home, SDQCTL, "run", str(workflow)),
-            lambda: ("--session-name", f"s{next(bench.numbers)}"),
+            bench.new_session,
             home,
         )
-        bare = _sdk_prompts(bench, home, 1, size, 1, WORDS)
+        bare = sdk_prompts(bench, home, 1, size, 1, WORDS)
         bound = 1.10 if number == 50 else None
         yield Case(f"run, {size} prompts", ours, [bare], bound)
     home = bench.new_home("resume")
@@ -178,17 +207,25 @@ def _running(bench: Bench) -> Iterator[Case]:
     ours = Command("resume", bench.at(home, SDQCTL, "resume", "talk", "--prompt", prompt), cwd=home)
     runtime = bench.environment["COPILOT_CLI_PATH"]
     native = Command(
-        "copilot -p --resume", bench.at(home, runtime, "--resume=talk", "-p", prompt), cwd=home
+        "copilot -p --resume",
+        bench.at(home, runtime, "--resume=talk", "-p", prompt),
+        cwd=home,
+        note="one process with the runtime in it, no SDK, no Python; keeps no record of its own",
     )
     yield Case("resume --prompt", ours, [native], 1.8)
 
 
-def _sdk_prompts(
+def sdk_prompts(
     bench: Bench, home: Path, sessions: int, prompts: int, parallel: int, text: str
 ) -> Command:
+    """A bare script over the SDK that sends the same prompts."""
     numbers = (str(sessions), str(prompts), str(parallel))
     script = _python(str(YARDSTICKS / "sdk_prompts.py"), *numbers, text)
-    return Command("bare SDK script", bench.at(home, *script), cwd=home)
+    note = (
+        "approves every tool, and keeps no record of its own: no commit, no flush of the journal, "
+        "no lock, no redaction; it loads the SDK and then starts the runtime, ours at once"
+    )
+    return Command("bare SDK script", bench.at(home, *script), cwd=home, note=note)
 
 
 def _components(bench: Bench) -> Iterator[Case]:
@@ -207,7 +244,7 @@ def _components(bench: Bench) -> Iterator[Case]:
             lambda: ("--session-name", f"{{{{COMPONENT_NAME}}}}-{next(bench.numbers)}"),
             home,
         )
-        bare = _sdk_prompts(bench, home, total, 1, parallel, LATENCY)
+        bare = sdk_prompts(bench, home, total, 1, parallel, LATENCY)
         bound = 1.3 if parallel == 32 else None
         name = f"{total} components of 2 s, parallel {parallel}"
         yield Case(name, ours, [bare], bound, warm_up=parallel > 1)
@@ -233,6 +270,7 @@ def _cleanup(bench: Bench) -> Iterator[Case]:
             bench.at(spare, *script),
             lambda names=names: (next(names),),  # type: ignore[misc]
             repeats=size,
+            note="starts the runtime for each session; the time of one, times their number",
         )
         yield Case(f"cleanup of {size} sessions", ours, [loop], 0.2)
 
@@ -244,11 +282,14 @@ def _inside(bench: Bench) -> Iterator[Case]:
     times = str(bench.sized(5, 1))
     script = str(YARDSTICKS / "parse.py")
     parse = Command("parse", _python(script, "parse", str(file), times))
-    split = Command("read and split", _python(script, "split", str(file), times))
+    note = "reads the file and splits it into lines; builds nothing"
+    split = Command("read and split", _python(script, "split", str(file), times), note=note)
     yield Case("parsing 10,000 lines", parse, [split])
     steps = bench.sized(300, 50)
     ledger = Command("ledger", _python(str(YARDSTICKS / "ledger.py"), str(steps)))
-    bare = Command("bare SQLite", _python(str(YARDSTICKS / "commits.py"), str(3 * steps)))
+    commits = _python(str(YARDSTICKS / "commits.py"), str(3 * steps))
+    note = "one table, one column, the same durability; reads nothing back"
+    bare = Command("bare SQLite", commits, note=note)
     yield Case(f"{3 * steps} ledger commits", ledger, [bare])
 
 

@@ -10,8 +10,49 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 LIMIT = 900.0
+
+
+class Figure(Protocol):
+    """One thing that was measured several times."""
+
+    name: str
+    note: str
+    """Of a yardstick: what it does that ours does not, and what it leaves out."""
+
+    @property
+    def median(self) -> float: ...
+
+    def record(self) -> dict[str, object]:
+        """What goes into the results."""
+        ...
+
+
+@dataclass
+class Derived:
+    """A figure that is computed from those of commands, round by round."""
+
+    name: str
+    values: Callable[[], Sequence[float]]
+    unit: str = "s"
+    note: str = ""
+
+    @property
+    def median(self) -> float:
+        """In its unit."""
+        return statistics.median(self.values())
+
+    def record(self) -> dict[str, object]:
+        """What goes into the results."""
+        values = self.values()
+        return {
+            f"median_{self.unit}": round(self.median, 5),
+            f"min_{self.unit}": round(min(values), 5),
+            f"max_{self.unit}": round(max(values), 5),
+            "runs": len(values),
+        }
 
 
 @dataclass
@@ -24,6 +65,10 @@ class Command:
     cwd: Path | None = None
     repeats: int = 1
     """The yardstick's work is so many times smaller; its times are multiplied."""
+    after: Callable[[], None] = lambda: None
+    """Runs after each counted time, and is not timed either."""
+    note: str = ""
+    """Of a yardstick: what it does that ours does not, and what it leaves out."""
     seconds: list[float] = field(default_factory=list)
     own_memory: list[int] = field(default_factory=list)
     runtime_memory: list[int] = field(default_factory=list)
@@ -52,7 +97,7 @@ class Command:
 def time_all(
     commands: Sequence[Command], times: int, environment: Mapping[str, str], *, warm_up: bool = True
 ) -> None:
-    """Run the commands in turn, `times` rounds, behind one that is thrown away."""
+    """Run the commands in turn, `times` rounds, after one that is thrown away."""
     for number in range(0 if warm_up else 1, times + 1):
         for command in commands:
             more = command.prepare() or ()
@@ -61,6 +106,7 @@ def time_all(
                 command.seconds.append(seconds * command.repeats)
                 command.own_memory.append(own)
                 command.runtime_memory.append(runtime)
+                command.after()
 
 
 def _run(

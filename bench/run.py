@@ -36,8 +36,8 @@ def main() -> int:
         for case in cases(bench):
             if options.only and options.only not in case.name:
                 continue
-            commands = [case.ours, *case.yardsticks]
-            time_all(commands, times, bench.environment, warm_up=case.warm_up)
+            rounds = min(times, case.rounds or times)
+            time_all(case.timed, rounds, bench.environment, warm_up=case.warm_up)
             results.append(record(case))
             print(line(case), flush=True)
             if not options.quick and not options.only:
@@ -56,6 +56,7 @@ def record(case: Case) -> dict[str, object]:
         "yardsticks": {
             yardstick.name: {
                 **yardstick.record(),
+                "note": yardstick.note,
                 "ratio": round(case.ours.median / yardstick.median, 3),
             }
             for yardstick in case.yardsticks
@@ -67,10 +68,10 @@ def record(case: Case) -> dict[str, object]:
 
 def line(case: Case) -> str:
     """One case for a reader."""
-    parts = [f"{case.name:<34} {case.ours.median:8.3f} s"]
+    parts = [f"{case.name:<34} {case.ours.median:8.4f}"]
     for yardstick in case.yardsticks:
         ratio = case.ours.median / yardstick.median
-        parts.append(f"{ratio:6.3f} x {yardstick.name} ({yardstick.median:.3f} s)")
+        parts.append(f"{ratio:6.3f} x {yardstick.name} ({yardstick.median:.4f})")
     if case.bound is not None:
         parts.append(f"bound {case.bound:g}: {'kept' if case.kept else 'NOT KEPT'}")
     return "   ".join(parts)
@@ -106,21 +107,31 @@ def page(found: dict[str, object]) -> str:
     ]
     cases_found = found["cases"]
     assert isinstance(cases_found, list)
+    notes: dict[str, str] = {}
     for case in cases_found:
         ours = case["ours"]
         for number, (name, yardstick) in enumerate(case["yardsticks"].items()):
             first = number == 0
+            notes.setdefault(name, yardstick["note"])
             fields = (
                 case["name"] if first else "",
-                f"{ours['median_s']} s",
+                _value(ours),
                 yardstick["ratio"],
-                f"{name} ({yardstick['median_s']} s)",
+                f"{name} ({_value(yardstick)})",
                 case["bound"] if first and case["bound"] is not None else "",
-                ours["own_peak_mb"],
+                ours.get("own_peak_mb", ""),
                 ours.get("runtime_peak_mb", ""),
             )
             lines.append(f"| {' | '.join(map(str, fields))} |")
+    lines += ["", "## The yardsticks", ""]
+    lines += [f"- **{name}**: {note}" for name, note in notes.items()]
     return "\n".join(lines) + "\n"
+
+
+def _value(figure: dict[str, object]) -> str:
+    if "median_s" in figure:
+        return f"{figure['median_s']} s"
+    return f"{figure['median_x']} x"
 
 
 if __name__ == "__main__":

@@ -1,24 +1,28 @@
 """A bare SDK script: SESSIONS sessions of PROMPTS prompts each, so many at a time.
 
-Usage: sdk_prompts.py SESSIONS PROMPTS PARALLEL TEXT
+Usage: sdk_prompts.py SESSIONS PROMPTS PARALLEL TEXT [FILE]. Answers are streamed, as sdqctl's are.
+FILE gets the seconds that each prompt took, a line each.
 """
 
 import asyncio
 import os
 import sys
+import time
 import uuid
+from pathlib import Path
 
 from copilot import CopilotClient, PermissionHandler, RuntimeConnection
 
 TIMEOUT = 600.0
 
 
-async def main(sessions: int, prompts: int, parallel: int, text: str) -> None:
+async def main(sessions: int, prompts: int, parallel: int, text: str, file: str | None) -> None:
     """Send all prompts and print the answers."""
     connection = RuntimeConnection.for_stdio(path=os.environ["COPILOT_CLI_PATH"])
     client = CopilotClient(connection=connection, log_level="error")
     await client.start()
     limit = asyncio.Semaphore(parallel)
+    seconds: list[float] = []
     provider = {
         "type": "openai",
         "base_url": os.environ["COPILOT_PROVIDER_BASE_URL"],
@@ -33,14 +37,19 @@ async def main(sessions: int, prompts: int, parallel: int, text: str) -> None:
                 model=os.environ["COPILOT_MODEL"],
                 provider=provider,
                 working_directory=os.getcwd(),
+                streaming=True,
             )
             for number in range(prompts):
+                begun = time.perf_counter()
                 answer = await session.send_and_wait(f"{number} {text}", timeout=TIMEOUT)
+                seconds.append(time.perf_counter() - begun)
                 print(answer.data.content if answer else "")
             await session.disconnect()
 
     await asyncio.gather(*(one() for _ in range(sessions)))
     await client.stop()
+    if file is not None:
+        Path(file).write_text("".join(f"{value}\n" for value in seconds))
 
 
-asyncio.run(main(*map(int, sys.argv[1:4]), sys.argv[4]))
+asyncio.run(main(*map(int, sys.argv[1:4]), sys.argv[4], sys.argv[5] if sys.argv[5:] else None))
