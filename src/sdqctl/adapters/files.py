@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 from sdqctl.errors import SessionExistsError, SessionUnusableError
+from sdqctl.files import make_private_folder
 
 
 def session_files(folder: Path) -> list[tuple[str, Path]]:
@@ -29,8 +30,8 @@ def session_files(folder: Path) -> list[tuple[str, Path]]:
 
 def make_staging(root: Path) -> Path:
     """A private folder on the same file system, with a name that no session has."""
+    make_private_folder(root)
     try:
-        root.mkdir(mode=0o700, parents=True, exist_ok=True)
         return Path(tempfile.mkdtemp(prefix=".import-", dir=root))
     except OSError as error:
         raise SessionUnusableError(f"{root} cannot be written: {error.strerror}") from error

@@ -29,8 +29,8 @@ from sdqctl.errors import (
     SessionExistsError,
     SessionNotFoundError,
     SessionUnusableError,
-    StoreError,
 )
+from sdqctl.files import make_private_folder, write_private
 from sdqctl.model.session import SessionInfo, session_id_for
 
 _MODEL = "mock-1"
@@ -52,10 +52,7 @@ class MockAdapter:
         self._open: list[MockSession] = []
 
     async def __aenter__(self) -> Self:
-        try:
-            self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError as error:
-            raise StoreError(f"{self._root} cannot be made: {error.strerror}") from error
+        make_private_folder(self._root)
         return self
 
     async def __aexit__(
@@ -146,7 +143,7 @@ class MockAdapter:
                 raise SessionUnusableError(f"session {session_id!r} has no event {before_event}")
             lines = lines[: ends[0]]
         folder = self._make(copy, metadata)
-        (folder / JOURNAL).write_bytes(b"".join(lines))
+        write_private(folder / JOURNAL, b"".join(lines))
         return self._archive.get(copy) or SessionInfo(id=copy, adapter=self.name, name=name)
 
     async def rename_session(self, session_id: str, name: str) -> None:

@@ -19,6 +19,7 @@ from sdqctl.adapters.journal import ABORTED, TurnCounter, find_turn, read_turns,
 from sdqctl.adapters.mock_disk import JOURNAL
 from sdqctl.adapters.mock_script import Order, Rule, default_answer, orders_of
 from sdqctl.errors import RuntimeDiedError, RuntimeFailure, StepError
+from sdqctl.files import write_private
 from sdqctl.model.events import (
     FailureKind,
     MessageAdded,
@@ -290,7 +291,7 @@ class MockSession:
             msgspec.json.decode(path.read_bytes(), type=dict[str, int]) if path.exists() else {}
         )
         counts[order.key] = counts.get(order.key, 0) + 1
-        path.write_bytes(msgspec.json.encode(counts))
+        write_private(path, msgspec.json.encode(counts))
         return counts[order.key] <= order.times
 
     def _write(self, kind: str, **data: object) -> None:

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 _NAME = 16
 _SCRIPT = (
-    'folder=$1; shift; : > "$folder/started" || exit 125; "$@"; status=$?; '
+    'folder=$1; shift; mask=$(umask); umask 077; : > "$folder/started" || exit 125; '
+    'umask "$mask"; "$@"; status=$?; umask 077; '
     'printf %s "$status" > "$folder/ending" && mv "$folder/ending" "$folder/ended"; exit "$status"'
 )
 

@@ -20,6 +20,7 @@ from typing import IO, Self
 import msgspec
 
 from sdqctl.errors import BundleError, StoreError
+from sdqctl.files import make_private_folder
 from sdqctl.model.session import SessionInfo
 from sdqctl.sessions.cleaning import Cleaner
 from sdqctl.store.carrying import SessionRows
@@ -180,7 +181,7 @@ class Bundle:
             if not name.startswith(_SESSION):
                 continue
             target = folder / name.removeprefix(_SESSION)
-            target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private_folder(target.parent)
             handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(handle, "wb") as stream:
                 self._copy(name, stream)
