@@ -17,7 +17,6 @@ from sdqctl.cli.interrupting import interruptible
 from sdqctl.cli.launching import (
     RunRequest,
     Start,
-    base_variables,
     launch_request,
     new_options,
     plan_of,
@@ -30,6 +29,7 @@ from sdqctl.cli.output import counted, is_terminal, note, write_json
 from sdqctl.cli.repository import note_repository
 from sdqctl.cli.session_names import given_name, session_name
 from sdqctl.cli.table import Cell, Column, print_rows
+from sdqctl.cli.variables import base_variables
 from sdqctl.engine.batch import Outcome, run_batch
 from sdqctl.errors import InterruptedRunError, PausedError, SdqctlError, StepError, UsageError
 from sdqctl.model.duration import format_duration

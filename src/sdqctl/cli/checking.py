@@ -17,7 +17,7 @@ from sdqctl.model.workflow import Diagnostic, OutputPart, PromptAction, Severity
 if TYPE_CHECKING:
     from sdqctl.cli.context import App
     from sdqctl.conversation.render import Roots
-    from sdqctl.model.workflow import Plan, PlannedStep
+    from sdqctl.model.workflow import Plan, PlannedStep, Workflow
 
 _INVALID = 3
 
@@ -53,6 +53,7 @@ def _check(path: Path) -> tuple[list[Diagnostic], int]:
             from sdqctl.conversation.plan import PlanOptions, build_plan
 
             build_plan(parsed.workflow, PlanOptions())
+            findings += _destination_findings(parsed.workflow)
     except SdqctlError as error:
         span = Span(str(path), 1)
         finding = Diagnostic(
@@ -60,6 +61,17 @@ def _check(path: Path) -> tuple[list[Diagnostic], int]:
         )
         return [finding], error.exit_code
     return findings, 0
+
+
+def _destination_findings(workflow: Workflow) -> list[Diagnostic]:
+    """Files that the workflow writes where it may not, as it would run from here."""
+    from sdqctl.adapters.copilot.protected import STEERING
+    from sdqctl.engine.destinations import Destinations
+
+    cwd = Path.cwd()
+    if workflow.cwd is not None:
+        cwd = Path(workflow.path).parent / Path(workflow.cwd).expanduser()
+    return Destinations(workflow, cwd, steering=STEERING).findings()
 
 
 def _object(finding: Diagnostic) -> dict[str, object]:
@@ -89,8 +101,9 @@ class RenderRequest:
 
 def render_workflow(app: App, request: RenderRequest) -> None:
     """Print the prompts. Raises WorkflowError, also for a context file that is missing."""
-    from sdqctl.cli.launching import base_variables, working_directory
+    from sdqctl.cli.launching import working_directory
     from sdqctl.cli.options import read_text_argument
+    from sdqctl.cli.variables import base_variables
     from sdqctl.conversation.plan import PlanOptions, build_plan
     from sdqctl.conversation.render import Roots
     from sdqctl.model.workflow import SessionMode
@@ -124,7 +137,7 @@ def _prompt(
     plan: Plan, step: PlannedStep, variables: Mapping[str, str], roots: Roots
 ) -> str | None:
     """The text that a prompt step would send, None for another kind."""
-    from sdqctl.cli.launching import cycle_variables
+    from sdqctl.cli.variables import cycle_variables
     from sdqctl.conversation.render import render_prompt
 
     if not isinstance(step.action, PromptAction):

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import sys
-from collections import ChainMap
-from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import msgspec
 
+from sdqctl.cli.documents import destinations
 from sdqctl.cli.interrupting import interruptible
 from sdqctl.cli.options import read_text_argument
 from sdqctl.cli.reporting import Report, print_plan
 from sdqctl.cli.repository import is_unchanged, note_repository
 from sdqctl.cli.run_options import RunFlags
 from sdqctl.cli.session_names import session_name
+from sdqctl.cli.variables import base_variables, cycle_variables, run_variables
 from sdqctl.errors import SdqctlError, UsageError, WorkflowError
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from sdqctl.model.events import Event
     from sdqctl.model.session import SessionInfo
     from sdqctl.model.tools import ToolPolicy
-    from sdqctl.model.workflow import Plan, PlannedStep, Workflow
+    from sdqctl.model.workflow import Plan, Workflow
     from sdqctl.policy.ask import Question
     from sdqctl.store.ledger import Ledger
 
@@ -300,19 +301,6 @@ def target_of(
     )
 
 
-def base_variables(workflow: Workflow, cwd: Path, name: str) -> Mapping[str, str]:
-    """The template variables that hold for a whole run."""
-    from sdqctl.conversation.template import standard_variables
-
-    return standard_variables(cwd=cwd, session_name=name, workflow_path=workflow.path)
-
-
-def run_variables(begin: Start) -> Mapping[str, str]:
-    """All template variables of a run but those of its cycles."""
-    base = base_variables(begin.workflow, begin.cwd, begin.target.name)
-    return ChainMap(dict(begin.variables), cast("MutableMapping[str, str]", base))
-
-
 def launch_request(
     app: App,
     begin: Start,
@@ -321,7 +309,10 @@ def launch_request(
     *,
     start_at: int | None = None,
 ) -> Launch:
-    """What the engine needs for a run. Raises WorkflowError for a REQUIRE that is not met."""
+    """What the engine needs for a run.
+
+    Raises WorkflowError for a REQUIRE that is not met, and for a file that may not be written.
+    """
     from sdqctl.conversation.render import Roots, check_requirements
     from sdqctl.engine.launch import Launch
 
@@ -330,6 +321,8 @@ def launch_request(
     adapter = begin.target.ref.adapter
     roots = Roots.of(workflow, cwd)
     check_requirements(workflow, roots, app.environment)
+    if not begin.literal:
+        destinations(begin).check(run_variables(begin), output=begin.options.output_file is None)
     variables = {} if begin.literal else run_variables(begin)
     return Launch(
         target=begin.target,
@@ -383,12 +376,3 @@ def _adapter_config(app: App, begin: Start) -> AdapterConfig:
         compaction_threshold=workflow.context.compaction_threshold,
         compaction_maximum=workflow.context.compaction_max,
     )
-
-
-def cycle_variables(
-    variables: Mapping[str, str], plan: Plan, step: PlannedStep
-) -> Mapping[str, str]:
-    """The variables of a step: those of its cycle over those of the run."""
-    total = str(plan.cycles)
-    cycle = {"CYCLE_NUMBER": str(step.cycle), "CYCLE_TOTAL": total, "MAX_CYCLES": total}
-    return ChainMap(cycle, cast("MutableMapping[str, str]", variables))

@@ -28,7 +28,7 @@ from sdqctl.cli.sinks import (
     Verbosity,
     fan_out,
 )
-from sdqctl.errors import PausedError, SdqctlError, UsageError
+from sdqctl.errors import PausedError, SdqctlError
 from sdqctl.model.session import SessionRef
 from sdqctl.model.terminal import one_line
 from sdqctl.store.redact import Redactor
@@ -66,7 +66,7 @@ class Report:
         elif self._format == "text" and not self._composed:
             sinks.append(Answers())
         if plan.workflow.event_log is not None:
-            sinks.append(self._event_log(plan.workflow.event_log))
+            sinks.append(self._event_log())
         if not flags.quiet and wants_live_line():
             self._live = LiveLine()
             sinks.append(self._live)
@@ -131,13 +131,10 @@ class Report:
         found = result_object(run, self._begin.ledger.steps(run.id), self._denials.entries)
         (write_json if self._format == "json" else write_json_line)(found)
 
-    def _event_log(self, file: str) -> EventLog:
-        path = self._begin.cwd / file
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            stream = self._stack.enter_context(path.open("a", encoding="utf-8"))
-        except OSError as error:
-            raise UsageError(f"EVENT-LOG {path} cannot be written: {error.strerror}") from error
+    def _event_log(self) -> EventLog:
+        from sdqctl.cli.documents import event_log_stream
+
+        stream = self._stack.enter_context(event_log_stream(self._begin))
         return EventLog(stream, Redactor(os.environ))
 
 

@@ -34,7 +34,7 @@ class FileDirectives(Building):
 
     def on_session_name(self, item: Item) -> None:
         self._fields["session_name"] = values.unquoted(values.text(item.value))
-        self._fields["session_name_span"] = Span(item.span.file, item.span.line, item.value_column)
+        self._fields["session_name_span"] = _value_span(item)
 
     def on_session_resume_if_exists(self, item: Item) -> None:
         self._fields["resume_if_exists"] = values.boolean(item.value)
@@ -115,12 +115,14 @@ class FileDirectives(Building):
 
     def on_output_file(self, item: Item) -> None:
         self._output["file"] = values.unquoted(values.text(item.value))
+        self._output["file_span"] = _value_span(item)
 
     def on_output(self, item: Item) -> None:
         self.on_output_file(item)
 
     def on_output_dir(self, item: Item) -> None:
         self._output["directory"] = values.unquoted(values.text(item.value))
+        self._output["directory_span"] = _value_span(item)
 
     def on_output_format(self, item: Item) -> None:
         self._output["format"] = values.word(item.value, "markdown", "json", "text")
@@ -166,3 +168,8 @@ class FileDirectives(Building):
 
     def on_event_log(self, item: Item) -> None:
         self._fields["event_log"] = values.unquoted(values.text(item.value))
+        self._fields["event_log_span"] = _value_span(item)
+
+
+def _value_span(item: Item) -> Span:
+    return Span(item.span.file, item.span.line, item.value_column)

@@ -217,7 +217,9 @@ class OutputSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What becomes of the answers. Paths may hold template variables."""
 
     file: str | None = None
+    file_span: Span | None = None
     directory: str | None = None
+    directory_span: Span | None = None
     format: str | None = None
     header: str | None = None
     footer: str | None = None
@@ -253,6 +255,7 @@ class Workflow(msgspec.Struct, frozen=True, kw_only=True):
     file_rules: tuple[FileRule, ...] = ()
     requirements: tuple[Requirement, ...] = ()
     event_log: str | None = None
+    event_log_span: Span | None = None
     debug: str | None = None
     steps: tuple[Step, ...] = ()
 

@@ -1,0 +1,146 @@
+"""Where a workflow's own files may be written: OUTPUT-FILE, OUTPUT-DIR and EVENT-LOG.
+
+Inside the working directory, the workflow's folder and what ALLOW-DIR names, after links are
+resolved, and never a file that steers other programs. What the user types (`--output`) is free.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sdqctl.conversation.references import Roots
+from sdqctl.conversation.template import fill
+from sdqctl.errors import WorkflowError
+from sdqctl.model.workflow import Diagnostic, Severity, Span, Workflow
+from sdqctl.policy.steering import Steering
+
+_VARIABLE = re.compile(r"\{\{[^{}]*\}\}")
+_ANY_NAME = "x"
+"""What stands for a variable whose value is not known yet."""
+_HINT = "write inside the working directory or the workflow's folder, or name a folder by ALLOW-DIR"
+
+
+@dataclass(frozen=True)
+class Destination:
+    """A place that a directive names, with its variables filled in."""
+
+    directive: str
+    text: str
+    path: Path
+    span: Span
+
+
+class Destinations:
+    """The places that a workflow writes to, for one working directory."""
+
+    def __init__(
+        self,
+        workflow: Workflow,
+        cwd: Path,
+        *,
+        steering: Sequence[str] = (),
+        protected: Sequence[Path] = (),
+    ) -> None:
+        """`steering`: globs of files that steer, an adapter's own; `protected`: folders that no
+        workflow writes to, sdqctl's own.
+        """
+        self._workflow = workflow
+        self._cwd = cwd
+        self._roots = Roots.of(workflow, cwd).folders()
+        self._steering = Steering(steering)
+        self._protected = [Path(os.path.realpath(folder)) for folder in protected]
+
+    def output(self, variables: Mapping[str, str] | None) -> Destination | None:
+        """The file of OUTPUT-FILE in OUTPUT-DIR; None when there is none.
+
+        `variables` None: not known yet, each stands for some name.
+        """
+        output = self._workflow.output
+        if output.file is None:
+            return None
+        folder = _filled(output.directory or "", variables)
+        text = _filled(output.file, variables)
+        path = self._cwd / folder / text
+        return Destination("OUTPUT-FILE", text, path, output.file_span or self._somewhere)
+
+    def event_log(self, variables: Mapping[str, str] | None) -> Destination | None:
+        """The file of EVENT-LOG; None when there is none."""
+        if self._workflow.event_log is None:
+            return None
+        text = _filled(self._workflow.event_log, variables)
+        span = self._workflow.event_log_span or self._somewhere
+        return Destination("EVENT-LOG", text, self._cwd / text, span)
+
+    def checked(self, place: Destination) -> Path:
+        """The path to write to, without links. Raises WorkflowError when it may not be written."""
+        if problem := self._problem(place.path):
+            span = place.span
+            raise WorkflowError(
+                f"{span.file}:{span.line}:{span.column}: {place.directive} {place.text} {problem}",
+                hint=_HINT,
+            )
+        return Path(os.path.realpath(place.path))
+
+    def check(self, variables: Mapping[str, str], *, output: bool = True) -> None:
+        """Raise WorkflowError for a file that may not be written; `output`: OUTPUT-FILE counts."""
+        for place in (self.output(variables) if output else None, self.event_log(variables)):
+            if place is not None:
+                self.checked(place)
+
+    def findings(self) -> list[Diagnostic]:
+        """What is wrong with these directives, as far as it can be told before a run."""
+        return sorted(self._findings(), key=lambda finding: finding.span)
+
+    def _findings(self) -> Iterator[Diagnostic]:
+        output = self._workflow.output
+        places = [self.output(None), self.event_log(None)]
+        if output.directory is not None:
+            text = _filled(output.directory, None)
+            span = output.directory_span or self._somewhere
+            places.append(Destination("OUTPUT-DIR", text, self._cwd / text, span))
+        for place in places:
+            if place is not None and (problem := self._problem(place.path)):
+                yield Diagnostic(
+                    severity=Severity.ERROR,
+                    message=f"{place.directive} {problem}",
+                    span=place.span,
+                    hint=_HINT,
+                    source_line=self._line(place.span),
+                )
+
+    def _line(self, span: Span) -> str:
+        lines = self._workflow.source.splitlines()
+        known = span.file == self._workflow.path and span.line <= len(lines)
+        return lines[span.line - 1] if known else ""
+
+    @property
+    def _somewhere(self) -> Span:
+        return Span(self._workflow.path, 1)
+
+    def _problem(self, path: Path) -> str | None:
+        try:
+            real = Path(os.path.realpath(path))
+        except ValueError:
+            return "is no path"
+        roots = [Path(os.path.realpath(root)) for root in self._roots]
+        around = [root for root in roots if real.is_relative_to(root)]
+        if not around:
+            return f"leads outside the working directory {self._cwd}"
+        if any(real.is_relative_to(folder) for folder in self._protected):
+            return "leads into sdqctl's own data"
+        own = {Path(os.path.realpath(self._cwd)), *roots[1:2]}  # an ALLOW-DIR may steer as a whole
+        for root in around:
+            names = real.relative_to(root) if root in own else real
+            if found := self._steering.found(names.as_posix()):
+                return f"leads to a file that steers other programs ({found})"
+        return None
+
+
+def _filled(text: str, variables: Mapping[str, str] | None) -> str:
+    if variables is None:
+        return os.path.expanduser(_VARIABLE.sub(_ANY_NAME, text))
+    return os.path.expanduser(fill(text, variables)[0])
