@@ -65,6 +65,18 @@ class AsksHumans(Protocol):
     async def ask(self, request: ToolRequest) -> ToolDecision: ...
 
 
+@runtime_checkable
+class BoundsTools(Protocol):
+    """A policy that knows which kinds of tools it never allows."""
+
+    def may_allow(self, kind: ToolKind) -> bool: ...
+
+
+def may_allow(policy: ToolPolicy, kind: ToolKind) -> bool:
+    """Whether a policy could allow anything of a kind; False: its tools need not exist."""
+    return policy.may_allow(kind) if isinstance(policy, BoundsTools) else True
+
+
 async def judge(policy: ToolPolicy, request: ToolRequest) -> ToolDecision:
     """What a policy says, after asking a human if it is one that does."""
     return await policy.ask(request) if isinstance(policy, AsksHumans) else policy.decide(request)

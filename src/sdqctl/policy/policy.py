@@ -77,6 +77,15 @@ class Policy:
             lifts = False
         return self._refusal(request.kind, verdict, verdict.rules if lifts else ())
 
+    def may_allow(self, kind: ToolKind) -> bool:
+        """Whether anything of a kind can be allowed in this run (BoundsTools)."""
+        if any(rule.kind is kind and rule.pattern is None for rule in self.deny):
+            return False
+        always = (ToolKind.READ, ToolKind.OTHER)
+        by_mode = (ToolKind.SHELL, ToolKind.WRITE) if self.writing else ()
+        allowed = {rule.kind for rule in self.allow}
+        return self.allow_all or kind in {*always, *by_mode, *allowed}
+
     def _judge(self, request: ToolRequest) -> _Verdict:
         match request.kind:
             case ToolKind.SHELL:

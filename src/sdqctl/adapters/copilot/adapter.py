@@ -254,7 +254,7 @@ class CopilotAdapter:
         self, info: SessionInfo, config: AdapterConfig, folder: Path, *, create: bool
     ) -> AdapterSession:
         sessions: list[CopilotSession] = []
-        options = session_options(config, self._settings.environment, folder, sessions)
+        options = session_options(config, self._settings, info, folder, sessions)
         options |= repository_options(trusted=config.trust_repository, create=create)
         stray = None if config.trust_repository else stray_instruction(folder)
         if stray is not None:

@@ -2,42 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from sdqctl.adapters.base import AdapterConfig
-from sdqctl.adapters.copilot.permissions import permission_handler
+from sdqctl.adapters.copilot.permissions import SessionSide, ToolJudge
 from sdqctl.adapters.copilot.provider import provider_from
 from sdqctl.adapters.copilot.session import CopilotSession
 from sdqctl.adapters.copilot.toolbox import available_tools, excluded_tools
+from sdqctl.adapters.settings import AdapterSettings
+from sdqctl.model.session import SessionInfo
 from sdqctl.model.tools import ToolDecision, ToolRequest
 
 
 def session_options(
     config: AdapterConfig,
-    environment: Mapping[str, str],
+    settings: AdapterSettings,
+    info: SessionInfo,
     folder: Path,
     sessions: Sequence[CopilotSession],
 ) -> dict[str, Any]:
-    """The SDK's options. `sessions` holds the session once it is open."""
+    """The SDK's options. `folder` is the working directory; `sessions` holds the session once open.
 
-    def told(request: ToolRequest, decision: ToolDecision) -> None:
-        for session in sessions:
-            session.told(request, decision)
-
-    async def flush() -> None:
-        for session in sessions:
-            await session.flush()
-
+    The judge sits before each tool as well as on permission requests: either may refuse.
+    """
+    judge = _judge(config, settings.copilot_home / "session-state" / info.id, folder, sessions)
     options: dict[str, Any] = {
         "client_name": "sdqctl",
         "working_directory": str(folder),
         "streaming": config.streaming,
-        "on_permission_request": permission_handler(config.policy, told, flush),
-        "available_tools": available_tools(trusted=config.trust_repository),
+        "on_permission_request": judge.on_permission_request,
+        "hooks": {"on_pre_tool_use": judge.before_tool},
+        "available_tools": available_tools(config.policy, trusted=config.trust_repository),
         "excluded_tools": excluded_tools(trusted=config.trust_repository),
     }
+    environment = settings.environment
     provider = provider_from(environment)
     if provider is not None:
         options["provider"] = provider
@@ -49,6 +49,31 @@ def session_options(
     if infinite := _infinite_sessions(config):
         options["infinite_sessions"] = infinite
     return options
+
+
+def _judge(
+    config: AdapterConfig, session_folder: Path, folder: Path, sessions: Sequence[CopilotSession]
+) -> ToolJudge:
+    def told(request: ToolRequest, decision: ToolDecision) -> None:
+        for session in sessions:
+            session.told(request, decision)
+
+    async def flush() -> None:
+        for session in sessions:
+            await session.flush()
+
+    async def servers() -> Sequence[str]:
+        return [name for session in sessions for name in await session.mcp_servers()]
+
+    side = SessionSide(
+        told=told,
+        flush=flush,
+        servers=servers,
+        folder=session_folder,
+        working_directory=folder,
+        trusted=config.trust_repository,
+    )
+    return ToolJudge(config.policy, side)
 
 
 def _infinite_sessions(config: AdapterConfig) -> dict[str, Any]:

@@ -1,17 +1,155 @@
-"""From the runtime's permission requests to the policy's questions, and back (notes, item 3)."""
+"""The policy's two seats in the runtime: before each tool, and at its permission requests.
+
+Before a tool its raw arguments are judged, in the session and in its sub-agents: what the policy
+refuses is refused there, also where the runtime would ask nobody, or names something else than it
+touches. What only a human can allow is left to the permission request, which shows the most; where
+the runtime would make none, or a vague one, it is told to ask. (Notes, items 3 and 17.)
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from sdqctl.adapters.copilot.calls import UnclearCallError, is_own_workspace, read_call
+from sdqctl.adapters.copilot.toolbox import KNOWN_TOOLS, TRUSTED_TOOLS
 from sdqctl.errors import SdqctlError
-from sdqctl.model.tools import ToolDecision, ToolKind, ToolPolicy, ToolRequest, judge
+from sdqctl.model.tools import (
+    AsksHumans,
+    ToolDecision,
+    ToolKind,
+    ToolPolicy,
+    ToolRequest,
+    judge,
+)
 
 _LOG = logging.getLogger(__name__)
 _LONGEST_DETAIL = 20_000
 _KINDS = {kind.value: kind for kind in ToolKind}
+_HOOK = "hook"
+"""The kind of a permission request that was made because we told the runtime to ask."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SessionSide:
+    """What the judge needs of its session, which is opened after the judge is made."""
+
+    told: Callable[[ToolRequest, ToolDecision], None]
+    """Takes each decision, once."""
+    flush: Callable[[], Awaitable[None]]
+    """Has the journal written. Raises SdqctlError."""
+    servers: Callable[[], Awaitable[Sequence[str]]]
+    """The names of the session's MCP servers. Raises SdqctlError."""
+    folder: Path
+    """The runtime's folder of the session."""
+    working_directory: Path
+    trusted: bool
+    """Whether the repository is."""
+
+
+@dataclass
+class ToolJudge:
+    """Answers the SDK's `on_pre_tool_use` and `on_permission_request` of one session."""
+
+    policy: ToolPolicy
+    session: SessionSide
+    _answers: dict[tuple[str, ToolKind, str], bool] = field(default_factory=dict)
+    """What was answered since the last tool began: some questions are put twice for one call."""
+
+    async def before_tool(self, call: Mapping[str, Any], _: object) -> dict[str, str] | None:
+        """The hook: a refusal, an order to ask, or None. The SDK takes an exception for a yes."""
+        tool = str(call.get("toolName"))
+        self._answers.clear()
+        try:
+            return await self._before(tool, call)
+        except UnclearCallError as error:
+            reason = f"The tool {tool} is not allowed: {error}. Go on without it."
+        except Exception:  # noqa: BLE001 - a bug of ours must end in a denial
+            _LOG.exception("a tool call could not be judged; it is denied")
+            reason = f"The tool {tool} is not allowed: it cannot be judged. Go on without it."
+        refused = ToolDecision(False, reason, final=True, why="it is not understood")
+        return self._refuse(ToolRequest(kind=ToolKind.OTHER, target=tool), refused)
+
+    async def _before(self, tool: str, call: Mapping[str, Any]) -> dict[str, str] | None:
+        folder = call.get("workingDirectory") or self.session.working_directory
+        request = await self._read(tool, call.get("toolArgs"), str(folder))
+        if request is None or is_own_workspace(request, self.session.folder):
+            return None
+        decision = self.policy.decide(request)
+        if decision.allowed:
+            if request.kind is ToolKind.MCP:  # one that says it only reads is asked no further
+                decision = await self._noted(decision)
+            return None if decision.allowed else self._refuse(request, decision)
+        if isinstance(self.policy, AsksHumans) and not decision.final:
+            known = KNOWN_TOOLS.get(tool)
+            exact = known.asks if known else request.kind is ToolKind.CUSTOM
+            return None if exact else {"permissionDecision": "ask"}
+        return self._refuse(request, decision)
+
+    async def on_permission_request(self, request: Any, _: object) -> Any:
+        """The handler: asks the policy, and a human if it does. Never rejects without a reason.
+
+        A bare reject would abort the turn; a failing policy is a denial. Before a tool may have an
+        effect the journal is flushed, so that it is known after a kill that the tool was begun.
+        """
+        from copilot.generated import rpc
+
+        question, decision = await self._answer(request)
+        key = (question.tool_call_id or "", question.kind, question.target)
+        if not (key[0] and self._answers.get(key) is decision.allowed):
+            self.session.told(question, decision)
+        self._answers[key] = decision.allowed
+        if decision.allowed:
+            return rpc.PermissionDecisionApproveOnce()
+        return rpc.PermissionDecisionReject(feedback=decision.reason)
+
+    async def _answer(self, request: Any) -> tuple[ToolRequest, ToolDecision]:
+        question = tool_request(request)
+        try:
+            if request.kind == _HOOK:
+                question = await self._asked(request)
+            if question.tool_call_id and self._answers.get(
+                (question.tool_call_id, question.kind, question.target)
+            ):
+                return question, ToolDecision(True, "allowed already")
+            if is_own_workspace(question, self.session.folder):
+                return question, ToolDecision(True, "it is the session's own workspace")
+            decision = await judge(self.policy, question)
+        except Exception:  # noqa: BLE001 - a policy's bug must end in a denial
+            _LOG.exception("the tool policy failed; the request is denied")
+            return question, ToolDecision(False, "the policy failed")
+        if decision.allowed and question.kind is not ToolKind.READ:
+            decision = await self._noted(decision)
+        return question, decision
+
+    async def _asked(self, request: Any) -> ToolRequest:
+        """The question of a permission request that the hook ordered."""
+        from msgspec.structs import replace
+
+        folder = str(self.session.working_directory)
+        found = await self._read(request.tool_name, request.tool_args, folder)
+        if found is None:
+            raise UnclearCallError("nobody ordered to ask for it")
+        return replace(found, tool_call_id=getattr(request, "tool_call_id", None))
+
+    async def _read(self, tool: str, arguments: object, folder: str) -> ToolRequest | None:
+        own = tool in KNOWN_TOOLS or tool in TRUSTED_TOOLS
+        servers = () if own else await self.session.servers()
+        return read_call(tool, arguments, folder, servers, trusted=self.session.trusted)
+
+    async def _noted(self, decision: ToolDecision) -> ToolDecision:
+        try:
+            await self.session.flush()
+        except SdqctlError as error:
+            return ToolDecision(False, f"that it is begun cannot be noted: {error.message}")
+        return decision
+
+    def _refuse(self, request: ToolRequest, decision: ToolDecision) -> dict[str, str]:
+        self.session.told(request, decision)
+        return {"permissionDecision": "deny", "permissionDecisionReason": decision.reason}
 
 
 def tool_request(request: Any) -> ToolRequest:
@@ -24,38 +162,6 @@ def tool_request(request: Any) -> ToolRequest:
         detail=str(getattr(request, "diff", "") or "")[:_LONGEST_DETAIL],
         tool_call_id=getattr(request, "tool_call_id", None),
     )
-
-
-def permission_handler(
-    policy: ToolPolicy,
-    told: Callable[[ToolRequest, ToolDecision], None],
-    flush: Callable[[], Awaitable[None]],
-) -> Callable[[Any, Any], Any]:
-    """The SDK's handler: asks the policy, tells the decision, and never rejects without a reason.
-
-    A bare reject would abort the turn; a failing policy is a denial. Before a tool may have an
-    effect the journal is flushed, so that it is known after a kill that the tool was begun.
-    """
-    from copilot.generated import rpc
-
-    async def handle(request: Any, invocation: Any) -> Any:
-        question = tool_request(request)
-        try:
-            decision = await judge(policy, question)
-        except Exception:  # noqa: BLE001 - a policy's bug must end in a denial
-            _LOG.exception("the tool policy failed; the request is denied")
-            decision = ToolDecision(False, "the policy failed")
-        if decision.allowed and question.kind is not ToolKind.READ:
-            try:
-                await flush()
-            except SdqctlError as error:
-                decision = ToolDecision(False, f"that it is begun cannot be noted: {error.message}")
-        told(question, decision)
-        if decision.allowed:
-            return rpc.PermissionDecisionApproveOnce()
-        return rpc.PermissionDecisionReject(feedback=decision.reason)
-
-    return handle
 
 
 def _target(kind: ToolKind, request: Any) -> str:

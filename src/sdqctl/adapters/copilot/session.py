@@ -188,6 +188,11 @@ class CopilotSession:
         request = rpc.SessionsSaveRequest(session_id=self._info.id)
         await self._process.ask(self._client.rpc.sessions.save(request), "store the session")
 
+    async def mcp_servers(self) -> list[str]:
+        """The names of the session's MCP servers."""
+        found = await self._process.ask(self._sdk.rpc.mcp.list(), "list its MCP servers")
+        return [str(server.name) for server in found.servers]
+
     def journal_position(self) -> int:
         """How many turns the journal holds."""
         if self._counter is None:
