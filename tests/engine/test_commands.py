@@ -6,7 +6,10 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 from tests.bench import Bench
 from tests.command import SDQCTL, sdqctl
@@ -132,3 +135,167 @@ def test_a_cut_off_command_is_known_also_where_an_edit_moved_it(bench: Bench) ->
     assert "cut off" in cut.err
     assert Path("effect").read_text() == "\n"
     wait_until_gone(bench.home, b"81")
+
+
+def commands(bench: Bench) -> Path:
+    """Where what is known of commands lies."""
+    return bench.home / "sdqctl" / "commands"
+
+
+def files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+def kill_once(condition: Callable[[], object], *arguments: str | Path) -> None:
+    """Start sdqctl, and kill it as soon as a condition holds."""
+    process = subprocess.Popen([*SDQCTL, *map(str, arguments)], stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+
+
+def test_what_a_command_said_is_known_when_a_kill_came_before_its_record(bench: Bench) -> None:
+    text = "RUN sh -c 'echo >> effect; echo spoken; echo loud >&2'\nPROMPT x [[reply: A]]\n"
+    killed = bench.run(text, SDQCTL_CRASH_AT="ledger.finish.before:1")
+    assert killed.done.code == -signal.SIGKILL
+    done = bench.resume("--continue")
+    assert done.done.code == 0, done.done.err
+    assert Path("effect").read_text() == "\n"
+    (prompt,) = done.prompts
+    assert "spoken\nloud\n" in prompt
+    assert prompt.endswith("\n\nx [[reply: A]]")
+
+
+def test_the_output_of_a_command_that_ended_by_its_limit_is_known_after_a_kill(
+    bench: Bench,
+) -> None:
+    text = "RUN-ON-ERROR continue\nRUN-TIMEOUT 1s\nRUN sh -c 'echo spoken; sleep 84'\nPROMPT x\n"
+    killed = bench.run(text, SDQCTL_CRASH_AT="ledger.finish.before:1")
+    assert killed.done.code == -signal.SIGKILL
+    done = bench.resume("--continue")
+    assert done.done.code == 0, done.done.err
+    assert "spoken\n[ended by its time limit: RUN-TIMEOUT 1.0s]" in done.prompts[0]
+
+
+def test_the_output_of_a_background_command_that_ended_before_a_kill_is_told(
+    bench: Bench,
+) -> None:
+    path = bench.write(
+        "w.conv",
+        "SESSION-NAME s\nRUN-ASYNC sh -c 'echo job said; echo >> job'\n"
+        "RUN sh -c 'until test -e job; do sleep 0.01; done; echo > ready; exec sleep 85'\n"
+        "RUN-WAIT 0.1s\nPROMPT x [[reply: A]]\nRUN-WAIT 0.1s\nPROMPT y\n",
+    )
+    ended = commands(bench)
+    kill_once(lambda: Path("ready").exists() and list(ended.rglob("ended")), "run", path)
+    wait_until_gone(bench.home, b"85")
+    done = bench.resume("--continue", "--from", "3")
+    assert done.done.code == 0, done.done.err
+    assert Path("job").read_text() == "\n"
+    first, second = done.prompts
+    assert "echo >> job' &\njob said\n[exit status 0]\n" in first
+    assert "job" not in second
+
+
+def test_what_a_background_command_said_before_it_was_cut_off_is_told(bench: Bench) -> None:
+    path = bench.write(
+        "w.conv",
+        "SESSION-NAME s\nRUN-ASYNC sh -c 'echo >> starts; wc -l < starts; exec sleep 86'\n"
+        "RUN-WAIT 30s\nPROMPT x [[reply: A]]\n",
+    )
+    said = commands(bench)
+    kill_once(lambda: [p for p in said.rglob("head") if b"1" in p.read_bytes()], "run", path)
+    wait_until_gone(bench.home, b"86")
+    bench.write("w.conv", path.read_text().replace("30s", "1s"))
+    done = bench.resume("--continue")
+    assert done.done.code == 0, done.done.err
+    assert "&\n1\n[ended with the process that had started it]\n\n$ sh" in done.prompts[0]
+    assert done.prompts[0].count("&\n2\n") == 1
+
+
+def test_the_same_background_command_in_two_cycles_is_known_apart(bench: Bench) -> None:
+    first_only = "echo >> starts; test $(wc -l < starts) = 1 || exec sleep 87"
+    path = bench.write(
+        "w.conv",
+        f"SESSION-NAME s\nMAX-CYCLES 2\nRUN-ASYNC sh -c '{first_only}'\n"
+        "RUN-WAIT 0.5s\nPAUSE\nRUN-WAIT 0.1s\nPROMPT x [[reply: A]]\n",
+    )
+    assert sdqctl("run", path).code == 8
+    assert sdqctl("resume", "s", "--continue").code == 8
+    assert len(Path("starts").read_text()) == 2
+    wait_until_gone(bench.home, b"87")
+    assert sdqctl("resume", "s", "--continue").code == 0
+    assert len(Path("starts").read_text()) == 3, "that of the second cycle alone was cut off"
+    wait_until_gone(bench.home, b"87")
+
+
+def test_an_ended_background_command_is_not_started_again_when_a_completed_workflow_grows(
+    bench: Bench,
+) -> None:
+    text = "SESSION-NAME s\nRUN-ASYNC sh -c 'echo >> job'\nRUN-WAIT 0.5s\nPROMPT x [[reply: A]]\n"
+    assert sdqctl("run", bench.write("w.conv", text)).code == 0
+    assert files(commands(bench)) == []
+    bench.write("w.conv", text + "RUN echo more\nPROMPT y [[reply: B]]\n")
+    done = sdqctl("resume", "s", "--continue")
+    assert (done.code, Path("job").read_text()) == (0, "\n"), done.err
+
+
+def test_a_flood_is_bounded_on_the_disk_too(bench: Bench) -> None:
+    told = bench.run("RUN-TIMEOUT 2s\nRUN yes\nPROMPT x\n")
+    assert told.done.code == 4
+    sizes = [path.stat().st_size for path in files(commands(bench))]
+    assert 1_000_000 < sum(sizes) < 4_000_000
+    assert "bytes left out" in told.done.err or "characters left out" in told.done.err
+
+
+def test_what_is_known_of_commands_is_private_and_goes_with_the_run(bench: Bench) -> None:
+    told = bench.run("RUN sh -c 'echo secret; exit 3'\nPROMPT x\n")
+    assert told.done.code == 4
+    left = files(commands(bench))
+    assert left
+    places = [commands(bench), *commands(bench).rglob("*")]
+    assert {oct(path.stat().st_mode & 0o077) for path in places} == {"0o0"}
+    assert sdqctl("sessions", "delete", "s", "--force").code == 0
+    assert list(commands(bench).iterdir()) == []
+
+
+def test_an_edit_that_mends_a_failed_command_leaves_nothing_behind(bench: Bench) -> None:
+    told = bench.run("RUN false\nPROMPT x [[reply: A]]\n")
+    assert told.done.code == 4
+    bench.write("work.conv", "RUN true\nPROMPT x [[reply: A]]\n")
+    assert bench.resume("--continue").done.code == 0
+    assert list(commands(bench).iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "flags"),
+    [
+        ("RUN sleep 88\nPROMPT x\n", ("--step-timeout", "1s")),
+        ("RUN-ON-ERROR continue\nRUN sleep 88\nPROMPT x\n", ("--step-timeout", "1s")),
+        ("RUN-WAIT 88s\nPROMPT x\n", ("--step-timeout", "1s")),
+        ("RUN sleep 88\nPROMPT x\n", ("--max-time", "1s")),
+        ("RUN-WAIT 88s\nPROMPT x\n", ("--max-time", "1s")),
+    ],
+)
+def test_the_limits_of_a_run_stop_commands_and_waiting(
+    text: str, flags: tuple[str, ...], bench: Bench
+) -> None:
+    began = time.monotonic()
+    told = bench.run(text, *flags)
+    assert time.monotonic() - began < 40
+    assert told.done.code == 4
+    assert flags[0] in told.done.err
+    assert ("budget-reached" in told.done.err) is (flags[0] == "--max-time")
+    assert told.prompts == []
+    wait_until_gone(bench.home, b"88")
+
+
+def test_the_nearest_limit_ends_a_command(bench: Bench) -> None:
+    text = "RUN-ON-ERROR continue\nRUN-TIMEOUT 1s\nRUN sleep 89\nPROMPT x [[reply: A]]\n"
+    told = bench.run(text, "--step-timeout", "30s")
+    assert told.done.code == 0, told.done.err
+    assert "[ended by its time limit: RUN-TIMEOUT 1.0s]" in told.prompts[0]

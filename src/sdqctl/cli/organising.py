@@ -121,12 +121,12 @@ def _copy_run(
     name: str,
     kept: frozenset[int],
 ) -> None:
-    from sdqctl.engine.commands import copy_marks
     from sdqctl.store.carrying import cut_rows, moved, put_rows, take_rows
+    from sdqctl.store.evidence import copy_commands
 
     old = SessionRef(run.adapter, run.session_id)
     rows = cut_rows(take_rows(ledger, old), run.id, kept)
-    copy_marks(app.settings.home, run.id, rows.runs[0]["id"])
+    copy_commands(app.settings.home, run.id, rows.runs[0]["id"])
     rows = moved(rows, old_id=old.id, new=new, name=name, cwd=None, workflows={})
     with ledger.database.write("ledger.fork") as connection:
         put_rows(connection, rows)

@@ -15,12 +15,13 @@ from pathlib import Path
 from sdqctl.adapters.base import Adapter, AdapterConfig, SessionArchive
 from sdqctl.conversation.render import Roots
 from sdqctl.engine.background import Background
-from sdqctl.engine.commands import commands_folder
+from sdqctl.engine.budget import Budget
+from sdqctl.engine.commands import settle_commands
 from sdqctl.engine.connection import Connection
+from sdqctl.engine.context import Sink, StepContext
 from sdqctl.engine.options import RunOptions, encode_options
+from sdqctl.engine.results import total_usage
 from sdqctl.engine.runner import Job, Runner
-from sdqctl.engine.steps import StepContext
-from sdqctl.engine.turns import Sink
 from sdqctl.errors import (
     InterruptedRunError,
     PausedError,
@@ -33,6 +34,7 @@ from sdqctl.model.events import SessionOpened, Warned
 from sdqctl.model.run import RunRecord
 from sdqctl.model.session import SessionInfo, SessionRef, session_id_for
 from sdqctl.model.workflow import Plan, PlannedStep
+from sdqctl.store.evidence import CommandFolders
 from sdqctl.store.gates import record_shown
 from sdqctl.store.ledger import Ledger
 from sdqctl.store.locks import SessionLock
@@ -291,12 +293,13 @@ async def _drive(request: Launch, connection: Connection, run: RunRecord) -> Run
         ledger=request.ledger,
         connection=connection,
         options=request.options,
+        budget=Budget(request.options, total_usage(request.ledger.attempts(run.id))),
         roots=request.roots,
         cwd=request.cwd,
         environment=request.environment,
         variables=request.variables,
         background=background,
-        commands_folder=commands_folder(request.home, run.id),
+        commands=CommandFolders(request.home, run.id),
         emit=request.emit,
     )
     job = Job(
@@ -309,10 +312,12 @@ async def _drive(request: Launch, connection: Connection, run: RunRecord) -> Run
         emit=request.emit,
     )
     try:
-        return await Runner(job).execute(start_at=request.start_at)
+        done = await Runner(job).execute(start_at=request.start_at)
     except PausedError as error:
         if error.position is not None:
             error.on_shown = partial(record_shown, request.home, run.id, error.position)
         raise
     finally:
         await background.stop()
+    settle_commands(context)
+    return done

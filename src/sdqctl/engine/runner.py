@@ -7,14 +7,14 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 
-from sdqctl.engine.budget import Budget
+from sdqctl.engine.commands import start_again
 from sdqctl.engine.connection import Connection
+from sdqctl.engine.context import Sink, StepContext
 from sdqctl.engine.matching import Match, match_plan
 from sdqctl.engine.options import RunOptions
 from sdqctl.engine.recovery import check_context, clear_context
-from sdqctl.engine.results import total_usage
-from sdqctl.engine.steps import StepContext, carry_out, skip, start_again
-from sdqctl.engine.turns import Sink, TurnRunner
+from sdqctl.engine.steps import carry_out, skip
+from sdqctl.engine.turns import TurnRunner
 from sdqctl.errors import BusyError, InterruptedRunError, PausedError, SdqctlError
 from sdqctl.model.events import RunFinished, RunStarted, StepFinished, StepStarted, Warned
 from sdqctl.model.run import OutcomeStatus, RunRecord, RunStatus, StepRecord, StepStatus
@@ -51,7 +51,7 @@ class Runner:
             connection=job.connection,
             run_id=job.run.id,
             options=job.options,
-            budget=Budget(job.options, total_usage(job.ledger.attempts(job.run.id))),
+            budget=job.context.budget,
             emit=job.emit,
         )
 

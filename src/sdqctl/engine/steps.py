@@ -4,28 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from functools import cache, partial
-from pathlib import Path
 from typing import cast
 
 from sdqctl.adapters.base import Capability, Compacts
-from sdqctl.conversation.render import Roots, render_prompt
+from sdqctl.conversation.render import render_prompt
 from sdqctl.conversation.verify import verify
-from sdqctl.engine.background import Background
-from sdqctl.engine.commands import (
-    clear_marks,
-    found_end,
-    has_ended,
-    marking_wrapper,
-    run_marked,
-    tell,
-)
-from sdqctl.engine.connection import Connection
-from sdqctl.engine.options import RunOptions
-from sdqctl.engine.turns import Sink, TurnRunner
+from sdqctl.engine.commands import run_step, wait_step, wanted
+from sdqctl.engine.context import StepContext
+from sdqctl.engine.turns import TurnRunner
 from sdqctl.errors import PausedError, StepError
 from sdqctl.model.events import Warned
 from sdqctl.model.run import RunStatus, StepRecord, StepStatus
@@ -35,35 +24,11 @@ from sdqctl.model.workflow import (
     ConsultStep,
     OnError,
     OutputPart,
-    OutputRule,
     PauseStep,
-    Plan,
     PlannedStep,
     PromptAction,
-    RunStep,
-    RunWaitStep,
     VerifyStep,
 )
-from sdqctl.store.ledger import Ledger
-
-
-@dataclass(frozen=True, kw_only=True)
-class StepContext:
-    """What steps stand on. `variables` gives the template variables of a step's cycle."""
-
-    run_id: str
-    session_name: str
-    plan: Plan
-    ledger: Ledger
-    connection: Connection
-    options: RunOptions
-    roots: Roots
-    cwd: Path
-    environment: Mapping[str, str]
-    variables: Callable[[PlannedStep], Mapping[str, str]]
-    background: Background
-    commands_folder: Path
-    emit: Sink
 
 
 async def carry_out(
@@ -74,8 +39,8 @@ async def carry_out(
     Raises PausedError, StepError and what the turn raises.
     """
     if not _condition_holds(step, context):
-        _begin(step, context)
-        return _finish(step, context, StepStatus.SKIPPED)
+        context.begin(step)
+        return context.finish(step, StepStatus.SKIPPED)
     if isinstance(step.action, PromptAction):
         return await _prompt(step, step.action, record, context, turns)
     return await _ACTIONS[step.kind](step, record, context)
@@ -84,8 +49,8 @@ async def carry_out(
 def skip(step: PlannedStep, record: StepRecord | None, context: StepContext) -> None:
     """Settle a step without doing it; `record` is its last attempt, which has no outcome yet."""
     if record is None or record.status is not StepStatus.BEGUN:
-        _begin(step, context)
-    _finish(step, context, StepStatus.SKIPPED)
+        context.begin(step)
+    context.finish(step, StepStatus.SKIPPED)
 
 
 async def _prompt(
@@ -140,64 +105,15 @@ async def _fill(session: Compacts) -> float | None:
     return None if use is None or use.limit <= 0 else use.used / use.limit
 
 
-async def _run(step: PlannedStep, record: StepRecord | None, context: StepContext) -> StepRecord:
-    action = cast("RunStep", step.action)
-    if action.background:
-        clear_marks(step, context)
-        _begin(step, context)
-        await context.background.start(action, marking_wrapper(step, context))
-        return _finish(step, context, StepStatus.DONE, response=f"$ {action.command} &")
-    result = found_end(step, action, record, context)
-    if result is None:
-        clear_marks(step, context)
-        _begin(step, context)
-        result = await run_marked(step, action, context)
-    text = result.text if _wanted(action, result.exit_status) else ""
-    ok = result.exit_status == 0
-    goes_on = ok or action.on_error is OnError.CONTINUE or _handled(step, context)
-    status = StepStatus.DONE if goes_on else StepStatus.FAILED
-    error = None if ok else f"exit status {result.exit_status}"
-    done = _finish(
-        step, context, status, response=text, exit_status=result.exit_status, error=error
-    )
-    if not goes_on:
-        raise StepError(
-            f"step {step.position}: `{action.command}` ended with {error}\n{result.text}".rstrip(),
-            hint="mend it and go on, or write RUN-ON-ERROR continue before it",
-        )
-    return done
-
-
-async def start_again(step: PlannedStep, context: StepContext) -> None:
-    """Start the command of a done RUN-ASYNC again; it ended with an earlier process.
-
-    Not if it had come to its end before. Raises StepError when its folder is not there.
-    """
-    action = step.action
-    if not isinstance(action, RunStep) or not action.background or has_ended(step, context):
-        return
-    clear_marks(step, context)
-    tell(step, context, "restarted", f"`{action.command}` works in the background again")
-    await context.background.start(action, marking_wrapper(step, context))
-
-
-async def _run_wait(
-    step: PlannedStep, record: StepRecord | None, context: StepContext
-) -> StepRecord:
-    _begin(step, context)
-    await asyncio.sleep(cast("RunWaitStep", step.action).seconds)
-    return _finish(step, context, StepStatus.DONE, response=context.background.output())
-
-
 async def _verify(step: PlannedStep, record: StepRecord | None, context: StepContext) -> StepRecord:
     action = cast("VerifyStep", step.action)
-    _begin(step, context)
+    context.begin(step)
     result = await asyncio.to_thread(verify, action, context.roots)
-    text = result.text if _wanted(action, 0 if result.ok else 1) else ""
+    text = result.text if wanted(action.output, 0 if result.ok else 1) else ""
     if result.ok or action.on_error is OnError.CONTINUE:
         error = None if result.ok else "problems were found"
-        return _finish(step, context, StepStatus.DONE, response=text, error=error)
-    _finish(step, context, StepStatus.FAILED, response=text, error=result.text)
+        return context.finish(step, StepStatus.DONE, response=text, error=error)
+    context.finish(step, StepStatus.FAILED, response=text, error=result.text)
     raise StepError(
         f"step {step.position}: VERIFY {action.check} found problems\n{result.text}",
         hint="mend them and go on, or write VERIFY-ON-ERROR continue before it",
@@ -209,14 +125,14 @@ async def _compact(
 ) -> StepRecord:
     await context.connection.require(Capability.COMPACTS, "COMPACT")
     session = cast("Compacts", context.connection.session)
-    _begin(step, context)
+    context.begin(step)
     least, fill = context.plan.workflow.context.compaction_min, await _fill(session)
     if least is not None and fill is not None and fill < least:
         why = f"not compacted: the context is {fill:.0%} full, COMPACTION-MIN is {least:.0%}"
         context.emit(Warned(message=f"step {step.position}: {why}"))
-        return _finish(step, context, StepStatus.DONE, response=why)
+        return context.finish(step, StepStatus.DONE, response=why)
     compaction = await session.compact(cast("CompactStep", step.action).instructions)
-    return _finish(step, context, StepStatus.DONE, response=compaction.summary)
+    return context.finish(step, StepStatus.DONE, response=compaction.summary)
 
 
 async def _new_conversation(
@@ -226,7 +142,7 @@ async def _new_conversation(
     if record is None or not record.prompt:
         names = {info.label.casefold() for info in await _sessions(context)}
         numbers = (f"{context.session_name} ({n})" for n in range(2, len(names) + 3))
-        record = _begin(step, context, prompt=next(n for n in numbers if n.casefold() not in names))
+        record = context.begin(step, prompt=next(n for n in numbers if n.casefold() not in names))
     name = cast("str", record.prompt)
     session = await context.connection.move_to(name)
     context.ledger.record_session(
@@ -236,14 +152,14 @@ async def _new_conversation(
         created_at=datetime.now(UTC),
     )
     context.ledger.update_run(context.run_id, session_id=session.info.id)
-    return _finish(step, context, StepStatus.DONE)
+    return context.finish(step, StepStatus.DONE)
 
 
 async def _checkpoint(
     step: PlannedStep, record: StepRecord | None, context: StepContext
 ) -> StepRecord:
-    _begin(step, context)
-    return _finish(step, context, StepStatus.DONE)
+    context.begin(step)
+    return context.finish(step, StepStatus.DONE)
 
 
 async def _stop_for_human(
@@ -255,11 +171,11 @@ async def _stop_for_human(
     if record is not None and record.shown_at is not None:
         if isinstance(step.action, ConsultStep):
             _check_consultation(step, step.action, record.shown_at)
-        return _finish(step, context, StepStatus.DONE)
+        return context.finish(step, StepStatus.DONE)
     message = _message(step)
     context.ledger.update_run(context.run_id, status=RunStatus.PAUSED, message=message)
     if record is None:
-        _begin(step, context)
+        context.begin(step)
     raise PausedError(message, position=step.position)
 
 
@@ -283,23 +199,6 @@ def _message(step: PlannedStep) -> str:
 async def _sessions(context: StepContext) -> list[SessionInfo]:
     adapter = await context.connection.adapter()
     return list(await adapter.list_sessions())
-
-
-def _wanted(action: RunStep | VerifyStep, exit_status: int) -> bool:
-    """Whether the output goes to the model."""
-    if action.output is OutputRule.ON_ERROR:
-        return exit_status != 0
-    return action.output is OutputRule.ALWAYS
-
-
-def _handled(step: PlannedStep, context: StepContext) -> bool:
-    """Whether an ON-FAILURE block behind a RUN takes care of its failure."""
-    return any(
-        s.condition is not None
-        and step.position in s.condition.positions
-        and s.condition.when == "failure"
-        for s in context.plan.steps[step.position :]
-    )
 
 
 def _condition_holds(step: PlannedStep, context: StepContext) -> bool:
@@ -336,42 +235,10 @@ def _is_done(step: PlannedStep, context: StepContext) -> bool:
     return record is not None and record.status is StepStatus.DONE
 
 
-def _begin(step: PlannedStep, context: StepContext, *, prompt: str | None = None) -> StepRecord:
-    return context.ledger.begin_step(
-        context.run_id,
-        position=step.position,
-        cycle=step.cycle,
-        kind=step.kind,
-        title=step.title,
-        digest=step.digest,
-        session_id=context.connection.session.info.id,
-        prompt=prompt,
-    )
-
-
-def _finish(
-    step: PlannedStep,
-    context: StepContext,
-    status: StepStatus,
-    *,
-    response: str | None = None,
-    error: str | None = None,
-    exit_status: int | None = None,
-) -> StepRecord:
-    return context.ledger.finish_step(
-        context.run_id,
-        step.position,
-        status,
-        response=response,
-        error=error,
-        exit_status=exit_status,
-    )
-
-
 _Action = Callable[[PlannedStep, "StepRecord | None", StepContext], Awaitable[StepRecord]]
 _ACTIONS: dict[str, _Action] = {
-    "run": _run,
-    "run-wait": _run_wait,
+    "run": run_step,
+    "run-wait": wait_step,
     "verify": _verify,
     "compact": _compact,
     "checkpoint": _checkpoint,

@@ -12,6 +12,7 @@ from typing import cast
 from sdqctl.adapters.base import AdapterSession
 from sdqctl.engine.budget import Budget
 from sdqctl.engine.connection import Connection
+from sdqctl.engine.context import Sink
 from sdqctl.engine.options import OnInterrupted, RunOptions
 from sdqctl.engine.recovery import clear_context, has_effects, recover_turn
 from sdqctl.errors import (
@@ -24,7 +25,6 @@ from sdqctl.errors import (
 )
 from sdqctl.model.duration import format_duration
 from sdqctl.model.events import (
-    Event,
     FailureKind,
     PermissionDecided,
     PromptAccepted,
@@ -43,8 +43,6 @@ from sdqctl.model.session import SessionRef
 from sdqctl.model.workflow import PlannedStep
 from sdqctl.policy.policy import DenialCounter
 from sdqctl.store.ledger import Ledger
-
-Sink = Callable[[Event], None]
 
 _TRANSIENT = {FailureKind.RATE_LIMIT, FailureKind.NETWORK, FailureKind.SERVER}
 _FIRST_PAUSE = 1.0

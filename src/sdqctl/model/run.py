@@ -113,6 +113,8 @@ class StepRecord(msgspec.Struct, frozen=True, kw_only=True):
     prompt_digest: str | None = None
     message_id: str | None = None
     journal_position: int | None = None
+    command: str | None = None
+    """Where what is known of its command lies (`sdqctl.store.evidence`)."""
     superseded: bool = False
     shown_at: datetime | None = None
     follows: str | None = None

@@ -10,6 +10,7 @@ from sdqctl.adapters.base import Adapter, Purges, SessionArchive
 from sdqctl.errors import SdqctlError, SessionBusyError, SessionNotFoundError
 from sdqctl.model.session import SessionRef
 from sdqctl.sessions.entries import CLIENT, Entry
+from sdqctl.store.evidence import remove_commands_of, remove_forgotten_commands
 from sdqctl.store.ledger import Ledger
 from sdqctl.store.locks import SessionLock
 
@@ -71,6 +72,7 @@ async def delete_entries(
         else:
             result.deleted.append(entry)
             told(entry)
+    remove_forgotten_commands(home, ledger)
     return result
 
 
@@ -98,6 +100,7 @@ async def _delete(
                 raise
         if save is None and isinstance(adapter, Purges):
             await adapter.purge_session(entry.info.id)
+        remove_commands_of(home, entry.ref, ledger)
         ledger.forget_session(entry.ref)
 
 

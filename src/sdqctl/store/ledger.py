@@ -225,6 +225,7 @@ class Ledger(SessionTable):
         prompt: str | None = None,
         journal_position: int | None = None,
         follows: str | None = None,
+        command: str | None = None,
     ) -> StepRecord:
         """Record that a step is about to act; `follows` is the turn whose prompt this goes on."""
         values = {
@@ -241,6 +242,7 @@ class Ledger(SessionTable):
             "prompt_digest": prompt_digest(prompt) if prompt is not None else None,
             "journal_position": journal_position,
             "follows": follows,
+            "command": command,
             "started_at": _now().isoformat(),
         }
         with self.database.write("ledger.begin") as connection:

@@ -130,4 +130,8 @@ MIGRATIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
         "0006-prompts-that-follow-up",
         ("ALTER TABLE attempts ADD COLUMN follows TEXT",),  # the turn_id of the interrupted prompt
     ),
+    (
+        "0007-folders-of-commands",
+        ("ALTER TABLE attempts ADD COLUMN command TEXT",),
+    ),
 )
