@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from sdqctl.errors import UsageError
 from sdqctl.model.tools import ToolKind
 from sdqctl.policy.addresses import allows_address, denies_address, is_web, parse_address
+from sdqctl.policy.shell.facts import UnclearCommandError
 from sdqctl.policy.shell.grammar import parse_command_line
-from sdqctl.policy.shell.words import UnclearCommandError, Word
+from sdqctl.policy.shell.tree import SimpleCommand
+from sdqctl.policy.shell.word import Word
 
 FORMS = (
     "shell, shell(git:*), shell(git status), read(PATH), write, write(docs/**), url(HOST), "
@@ -53,10 +55,12 @@ class ToolRule:
         """Whether an allow rule means this simple command."""
         if self.pattern is None:
             return True
-        texts = tuple(word.text if not word.tilde else None for word in words)
-        if self.open_ended:
-            return texts[: len(self.words)] == self.words
-        return texts == self.words
+        if len(words) < len(self.words) or (len(words) > len(self.words) and not self.open_ended):
+            return False
+        return all(
+            word.text == text and not word.tilde
+            for word, text in zip(words, self.words, strict=False)
+        )
 
     def denies_command(self, words: Sequence[Word]) -> bool:
         """Whether a deny rule means this command: its program, and its words in this order.
@@ -67,11 +71,16 @@ class ToolRule:
             return True
         if words and words[0].text is None:
             return True
-        name = words[0].text or "" if words else ""
-        wanted = self.words[0].rpartition("/")[2] if "/" not in name else self.words[0]
-        if wanted not in (name, name.rpartition("/")[2]):
+        called = (words[0].text or "" if words else "").casefold()
+        wanted = self.words[0].casefold()
+        rest = [word.text for word in words[1:]]
+        if wanted == "git":
+            called, rest = _git_words(called, rest)
+        if "/" not in called:
+            wanted = wanted.rpartition("/")[2]
+        if wanted not in (called, called.rpartition("/")[2]):
             return False
-        return _in_order(self.words[1:], words[1:])
+        return _in_order(self.words[1:], rest)
 
     def covers_name(self, name: str, *, denies: bool) -> bool:
         """Whether an MCP tool (`server:tool`) or a custom tool is meant.
@@ -131,12 +140,14 @@ def rule_for(kind: ToolKind, name: str) -> str | None:
 def _rule_words(text: str, command: str) -> tuple[str, ...]:
     """The words of a shell rule: one simple command without anything that the shell expands."""
     try:
-        commands = parse_command_line(command).commands
+        steps = parse_command_line(command).steps
     except UnclearCommandError as error:
         raise _malformed(text, str(error)) from error
-    words = commands[0].words if len(commands) == 1 else ()
-    texts = tuple(word.text for word in words if word.text is not None and not word.tilde)
-    if not texts or len(texts) != len(words) or commands[0].assignments or commands[0].redirections:
+    found = steps[0].commands[0] if len(steps) == 1 and len(steps[0].commands) == 1 else None
+    if not isinstance(found, SimpleCommand) or found.has_more or found.keyword or steps[0].negated:
+        raise _malformed(text, "its command is not one program with plain words")
+    texts = tuple(word.text for word in found.words if word.text is not None and not word.tilde)
+    if not texts or len(texts) != len(found.words):
         raise _malformed(text, "its command is not one program with plain words")
     return texts
 
@@ -145,10 +156,37 @@ def _malformed(text: str, why: str) -> UsageError:
     return UsageError(f"{text!r} is not a tool rule: {why}", hint=f"the forms are: {FORMS}")
 
 
-def _in_order(wanted: Sequence[str], words: Sequence[Word]) -> bool:
+def _in_order(wanted: Sequence[str], words: Sequence[str | None]) -> bool:
     """Whether the wanted words occur in this order, others between them."""
     rest = iter(words)
-    return all(any(word.text in (None, text) for word in rest) for text in wanted)
+    return all(any(word in (None, text) for word in rest) for text in wanted)
+
+
+_GIT_VALUED = frozenset(
+    {"-C", "-c", "--git-dir", "--work-tree", "--namespace", "--exec-path", "--config-env"}
+)
+
+
+def _git_words(called: str, rest: list[str | None]) -> tuple[str, list[str | None]]:
+    """The name and the words of git: after a known subcommand, unknown words are none.
+
+    `git-push` is `git push`.
+    """
+    folder, _, name = called.rpartition("/")
+    if name.startswith("git-"):
+        return f"{folder}/git".lstrip("/"), [name.removeprefix("git-"), *rest]
+    if name != "git":
+        return called, rest
+    index = 0
+    while index < len(rest):
+        text = rest[index]
+        if text is None:
+            return called, rest
+        if not text.startswith("-"):
+            break
+        index += 2 if text in _GIT_VALUED else 1
+    known = [text for text in rest[index + 1 :] if text is not None]
+    return called, [*rest[: index + 1], *known]
 
 
 def _names_of(kind: ToolKind, name: str) -> set[str]:

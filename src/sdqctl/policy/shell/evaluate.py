@@ -4,26 +4,51 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+import shlex
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from sdqctl.errors import UsageError
 from sdqctl.model.tools import ToolKind
 from sdqctl.policy.paths import PathRules
-from sdqctl.policy.rules import ToolRule
-from sdqctl.policy.shell.grammar import Redirection
-from sdqctl.policy.shell.words import UnclearCommandError, Word
-from sdqctl.policy.shell.wrappers import Program, programs_of
+from sdqctl.policy.rules import ToolRule, parse_rule
+from sdqctl.policy.shell import filters, variables
+from sdqctl.policy.shell.builtins import CHANGED_BY_FUNCTIONS, facts_of
+from sdqctl.policy.shell.denials import denied_by
+from sdqctl.policy.shell.facts import Doubt, Fact, Set, UnclearCommandError, Use
+from sdqctl.policy.shell.flow import Numbers, Outcome, Walker, survey
+from sdqctl.policy.shell.grammar import new_meter, parse_command_line
+from sdqctl.policy.shell.location import MOVERS, UNKNOWN, Move, Place, Places, move
+from sdqctl.policy.shell.mentions import Mentions
+from sdqctl.policy.shell.tree import Assignment, Compound, Redirection, Shape, SimpleCommand
+from sdqctl.policy.shell.word import Word
+from sdqctl.policy.shell.words import Meter
+from sdqctl.policy.shell.wrappers import Inner, Text, unwrap
 
 _STREAMS = re.compile(r"/dev/(null|stdin|stdout|stderr|fd/\d+)")
-_HARMLESS_VARIABLES = re.compile(
-    r"LANG|LC_[A-Z]+|TZ|CI|NO_COLOR|FORCE_COLOR|CLICOLOR|COLUMNS|LINES|NODE_ENV|RUST_BACKTRACE"
-    r"|PYTHONUNBUFFERED|PYTHONDONTWRITEBYTECODE"
+_UNKNOWN_PROGRAM = "which program it runs is known only when the shell runs"
+_DEEPEST = 20
+_MOST_REDIRECTIONS = 500
+_SETTLED = frozenset(
+    {
+        "cd",
+        "pushd",
+        "popd",
+        "chdir",
+        "echo",
+        "printf",
+        "true",
+        "false",
+        ":",
+        "test",
+        "[",
+        "pwd",
+        "set",
+    }
+    | {"export", "local", "read", "type", "command", "builtin", "exit", "return"}
 )
-_LOCAL_VARIABLE = re.compile(r"(?!npm_)(?![a-z_]*proxy)[a-z][a-z0-9_]*")
-_MOVERS = frozenset({"cd", "pushd", "chdir"})
-_UNKNOWN = "which program it runs is known only when the shell runs"
-_PATH_SEPARATORS = re.compile(r"[=:,@]")
+"""After these the folders are as they were."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +65,12 @@ class ShellVerdict:
     rule: str | None = None
 
 
-@dataclass(frozen=True)
-class Refusal:
-    """Why a command is refused. `rule` would allow it."""
+class _RefusedError(Exception):
+    """A part of a line may not run."""
 
-    why: str
-    rule: str | None = None
+    def __init__(self, why: str, rule: str | None = None, by: str = "") -> None:
+        super().__init__(why)
+        self.verdict = ShellVerdict(False, why, by, rule)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,162 +84,283 @@ class ShellRules:
 
     def judge(self, line: str) -> ShellVerdict:
         """Whether a command line may run, and what decided it."""
-        refusal = self.refusal(line)
-        if refusal is not None:
-            return ShellVerdict(False, refusal.why, "", refusal.rule)
-        return ShellVerdict(True, "allowed")
+        return self.measured(line)[0]
 
-    def refusal(self, line: str) -> Refusal | None:
-        """Why a command line may not run; None: it may."""
+    def measured(self, line: str) -> tuple[ShellVerdict, int]:
+        """The verdict, and how many steps it took."""
+        meter = new_meter(line)
+        judge = _Judge(self, meter)
         try:
-            programs, evaluates = programs_of(line)
+            verdict = judge.whole(line)
         except UnclearCommandError as error:
-            return Refusal(f"it cannot be judged: {error}; use plain commands")
-        return _Judge(self, evaluates).refusal(programs)
+            verdict = ShellVerdict(False, f"it cannot be judged: {error}; use plain commands")
+        except _RefusedError as refused:
+            verdict = refused.verdict
+        return verdict, meter.steps
 
 
-@dataclass
-class _Judge:
-    """One line's judging. `folders` are those it may be in; None among them: not known."""
+class _Judge(Walker):
+    """One line's judging."""
 
-    rules: ShellRules
-    evaluates: bool
-    folders: list[Path | None] = field(default_factory=list)
+    def __init__(self, rules: ShellRules, meter: Meter) -> None:
+        super().__init__()
+        self.rules = rules
+        self.meter = meter
+        self.home: Places = frozenset({Place(str(rules.paths.root))})
+        self.mentions = Mentions(rules.paths, meter)
+        self._strict = not rules.whole
+        self._guarded = self._strict or bool(rules.deny) or rules.paths.denies_paths
+        """Whether it matters what is known only when the shell runs."""
+        self._posix = False
+        self._depth = 0
+        self._settled = True
+        self._redirected = 0
+        self._by = ""
+        self._beside: _RefusedError | None = None
 
-    def refusal(self, programs: list[Program]) -> Refusal | None:
-        self.folders.append(self.rules.paths.root)
-        for program in programs:
-            found = self._program(program)
-            if found is not None:
-                return found
-            self._move(program.words)
-        return None
-
-    def _program(self, program: Program) -> Refusal | None:
-        if found := self._denied(program):
-            return found
-        if not self.rules.whole and (found := self._not_allowed(program)):
-            return found
-        for redirection in program.redirections:
-            if found := self._redirection(redirection):
-                return found
-        return self._named_paths(program.words)
-
-    def _denied(self, program: Program) -> Refusal | None:
-        if not program.words:
-            return None
-        for rule in self.rules.deny:
-            if program.words[0].text is None and rule.pattern is not None:
-                return Refusal(f"{_UNKNOWN}; it might be what the rule {rule.text} denies")
-            if rule.denies_command(program.words):
-                return Refusal(f"the rule {rule.text} denies it")
-            if unknown := program.unclear or program.opaque:
-                return Refusal(f"{unknown}, which might be what the rule {rule.text} denies")
-        return None
-
-    def _not_allowed(self, program: Program) -> Refusal | None:
-        for name in program.assignments:
-            if not self._is_harmless(name, alone=not program.words):
-                return Refusal(f"setting {name} could make a program run others", "shell")
-        if program.unclear:
-            return Refusal(f"it cannot be judged: {program.unclear}; use plain commands")
-        if not program.words or program.transparent:
-            return None
-        called = program.words[0].text
-        if called is None:
-            return Refusal(f"{_UNKNOWN}; write the program's name")
-        if called in _MOVERS and self._stays_inside(program.words):
-            return None
-        moved = len(self.folders) > 1 and "/" in called and not called.startswith("/")
-        if not moved and any(rule.allows_command(program.words) for rule in self.rules.allow):
-            return None
-        return Refusal(f"the program {called} is not allowed", f"shell({called}:*)")
-
-    def _is_harmless(self, name: str, *, alone: bool) -> bool:
-        if _HARMLESS_VARIABLES.fullmatch(name):
-            return True
-        return alone and not self.evaluates and bool(_LOCAL_VARIABLE.fullmatch(name))
-
-    def _redirection(self, redirection: Redirection) -> Refusal | None:
-        kind = ToolKind.READ if redirection.reads else ToolKind.WRITE
-        word = redirection.target
-        verb = "reads" if redirection.reads else "writes"
-        if word.text is None or (word.tilde and not _is_home(word.text)):
-            return self._unknown(
-                f"which file it {verb} is known only when the shell runs; write its name"
+    def whole(self, line: str) -> ShellVerdict:
+        """The verdict on a whole line. Raises UnclearCommandError and _RefusedError."""
+        self.start(parse_command_line(line, meter=self.meter), self.home)
+        if self._guarded and (name := self.numbers.doubtful):
+            raise _RefusedError(
+                f"its arithmetic evaluates {name}, which may hold more than a number"
             )
-        if _STREAMS.fullmatch(word.text):
+        if self._beside is not None and not self._by:
+            raise self._beside
+        everything = next((rule.text for rule in self.rules.allow if rule.pattern is None), "")
+        return ShellVerdict(True, "allowed", self._by or everything)
+
+    # -- commands ------------------------------------------------------------------------------
+
+    def around(self, compound: Compound, places: Places) -> None:
+        """Judge what belongs to a compound command besides the commands in it."""
+        if compound.head is not None:
+            self.simple(compound.head, places)
+        for line in compound.inner:
+            self.apart(line, places)
+        self._facts(compound.facts)
+        self._redirections(compound.redirections, places)
+        if compound.shape is Shape.FUNCTION and compound.name in CHANGED_BY_FUNCTIONS:
+            self._doubt(f"a function gives {compound.name} another meaning")
+
+    def simple(self, command: SimpleCommand, places: Places) -> Outcome:
+        """Judge a simple command."""
+        self.meter.spend(1 + len(command.words))
+        for line in command.inner:
+            self.apart(line, places)
+        self._facts(command.facts)
+        words = tuple(command.words)
+        self._assignments(command.assignments, words, alone=not words)
+        self._redirections(command.redirections, places)
+        self._mentions((*command.texts, *_values(command.assignments)), places)
+        outcome = (places, places)
+        if command.keyword:
+            self._facts(facts_of(words, command.keyword))
+        elif words:
+            outcome = self._program(words, places)
+        return outcome
+
+    def _program(self, words: tuple[Word, ...], places: Places) -> Outcome:
+        """Judge a program with its words, and what it runs. Raises _RefusedError."""
+        self.meter.spend(1 + len(words))
+        inner = unwrap(words, posix=self._posix)
+        self._denials(words, inner)
+        moved = self._move(words, places)
+        if self._strict:
+            self._permission(words, inner, moved, places)
+        self._facts(facts_of(words, ""))
+        self._mentions(words[1:], places)
+        outcome = self._inner(inner, places)
+        if moved is not None:
+            return moved.succeeded, moved.failed
+        if words[0].text in ("exit", "return") and self._depth == 0:
+            return frozenset(), frozenset()
+        self._settled = self._settled and (words[0].text in _SETTLED)
+        return outcome
+
+    def _inner(self, inner: Inner, places: Places) -> Outcome:
+        """Judge what a program runs."""
+        outcome = (places, places)
+        if self._depth >= _DEEPEST:
+            raise UnclearCommandError("it is nested too deep")
+        self._depth += 1
+        for run in inner.runs:
+            self._assignments(run.assignments, run.words, alone=not run.words)
+            if run.words:
+                outcome = self._program(run.words, places)
+        if inner.text is not None:
+            outcome = self._text(inner.text, places)
+        self._depth -= 1
+        return outcome if inner.here else (places, places)
+
+    def _text(self, text: Text, places: Places) -> Outcome:
+        line = parse_command_line(text.line, posix=text.posix, meter=self.meter)
+        posix, self._posix = self._posix, text.posix
+        if text.here:
+            elsewhere = text.later or survey(line, deep=True)[0]
+            after = self.line(line, UNKNOWN if elsewhere else places)
+            places = UNKNOWN if elsewhere else after
+        else:
+            numbers, self.numbers = self.numbers, Numbers(self.numbers)
+            self.start(line, places)
+            self.numbers = numbers
+        self._posix = posix
+        return places, places
+
+    def _move(self, words: tuple[Word, ...], places: Places) -> Move | None:
+        if words[0].text not in MOVERS:
             return None
-        text = os.path.expanduser(word.text) if word.tilde else word.text
-        for folder in self.folders:
-            if folder is None and not text.startswith("/"):
-                if unknown := self._unknown(f"it {verb} {text} in a folder known only then"):
-                    return unknown
-            elif found := self.rules.paths.refusal(kind, _literal(text), folder):
-                return Refusal(f"it {verb} {text}, and {found.why}", found.rule)
-        return None
+        return move(words, places, settled=self._settled, readable=self._may_enter)
 
-    def _unknown(self, why: str) -> Refusal | None:
-        """What is known only when the shell runs is left to a shell that may do anything."""
-        if self.rules.whole and not self.rules.paths.denies_paths:
-            return None
-        return Refusal(why)
+    def _may_enter(self, folder: str) -> bool:
+        return self.rules.paths.refusal(ToolKind.READ, folder) is None
 
-    def _named_paths(self, words: tuple[Word, ...]) -> Refusal | None:
-        """Refuse words that name a denied path; what a program opens else is not seen."""
-        for text in _path_texts(words[1:]):
-            for folder in self.folders:
-                if found := self.rules.paths.named_denial(text, folder or self.rules.paths.root):
-                    return Refusal(f"it names {text}, and {found.why}")
-        return None
+    # -- what is evaluated and set -------------------------------------------------------------
 
-    def _stays_inside(self, words: tuple[Word, ...]) -> bool:
-        """Whether a change of folder leads where reading is allowed, wherever it starts."""
-        text = _destination(words)
-        if text is None or None in self.folders:
-            return False
-        paths = self.rules.paths
-        return all(paths.refusal(ToolKind.READ, text, folder) is None for folder in self.folders)
-
-    def _move(self, words: tuple[Word, ...]) -> None:
-        """Note where the following commands may be: there, or still here when it fails."""
-        if not words or words[0].text not in _MOVERS:
-            return
-        text = _destination(words)
-        if text is None:
-            self.folders.append(None)
-            return
-        for folder in list(self.folders):
-            if folder is not None or text.startswith("/"):
-                self._add((folder or Path("/")) / text)
+    def _facts(self, facts: Iterable[Fact]) -> None:
+        for fact in facts:
+            self.meter.spend(1)
+            if isinstance(fact, Doubt):
+                self._doubt(fact.why)
+            elif isinstance(fact, Use):
+                if not self.numbers.use(fact.name):
+                    why = f"its arithmetic evaluates {fact.name}, which may hold more than a number"
+                    self._doubt(why)
             else:
-                self._add(None)
+                self._set(fact)
 
-    def _add(self, folder: Path | None) -> None:
-        real = None if folder is None else Path(os.path.realpath(folder))
-        if len(self.folders) >= 50:
-            real = None
-        if real not in self.folders:
-            self.folders.append(real)
+    def _set(self, fact: Set) -> None:
+        self.numbers.note(fact.name, number=fact.number, certain=fact.certain)
+        self._steer_git(fact.name)
+        if self._strict and fact.name not in ("IFS", ""):
+            self._may_set(fact.name, fact.value, alone=True)
+
+    def _doubt(self, why: str) -> None:
+        if self._guarded:
+            raise _RefusedError(f"it cannot be judged: {why}; use plain commands")
+
+    def _assignments(
+        self, assignments: Iterable[Assignment], words: tuple[Word, ...], *, alone: bool
+    ) -> None:
+        for assignment in assignments:
+            self.mentions.note(assignment)
+            number = variables.is_number_set(assignment, posix=self._posix)
+            self.numbers.note(assignment.name, number=number, certain=number and alone)
+            value = None if assignment.value is None else assignment.value.text
+            if self._strict and not (
+                assignment.name == "IFS" and value == "" and words and words[0].text == "read"
+            ):
+                self._may_set(assignment.name, value, alone=alone)
+            self._steer_git(assignment.name)
+
+    def _steer_git(self, name: str) -> None:
+        for rule in self.rules.deny if name.startswith("GIT_CONFIG") else ():
+            if rule.words[:1] == ("git",):
+                why = f"{name} may give git what the rule {rule.text} denies"
+                raise _RefusedError(why, by=rule.text)
+
+    def _may_set(self, name: str, value: str | None, *, alone: bool) -> None:
+        if not variables.may_be_set(name, value, alone=alone):
+            raise _RefusedError(f"setting {name} could make a program run others", "shell")
+
+    # -- rules ---------------------------------------------------------------------------------
+
+    def _denials(self, words: tuple[Word, ...], inner: Inner) -> None:
+        for rule in self.rules.deny:
+            self.meter.spend(1 + len(words) // 8)
+            if why := denied_by(rule, words, inner):
+                raise _RefusedError(why, by=rule.text)
+
+    def _permission(
+        self, words: tuple[Word, ...], inner: Inner, moved: Move | None, places: Places
+    ) -> None:
+        """Refuse a program that no rule allows."""
+        if inner.unclear:
+            raise _RefusedError(f"it cannot be judged: {inner.unclear}; use plain commands")
+        if inner.transparent or inner.asks or (moved is not None and moved.allowed):
+            return
+        called = words[0].text
+        if called is None:
+            raise _RefusedError(f"{_UNKNOWN_PROGRAM}; write the program's name")
+        relative = "/" in called and not called.startswith("/") and places != self.home
+        if not relative:
+            rule = next((rule for rule in self.rules.allow if rule.allows_command(words)), None)
+            if rule is not None:
+                self._by = self._by or rule.text
+                return
+        refused = _RefusedError(f"the program {called} is not allowed", hint_for(called))
+        if not self._is_harmless(words, places):
+            raise refused
+        self._beside = self._beside or refused
+
+    def _is_harmless(self, words: tuple[Word, ...], places: Places) -> bool:
+        """Whether a program does no harm next to one that is allowed."""
+        if words[0].text == "export":
+            found = [fact for fact in facts_of(words, "") if isinstance(fact, Set)]
+            return len(found) == len(words) - 1 and all(
+                variables.may_be_set(fact.name, fact.value, alone=False) for fact in found
+            )
+        files = filters.files_read(words)
+        if files is None:
+            return False
+        known = None not in places or all(file.startswith("/") for file in files)
+        return known and not any(
+            self.rules.paths.refusal(ToolKind.READ, _literal(file), _folder(place))
+            for file in files
+            for place in places
+        )
+
+    # -- files ---------------------------------------------------------------------------------
+
+    def _mentions(self, words: Sequence[Word], places: Places) -> None:
+        if found := self.mentions.denied(words, places):
+            name, refusal = found
+            raise _RefusedError(f"it names {name}, and {refusal.why}", by=refusal.by)
+
+    def _redirections(self, redirections: Iterable[Redirection], places: Places) -> None:
+        for redirection in redirections:
+            self._redirected += 1
+            if self._redirected > _MOST_REDIRECTIONS:
+                raise UnclearCommandError("it opens too many files")
+            self._redirection(redirection, places)
+
+    def _redirection(self, redirection: Redirection, places: Places) -> None:
+        kind = ToolKind.READ if redirection.reads else ToolKind.WRITE
+        word, verb = redirection.target, "reads" if redirection.reads else "writes"
+        if word.text is None or (word.tilde and os.path.expanduser(word.text) == word.text):
+            self._mentions([word], places)
+            self._unknown(f"which file it {verb} is known only when the shell runs; write its name")
+            return
+        if _STREAMS.fullmatch(word.text):
+            return
+        text = os.path.expanduser(word.text) if word.tilde else word.text
+        for place in places:
+            if place is None and not text.startswith("/"):
+                self._unknown(f"it {verb} {text} in a folder that is known only then")
+                continue
+            found = self.rules.paths.refusal(kind, _literal(text), _folder(place))
+            if found is not None:
+                why = f"it {verb} {text}, and {found.why}"
+                raise _RefusedError(why, found.rule, found.by)
+
+    def _unknown(self, why: str) -> None:
+        """What is known only when the shell runs is left to a shell that may do anything."""
+        if self._strict or self.rules.paths.denies_paths:
+            raise _RefusedError(why)
 
 
-def _destination(words: tuple[Word, ...]) -> str | None:
-    """Where a `cd` leads, None when only the shell knows."""
-    targets = [word for word in words[1:] if not (word.text or "").startswith("-")]
-    target = targets[0] if targets else Word("~", "~", tilde=True)
-    if target.text is None or len(targets) != len(words) - 1 or len(targets) > 1:
+def hint_for(name: str) -> str | None:
+    """The rule that allows a program, None when no rule can name it."""
+    text = f"shell({shlex.quote(name)}:*)"
+    try:
+        rule = parse_rule(text)
+    except UsageError:
         return None
-    return os.path.expanduser(target.text) if target.tilde else _literal(target.text)
+    return text if rule.words == (name,) else None
 
 
-def _path_texts(words: tuple[Word, ...]) -> Iterator[str]:
-    for word in words:
-        if not word.text or "\0" in word.text:
-            continue
-        yield word.text if word.tilde else _literal(word.text)
-        for part in _PATH_SEPARATORS.split(word.text)[1:]:
-            if part:
-                yield part
+def _folder(place: Place | None) -> Path | None:
+    return None if place is None else Path(os.path.realpath(place.folder))
 
 
 def _literal(text: str) -> str:
@@ -222,6 +368,6 @@ def _literal(text: str) -> str:
     return f"./{text}" if text.startswith("~") else text
 
 
-def _is_home(text: str) -> bool:
-    """Whether `~...` is a home folder that is known here."""
-    return os.path.expanduser(text) != text
+def _values(assignments: Iterable[Assignment]) -> Iterator[Word]:
+    for assignment in assignments:
+        yield from assignment.elements if assignment.value is None else (assignment.value,)

@@ -1,7 +1,8 @@
 """Reading the words of a shell's command line: quotes, expansions, substitutions.
 
 What bash(1) would do with a word is followed as far as it decides which commands run. A place that
-shells read differently is an `UnclearCommandError`, and the policy denies it.
+shells read differently is an `UnclearCommandError`, and the policy denies it. With `posix` a
+text is read for a shell that may be dash or bash: what they read differently is unclear as well.
 """
 
 from __future__ import annotations
@@ -12,59 +13,71 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-_DEEPEST = 40
+from sdqctl.policy.shell.arithmetic import read_expression
+from sdqctl.policy.shell.facts import Doubt, Fact, Set, UnclearCommandError
+from sdqctl.policy.shell.word import Kind, Piece, Word, finished_word, known_text
+
+_DEEPEST = 24
 _META = frozenset(" \t\n;&|<>()")
+_SIMPLE = re.compile(r"[A-Za-z0-9_./:=,+@%^-]+(?=[ \t\n;&|<>()]|\Z)")
+_PLAIN = re.compile(r"[^ \t\n;&|<>()\\'\"`$]+")
+_QUOTED = re.compile(r'[^"\\`$]+')
+_BODY = re.compile(r"[^\\`$]+")
 _NAME = re.compile(r"[A-Za-z_]\w*|[0-9@*#?$!-]", re.ASCII)
-_PLAIN_PARAMETER = re.compile(r"#?(?:[A-Za-z_]\w*|[0-9@*#?$!-])\}", re.ASCII)
-_ARITHMETIC = re.compile(r"[\w\s+\-*/%<>=!&|^~?:,\[\]#.]", re.ASCII)
+_INDEX = r"\[(?:[@*]|-?\d{1,9})\]"
+_PLAIN_PARAMETER = re.compile(rf"#?(?:[A-Za-z_]\w*({_INDEX})?|\d+|[@*#?$!-])\}}", re.ASCII)
+_PARAMETER = re.compile(rf"(!?)([A-Za-z_]\w*|\d+|[@*])({_INDEX})?", re.ASCII)
+_OPERATOR = re.compile(r":?[-=?+]|##?|%%?|//?|\^\^?|,,?|@[QEUuLakKAP]\}|:", re.ASCII)
+_POSIX_OPERATORS = frozenset({":-", "-", ":=", "=", ":?", "?", ":+", "+", "#", "##", "%", "%%"})
+_INDIRECT = re.compile(r"[A-Za-z_]\w*\[[@*]\]\}", re.ASCII)
+_OPEN_SUBSCRIPT = re.compile(r"[A-Za-z_]\w*\[[^\]]*\Z", re.ASCII)
+_TEXT_IN_PARAMETER = re.compile(r"[^\\'\"`$}{<>()&|;\n]+")
 
 
-class UnclearCommandError(Exception):
-    """The command line could mean something that was not seen."""
+@dataclass
+class Meter:
+    """Counts the work that one line makes, so that it stays bounded."""
 
+    limit: int
+    steps: int = 0
 
-@dataclass(frozen=True)
-class Word:
-    """A word. `text` None: what it becomes is known only when the shell runs it."""
-
-    text: str | None
-    raw: str = ""
-    """As it is written, without line continuations."""
-    tilde: bool = False
-    """Whether it begins with an unquoted `~`."""
+    def spend(self, steps: int) -> None:
+        """Note work. Raises UnclearCommandError when it is too much."""
+        self.steps += steps
+        if self.steps > self.limit:
+            raise UnclearCommandError("it is too long")
 
 
 @dataclass
 class _Parts:
-    chars: list[str] = field(default_factory=list)
-    known: bool = True
-    bracket: bool = False
+    """The word that is being read."""
 
+    pieces: list[Piece] = field(default_factory=list)
+    splits: bool = False
 
-@dataclass
-class Facts:
-    """What was met anywhere in a line, also in its nested parts."""
-
-    evaluates: bool = False
-    """Whether an arithmetic context was met: there a variable's value can run commands."""
+    def add(self, kind: Kind, text: str = "", default: str | None = None) -> None:
+        self.pieces.append(Piece(kind, text, default))
 
 
 class WordReader(ABC):
     """A position in a command line, and the words from there on."""
 
-    def __init__(self, text: str, depth: int = 0) -> None:
+    def __init__(self, text: str, meter: Meter, *, depth: int = 0, posix: bool = False) -> None:
         self.text = text
         self.at = 0
         self.depth = depth
-        self.facts = Facts()
+        self.posix = posix
+        self.meter = meter
+        self.facts: list[Fact] = []
+        """What the expansions of the current command do besides."""
 
     @abstractmethod
-    def commands_until_parenthesis(self) -> None:
+    def substitution(self) -> None:
         """Read the commands of a substitution up to its `)`."""
 
     @abstractmethod
-    def commands_of(self, text: str) -> None:
-        """Read the commands of a text of its own."""
+    def backticks(self, text: str) -> None:
+        """Read the commands of a text between backticks."""
 
     def peek(self) -> str:
         """The next character, empty at the end."""
@@ -73,6 +86,11 @@ class WordReader(ABC):
     def follows(self, text: str) -> bool:
         """Whether this text comes next."""
         return self.text.startswith(text, self.at)
+
+    def bash_only(self, what: str) -> None:
+        """Raise UnclearCommandError where a text may be read by another shell."""
+        if self.posix:
+            raise UnclearCommandError(f"not every sh knows {what}; use bash -c")
 
     @contextmanager
     def deeper(self) -> Iterator[None]:
@@ -85,6 +103,10 @@ class WordReader(ABC):
 
     def word(self) -> Word:
         """The word that begins here; its raw text is empty when none does."""
+        self.meter.spend(1)
+        if simple := _SIMPLE.match(self.text, self.at):
+            self.at = simple.end()
+            return Word(simple.group(), simple.group())
         begin, parts = self.at, _Parts()
         tilde = self.peek() == "~"
         while self.at < len(self.text):
@@ -96,24 +118,26 @@ class WordReader(ABC):
             else:
                 self._part(char, parts)
         raw = self.text[begin : self.at].replace("\\\n", "")
-        if parts.bracket and raw not in ("[", "[["):
-            parts.known = False
-        return Word("".join(parts.chars) if parts.known else None, raw, tilde)
+        if self.at < len(self.text) and _OPEN_SUBSCRIPT.match(raw):
+            raise UnclearCommandError("a subscript is not closed")
+        return finished_word(parts.pieces, raw, tilde=tilde, splits=parts.splits)
 
     def _process_substitution(self, parts: _Parts) -> None:
+        self.bash_only("<(...)")
         self.at += 2
         with self.deeper():
-            self.commands_until_parenthesis()
-        parts.known = False
+            self.substitution()
+        parts.add(Kind.UNKNOWN)
 
     def _part(self, char: str, parts: _Parts) -> None:
+        self.meter.spend(1)
         if char == "\\":
             self._escape(parts)
         elif char == "'":
             end = self.text.find("'", self.at + 1)
             if end < 0:
                 raise UnclearCommandError("a quote is not closed")
-            parts.chars.append(self.text[self.at + 1 : end])
+            parts.add(Kind.TEXT, self.text[self.at + 1 : end])
             self.at = end + 1
         elif char == '"':
             self._double_quoted(parts)
@@ -122,84 +146,106 @@ class WordReader(ABC):
         elif char == "`":
             self._backtick(parts, quoted=False)
         else:
-            self._plain(char, parts)
-
-    def _plain(self, char: str, parts: _Parts) -> None:
-        following = self.text[self.at + 1 : self.at + 2]
-        if char in "*?" or (char == "{" and following != "}" and following not in _META):
-            parts.known = False
-        parts.bracket = parts.bracket or char == "["
-        parts.chars.append(char)
-        self.at += 1
+            plain = _PLAIN.match(self.text, self.at)
+            assert plain is not None
+            parts.add(Kind.PLAIN, plain.group())
+            self.at = plain.end()
 
     def _escape(self, parts: _Parts) -> None:
         following = self.text[self.at + 1 : self.at + 2]
         if not following:
             raise UnclearCommandError("it ends in a backslash")
         if following != "\n":
-            parts.chars.append(following)
+            parts.add(Kind.TEXT, following)
         self.at += 2
 
     def _double_quoted(self, parts: _Parts) -> None:
         self.at += 1
+        parts.add(Kind.TEXT)
         while (char := self.peek()) != '"':
             if not char:
                 raise UnclearCommandError("a quote is not closed")
-            self._quoted_part(char, parts)
+            self._quoted_part(char, parts, _QUOTED)
         self.at += 1
 
-    def _quoted_part(self, char: str, parts: _Parts) -> None:
+    def _quoted_part(self, char: str, parts: _Parts, run: re.Pattern[str]) -> None:
         """One part of a text in which only `$`, backticks and backslashes mean something."""
-        following = self.text[self.at + 1 : self.at + 2]
-        if char == "\\" and following and following in '$`"\\\n':
-            parts.chars.append(following if following != "\n" else "")
-            self.at += 2
+        self.meter.spend(1)
+        if char == "\\":
+            following = self.text[self.at + 1 : self.at + 2]
+            escaped = following != "" and following in '$`"\\\n'
+            parts.add(Kind.TEXT, following.strip("\n") if escaped else "\\")
+            self.at += 2 if escaped else 1
         elif char == "$":
             self._dollar(parts, quoted=True)
         elif char == "`":
             self._backtick(parts, quoted=True)
         else:
-            parts.chars.append(char)
-            self.at += 1
+            plain = run.match(self.text, self.at)
+            end = plain.end() if plain is not None else self.at + 1
+            parts.add(Kind.TEXT, self.text[self.at : end])
+            self.at = end
 
-    def expansions(self) -> None:
+    def here_document(self) -> None:
         """Read the whole text as the body of a here-document."""
         parts = _Parts()
         while char := self.peek():
-            self._quoted_part(char, parts)
+            self._quoted_part(char, parts, _BODY)
+
+    # -- expansions ----------------------------------------------------------------------------
 
     def _dollar(self, parts: _Parts, *, quoted: bool) -> None:
         following = self.text[self.at + 1 : self.at + 2]
-        if following == "\\":
-            raise UnclearCommandError("a backslash follows a $")
+        if following == "\\" or not following.isascii():
+            raise UnclearCommandError("it is not clear what follows a $")
         expands = following in ("(", "{", "[") or (following in ("'", '"') and not quoted)
         if expands and following:
-            parts.known = False
+            parts.splits = parts.splits or not quoted
             with self.deeper():
-                self._expansion(following, quoted)
+                self._expansion(following, parts, quoted)
         elif name := _NAME.match(self.text, self.at + 1):
-            parts.known = False
+            number = name.group() in "#?$!"
+            parts.splits = parts.splits or (not quoted and not number) or name.group() == "@"
+            parts.add(Kind.NUMBER if number else Kind.VARIABLE, name.group())
             self.at = name.end()
         else:
-            parts.chars.append("$")
+            parts.add(Kind.TEXT, "$")
             self.at += 1
 
-    def _expansion(self, following: str, quoted: bool) -> None:
+    def _expansion(self, following: str, parts: _Parts, quoted: bool) -> None:
         self.at += 2
+        if self.follows("\\\n"):
+            raise UnclearCommandError("a line is continued within an expansion")
+        if following == "{":
+            self._parameter(parts, quoted)
+            return
         if following == "(" and self.peek() == "(":
             self.at += 1
-            self.arithmetic("))")
-        elif following == "(":
-            self.commands_until_parenthesis()
+            self.facts += self.expression("))")
+            parts.add(Kind.NUMBER)
+            return
+        if following == "(":
+            self.substitution()
         elif following == "[":
-            self.arithmetic("]")
-        elif following == "{":
-            self._parameter(quoted)
+            self.bash_only("$[...]")
+            self.facts += self.expression("]")
+            parts.add(Kind.NUMBER)
+            return
         elif following == "'":
+            self.bash_only("$'...'")
             self._ansi_quoted()
         else:
+            self.bash_only('$"..."')
             self.at -= 1
             self._double_quoted(_Parts())
+        parts.add(Kind.UNKNOWN)
+
+    def expression(self, close: str) -> list[Fact]:
+        """What an arithmetic expression up to `close` does."""
+        begin = self.at
+        found = read_expression(self, close)
+        self.meter.spend(self.at - begin)
+        return found
 
     def _ansi_quoted(self) -> None:
         while (char := self.peek()) != "'":
@@ -208,61 +254,108 @@ class WordReader(ABC):
             self.at += 2 if char == "\\" else 1
         self.at += 1
 
-    def _parameter(self, quoted: bool) -> None:
+    def skip_expansion(self) -> None:
+        """Read a `$...` or a backtick of an arithmetic text for the commands in it."""
+        if self.peek() == "$":
+            self._dollar(_Parts(), quoted=True)
+        else:
+            self._backtick(_Parts(), quoted=True)
+
+    def _parameter(self, parts: _Parts, quoted: bool) -> None:
         """The rest of `${...}`."""
         if plain := _PLAIN_PARAMETER.match(self.text, self.at):
+            if plain.group(1):
+                self.bash_only("arrays")
+            name = plain.group()[:-1]
+            counts = name.startswith("#") and len(name) > 1
+            parts.splits = parts.splits or "@" in name
+            if counts or name in ("#", "?", "$", "!"):
+                parts.add(Kind.NUMBER)
+            elif plain.group(1):
+                parts.add(Kind.UNKNOWN)
+            else:
+                parts.add(Kind.VARIABLE, name)
             self.at = plain.end()
             return
-        self.facts.evaluates = True
-        if self.peek() in (" ", "\t", "\n", "|"):
-            raise UnclearCommandError("it uses ${ with a blank")
-        while (char := self.peek()) != "}":
-            self._parameter_part(char, quoted)
-        self.at += 1
-
-    def _parameter_part(self, char: str, quoted: bool) -> None:
-        unclear = not char or char == "{" or self.follows("@P") or self.follows("\\\n")
-        unclear = unclear or self.follows("<(") or self.follows(">(")
-        if unclear or (char == "'" and quoted):
+        found = _PARAMETER.match(self.text, self.at)
+        if found is None:
             raise UnclearCommandError("it uses ${...} in a way that is not clear")
-        if quoted and char != '"':
-            self._quoted_part(char, _Parts())
-        else:
-            self._part(char, _Parts())
-
-    def arithmetic(self, close: str) -> None:
-        """Skip an arithmetic text up to `close`, reading the substitutions in it."""
-        self.facts.evaluates = True
-        open_parentheses = open_brackets = 0
-        while open_parentheses or open_brackets or not self.follows(close):
-            char = self.peek()
-            if char == "$":
-                self._dollar(_Parts(), quoted=True)
-                continue
-            if char == "`":
-                self._backtick(_Parts(), quoted=True)
-                continue
-            if not (char in ("(", ")") or _ARITHMETIC.match(char)) or not char:
-                raise UnclearCommandError("its arithmetic is not clear")
-            open_parentheses += (char == "(") - (char == ")")
-            open_brackets += (char == "[") - (char == "]")
-            if open_parentheses < 0 or open_brackets < 0:
-                raise UnclearCommandError("its arithmetic is not clear")
+        self.at = found.end()
+        if found.group(1) or found.group(3) or self.peek() == "[":
+            self.bash_only("arrays and ${!...}")
+        if found.group(1) and not _INDIRECT.match(self.text, found.start(2)):
+            self.facts.append(Doubt("${!...} takes a name from a value"))
+        if self.peek() == "[":
             self.at += 1
-        self.at += len(close)
+            self.facts += self.expression("]")
+        parts.splits = parts.splits or "@" in found.group()
+        self._operation(found.group(2), parts, quoted)
+
+    def _operation(self, name: str, parts: _Parts, quoted: bool) -> None:
+        """What `${name` goes on with, and its end."""
+        if self.peek() == "}":
+            self.at += 1
+            parts.add(Kind.UNKNOWN)
+            return
+        found = _OPERATOR.match(self.text, self.at)
+        if found is None or (self.posix and found.group() not in _POSIX_OPERATORS):
+            raise UnclearCommandError("it uses ${...} in a way that is not clear")
+        self.at = found.end()
+        operator = found.group()
+        if operator.startswith("@"):
+            if operator == "@P}":
+                self.facts.append(Doubt("${...@P} runs what is in a value"))
+            parts.add(Kind.UNKNOWN)
+        elif operator == ":":
+            self.facts += self.expression("}")
+            parts.add(Kind.UNKNOWN)
+        else:
+            self._default(name, operator, parts, quoted)
+
+    def _default(self, name: str, operator: str, parts: _Parts, quoted: bool) -> None:
+        inner = _Parts()
+        while (char := self.peek()) != "}":
+            self._parameter_part(char, inner, quoted)
+        self.at += 1
+        text = known_text(inner.pieces)
+        if operator.endswith("="):
+            self.facts.append(Set(name, None if text is None else text))
+        kept = operator.lstrip(":") in ("-", "=", "+")
+        parts.add(Kind.VARIABLE, name, text if kept else None)
+
+    def _parameter_part(self, char: str, parts: _Parts, quoted: bool) -> None:
+        self.meter.spend(1)
+        following = self.text[self.at + 1 : self.at + 2]
+        unclear = not char or char == "{" or self.follows("<(") or self.follows(">(")
+        unclear = unclear or (char == "\\" and (not following or following in "\n{}'"))
+        unclear = unclear or (char in "'\"" and quoted) or (char == "\n" and self.posix)
+        unclear = unclear or (self.posix and char in "'\\<>()&|;")
+        if unclear:
+            raise UnclearCommandError("it uses ${...} in a way that is not clear")
+        if plain := _TEXT_IN_PARAMETER.match(self.text, self.at):
+            parts.add(Kind.PLAIN, plain.group())
+            self.at = plain.end()
+        elif quoted:
+            self._quoted_part(char, parts, _TEXT_IN_PARAMETER)
+        elif char in "\\'\"`$":
+            self._part(char, parts)
+        else:
+            parts.add(Kind.PLAIN, char)
+            self.at += 1
 
     def _backtick(self, parts: _Parts, *, quoted: bool) -> None:
-        parts.known = False
-        self.at += 1
-        escapable = '$`\\"' if quoted else "$`\\"
+        parts.add(Kind.UNKNOWN)
+        parts.splits = parts.splits or not quoted
+        end = self.at + 1
         body: list[str] = []
-        while (char := self.peek()) != "`":
-            following = self.text[self.at + 1 : self.at + 2]
-            if not char:
-                raise UnclearCommandError("a backtick is not closed")
-            escaped = char == "\\" and following != "" and following in escapable
+        while (char := self.text[end : end + 1]) != "`":
+            following = self.text[end + 1 : end + 2]
+            if not char or (char == "\\" and (self.posix or following == '"')):
+                raise UnclearCommandError("what stands between backticks is not clear")
+            escaped = char == "\\" and following != "" and following in "$`\\"
             body.append(following if escaped else char)
-            self.at += 2 if escaped else 1
-        self.at += 1
+            end += 2 if escaped else 1
+        self.at = end + 1
+        self.meter.spend(len(body))
         with self.deeper():
-            self.commands_of("".join(body))
+            self.backticks("".join(body))

@@ -1,4 +1,4 @@
-"""Programs that run other programs: what stands behind `env`, `xargs`, `sudo` or `sh -c`.
+"""Programs that run other programs: what comes after `env`, `xargs`, `sudo` or `sh -c`.
 
 Only options that are known are read; anything else before the inner command makes it unclear.
 """
@@ -6,37 +6,61 @@ Only options that are known are read; anything else before the inner command mak
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 
-from sdqctl.policy.shell.grammar import Redirection, parse_command_line
-from sdqctl.policy.shell.words import UnclearCommandError, Word
+import msgspec
 
-_DEEPEST = 20
+from sdqctl.policy.shell.tree import Assignment
+from sdqctl.policy.shell.word import Word
+
 _SYSTEM_FOLDERS = frozenset({"", "/bin", "/usr/bin"})
 _SHELLS = frozenset({"sh", "bash", "dash", "ash"})
 _SHELL_OPTIONS = re.compile(r"-[euxlv]*c")
+_QUERY = re.compile(r"-p?[vV]")
 _EXECUTES = frozenset({"-exec", "-execdir", "-ok", "-okdir"})
 _ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)=", re.ASCII)
 _UNKNOWN = Word(None)
 _HOLE = "{}"
-"""What xargs -I and find -exec put a name in for."""
+"""What find -exec puts a name in for."""
 
 
-@dataclass(frozen=True)
-class Program:
-    """One program that a line runs. A transparent one does nothing but run what follows it.
-
-    `unclear` says why it is not known what else it runs; `opaque` that this lies in its nature, so
-    that a rule which names it allows it.
-    """
+class Run(msgspec.Struct, frozen=True):
+    """A command that another program runs, with the variables that are set for it."""
 
     words: tuple[Word, ...]
-    assignments: tuple[str, ...] = ()
-    redirections: tuple[Redirection, ...] = ()
+    assignments: tuple[Assignment, ...] = ()
+
+
+class Text(msgspec.Struct, frozen=True):
+    """A text that is run as a command line. `posix`: by a shell that may be dash or bash."""
+
+    line: str
+    posix: bool
+    here: bool
+    """By this shell itself, as `eval` does it."""
+    later: bool = False
+    """At a time that is not known."""
+
+
+class Inner(msgspec.Struct, frozen=True):
+    """What a program runs besides itself.
+
+    `unclear` says why it is not known; `opaque` that this lies in its nature, so that a rule which
+    names it allows it. A transparent one does nothing but run the rest.
+    """
+
+    runs: tuple[Run, ...] = ()
+    text: Text | None = None
     transparent: bool = False
+    here: bool = False
+    """Whether this shell itself runs it, so that a `cd` in it counts."""
     unclear: str = ""
     opaque: str = ""
+    known: bool = False
+    """Whether it is known to be one that runs others."""
+    asks: bool = False
+    """Whether it only tells what a name means."""
 
 
 @dataclass(frozen=True)
@@ -79,10 +103,6 @@ _WRAPPERS = {
     "sudo": _PRIVILEGE,
     "doas": _PRIVILEGE,
 }
-_TRANSPARENT = {name for name, wrapper in _WRAPPERS.items() if wrapper.transparent} | {
-    "eval",
-    *_SHELLS,
-}
 _OPAQUE = {
     "parallel": "parallel makes its commands from its input",
     "watch": "watch hands its words to a shell",
@@ -92,7 +112,6 @@ _OPAQUE = {
     "chroot": "chroot changes what a path means",
     "unshare": "unshare changes what a path means",
     "strace": "strace runs another program",
-    "trap": "trap keeps a command for later",
     "alias": "alias gives a command another name",
     "source": "source runs a file as shell commands",
     ".": "`.` runs a file as shell commands",
@@ -102,69 +121,25 @@ _OPAQUE = {
 }
 
 
-def programs_of(line: str) -> tuple[list[Program], bool]:
-    """Every program that a line runs, and whether a variable's value might run as arithmetic.
-
-    Raises UnclearCommandError.
-    """
-    return _programs(line, 0)
-
-
 def base_name(text: str) -> str:
     """The name of a program without its folder."""
     return text.rpartition("/")[2]
 
 
-def _programs(line: str, depth: int) -> tuple[list[Program], bool]:
-    if depth > _DEEPEST:
-        raise UnclearCommandError("it is nested too deep")
-    parsed = parse_command_line(line)
-    found, evaluates = [], parsed.evaluates
-    for command in parsed.commands:
-        program = Program(command.words, command.assignments, command.redirections)
-        for inner, arithmetic in _unwrapped(program, depth):
-            found.append(inner)
-            evaluates = evaluates or arithmetic
-    return found, evaluates
-
-
-def _unwrapped(program: Program, depth: int) -> Iterator[tuple[Program, bool]]:
-    """The program, then what it runs, each with whether arithmetic is in it."""
-    if depth > _DEEPEST:
-        raise UnclearCommandError("it is nested too deep")
-    name = _wrapper_name(program.words)
-    inner: list[tuple[Program, bool]] = []
-    unclear = ""
+def unwrap(words: tuple[Word, ...], *, posix: bool) -> Inner:
+    """What a command runs besides itself. `posix`: the shell that runs it may be dash or bash."""
+    name = _wrapper_name(words)
     try:
-        inner = _inner(name, program.words, depth + 1)
+        if name in _SHELLS or name in ("eval", "trap"):
+            return _of_text(name, words, posix)
+        if name in _WRAPPERS:
+            return _of_wrapper(name, words)
+        if name == "find":
+            return Inner(tuple(_executed(words)))
     except _OptionError as error:
-        unclear = str(error)
-    yield (
-        replace(
-            program,
-            transparent=name in _TRANSPARENT and any(each.words for each, _ in inner),
-            unclear=unclear,
-            opaque=_OPAQUE.get(name, ""),
-        ),
-        False,
-    )
-    yield from inner
-
-
-def _inner(name: str, words: tuple[Word, ...], depth: int) -> list[tuple[Program, bool]]:
-    """What a program of this name runs besides itself."""
-    if name in _SHELLS or name == "eval":
-        line = _shell_line(name, words)
-        if line is None:
-            return []
-        programs, arithmetic = _programs(line, depth)
-        return [(program, arithmetic) for program in programs]
-    runs: Iterable[Program] = ()
-    if name in _WRAPPERS:
-        runs = _behind(_WRAPPERS[name], name, words)
-    elif name == "find":
-        runs = _executed(words)
-    return [each for run in runs for each in _unwrapped(run, depth)]
+        return Inner(unclear=str(error), known=True)
+    opaque = _OPAQUE.get(name, "")
+    return Inner(opaque=opaque, known=bool(opaque))
 
 
 class _OptionError(Exception):
@@ -178,39 +153,84 @@ def _wrapper_name(words: tuple[Word, ...]) -> str:
     return base_name(text)
 
 
+def _of_text(name: str, words: tuple[Word, ...], posix: bool) -> Inner:
+    if name == "eval":
+        line = _evaluated(words)
+        text = Text(line, posix, here=True)
+        return Inner(text=text, transparent=bool(line), here=True, known=True)
+    if name == "trap":
+        return _trapped(words, posix)
+    line_given = _shell_line(name, words)
+    if line_given is None:
+        return Inner(known=True)
+    text = Text(line_given, name != "bash", here=False)
+    return Inner(text=text, transparent=True, known=True)
+
+
+def _evaluated(words: tuple[Word, ...]) -> str:
+    texts = [word.text for word in words[1:] if word.text is not None and not word.tilde]
+    if len(texts) != len(words) - 1 or (texts and texts[0].startswith("-")):
+        raise _OptionError("eval runs what is known only then")
+    return " ".join(texts)
+
+
+def _trapped(words: tuple[Word, ...], posix: bool) -> Inner:
+    """What `trap` keeps for later; it is nothing with `-` or an empty text."""
+    operands = words[2:] if len(words) > 1 and words[1].text == "--" else words[1:]
+    text = operands[0].text if operands else None
+    if text in ("-", "") or not operands:
+        return Inner(known=True)
+    if text is None or text.startswith("-"):
+        raise _OptionError("trap keeps what is known only then")
+    return Inner(text=Text(text, posix, here=True, later=True), transparent=True, known=True)
+
+
 def _shell_line(name: str, words: tuple[Word, ...]) -> str | None:
     """The line that a shell is given; None: it runs a file, or its input."""
-    if name == "eval":
-        texts = [word.text for word in words[1:]]
-        if None in texts or any(word.tilde for word in words):
-            raise _OptionError("eval runs what is known only then")
-        return " ".join(text for text in texts if text is not None)
     if len(words) < 3 or words[1].text is None or not _SHELL_OPTIONS.fullmatch(words[1].text):
-        if any(word.text is None or word.text.startswith("-") for word in words[1:]):
+        if any(word.text is None or word.text.startswith(("-", "+")) for word in words[1:]):
             raise _OptionError(f"{name} is used with options that are not known here")
         return None
     if words[2].text is None:
         raise _OptionError(f"{name} -c runs what is known only then")
+    if words[2].text.startswith(("-", "+")):
+        raise _OptionError(f"{name} is used with options that are not known here")
     return words[2].text
 
 
-def _behind(wrapper: _Wrapper, name: str, words: tuple[Word, ...]) -> Iterator[Program]:
-    """The command behind a wrapper, or the variables that are set for none."""
-    index = _past_options(wrapper, name, words)
-    assignments: list[str] = []
+def _of_wrapper(name: str, words: tuple[Word, ...]) -> Inner:
+    if name == "command" and len(words) > 1 and _QUERY.fullmatch(words[1].text or ""):
+        return Inner(asks=True, known=True)
+    wrapper = _WRAPPERS[name]
+    runs = tuple(_after(wrapper, name, words))
+    transparent = wrapper.transparent and any(run.words for run in runs)
+    here = name in ("command", "builtin")
+    return Inner(runs, transparent=transparent, here=here, known=True)
+
+
+def _after(wrapper: _Wrapper, name: str, words: tuple[Word, ...]) -> Iterator[Run]:
+    """The command after a wrapper, or the variables that are set for none."""
+    index, holes = _past_options(wrapper, name, words)
+    assignments: list[Assignment] = []
     while wrapper.assigns and index < len(words):
-        match = _ASSIGNMENT.match(_known(words[index], name))
+        text = _known(words[index], name)
+        match = _ASSIGNMENT.match(text)
         if match is None:
             break
-        assignments.append(match.group(1))
+        assignments.append(Assignment(match.group(1), Word(text[match.end() :])))
         index += 1
     for word in words[index : index + wrapper.operands]:
         _known(word, name)
     inner = words[index + wrapper.operands :]
     if inner and wrapper.appends:
-        inner = (*(_UNKNOWN if _HOLE in word.raw else word for word in inner), _UNKNOWN)
+        filled = (_UNKNOWN if _has_hole(word, holes) else word for word in inner)
+        inner = (*filled, _UNKNOWN)
     if inner or assignments:
-        yield Program(inner, tuple(assignments))
+        yield Run(inner, tuple(assignments))
+
+
+def _has_hole(word: Word, holes: list[str]) -> bool:
+    return word.text is None or any(hole in word.text for hole in holes)
 
 
 def _known(word: Word, name: str) -> str:
@@ -219,20 +239,24 @@ def _known(word: Word, name: str) -> str:
     return word.text
 
 
-def _past_options(wrapper: _Wrapper, name: str, words: tuple[Word, ...]) -> int:
-    index = 1
+def _past_options(wrapper: _Wrapper, name: str, words: tuple[Word, ...]) -> tuple[int, list[str]]:
+    """Where the options of a wrapper end, and what xargs puts names in for."""
+    index, holes = 1, [_HOLE]
     while index < len(words):
         text = _known(words[index], name)
         if not text.startswith("-"):
-            return index
+            break
         if text == "--":
-            return index + 1
+            return index + 1, holes
         length = _option_length(wrapper, name, text)
         value = _known(words[index + 1], name) if length == 2 and index + 1 < len(words) else ""
-        if text.startswith("-I") and (value or text[2:]) != _HOLE:
-            raise _OptionError(f"{name} {text} is not known here")
+        if text.startswith("-I"):
+            hole = value or text[2:]
+            if not hole:
+                raise _OptionError(f"{name} {text} is not known here")
+            holes.append(hole)
         index += length
-    return index
+    return index, holes
 
 
 def _option_length(wrapper: _Wrapper, name: str, text: str) -> int:
@@ -250,16 +274,21 @@ def _option_length(wrapper: _Wrapper, name: str, text: str) -> int:
     raise _OptionError(f"{name} {text} is not known here")
 
 
-def _executed(words: tuple[Word, ...]) -> Iterator[Program]:
+def _executed(words: tuple[Word, ...]) -> Iterator[Run]:
     """The commands of find's -exec and its like."""
     start: int | None = None
     for index, word in enumerate(words):
         if start is None and word.text in _EXECUTES:
             start = index + 1
-        elif start is not None and word.text in (";", "+"):
-            yield Program(tuple(_UNKNOWN if _HOLE in w.raw else w for w in words[start:index]))
+        elif start is not None and (word.text == ";" or _ends_many(words, index)):
+            yield Run(tuple(_UNKNOWN if _has_hole(w, [_HOLE]) else w for w in words[start:index]))
             start = None
         elif word.text is None:
             raise _OptionError("what find runs is known only then")
     if start is not None:
         raise _OptionError("find's -exec has no end")
+
+
+def _ends_many(words: tuple[Word, ...], index: int) -> bool:
+    """Whether a `+` ends an -exec: only after a `{}` it does."""
+    return words[index].text == "+" and words[index - 1].text == _HOLE

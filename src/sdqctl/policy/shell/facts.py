@@ -1,0 +1,35 @@
+"""What expansions do besides giving a text: they evaluate values and set variables."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class UnclearCommandError(Exception):
+    """The command line could mean something that was not seen."""
+
+
+class Use(msgspec.Struct, frozen=True):
+    """A variable's value is evaluated as arithmetic: bash runs the substitutions in it."""
+
+    name: str
+
+
+class Set(msgspec.Struct, frozen=True):
+    """A variable is set. `value` None: to what is not known."""
+
+    name: str
+    value: str | None = None
+    number: bool = False
+    """Whether the value is a number, whatever it is."""
+    certain: bool = False
+    """Whether it is set whenever the command runs."""
+
+
+class Doubt(msgspec.Struct, frozen=True):
+    """Something is evaluated that is known only when the shell runs."""
+
+    why: str
+
+
+Fact = Use | Set | Doubt

@@ -1,0 +1,178 @@
+"""Walking through a command line in the order in which a shell runs it.
+
+What is followed on the way: the places that the line may be in, and the variables that certainly
+hold a number, which alone may be evaluated.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from itertools import pairwise
+
+from sdqctl.policy.shell.location import MOVERS, UNKNOWN, Places, joined
+from sdqctl.policy.shell.tree import Command, Compound, Line, Shape, SimpleCommand, Step
+
+Outcome = tuple[Places, Places]
+"""Where a command leaves the line when it succeeds, and when it fails."""
+_NOWHERE: Places = frozenset()
+_MAY_MOVE = MOVERS | {"eval", "builtin", "command", "source", "."}
+
+
+class Numbers:
+    """The variables that certainly hold a number, and those that anything else was put into.
+
+    A shell of its own knows nothing for certain, but what it is given counts for all (`outer`).
+    """
+
+    def __init__(self, outer: Numbers | None = None) -> None:
+        self._certain: set[str] = set()
+        self._order: list[str] = []
+        self._used: set[str] = set() if outer is None else outer._used
+        self._others: set[str] = set() if outer is None else outer._others
+
+    def mark(self) -> int:
+        """Where this is now, for `back_to`."""
+        return len(self._order)
+
+    def back_to(self, mark: int) -> None:
+        """Forget what was learned since, which may not have happened."""
+        while len(self._order) > mark:
+            self._certain.discard(self._order.pop())
+
+    def note(self, name: str, *, number: bool, certain: bool) -> None:
+        """A variable is set."""
+        if not number:
+            self._others.add(name)
+        elif certain and name not in self._certain:
+            self._certain.add(name)
+            self._order.append(name)
+
+    def use(self, name: str) -> bool:
+        """A variable is evaluated: whether it certainly holds a number here."""
+        self._used.add(name)
+        return name in self._certain
+
+    @property
+    def doubtful(self) -> str:
+        """A variable that is evaluated and may hold anything; empty: none."""
+        return min(self._used & self._others, default="")
+
+
+class Walker(ABC):
+    """Walks a line. `numbers` is what is known of variables."""
+
+    def __init__(self) -> None:
+        self.numbers = Numbers()
+
+    @abstractmethod
+    def simple(self, command: SimpleCommand, places: Places) -> Outcome:
+        """Judge a simple command."""
+
+    @abstractmethod
+    def around(self, compound: Compound, places: Places) -> None:
+        """Judge what belongs to a compound command besides the commands in it."""
+
+    def start(self, line: Line, places: Places) -> Places:
+        """Walk a line that a shell runs from its beginning."""
+        defines, moves = survey(line, deep=True)
+        return self.line(line, UNKNOWN if defines and moves else places)
+
+    def line(self, line: Line, places: Places) -> Places:
+        """Walk commands one after another."""
+        begin = 0
+        for index, step in enumerate(line.steps):
+            if step.then not in ("&&", "||"):
+                places = self._chain(line.steps[begin : index + 1], places)
+                begin = index + 1
+        return places
+
+    def apart(self, line: Line, places: Places) -> None:
+        """Walk commands that a subshell runs."""
+        mark = self.numbers.mark()
+        self.line(line, places)
+        self.numbers.back_to(mark)
+
+    def _chain(self, steps: Sequence[Step], places: Places) -> Places:
+        """Pipelines joined by `&&` and `||`."""
+        begin = self.numbers.mark()
+        succeeded, failed = self._pipeline(steps[0], places)
+        after_first = self.numbers.mark()
+        for before, step in pairwise(steps):
+            if before.then == "&&":
+                good, bad = self._pipeline(step, succeeded or places)
+                succeeded, failed = (
+                    (good if succeeded else _NOWHERE),
+                    joined(failed, bad if succeeded else _NOWHERE),
+                )
+            else:
+                self.numbers.back_to(after_first)
+                good, bad = self._pipeline(step, failed or places)
+                succeeded = joined(succeeded, good if failed else _NOWHERE)
+                failed = bad if failed else _NOWHERE
+        if len(steps) > 1:
+            self.numbers.back_to(after_first)
+        if steps[-1].then == "&":
+            self.numbers.back_to(begin)
+            return places
+        return joined(succeeded, failed) or places
+
+    def _pipeline(self, step: Step, places: Places) -> Outcome:
+        if len(step.commands) == 1:
+            succeeded, failed = self._command(step.commands[0], places)
+            return (failed, succeeded) if step.negated else (succeeded, failed)
+        for command in step.commands:
+            mark = self.numbers.mark()
+            self._command(command, places)
+            self.numbers.back_to(mark)
+        return places, places
+
+    def _command(self, command: Command, places: Places) -> Outcome:
+        if isinstance(command, SimpleCommand):
+            return self.simple(command, places)
+        self.around(command, places)
+        after = self._compound(command, places)
+        return after, after
+
+    def _compound(self, compound: Compound, places: Places) -> Places:
+        if compound.shape is Shape.GROUP:
+            return self.line(compound.lines[0], places)
+        if compound.shape is Shape.SUBSHELL:
+            self.apart(compound.lines[0], places)
+            return places
+        repeated = compound.shape is not Shape.BRANCH
+        if repeated and any(survey(line)[1] for line in compound.lines):
+            places = UNKNOWN
+        if compound.shape is Shape.FUNCTION:
+            self.apart(compound.lines[0], places)
+            return places
+        first, *others = compound.lines
+        places = self.line(first, places)
+        found = [places]
+        for line in others:
+            mark = self.numbers.mark()
+            found.append(self.line(line, places))
+            self.numbers.back_to(mark)
+        return joined(*found)
+
+
+def survey(line: Line, *, deep: bool = False) -> tuple[bool, bool]:
+    """Whether a line defines functions, and whether it changes the folder of its shell.
+
+    `deep`: whether that happens anywhere, also in subshells and substitutions.
+    """
+    defines = moves = False
+    for step in line.steps:
+        for command in step.commands:
+            inner = list(command.inner) if deep else []
+            if isinstance(command, SimpleCommand):
+                name = command.words[0].text if command.words else ""
+                moves = moves or name is None or name in _MAY_MOVE
+            else:
+                defines = defines or command.shape is Shape.FUNCTION
+                inner += command.lines if deep or command.shape is not Shape.SUBSHELL else []
+                inner += command.head.inner if deep and command.head else []
+            for each in inner:
+                found = survey(each, deep=deep)
+                defines, moves = defines or found[0], moves or found[1]
+    return defines, moves

@@ -1,0 +1,170 @@
+"""The files that a command's words name, as far as a denial of files is concerned.
+
+What a program opens else is not seen. A word that the shell expands stands for each thing that it
+may become: its globs are looked up, its braces expanded, its variables replaced by what the line
+gave them.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from fnmatch import translate
+from itertools import islice, product
+from pathlib import Path
+
+from sdqctl.policy.paths import PathRefusal, PathRules
+from sdqctl.policy.shell.facts import UnclearCommandError
+from sdqctl.policy.shell.location import Places
+from sdqctl.policy.shell.tree import Assignment
+from sdqctl.policy.shell.word import Kind, Piece, Word
+from sdqctl.policy.shell.words import Meter
+
+_SEPARATORS = re.compile(r"[=:,@]")
+_SPECIAL = "*?[]{},"
+_QUOTED = {ord(char): chr(0xF0000 + ord(char)) for char in _SPECIAL}
+_UNQUOTED = {0xF0000 + ord(char): char for char in _SPECIAL}
+_BRACES = re.compile(r"\{([^{}]*)\}")
+_GLOB = re.compile(r"[*?\[]")
+_LONGEST = 4096
+_MOST_VALUES = 8
+_MOST_READINGS = 64
+_MOST_NAMES = 3000
+
+
+class Mentions:
+    """Finds denied files among the words of one line."""
+
+    def __init__(self, paths: PathRules, meter: Meter) -> None:
+        self._paths = paths
+        self._meter = meter
+        self._values: dict[str, list[str]] = {}
+        self._judged: dict[tuple[str, str], PathRefusal | None] = {}
+        self._listed: dict[str, frozenset[str]] = {}
+        self._looked = 0
+
+    def note(self, assignment: Assignment) -> None:
+        """A variable is given a value."""
+        words = assignment.elements if assignment.value is None else (assignment.value,)
+        kept = self._values.setdefault(assignment.name, [])
+        for word in words[:_MOST_VALUES]:
+            if word.text is not None and len(kept) < _MOST_VALUES:
+                kept.append(word.text)
+
+    def denied(self, words: Sequence[Word], places: Places) -> tuple[str, PathRefusal] | None:
+        """The first name of a denied file, with its denial. Raises UnclearCommandError."""
+        for place in places:
+            folder = self._paths.root if place is None else Path(os.path.realpath(place.folder))
+            for word in words:
+                for text in self._texts(word, str(folder)):
+                    for name in _names(text, tilde=word.tilde):
+                        if found := self._denial(name, folder):
+                            return name, found
+        return None
+
+    def _denial(self, name: str, folder: Path) -> PathRefusal | None:
+        if len(name) > _LONGEST or "\0" in name:
+            return None
+        if not self._paths.denies_paths and self._is_nothing(name, str(folder)):
+            return None
+        key = (name, str(folder))
+        if key not in self._judged:
+            if len(self._judged) >= _MOST_NAMES:
+                raise UnclearCommandError("it names more files than can be looked up")
+            self._meter.spend(1 + name.count("/"))
+            self._judged[key] = self._paths.named_denial(name, folder)
+        return self._judged[key]
+
+    def _is_nothing(self, name: str, folder: str) -> bool:
+        """Whether a plain name is that of no file, so that it leads nowhere."""
+        if "/" in name or name in (".", "..") or name.startswith("~"):
+            return False
+        if folder not in self._listed:
+            self._listed[folder] = frozenset(each.casefold() for each in _listing(folder))
+        return name.casefold() not in self._listed[folder]
+
+    def _texts(self, word: Word, folder: str) -> Iterator[str]:
+        """What a word may become."""
+        if word.text is not None:
+            yield word.text
+            return
+        options = [self._options(piece, folder) for piece in word.pieces]
+        for parts in islice(product(*options), _MOST_READINGS):
+            for text in islice(_without_braces("".join(parts)), _MOST_READINGS):
+                if _GLOB.search(text):
+                    yield from self._matches(text, folder)
+                else:
+                    yield text.translate(_UNQUOTED)
+
+    def _options(self, piece: Piece, folder: str) -> list[str]:
+        if piece.kind is Kind.TEXT:
+            return [piece.text.translate(_QUOTED)]
+        if piece.kind is Kind.PLAIN:
+            return [piece.text]
+        if piece.kind is not Kind.VARIABLE:
+            return [""]
+        found = [{"PWD": folder, "HOME": os.path.expanduser("~")}.get(piece.text, "")]
+        if piece.default is not None:
+            found.append(piece.default)
+        for value in self._values.get(piece.text, ()):
+            found += [value, *value.split()[:_MOST_VALUES]] if " " in value else [value]
+        return list(dict.fromkeys(found))
+
+    def _matches(self, pattern: str, folder: str) -> Iterator[str]:
+        """The files that a glob means."""
+        found = ["/" if pattern.startswith("/") else folder]
+        for part in filter(None, pattern.split("/")):
+            if not _GLOB.search(part):
+                name = part.translate(_UNQUOTED)
+                found = [os.path.join(path, os.path.expanduser(name)) for path in found]
+                continue
+            found = [os.path.join(path, name) for path in found for name in self._named(part, path)]
+        yield from found
+
+    def _named(self, pattern: str, folder: str) -> Iterator[str]:
+        escaped = pattern.replace("[^", "[!")
+        wanted = re.compile(translate(escaped).translate(_UNQUOTED_EXPRESSION), re.IGNORECASE)
+        for name in _listing(folder):
+            self._looked += 1
+            if self._looked > _MOST_NAMES:
+                raise UnclearCommandError("it names more files than can be looked up")
+            if wanted.match(name) and (pattern.startswith(".") or not name.startswith(".")):
+                yield name
+
+
+_UNQUOTED_EXPRESSION = {code: re.escape(char) for code, char in _UNQUOTED.items()}
+
+
+def _listing(folder: str) -> Sequence[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return ()
+
+
+def _without_braces(text: str) -> Iterator[str]:
+    """What brace expansion makes of a text."""
+    todo = [text]
+    for _ in range(_MOST_READINGS):
+        if not todo:
+            return
+        text = todo.pop()
+        found = _BRACES.search(text)
+        if found is None:
+            yield text
+            continue
+        for part in found.group(1).split(","):
+            todo.append(text[: found.start()] + part + text[found.end() :])
+
+
+def _names(text: str, *, tilde: bool) -> Iterator[str]:
+    """The paths that a word may hold: as a whole, in the value of an option, in a list."""
+    if not text:
+        return
+    yield text if tilde or not text.startswith("~") else f"./{text}"
+    for part in _SEPARATORS.split(text)[1:]:
+        if part:
+            yield part
+    if len(text) > 2 and text[0] == "-" and text[1] != "-":
+        yield text[2:]

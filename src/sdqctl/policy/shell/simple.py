@@ -1,0 +1,297 @@
+"""Reading simple commands: their words, the variables they set, their redirections."""
+
+from __future__ import annotations
+
+import re
+from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import msgspec
+
+from sdqctl.policy.shell.facts import Doubt, Fact, Set, UnclearCommandError, Use
+from sdqctl.policy.shell.tree import Assignment, Line, Redirection, SimpleCommand
+from sdqctl.policy.shell.word import Kind, Piece, Word
+from sdqctl.policy.shell.words import Meter, WordReader
+
+RESERVED = frozenset(
+    {"if", "then", "elif", "else", "fi", "while", "until", "do", "done", "for", "select", "case"}
+    | {"esac", "in", "function", "time", "coproc", "[[", "]]", "{", "}", "!"}
+)
+_REDIRECTIONS = ("<<<", "<<-", "<<", "<>", "<&", "<", "&>>", "&>", ">>", ">&", ">|", ">")
+_BASH_REDIRECTIONS = frozenset({"<<<", "&>>", "&>"})
+JOINED = re.compile(r"(?:\\\n)+[&|;<>()]")
+_ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)(\[[^\]=]*\])?(\+?)=", re.ASCII)
+_ARRAY = re.compile(r"[A-Za-z_]\w*\+?=", re.ASCII)
+_ELEMENT = re.compile(r"\[([^\]=]*)\]\+?=")
+_INDEX = re.compile(r"-?\d{1,9}", re.ASCII)
+_IDENTIFIER = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+_DESCRIPTOR = re.compile(r"\{([A-Za-z_]\w*)\}", re.ASCII)
+_DUPLICATE = re.compile(r"\d*-?", re.ASCII)
+_DELIMITER = re.compile(
+    r"([\w.,:@%+=/-]+)|'([^'\\\n`$\"]+)'|\"([^\"\\\n`$']+)\"|\\([\w.-]+)", re.ASCII
+)
+_ENDS = " \t\n;&|)<>"
+
+
+class HereDocument(msgspec.Struct, frozen=True):
+    """A here-document whose text has not come yet, and the command that it belongs to."""
+
+    delimiter: str
+    literal: bool
+    tabs: bool
+    facts: list[Fact]
+    inner: list[Line]
+
+
+class SimpleReader(WordReader):
+    """Reads simple commands; what they hold is collected in the draft of each command."""
+
+    def __init__(self, text: str, meter: Meter, *, depth: int = 0, posix: bool = False) -> None:
+        super().__init__(text, meter, depth=depth, posix=posix)
+        self.inner: list[Line] = []
+        self.pending: list[HereDocument] = []
+
+    @abstractmethod
+    def child(self, text: str) -> WordReader:
+        """A reader of a text that belongs to this command."""
+
+    @contextmanager
+    def own_draft(self) -> Iterator[None]:
+        """Collect the facts and substitutions of one command by themselves."""
+        facts, inner = self.facts, self.inner
+        self.facts, self.inner = [], []
+        yield
+        self.facts, self.inner = facts, inner
+
+    def head(self, assignment: Assignment | None) -> SimpleCommand:
+        """What was read so far, as a command without words; the rest begins anew."""
+        assignments = [] if assignment is None else [assignment]
+        found = SimpleCommand([], assignments, inner=self.inner, facts=self.facts)
+        self.facts, self.inner = [], []
+        return found
+
+    def with_keyword(self, keyword: str, words: list[Word]) -> SimpleCommand:
+        """A `[[` or `((` whose text was read, with the redirections after it."""
+        if self.peek() not in ("", *_ENDS):
+            raise UnclearCommandError(f"it is not clear what follows {keyword}")
+        found = SimpleCommand(words, inner=self.inner, facts=self.facts, keyword=keyword)
+        self._redirections(found)
+        return found
+
+    def redirections_only(self) -> SimpleCommand:
+        """The redirections after a compound command."""
+        found = SimpleCommand([], inner=self.inner, facts=self.facts)
+        self._redirections(found)
+        return found
+
+    def _redirections(self, command: SimpleCommand) -> None:
+        self.skip_blanks()
+        while (char := self.peek()) and (char in "<>" or char.isdigit() or self.follows("&>")):
+            if char.isdigit():
+                word = self.word()
+                if self.peek() not in ("<", ">") or not word.raw.isdigit():
+                    raise UnclearCommandError(f"it uses {word.raw} where a command ends")
+            self._redirection(command)
+            self.skip_blanks()
+
+    def skip_blanks(self, *, comments: bool = True) -> None:
+        """Skip blanks, continued lines and a comment, where a token may begin."""
+        while char := self.peek():
+            if char in " \t":
+                self.at += 1
+            elif self.follows("\\\n"):
+                self.at += 2
+            elif char == "#" and comments:
+                end = self.text.find("\n", self.at)
+                self.at = len(self.text) if end < 0 else end
+            else:
+                return
+
+    def simple(self) -> SimpleCommand:
+        """The simple command that begins here. Raises UnclearCommandError when none does."""
+        found = SimpleCommand([], [], [], self.inner, self.facts, [])
+        while True:
+            self.skip_blanks()
+            char = self.peek()
+            if self.follows("<(") or self.follows(">("):
+                found.words.append(self.word())
+            elif (char and char in "<>") or self.follows("&>"):
+                self._redirection(found)
+            elif not char or char in "\n;&|)(":
+                break
+            else:
+                self._element(found)
+        if not (found.words or found.has_more or self.pending):
+            what = f"{char!r}" if char else "its end"
+            raise UnclearCommandError(f"a command is missing before {what}")
+        return found
+
+    def _element(self, command: SimpleCommand) -> None:
+        """A word, an assignment, or the descriptor before a redirection."""
+        word = self.word()
+        following = self.peek()
+        if self.pending and "\n" in word.raw:
+            raise UnclearCommandError("a line ends within a word before a here-document")
+        if following and following in "<>" and self._is_descriptor(word.raw):
+            return
+        reserved = word.raw in RESERVED and (word.raw != "time" or not self.posix)
+        if reserved and not (command.words or command.assignments):
+            raise UnclearCommandError(f"it uses {word.raw} where a command is awaited")
+        assignment = None if command.words else _ASSIGNMENT.match(word.raw)
+        if assignment is None:
+            command.words.append(word)
+        elif following == "(" and _ARRAY.fullmatch(word.raw):
+            command.assignments.append(self._array(assignment.group(1)))
+        else:
+            command.assignments.append(self._assignment(word, assignment))
+
+    def _is_descriptor(self, raw: str) -> bool:
+        if raw.isascii() and raw.isdigit():
+            if len(raw) > 1:
+                self.bash_only("descriptors above 9")
+            return True
+        if raw.startswith("{") and raw.endswith("}") and raw != "{}":
+            self.bash_only("{name}> redirections")
+            found = _DESCRIPTOR.fullmatch(raw)
+            if found is None:
+                raise UnclearCommandError("it is not clear what a redirection sets")
+            self.facts.append(Set(found.group(1), number=True))
+            return True
+        return False
+
+    def _assignment(self, word: Word, found: re.Match[str]) -> Assignment:
+        if found.group(2):
+            self.bash_only("arrays")
+            self._subscript(found.group(2)[1:-1])
+        if found.group(3):
+            self.bash_only("+=")
+        begin = len(found.group())
+        return Assignment(found.group(1), None if found.group(3) else _value(word, begin))
+
+    def _subscript(self, text: str) -> None:
+        if _IDENTIFIER.fullmatch(text):
+            self.facts.append(Use(text))
+        elif not _INDEX.fullmatch(text):
+            self.facts.append(Doubt("a subscript is evaluated"))
+
+    def _array(self, name: str) -> Assignment:
+        self.bash_only("arrays")
+        self.at += 1
+        elements: list[Word] = []
+        while True:
+            self.skip_blanks(comments=False)
+            while self.peek() == "\n" and not self.pending:
+                self.at += 1
+                self.skip_blanks(comments=False)
+            if self.peek() == ")":
+                break
+            elements.append(self._array_element())
+        self.at += 1
+        if self.peek() not in ("", *_ENDS):
+            raise UnclearCommandError("it is not clear what follows an array")
+        return Assignment(name, None, tuple(elements))
+
+    def _array_element(self) -> Word:
+        word = self.word()
+        if not word.raw or word.raw.startswith("#"):
+            raise UnclearCommandError("an array is not clear")
+        if word.raw.startswith("["):
+            if "]" not in word.raw:
+                raise UnclearCommandError("a subscript is not closed")
+            if found := _ELEMENT.match(word.raw):
+                self._subscript(found.group(1))
+            elif "=" in word.raw:
+                self.facts.append(Doubt("a subscript is evaluated"))
+        return word
+
+    # -- redirections --------------------------------------------------------------------------
+
+    def _redirection(self, command: SimpleCommand) -> None:
+        operator = next(o for o in _REDIRECTIONS if self.follows(o))
+        if operator in _BASH_REDIRECTIONS:
+            self.bash_only(operator)
+        self.at += len(operator)
+        self.meter.spend(1)
+        if JOINED.match(self.text, self.at):
+            raise UnclearCommandError("an operator is continued on the next line")
+        self.skip_blanks()
+        if operator in ("<<", "<<-"):
+            self.pending.append(self._here_document(tabs=operator == "<<-"))
+            return
+        target = self.word()
+        if not target.raw or (self.pending and "\n" in target.raw):
+            raise UnclearCommandError("a redirection has no target")
+        if operator == "<<<":
+            command.texts.append(target)
+            return
+        if operator in ("<&", ">&"):
+            if target.text is not None and _DUPLICATE.fullmatch(target.text):
+                return
+            self.bash_only(f"{operator}FILE")
+        if operator in ("<", "<>", "<&"):
+            command.redirections.append(Redirection(target, reads=True))
+        if operator not in ("<", "<&"):
+            command.redirections.append(Redirection(target, reads=False))
+
+    def _here_document(self, *, tabs: bool) -> HereDocument:
+        found = _DELIMITER.fullmatch(self.word().raw)
+        if found is None:
+            raise UnclearCommandError("the end of a here-document is not clear")
+        text = next(group for group in found.groups() if group is not None)
+        return HereDocument(text, found.group(1) is None, tabs, self.facts, self.inner)
+
+    def here_documents(self) -> None:
+        """Read the here-documents that a newline begins."""
+        pending, self.pending = self.pending, []
+        for document in pending:
+            body = self._document_text(document)
+            self.meter.spend(len(body))
+            if not document.literal:
+                with self.own_draft():
+                    self.facts, self.inner = document.facts, document.inner
+                    self.child(body).here_document()
+
+    def _document_text(self, document: HereDocument) -> str:
+        lines: list[str] = []
+        while self.at < len(self.text):
+            parts = [self._text_line()]
+            while not document.literal and _is_continued(parts[-1]) and self.at < len(self.text):
+                self.bash_only("continued lines in a here-document")
+                parts[-1] = parts[-1][:-1]
+                parts.append(self._text_line())
+            line = "".join(parts)
+            plain = line.lstrip("\t") if document.tabs else line
+            if plain == document.delimiter:
+                if len(parts) > 1:
+                    break
+                return "\n".join(lines)
+            lines.append(line)
+        raise UnclearCommandError("a here-document is not closed")
+
+    def _text_line(self) -> str:
+        self.meter.spend(1)
+        end = self.text.find("\n", self.at)
+        end = len(self.text) if end < 0 else end
+        line = self.text[self.at : end]
+        self.at = min(end + 1, len(self.text))
+        return line
+
+
+def _is_continued(line: str) -> bool:
+    return (len(line) - len(line.rstrip("\\"))) % 2 == 1
+
+
+def _value(word: Word, begin: int) -> Word:
+    """The value of an assignment, in which globs and braces mean nothing."""
+    if word.text is not None:
+        return Word(word.text[begin:], word.raw[begin:])
+    first = word.pieces[0].text
+    if len(first) < begin:
+        return Word(None, word.raw[begin:])
+    pieces = (Piece(Kind.PLAIN, first[begin:]), *word.pieces[1:])
+    if any(piece.kind not in (Kind.TEXT, Kind.PLAIN) for piece in pieces):
+        return Word(None, word.raw[begin:], pieces=pieces)
+    if any(not piece.text.isascii() for piece in pieces if piece.kind is Kind.PLAIN):
+        raise UnclearCommandError("a variable's value is not clear")
+    return Word("".join(piece.text for piece in pieces), word.raw[begin:])

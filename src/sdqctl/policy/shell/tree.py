@@ -1,0 +1,88 @@
+"""A command line taken apart: commands, how they follow each other, the files they open."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+import msgspec
+
+from sdqctl.policy.shell.facts import Fact
+from sdqctl.policy.shell.word import Word
+
+
+class Redirection(msgspec.Struct, frozen=True):
+    """A file that is opened: for reading, else for writing."""
+
+    target: Word
+    reads: bool
+
+
+class Assignment(msgspec.Struct, frozen=True):
+    """A variable that is set. `value` None: not one word, but elements or a loop's words."""
+
+    name: str
+    value: Word | None
+    elements: tuple[Word, ...] = ()
+    loop: bool = False
+
+
+class SimpleCommand(msgspec.Struct):
+    """One program with its words, the variables set for it, and its redirections."""
+
+    words: list[Word]
+    assignments: list[Assignment] = []
+    redirections: list[Redirection] = []
+    inner: list[Line] = []
+    """The substitutions in it; they run before it."""
+    facts: list[Fact] = []
+    texts: list[Word] = []
+    """The here-strings."""
+    keyword: str = ""
+    """`[[` or `((`, where it is no program."""
+
+    @property
+    def has_more(self) -> bool:
+        """Whether there is more than words."""
+        return bool(self.assignments or self.redirections or self.texts)
+
+
+class Shape(Enum):
+    """What a compound command does with the commands in it."""
+
+    GROUP = "group"
+    SUBSHELL = "subshell"
+    BRANCH = "branch"
+    LOOP = "loop"
+    FUNCTION = "function"
+
+
+class Step(msgspec.Struct):
+    """A pipeline, and the operator after it: `&&`, `||`, `;` or `&`."""
+
+    commands: list[Command]
+    negated: bool
+    then: str
+
+
+class Line(msgspec.Struct):
+    """Commands in their order."""
+
+    steps: list[Step]
+
+
+class Compound(msgspec.Struct):
+    """A compound command. In a branch and in a loop the first line always runs."""
+
+    shape: Shape
+    lines: list[Line]
+    head: SimpleCommand | None = None
+    """What is expanded before: the words of a `for` or a `case`."""
+    name: str = ""
+    """The function's name."""
+    redirections: list[Redirection] = []
+    inner: list[Line] = []
+    """The substitutions in its redirections."""
+    facts: list[Fact] = []
+
+
+Command = SimpleCommand | Compound

@@ -1,0 +1,97 @@
+"""Which variables a command line may set where not every program is allowed."""
+
+from __future__ import annotations
+
+import os
+import re
+
+from sdqctl.policy.shell.arithmetic import is_number
+from sdqctl.policy.shell.tree import Assignment
+from sdqctl.policy.shell.word import Kind, Word
+
+_HARMLESS = re.compile(
+    r"LANG|LC_[A-Z]+|TZ|CI|NO_COLOR|FORCE_COLOR|CLICOLOR|COLUMNS|LINES|NODE_ENV|RUST_BACKTRACE"
+    r"|PYTHONUNBUFFERED|PYTHONDONTWRITEBYTECODE|DEBUG|VERBOSE|PORT|TERM|GIT_TERMINAL_PROMPT"
+    r"|GIT_OPTIONAL_LOCKS"
+)
+"""Programs read these as words and numbers, and run nothing for them."""
+_WITH_VALUE = {
+    "DEBUG": re.compile(r"[\w*,:.-]{0,80}", re.ASCII),
+    "VERBOSE": re.compile(r"\w{0,20}", re.ASCII),
+    "PORT": re.compile(r"\d{0,5}", re.ASCII),
+    "TERM": re.compile(r"dumb|xterm(-256color)?|linux|vt100|"),
+    "GIT_TERMINAL_PROMPT": re.compile(r"[01]"),
+    "GIT_OPTIONAL_LOCKS": re.compile(r"[01]"),
+    "PAGER": re.compile(r"(cat)?"),
+    "GIT_PAGER": re.compile(r"(cat)?"),
+    "MANPAGER": re.compile(r"(cat)?"),
+    "GH_PAGER": re.compile(r"(cat)?"),
+    "EDITOR": re.compile(r"true|:|cat"),
+    "GIT_EDITOR": re.compile(r"true|:|cat"),
+    "GIT_SEQUENCE_EDITOR": re.compile(r"true|:|cat"),
+}
+"""Variables of which certain values are harmless."""
+_RANGE = re.compile(r"\{-?\d{1,9}\.\.-?\d{1,9}(?:\.\.-?\d{1,9})?\}", re.ASCII)
+_LOCAL = re.compile(r"(?!npm_)(?![a-z_]*proxy)(?!histchars)[a-z][a-z0-9_]*")
+_NEUTRAL_PART = (
+    r"ALL|AGE|AMOUNT|ARGS?|AUTHOR|BASE|BEGIN|BODY|BRANCH|CHANGED?|CODE|COMMIT|COMMITS|COUNT|COUNTER"
+    r"|CURRENT|DATE|DAYS?|DEFAULT|DEST|DIFF|DIRS?|DST|END|ERRORS?|EXPECTED|EXT|FAILED|FILES?|FIRST"
+    r"|FOUND|FROM|FULL|GOT|HASH|HEAD|I|ID|IDS|INDEX|ISSUE|ITEMS?|J|K|LABEL|LAST|LATEST|LEFT|LEN"
+    r"|LENGTH|LEVEL|LIMIT|LINE|LIST|LOCAL|MAIN|MAJOR|MAX|MESSAGE|MIN|MINOR|MISSING|MONTH|MSG|MY|N"
+    r"|NAMES?|NEW|NEXT|NOW|NUM|NUMBER|OLD|ORIGIN|OTHER|OUT|OUTPUT|OWNER|PARENT|PART|PATCH|PID|PORT"
+    r"|PR|PREV|PREVIOUS|RC|REF|REMOTE|REPO|RESULTS?|RET|REV|RIGHT|ROOT|SHA|SHORT|SIZE|SKIPPED|SRC"
+    r"|START|STATUS|SUBJECT|SUM|TAGS?|TARGET|TEXT|TITLE|TMP|TO|TODAY|TOTAL|TREE|TYPE|UPSTREAM|VALUE"
+    r"|VERSION|WEEK|X|Y|YEAR|YESTERDAY|Z|[A-H]|\d{1,3}"
+)
+_NEUTRAL = re.compile(rf"(?:{_NEUTRAL_PART})(?:_(?:{_NEUTRAL_PART}))*")
+_STEERING = re.compile(
+    r".*PATH|IFS|ENV|BASH.*|LD_.*|DYLD_.*|GIT_.*|SHELL.*|PS[0-9]|PROMPT_COMMAND|GLOBIGNORE|HOME"
+    r"|EXECIGNORE|.*PAGER|.*EDITOR|BROWSER|.*PRELOAD.*|.*(?:proxy|PROXY)|.*OPT(?:ION)?S|.*FLAGS"
+    r"|npm_.*|NPM_.*|PYTHON.*|PERL.*|RUBY.*|NODE_.*|JAVA_.*|LESS.*|XDG_.*|.*_COMMAND|.*WRAPPER"
+    r"|LOCPATH|NLSPATH|TMPDIR|ZDOTDIR|INPUTRC|TERMINFO.*|histchars"
+)
+
+
+def may_be_set(name: str, value: str | None, *, alone: bool) -> bool:
+    """Whether a variable may be set. `value` None: not known. `alone`: for this shell, no program.
+
+    A variable of this shell reaches a program only if it is exported already, so that a neutral
+    name which the environment does not have is as good as a local one.
+    """
+    if wanted := _WITH_VALUE.get(name):
+        if value is not None and wanted.fullmatch(value):
+            return True
+    elif _HARMLESS.fullmatch(name):
+        return True
+    if not alone:
+        return False
+    return bool(_LOCAL.fullmatch(name)) or is_neutral(name)
+
+
+def is_neutral(name: str) -> bool:
+    """Whether an upper-case name means nothing to any program."""
+    return bool(_NEUTRAL.fullmatch(name)) and name not in os.environ
+
+
+def steers(name: str) -> bool:
+    """Whether a variable changes which programs run, or what they load."""
+    return bool(_STEERING.fullmatch(name))
+
+
+def is_number_set(assignment: Assignment, *, posix: bool) -> bool:
+    """Whether an assignment gives a variable a number for certain."""
+    if assignment.value is not None:
+        return _is_number_word(assignment.value)
+    if not assignment.loop or not assignment.elements:
+        return False
+    return all(
+        is_number(word.text) or (not posix and bool(_RANGE.fullmatch(word.raw)))
+        for word in assignment.elements
+    )
+
+
+def _is_number_word(word: Word) -> bool:
+    if word.text is not None:
+        return is_number(word.text)
+    pieces = [piece for piece in word.pieces if piece.text or piece.kind is Kind.NUMBER]
+    return len(pieces) == 1 and pieces[0].kind is Kind.NUMBER

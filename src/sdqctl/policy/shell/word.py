@@ -1,0 +1,87 @@
+"""A word of a command line, in the parts that tell what it may become."""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+
+import msgspec
+
+_UNSAFE_BLANK = re.compile(r"[\x85\xa0\u1680\u2000-\u200b\u2028\u2029\u202f\u205f\u3000\ufeff]")
+
+
+class Kind(Enum):
+    """What a part of a word is."""
+
+    TEXT = "text"
+    """Quoted: taken as it is."""
+    PLAIN = "plain"
+    """Not quoted: globs and braces in it are expanded."""
+    VARIABLE = "variable"
+    """A variable's value; `text` is its name, `default` what `${x:-default}` says."""
+    NUMBER = "number"
+    """A number, whatever it is."""
+    UNKNOWN = "unknown"
+
+
+class Piece(msgspec.Struct, frozen=True, gc=False):
+    """A part of a word."""
+
+    kind: Kind
+    text: str = ""
+    default: str | None = None
+
+
+class Word(msgspec.Struct, frozen=True):
+    """A word. `text` None: what it becomes is known only when the shell runs it."""
+
+    text: str | None
+    raw: str = ""
+    """As it is written, without line continuations."""
+    tilde: bool = False
+    """Whether it begins with an unquoted `~`."""
+    pieces: tuple[Piece, ...] = ()
+    """Its parts, where the text is not known."""
+    splits: bool = False
+    """Whether it may become several words, or none."""
+
+
+def finished_word(pieces: list[Piece], raw: str, *, tilde: bool, splits: bool) -> Word:
+    """The word that these parts make."""
+    if raw in ("[", "[["):
+        return Word(raw, raw)
+    known, expands = known_and_expands(pieces)
+    if known:
+        return Word("".join(piece.text for piece in pieces), raw, tilde)
+    return Word(None, raw, tilde, tuple(pieces), splits or expands)
+
+
+def known_and_expands(pieces: list[Piece]) -> tuple[bool, bool]:
+    """Whether the text of these parts is known, and whether a glob or brace in them expands."""
+    known, expands, braces = True, False, False
+    for piece in pieces:
+        if piece.kind is Kind.PLAIN:
+            text = piece.text
+            glob = "*" in text or "?" in text or "[" in text
+            brace = braces or "{" in text
+            separated = brace and ("," in text or ".." in text)
+            braces = brace
+            expands = expands or glob or separated
+            known = known and not (_UNSAFE_BLANK.search(text) or _has_unsafe_byte(text))
+        elif piece.kind is not Kind.TEXT:
+            known = False
+    return known and not expands, expands
+
+
+def _has_unsafe_byte(text: str) -> bool:
+    """Whether a locale of single bytes could see a blank in it."""
+    if text.isascii():
+        return False
+    data = text.encode()
+    return b"\x85" in data or b"\xa0" in data
+
+
+def known_text(pieces: list[Piece]) -> str | None:
+    """The text that these parts make, None when only the shell knows."""
+    known, _ = known_and_expands(pieces)
+    return "".join(piece.text for piece in pieces) if known else None
