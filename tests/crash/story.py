@@ -14,6 +14,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sdqctl.model.followup import quoted_prompt
 from sdqctl.testing.loopback import LoopbackModel, MarkerScript, Reply, Request, Script
 from tests.command import SDQCTL
 from tests.conftest import RUNTIME, SHARED_CACHE
@@ -212,16 +213,18 @@ class Story:
         assert responses["more"] == ALIKE, (responses, self._all_told())
 
     def _continued(self, shown: dict[str, list[dict[str, str]]]) -> bool:
-        self.counts.continued = sum(not _OURS.search(turn["prompt"]) for turn in shown["turns"])
+        follow_ups = [t for t in shown["turns"] if quoted_prompt(t["prompt"]) is not None]
+        self.counts.continued = len(follow_ups)
         return self.counts.continued > 0
 
     def _check_context(self, messages: list[str]) -> None:
         """Each prompt stands once and in order in what the model finally receives."""
+        messages = [text for text in messages if quoted_prompt(text) is None]
         found = [int(m.group(1)) for text in messages if (m := _STEP.search(text))]
         assert found == list(ANSWERS), (messages, self._all_told())
         assert sum("alike" in text for text in messages) == ALIKE, (messages, self._all_told())
         extra = [text for text in messages if not _OURS.search(text)]
-        assert len(extra) <= self.counts.continued + 1, (extra, self._all_told())
+        assert extra == [], (extra, self._all_told())
 
     def _check_processes(self) -> None:
         """Nothing that was started with this home is left."""

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from sdqctl.adapters import AdapterSettings, get_archive
+from sdqctl.model.followup import quoted_prompt
 from sdqctl.model.session import Turn
 from tests.command import Done, forked
 
@@ -105,7 +106,7 @@ def check(point: str, home: Path, project: Path) -> None:
     assert [step["position"] for step in steps] == list(range(1, 10))
     assert {step["status"] for step in steps} == {"done"}
     found = turns(home)
-    own = [turn for turn in found if "[[" in turn.prompt]
+    own = [turn for turn in found if quoted_prompt(turn.prompt) is None]
     assert Counter(t.prompt.split()[0] for t in own if "$" not in t.prompt) <= Counter(
         ["first", "second", "fourth", "fifth", "sixth"]
     )

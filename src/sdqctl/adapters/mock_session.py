@@ -34,6 +34,7 @@ from sdqctl.model.events import (
     TurnFinished,
     UsageReported,
 )
+from sdqctl.model.followup import quoted_prompt
 from sdqctl.model.run import TurnBegun, TurnOutcome
 from sdqctl.model.session import SessionInfo, ToolCall, Turn, Usage
 from sdqctl.model.tools import ToolKind, ToolRequest, judge
@@ -76,7 +77,7 @@ class MockSession:
         self._aborting.clear()
         self._turn_running = True
         message_id = str(uuid.uuid4())
-        turn = _Turn(turn_id, message_id, orders_of(prompt, self._rules))
+        turn = _Turn(turn_id, message_id, self._orders(prompt))
         try:
             yield PromptAccepted(turn_id=turn_id, message_id=message_id)
             commit_point("mock.accepted")
@@ -88,6 +89,25 @@ class MockSession:
                 yield event
         finally:
             self._turn_running = False
+
+    def _orders(self, prompt: str) -> list[Order]:
+        """What a prompt orders; of one that is quoted to be finished, what was not done yet."""
+        asked = quoted_prompt(prompt)
+        if asked is None:
+            return orders_of(prompt, self._rules)
+        done = sum(
+            call.ok is not None
+            for turn in read_turns(self._journal)
+            if asked in (turn.prompt, quoted_prompt(turn.prompt))
+            for call in turn.tools
+        )
+        left = []
+        for order in orders_of(asked, self._rules):
+            if order.name == "tool" and done > 0:
+                done -= 1
+            else:
+                left.append(order)
+        return left
 
     async def _play(self, turn: _Turn, prompt: str) -> AsyncIterator[TurnEvent]:
         for order in turn.orders:

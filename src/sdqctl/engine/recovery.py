@@ -7,6 +7,7 @@ after tools ran: by `--on-interrupted`.
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -14,15 +15,17 @@ from dataclasses import dataclass
 from sdqctl.adapters.base import AdapterSession, ReadsHistory
 from sdqctl.engine.options import OnInterrupted
 from sdqctl.errors import ContextError, StepError
+from sdqctl.model.followup import follow_up
 from sdqctl.model.run import OutcomeStatus, StepRecord, TurnOutcome
 from sdqctl.model.session import ToolCall, Turn
+from sdqctl.model.terminal import title
 from sdqctl.store.ledger import Ledger
 
-CONTINUE_PROMPT = (
-    "The previous prompt was interrupted before you had finished. Some of its tool calls may "
-    "already have taken effect: look before you repeat one. Finish what it asked for, then give "
-    "your complete answer."
-)
+_EARLIER_FOLLOW_UP = "The previous prompt was interrupted before you had finished."
+"""How follow-ups of version 0.1 begin; they are recorded without what they follow."""
+_NAMED = 3
+_TITLE = 60
+"""So many of the turns that would be lost are named, in so many characters."""
 _READING_TOOLS = frozenset(
     {"view", "read", "grep", "glob", "read_bash", "list_bash", "list_agents", "read_agent"}
 )
@@ -30,11 +33,16 @@ _READING_TOOLS = frozenset(
 
 @dataclass(frozen=True)
 class Recovery:
-    """What became of an open turn, and what to send next (None: nothing, it is answered)."""
+    """What became of an open turn, and what to send next (None: nothing, it is answered).
+
+    `follows` is the turn that the prompt to send is to finish.
+    """
 
     action: str
     message: str
     prompt: str | None = None
+    follows: str | None = None
+    record: StepRecord | None = None
     outcome: TurnOutcome | None = None
 
 
@@ -70,28 +78,77 @@ async def recover_turn(
     """Decide about the last of a step's attempts, oldest first.
 
     `render` makes the step's prompt again, for one that was kept without its secrets.
-    Raises StepError with `--on-interrupted fail` when tools may have had effects.
+    Raises StepError with `--on-interrupted fail` when tools may have had effects, and with `resend`
+    when other turns would be taken out of the conversation with it.
     """
-    record = attempts[-1]
-    outcome = await clear_context(session, ledger, record)
-    if outcome is None:
+    asked = _asked(attempts)
+    for attempt in [attempts[-1]] if asked is attempts[-1] else [attempts[-1], asked]:
+        outcome = await clear_context(session, ledger, attempt)
+        if outcome is not None:
+            break
+    else:
         message = "not answered and without effects; sent again"
-        return Recovery("resent", message, _text(record, render))
+        return Recovery("resent", message, _text(asked, render))
     if outcome.status is OutcomeStatus.FINISHED:
-        return Recovery("recorded", "its answer was found in the journal", outcome=outcome)
+        message = "its answer was found in the journal"
+        return Recovery("recorded", message, record=attempt, outcome=outcome)
     names = ", ".join(sorted({call.name for call in outcome.tools})) or "a later turn"
     if policy is OnInterrupted.FAIL:
         raise StepError(
-            f"step {record.position} was interrupted after tools ran ({names})",
+            f"step {asked.position} was interrupted after tools ran ({names})",
             hint="go on with `--on-interrupted continue`, or with `--on-interrupted resend`",
         )
     if policy is OnInterrupted.RESEND:
         first = await _first_in_context(session, ledger, attempts)
+        await _refuse_to_lose_others(session, ledger, attempts, first)
         await session.rewind(first.turn(ledger.other_messages(first)))
         message = f"interrupted after {names}; sent again as told"
-        return Recovery("resent", message, _text(first, render))
+        return Recovery("resent", message, _text(asked, render))
     message = f"interrupted after {names}; the agent is asked to finish it"
-    return Recovery("continued", message, CONTINUE_PROMPT)
+    return Recovery("continued", message, follow_up(_text(asked, render)), follows=asked.turn_id)
+
+
+def _asked(attempts: Sequence[StepRecord]) -> StepRecord:
+    """The attempt that sent the step's own prompt, which the last one may only follow up."""
+    own = [
+        attempt
+        for attempt in attempts
+        if attempt.follows is None and not (attempt.prompt or "").startswith(_EARLIER_FOLLOW_UP)
+    ]
+    return own[-1] if own else attempts[-1]
+
+
+async def _refuse_to_lose_others(
+    session: AdapterSession, ledger: Ledger, attempts: Sequence[StepRecord], first: StepRecord
+) -> None:
+    """Raise StepError where turns of anything but this step stand after its first attempt.
+
+    A session that cannot read its history cannot tell, so that nothing is taken out of it.
+    """
+    own = await _message_ids(session, ledger, attempts)
+    history = await session.history() if isinstance(session, ReadsHistory) else ()
+    place = next((index for index, turn in enumerate(history) if turn.message_id in own), None)
+    later = [turn for turn in history[place:] if turn.message_id not in own]
+    if not own or (place is not None and not later):
+        return
+    what = "; ".join(f"turn {turn.index}: {title(turn.prompt, _TITLE)}" for turn in later[:_NAMED])
+    more = f" and {len(later) - _NAMED} more" if len(later) > _NAMED else ""
+    name = shlex.quote(session.info.label)
+    copy = f", or go on in a copy that ends before it: `sdqctl sessions fork {name} COPY --at turn:"
+    raise StepError(
+        f"step {first.position} cannot be sent again: the conversation would lose what came after "
+        f"it ({f'{what}{more}' if later else 'its history cannot be read'})",
+        hint="let the agent finish it with `--on-interrupted continue`"
+        + (f"{copy}{place}`" if place else ""),
+    )
+
+
+async def _message_ids(
+    session: AdapterSession, ledger: Ledger, attempts: Sequence[StepRecord]
+) -> set[str | None]:
+    """The runtime's ids of those attempts that stand in the conversation."""
+    found = [await session.find_turn(a.turn(ledger.other_messages(a))) for a in attempts]
+    return {outcome.message_id for outcome in found if outcome is not None}
 
 
 def _text(record: StepRecord, render: Callable[[], str]) -> str:

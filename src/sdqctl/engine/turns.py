@@ -7,17 +7,17 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
-from typing import cast
 
 from sdqctl.adapters.base import AdapterSession
 from sdqctl.engine.budget import Budget
 from sdqctl.engine.connection import Connection
 from sdqctl.engine.context import Sink
 from sdqctl.engine.options import OnInterrupted, RunOptions
-from sdqctl.engine.recovery import clear_context, has_effects, recover_turn
+from sdqctl.engine.recovery import Recovery, clear_context, has_effects, recover_turn
 from sdqctl.errors import (
     AuthenticationError,
     BusyError,
+    ContextError,
     RateLimitError,
     RuntimeDiedError,
     SdqctlError,
@@ -78,39 +78,38 @@ class TurnRunner:
         `retry_for`; one death of the runtime is survived. Raises what `render` raises, StepError
         and its kinds, AuthenticationError, BusyError and its kinds, RuntimeDiedError.
         """
-        prompt = None if begun else render()
+        asked = None if begun else Recovery("asked", "", render())
         self._budget.begin_turn()
         died = False
         retry = _Retry(self._options.retry_for)
         while True:
             try:
-                if prompt is None:
-                    found = await self._recover(step, render)
-                    if isinstance(found, StepRecord):
-                        return found
-                    prompt = found
-                record, end = await self._attempt(step, prompt)
+                if asked is None:
+                    asked = await self._recover(step, render)
+                if asked.record is not None and asked.outcome is not None:
+                    return self.record_found(asked.record, asked.outcome)
+                record, end = await self._attempt(step, asked)
             except RuntimeDiedError as error:
                 if died:
                     raise
                 died = True
                 self._warn(step, f"{error.message}; a new one is started")
                 await self._reopen()
-                prompt = None
+                asked = None
                 continue
             if isinstance(end, TurnFinished):
                 return self._finish(record, end)
             self._fail(record, end)
             await self._pause(step, end, retry)
-            prompt = None
+            asked = None
 
     async def _reopen(self) -> None:
         info = self._connection.session.info
         untouched = self._ledger.is_untouched(SessionRef(info.adapter, info.id))
         await self._connection.reopen(untouched=untouched)
 
-    async def _recover(self, step: PlannedStep, render: Callable[[], str]) -> StepRecord | str:
-        """The recorded answer, or what to send."""
+    async def _recover(self, step: PlannedStep, render: Callable[[], str]) -> Recovery:
+        """The answer that was found, or what to send."""
         attempts = [
             record
             for record in self._ledger.attempts(self._run_id)
@@ -128,9 +127,7 @@ class TurnRunner:
                 message=found.message,
             )
         )
-        if found.prompt is not None:
-            return found.prompt
-        return self.record_found(attempts[-1], cast("TurnOutcome", found.outcome))
+        return found
 
     def record_found(self, record: StepRecord, outcome: TurnOutcome) -> StepRecord:
         """Record an answer that was found in the journal; a settled attempt is never changed."""
@@ -146,6 +143,7 @@ class TurnRunner:
                 turn_id=record.turn_id,
                 prompt=record.prompt,
                 journal_position=record.journal_position,
+                follows=record.follows,
             )
         if outcome.message_id and record.message_id is None:
             self._ledger.accept_step(record.run_id, record.position, outcome.message_id)
@@ -159,9 +157,9 @@ class TurnRunner:
         )
 
     async def _attempt(
-        self, step: PlannedStep, prompt: str
+        self, step: PlannedStep, asked: Recovery
     ) -> tuple[StepRecord, TurnFinished | TurnFailed]:
-        session = self._connection.session
+        session, prompt = self._connection.session, asked.prompt or ""
         record = self._ledger.begin_step(
             self._run_id,
             position=step.position,
@@ -173,6 +171,7 @@ class TurnRunner:
             turn_id=uuid.uuid4().hex,
             prompt=prompt,
             journal_position=session.journal_position(),
+            follows=asked.follows,
         )
         self._emit(
             PromptBegun(
@@ -249,6 +248,14 @@ class TurnRunner:
         )
 
     def _finish(self, record: StepRecord, end: TurnFinished) -> StepRecord:
+        """Record the answer. Raises ContextError when it is the answer to another prompt."""
+        sent = self._ledger.step(record.run_id, record.position)
+        if sent is not None and end.message_id and sent.message_id not in (None, end.message_id):
+            raise ContextError(
+                f"step {record.position} ({record.title}): what came back is the answer to another "
+                "prompt of the conversation",
+                hint="go on with `--on-interrupted continue`; the journal decides what is answered",
+            )
         return self._ledger.finish_step(
             record.run_id,
             record.position,

@@ -25,6 +25,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from sdqctl.model.followup import quoted_prompt
+
 MODEL = "loopback-1"
 _MARKER = re.compile(r"\[\[(\w+)(?::\s*(.*?))?\]\](?!\])", re.DOTALL)
 _CLOCK = re.compile(r"\A<current_datetime>.*?</current_datetime>\s*", re.DOTALL)
@@ -65,6 +67,18 @@ class Request:
                 break
             if message.get("role") == "tool":
                 found.insert(0, _text(message.get("content")))
+        return found
+
+    def results_for(self, prompt: str) -> list[str]:
+        """The results of tools for a prompt, and for follow-ups that quote it."""
+        found: list[str] = []
+        counts = False
+        for message in self.messages:
+            if message.get("role") == "user":
+                text = _plain(message["content"])
+                counts = prompt in (text, quoted_prompt(text))
+            elif message.get("role") == "tool" and counts:
+                found.append(_text(message.get("content")))
         return found
 
 
@@ -150,19 +164,23 @@ class LoopbackModel:
 
 
 class MarkerScript:
-    """The ready-made script: orders come in the last user message."""
+    """The ready-made script: orders come in the last user message.
+
+    Of a prompt that is quoted to be finished, tools that were asked for are not asked for again.
+    """
 
     def __init__(self) -> None:
         self._failures: Counter[tuple[str, str]] = Counter()
 
     def __call__(self, request: Request) -> Reply:
-        prompt = request.prompt
+        asked = quoted_prompt(request.prompt)
+        prompt = asked if asked is not None else request.prompt
         orders = _MARKER.findall(prompt)
         reply = self._failure(prompt, orders)
         if reply is not None:
             return reply
         tools = [_tool(value) for name, value in orders if name == "tool"]
-        done = len(request.tool_results)
+        done = len(request.tool_results if asked is None else request.results_for(asked))
         if done < len(tools):
             return Reply(text="I will look.", tool_calls=[tools[done]], delay=_delay(orders))
         texts = [value for name, value in orders if name == "reply"]

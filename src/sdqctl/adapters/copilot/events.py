@@ -98,12 +98,17 @@ class TurnTranslator:
         return TextDelta(turn_id=self.turn_id, text=data.delta_content)
 
     def _on_message(self, data: Any) -> TurnEvent | None:
-        if data.parent_tool_call_id or not data.content:
+        if data.parent_tool_call_id or not data.content or not self._is_own(data):
             return None
         final = not data.tool_requests
         self._text = data.content
         self._answer = data.content if final else ""
         return MessageAdded(turn_id=self.turn_id, text=data.content, final=final)
+
+    def _is_own(self, data: Any) -> bool:
+        """Whether a message answers this turn's prompt; another client's turn may run beside it."""
+        origin = getattr(data, "originating_message_id", None)
+        return None in (origin, self.message_id) or origin == self.message_id
 
     def _on_tool_start(self, data: Any) -> TurnEvent | None:
         if getattr(data, "parent_tool_call_id", None):
