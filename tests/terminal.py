@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -71,6 +71,13 @@ class Terminal:
         while text not in self.text:
             assert time.monotonic() < deadline, f"{text!r} is not on the screen:\n{self.text}"
             assert self._pump() or text in self.text, f"it ended without {text!r}:\n{self.text}"
+
+    def wait_until(self, holds: Callable[[], bool]) -> None:
+        """Read until something holds that the program does elsewhere."""
+        deadline = time.monotonic() + LIMIT
+        while not holds():
+            assert time.monotonic() < deadline, f"it does not come to pass:\n{self.text}"
+            assert self._pump() or holds(), f"it ended:\n{self.text}"
 
     def wait_for_prompt(self) -> None:
         """Read until the last line is the conversation's empty prompt."""

@@ -100,6 +100,10 @@ def root(ctx: click.Context, debug: bool) -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code (see `errors`)."""
+    if "_SDQCTL_COMPLETE" in os.environ:
+        from sdqctl.cli.shells import VARIABLE, answer
+
+        return answer(os.environ[VARIABLE], arguments)
     as_json = _wants_json(arguments)
     try:
         result = root.main(list(arguments), prog_name="sdqctl", standalone_mode=False)

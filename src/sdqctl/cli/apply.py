@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sdqctl.cli.completion import complete_folder, complete_workflow
 from sdqctl.cli.run_options import RunFlags, batch_options, run_options, workflow_options
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("workflow", type=click.Path(path_type=Path))
+@click.argument("workflow", type=click.Path(path_type=Path), shell_complete=complete_workflow)
 @click.option(
     "--components",
     required=True,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     "--output-dir",
     type=click.Path(path_type=Path),
     metavar="DIR",
+    shell_complete=complete_folder,
     help="Write each one's answers to a file here.",
 )
 @click.option("--session-name", metavar="TEMPLATE", help="May hold {{COMPONENT_NAME}} and others.")

@@ -1,63 +1,157 @@
-"""Shell completion: session names and workflow files, without starting a runtime."""
+"""Shell completion: the scripts, and what is completed; no runtime is started for it."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from sdqctl.cli.output import write_line
+from sdqctl.cli.shells import SCRIPTS
+from sdqctl.model.terminal import harmless
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-_SHELLS = ("bash", "zsh", "fish")
-_HINTS = {
-    "bash": 'put it into a file of bash-completion, or `eval "$(sdqctl completion bash)"`',
-    "zsh": 'put `eval "$(sdqctl completion zsh)"` into ~/.zshrc, behind compinit',
-    "fish": "`sdqctl completion fish > ~/.config/fish/completions/sdqctl.fish`",
-}
+    from sdqctl.model.session import SessionInfo
+
+_Completer = Callable[[click.Context, click.Parameter, str], "list[CompletionItem[str]]"]
 
 
-@click.command()
-@click.argument("shell", type=click.Choice(_SHELLS))
-def completion(shell: str) -> None:
-    """Print the completion script of SHELL."""
-    from click.shell_completion import get_completion_class
+@click.group()
+def completion() -> None:
+    """Print the completion script of a shell.
 
-    from sdqctl.cli.app import root
-    from sdqctl.cli.output import is_terminal, note
+    The help of each shell's command says how to install it. Commands, options, session names,
+    workflow files, adapters and modes are completed.
+    """
 
-    kind = get_completion_class(shell)
-    assert kind is not None, "click knows these shells"
-    write_line(kind(root, {}, "sdqctl", "_SDQCTL_COMPLETE").source())
-    if is_terminal():
-        note(_HINTS[shell])
+
+@completion.command()
+def bash() -> None:
+    """Print the script for bash.
+
+    \b
+    Now, in this shell:
+      eval "$(sdqctl completion bash)"
+    For good, with the package bash-completion:
+      mkdir -p ~/.local/share/bash-completion/completions
+      sdqctl completion bash > ~/.local/share/bash-completion/completions/sdqctl
+    For good, without it:
+      echo 'eval "$(sdqctl completion bash)"' >> ~/.bashrc
+    """
+    write_line(SCRIPTS["bash"].rstrip())
+
+
+@completion.command()
+def zsh() -> None:
+    """Print the script for zsh.
+
+    \b
+    Now, in this shell (after compinit):
+      eval "$(sdqctl completion zsh)"
+    For good, in a folder that is in $fpath before compinit runs:
+      sdqctl completion zsh > ~/.zfunc/_sdqctl
+    For good, in ~/.zshrc:
+      autoload -Uz compinit && compinit
+      eval "$(sdqctl completion zsh)"
+    """
+    write_line(SCRIPTS["zsh"].rstrip())
+
+
+@completion.command()
+def fish() -> None:
+    """Print the script for fish.
+
+    \b
+    Now, in this shell:
+      sdqctl completion fish | source
+    For good:
+      sdqctl completion fish > ~/.config/fish/completions/sdqctl.fish
+    """
+    write_line(SCRIPTS["fish"].rstrip())
 
 
 def complete_session(
     ctx: click.Context, param: click.Parameter, incomplete: str
-) -> list[CompletionItem]:
-    """The names of sessions, and the ids of those without one."""
-    from click.shell_completion import CompletionItem
-
+) -> list[CompletionItem[str]]:
+    """The names of sessions, and the ids of those without a name that can be typed."""
     from sdqctl.cli.context import App
     from sdqctl.errors import SdqctlError
 
-    wanted = incomplete.casefold()
+    given = ctx.params.get("names") or ()
     try:
-        archives = App(environment=os.environ).archives()
-        labels = {info.label for archive in archives.values() for info in archive.sessions()}
+        archives = App(environment=os.environ).archives(ctx.params.get("adapter"))
+        infos = [info for archive in archives.values() for info in archive.sessions()]
     except SdqctlError:
         return []
-    return [CompletionItem(x) for x in sorted(labels) if x.casefold().startswith(wanted)]
+    return _beginning_with(incomplete, {_label(info) for info in infos} - set(given))
+
+
+def complete_deleted(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list[CompletionItem[str]]:
+    """The sessions in the trash."""
+    from sdqctl.cli.context import App
+    from sdqctl.errors import SdqctlError
+    from sdqctl.sessions.trash import deleted_sessions
+
+    try:
+        found = deleted_sessions(App(environment=os.environ).settings.home)
+    except SdqctlError:
+        return []
+    return _beginning_with(incomplete, {_label(entry.info) for entry in found if entry.info})
+
+
+def complete_adapter(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list[CompletionItem[str]]:
+    """The names of the adapters."""
+    from sdqctl.adapters.registry import adapter_names
+
+    return _beginning_with(incomplete, adapter_names())
+
+
+def complete_mode(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list[CompletionItem[str]]:
+    """The words of MODE, with what each allows."""
+    from click.shell_completion import CompletionItem
+
+    from sdqctl.model.modes import READING_MODES, WRITING_MODES
+
+    allowed = dict.fromkeys(sorted(READING_MODES), "reading only")
+    allowed |= dict.fromkeys(sorted(WRITING_MODES), "writing, and the shell")
+    words = {word: help for word, help in allowed.items() if word.startswith(incomplete)}
+    return [CompletionItem(word, help=help) for word, help in words.items()]
+
+
+def complete_folder(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list[CompletionItem[str]]:
+    """Folders; the shell knows them best."""
+    from click.shell_completion import CompletionItem
+
+    return [CompletionItem(incomplete, type="dir")]
+
+
+def complete_words(*words: str) -> _Completer:
+    """A completer of fixed words."""
+
+    def complete(
+        ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem[str]]:
+        return _beginning_with(incomplete, words)
+
+    return complete
 
 
 def complete_workflow(
     ctx: click.Context, param: click.Parameter, incomplete: str
-) -> list[CompletionItem]:
+) -> list[CompletionItem[str]]:
     """Workflow files, and the folders on the way to them."""
     from click.shell_completion import CompletionItem
 
@@ -74,7 +168,20 @@ def complete_workflow(
         if not entry.name.startswith(start) or hidden:
             continue
         if entry.is_dir():
-            found.append(CompletionItem(f"{prefix}{entry.name}/"))
+            found.append(CompletionItem(f"{prefix}{entry.name}/", type="workflow"))
         elif entry.name.endswith(".conv"):
-            found.append(CompletionItem(f"{prefix}{entry.name}"))
+            found.append(CompletionItem(f"{prefix}{entry.name}", type="workflow"))
     return found
+
+
+def _label(info: SessionInfo) -> str:
+    """A session's name; its id where the name would drive a terminal or look like an option."""
+    label = info.label
+    return label if harmless(label) == label and not label.startswith("-") else info.id
+
+
+def _beginning_with(incomplete: str, words: Iterable[str]) -> list[CompletionItem[str]]:
+    from click.shell_completion import CompletionItem
+
+    wanted = incomplete.casefold()
+    return [CompletionItem(x) for x in sorted(words) if x.casefold().startswith(wanted)]

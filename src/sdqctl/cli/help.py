@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from sdqctl.cli.completion import complete_words
 from sdqctl.cli.output import write_line
 
 _ENVIRONMENT = (
@@ -20,7 +21,11 @@ _ENVIRONMENT = (
 
 
 @click.command("help")
-@click.argument("topic", required=False)
+@click.argument(
+    "topic",
+    required=False,
+    shell_complete=complete_words("directives", "exit-codes", "environment"),
+)
 def help_command(topic: str | None) -> None:
     """Read about a TOPIC: directives, exit-codes, environment."""
     if topic is None:

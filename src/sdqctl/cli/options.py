@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import click
 
+from sdqctl.cli.completion import complete_adapter
 from sdqctl.errors import UsageError
 from sdqctl.model.duration import parse_duration
 
@@ -38,7 +39,11 @@ DURATION = DurationType()
 def adapter_option(function: _Function) -> _Function:
     """-a ADAPTER: only its sessions."""
     return click.option(
-        "-a", "--adapter", metavar="ADAPTER", help="Only the sessions of copilot or mock."
+        "-a",
+        "--adapter",
+        metavar="ADAPTER",
+        help="Only the sessions of copilot or mock.",
+        shell_complete=complete_adapter,
     )(function)
 
 

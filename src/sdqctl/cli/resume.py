@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sdqctl.cli.completion import complete_session
+from sdqctl.cli.completion import complete_adapter, complete_session, complete_workflow
 from sdqctl.cli.run_options import RunFlags, run_options
 
 if TYPE_CHECKING:
@@ -24,8 +24,15 @@ if TYPE_CHECKING:
     flag_value="",
     metavar="[WORKFLOW]",
     help="Do the remaining steps of the last run, or of WORKFLOW.",
+    shell_complete=complete_workflow,
 )
-@click.option("-a", "--adapter", metavar="ADAPTER", help="Look only among its sessions.")
+@click.option(
+    "-a",
+    "--adapter",
+    metavar="ADAPTER",
+    help="Look only among its sessions.",
+    shell_complete=complete_adapter,
+)
 @run_options
 @click.pass_obj
 def resume(

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import click
 
+from sdqctl.cli.completion import complete_adapter, complete_folder, complete_mode
 from sdqctl.cli.options import DURATION
 from sdqctl.model.repository import RepositoryUse
 
@@ -57,9 +58,18 @@ def _use_repository(ctx: click.Context, param: click.Parameter, given: bool) -> 
 _OPTIONS = [
     click.option("-m", "--model", metavar="MODEL", help="The model; default MODEL."),
     click.option(
-        "--cwd", type=click.Path(path_type=Path), metavar="DIR", help="The working directory."
+        "--cwd",
+        type=click.Path(path_type=Path),
+        metavar="DIR",
+        help="The working directory.",
+        shell_complete=complete_folder,
     ),
-    click.option("--mode", metavar="MODE", help="audit: reading only; implement: writing, shell."),
+    click.option(
+        "--mode",
+        metavar="MODE",
+        help="audit: reading only; implement: writing, shell.",
+        shell_complete=complete_mode,
+    ),
     click.option("--allow-tool", "allow_tools", multiple=True, metavar="P", help="Allow a tool."),
     click.option("--deny-tool", "deny_tools", multiple=True, metavar="P", help="Deny a tool."),
     click.option("--allow-all-tools", is_flag=True, help="Allow every tool that is not denied."),
@@ -136,7 +146,13 @@ def run_options(function: _Function) -> _Function:
 
 
 _WORKFLOW_OPTIONS = [
-    click.option("-a", "--adapter", metavar="ADAPTER", help="The runtime: copilot or mock."),
+    click.option(
+        "-a",
+        "--adapter",
+        metavar="ADAPTER",
+        help="The runtime: copilot or mock.",
+        shell_complete=complete_adapter,
+    ),
     click.option(
         "-n", "--cycles", type=click.IntRange(1), metavar="CYCLES", help="How many cycles."
     ),

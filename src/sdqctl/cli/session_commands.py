@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sdqctl.cli.completion import complete_session
+from sdqctl.cli.completion import complete_deleted, complete_folder, complete_session
 from sdqctl.cli.options import DURATION, adapter_option, format_option
 
 if TYPE_CHECKING:
@@ -45,7 +45,13 @@ def export(
 @click.command("import")
 @click.argument("file", type=_PATH)
 @click.option("--name", metavar="N", help="Another name.")
-@click.option("--cwd", type=_PATH, metavar="DIR", help="Where its working directory is here.")
+@click.option(
+    "--cwd",
+    type=_PATH,
+    metavar="DIR",
+    help="Where its working directory is here.",
+    shell_complete=complete_folder,
+)
 @click.pass_obj
 def import_command(app: App, /, file: Path, name: str | None, cwd: Path | None) -> None:
     """Make a session of a bundle: its history, its runs, its workflow."""
@@ -55,7 +61,7 @@ def import_command(app: App, /, file: Path, name: str | None, cwd: Path | None) 
 
 
 @click.command()
-@click.argument("session", shell_complete=complete_session)
+@click.argument("session", shell_complete=complete_deleted)
 @click.option("--name", metavar="N", help="Under another name.")
 @click.pass_obj
 def restore(app: App, /, session: str, name: str | None) -> None:

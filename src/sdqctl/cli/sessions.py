@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sdqctl.cli.completion import complete_session
+from sdqctl.cli.completion import complete_session, complete_words
 from sdqctl.cli.options import DURATION, adapter_option, filter_options, format_option
 from sdqctl.cli.session_commands import COMMANDS
 
 if TYPE_CHECKING:
     from sdqctl.cli.context import App
 
+_SORTED_BY = ("modified", "started", "name", "status", "adapter", "cwd", "tokens")
+_FIELDS = complete_words(*_SORTED_BY, *(f"-{field}" for field in _SORTED_BY))
 _STATUSES = ("idle", "running", "paused", "failed", "interrupted", "completed")
 
 
@@ -27,7 +29,13 @@ def sessions() -> None:
 @click.option("--here", is_flag=True, help="Only those that work in this project.")
 @click.option("--repository", metavar="R", help="Only of this repository (owner/name).")
 @click.option("--branch", metavar="B", help="Only of this branch.")
-@click.option("--sort", default="-modified", metavar="F", help="modified, started, name, ...; -F.")
+@click.option(
+    "--sort",
+    default="-modified",
+    metavar="F",
+    help="modified, started, name, ...; -F.",
+    shell_complete=_FIELDS,
+)
 @click.option("--limit", type=click.IntRange(0), metavar="N", help="At most so many.")
 @click.option("-v", "--verbose", is_flag=True, help="Tell where they were read.")
 @adapter_option

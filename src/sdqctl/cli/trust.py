@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sdqctl.cli.completion import complete_folder
 from sdqctl.cli.options import format_option
 
 if TYPE_CHECKING:
@@ -27,7 +28,13 @@ class TrustRequest:
 
 
 @click.command()
-@click.argument("folder", metavar="[PATH]", type=click.Path(path_type=Path), default=".")
+@click.argument(
+    "folder",
+    metavar="[PATH]",
+    type=click.Path(path_type=Path),
+    default=".",
+    shell_complete=complete_folder,
+)
 @click.option("--show", "only_show", is_flag=True, help="Only show it.")
 @click.option("--yes", "-y", is_flag=True, help="Trust it without asking.")
 @click.option("--remove", is_flag=True, help="Take the trust back.")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sdqctl.cli.completion import complete_workflow
+from sdqctl.cli.completion import complete_folder, complete_workflow
 from sdqctl.cli.options import format_option
 
 if TYPE_CHECKING:
@@ -42,7 +42,13 @@ def validate(files: tuple[str, ...], strict: bool, output_format: str) -> int:
 @click.option("--session-name", metavar="NAME", help="What {{SESSION_NAME}} stands for.")
 @click.option("--prologue", "prologues", multiple=True, metavar="T|@F", help="Before each cycle.")
 @click.option("--epilogue", "epilogues", multiple=True, metavar="T|@F", help="After each cycle.")
-@click.option("--cwd", type=click.Path(path_type=Path), metavar="DIR", help="Working directory.")
+@click.option(
+    "--cwd",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Working directory.",
+    shell_complete=complete_folder,
+)
 @format_option("text", "json")
 @click.pass_obj
 def render(

@@ -15,15 +15,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from types import TracebackType
-from typing import IO, Self
+from typing import IO, TYPE_CHECKING, Self
 
 import msgspec
 
 from sdqctl.errors import BundleError, StoreError
 from sdqctl.files import make_private_folder
 from sdqctl.model.session import SessionInfo
-from sdqctl.sessions.cleaning import Cleaner
 from sdqctl.store.carrying import SessionRows
+
+if TYPE_CHECKING:
+    from sdqctl.sessions.cleaning import Cleaner
 
 FORMAT = "sdqctl-bundle"
 VERSION = 1

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -15,10 +16,12 @@ from sdqctl.errors import BundleError, SessionExistsError, UsageError
 from sdqctl.files import make_private_folder, write_private
 from sdqctl.model.session import SessionInfo, SessionRef, name_problem, session_id_for
 from sdqctl.sessions.bundle import Bundle, write_bundle
-from sdqctl.sessions.cleaning import Cleaner
 from sdqctl.store.carrying import SessionRows, moved, put_rows, take_rows, without_permissions
 from sdqctl.store.ledger import Ledger
 from sdqctl.store.locks import SessionLock
+
+if TYPE_CHECKING:
+    from sdqctl.sessions.cleaning import Cleaner
 
 ReadWorkflow = Callable[[Path], str | None]
 """The text of a workflow file with its includes resolved, None when it cannot be read."""
