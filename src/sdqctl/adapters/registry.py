@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
 from sdqctl.errors import UsageError
+from sdqctl.text.suggest import meant
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,11 +56,6 @@ def get_archive(name: str, settings: AdapterSettings) -> SessionArchive:
 
 def _load(table: dict[str, tuple[str, str]], name: str) -> type:
     if name not in table:
-        import difflib
-
-        near = difflib.get_close_matches(name, table, n=1)
-        known = ", ".join(table)
-        hint = f"did you mean {near[0]}?" if near else f"known adapters: {known}"
-        raise UsageError(f"unknown adapter {name!r}", hint=hint)
+        raise UsageError(f"unknown adapter {name!r}", hint=meant(name, table, "adapters"))
     module, cls = table[name]
     return cast("type", getattr(import_module(module), cls))

@@ -26,6 +26,7 @@ from sdqctl.cli.launching import (
     working_directory,
 )
 from sdqctl.cli.output import counted, is_terminal, note, write_json
+from sdqctl.cli.preflight import check_start, read_workflow
 from sdqctl.cli.repository import note_repository
 from sdqctl.cli.session_names import given_name, session_name
 from sdqctl.cli.table import Cell, Column, print_rows
@@ -90,10 +91,9 @@ def apply_workflow(app: App, request: ApplyRequest) -> int:
     What was done earlier is not done again. Raises UsageError and WorkflowError before anything
     starts.
     """
-    from sdqctl.conversation import check_workflow
-
     _check_flags(request.run.flags, request.parallel, output="--output-dir")
-    workflow = check_workflow(request.run.path)
+    run = request.run
+    workflow = read_workflow(run.path, adapter=run.adapter, quiet=run.flags.quiet)
     cwd = working_directory(app, request.run.flags.cwd, workflow)
     app = app.working_in(cwd)
     components = find_components(request.components, cwd)
@@ -115,8 +115,6 @@ def run_workflows(
     app: App, paths: Sequence[Path], request: RunRequest, parallel: int, keep_going: bool
 ) -> int:
     """Run several workflows, each in its session, in one runtime."""
-    from sdqctl.conversation import check_workflow
-
     _check_flags(request.flags, parallel, output="OUTPUT-FILE in each workflow")
     if request.session_name is not None:
         raise UsageError("--session-name is for one workflow; write SESSION-NAME into the files")
@@ -124,7 +122,8 @@ def run_workflows(
         items = []
         for path in paths:
             own = replace(request, path=path)
-            workflow = check_workflow(path)
+            quiet = request.flags.quiet
+            workflow = read_workflow(path, adapter=request.adapter, quiet=quiet)
             cwd = working_directory(app, request.flags.cwd, workflow)
             here = app.working_in(cwd)
             adapter = request.adapter or workflow.adapter or here.settings.adapter
@@ -206,6 +205,8 @@ def _run_items(
 ) -> int:
     for item in items:
         note_repository(app.working_in(item.begin.cwd), quiet=request.flags.quiet)
+    from sdqctl.conversation.checks import FileChecks
+
     progress = _Progress(len(items), request.flags)
     for item in items:
         item.start_at = step_position(item.plan, request.flags.from_step)
@@ -213,6 +214,9 @@ def _run_items(
     for item in items:
         if item not in waiting:
             item.outcome = Outcome.SKIPPED
+    checks = FileChecks()
+    for item in waiting:
+        check_start(app.working_in(item.begin.cwd), item.begin, item.plan, item.start_at, checks)
     progress.begin(len(items) - len(waiting))
     if request.flags.dry_run:
         _print_summary(items, request.flags.output_format)

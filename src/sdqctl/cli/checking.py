@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sdqctl.cli.output import counted, note, write_json, write_line
+from sdqctl.cli.variables import base_variables, cycle_variables
 from sdqctl.conversation import check_workflow, load_workflow
 from sdqctl.conversation.diagnostics import describe
 from sdqctl.errors import SdqctlError
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 _INVALID = 3
 
 
-def validate_files(paths: Sequence[Path], *, strict: bool, as_json: bool) -> int:
+def validate_files(app: App, paths: Sequence[Path], *, strict: bool, as_json: bool) -> int:
     """Print the findings of all files; returns 3 if one has an error, else 0.
 
     A file that is missing or no text is a finding too, and counts by its own exit code.
@@ -30,7 +31,7 @@ def validate_files(paths: Sequence[Path], *, strict: bool, as_json: bool) -> int
     findings: list[Diagnostic] = []
     code = 0
     for path in paths:
-        found, failure = _check(path)
+        found, failure = _check(app, path)
         findings += found
         code = code or failure
     bad = [d for d in findings if strict or d.severity is Severity.ERROR]
@@ -45,14 +46,12 @@ def validate_files(paths: Sequence[Path], *, strict: bool, as_json: bool) -> int
     return code or (_INVALID if bad else 0)
 
 
-def _check(path: Path) -> tuple[list[Diagnostic], int]:
+def _check(app: App, path: Path) -> tuple[list[Diagnostic], int]:
     try:
         parsed = load_workflow(path)
         findings = list(parsed.diagnostics)
         if parsed.workflow is not None:
-            from sdqctl.conversation.plan import PlanOptions, build_plan
-
-            build_plan(parsed.workflow, PlanOptions())
+            findings += _plan_findings(app, parsed.workflow)
             findings += _destination_findings(parsed.workflow)
     except SdqctlError as error:
         span = Span(str(path), 1)
@@ -61,6 +60,24 @@ def _check(path: Path) -> tuple[list[Diagnostic], int]:
         )
         return [finding], error.exit_code
     return findings, 0
+
+
+def _plan_findings(app: App, workflow: Workflow) -> list[Diagnostic]:
+    """What a run from here would find before it starts."""
+    from sdqctl.adapters.registry import adapter_names
+    from sdqctl.cli.launching import working_directory
+    from sdqctl.conversation.checks import FileChecks, adapter_finding
+    from sdqctl.conversation.plan import PlanOptions, build_plan
+    from sdqctl.conversation.render import Roots
+
+    plan = build_plan(workflow, PlanOptions())
+    cwd = working_directory(app, None, workflow)
+    variables = base_variables(workflow, cwd, workflow.session_name or Path(workflow.path).stem)
+    unknown = adapter_finding(workflow, adapter_names())
+    files = FileChecks().findings(
+        plan, Roots.of(workflow, cwd), lambda step: cycle_variables(variables, plan, step)
+    )
+    return [*([unknown] if unknown else []), *files]
 
 
 def _destination_findings(workflow: Workflow) -> list[Diagnostic]:
@@ -103,7 +120,6 @@ def render_workflow(app: App, request: RenderRequest) -> None:
     """Print the prompts. Raises WorkflowError, also for a context file that is missing."""
     from sdqctl.cli.launching import working_directory
     from sdqctl.cli.options import read_text_argument
-    from sdqctl.cli.variables import base_variables
     from sdqctl.conversation.plan import PlanOptions, build_plan
     from sdqctl.conversation.render import Roots
     from sdqctl.model.workflow import SessionMode
@@ -137,7 +153,6 @@ def _prompt(
     plan: Plan, step: PlannedStep, variables: Mapping[str, str], roots: Roots
 ) -> str | None:
     """The text that a prompt step would send, None for another kind."""
-    from sdqctl.cli.variables import cycle_variables
     from sdqctl.conversation.render import render_prompt
 
     if not isinstance(step.action, PromptAction):

@@ -13,6 +13,7 @@ import msgspec
 from sdqctl.cli.documents import destinations
 from sdqctl.cli.interrupting import interruptible
 from sdqctl.cli.options import read_text_argument
+from sdqctl.cli.preflight import check_mode, check_start, read_workflow
 from sdqctl.cli.reporting import Report, print_plan
 from sdqctl.cli.repository import is_unchanged, note_repository
 from sdqctl.cli.run_options import RunFlags
@@ -76,9 +77,8 @@ def run_workflow(app: App, request: RunRequest) -> int:
 
     Raises what `engine.launch.launch` raises, WorkflowError and UsageError before anything starts.
     """
-    from sdqctl.conversation import check_workflow
-
-    workflow = check_workflow(request.path)
+    flags = request.flags
+    workflow = read_workflow(request.path, adapter=request.adapter, quiet=flags.quiet)
     cwd = working_directory(app, request.flags.cwd, workflow)
     app = app.working_in(cwd)
     adapter = request.adapter or workflow.adapter or app.settings.adapter
@@ -110,6 +110,7 @@ def start(app: App, begin: Start) -> int:
     if begin.flags.ask and begin.question is None:
         begin = replace(begin, question=terminal_question())
     if begin.flags.dry_run:
+        check_start(app, begin, plan, start_at)
         print_plan(plan, begin.ledger, begin.target, begin.flags.output_format, start_at)
         return 0
     interruptible(_carry_out(app, begin, plan, start_at))
@@ -182,6 +183,7 @@ def with_flags(options: RunOptions, flags: RunFlags) -> RunOptions:
     """The options with the command's flags put over them."""
     from sdqctl.engine.options import OnInterrupted
 
+    check_mode(flags.mode)
     given = {
         "mode": flags.mode,
         "step_timeout": flags.step_timeout,
@@ -313,14 +315,14 @@ def launch_request(
 
     Raises WorkflowError for a REQUIRE that is not met, and for a file that may not be written.
     """
-    from sdqctl.conversation.render import Roots, check_requirements
+    from sdqctl.conversation.render import Roots
     from sdqctl.engine.launch import Launch
 
+    check_start(app, begin, plan, start_at)
     workflow, cwd = begin.workflow, begin.cwd
     app = app.working_in(cwd)
     adapter = begin.target.ref.adapter
     roots = Roots.of(workflow, cwd)
-    check_requirements(workflow, roots, app.environment)
     if not begin.literal:
         destinations(begin).check(run_variables(begin), output=begin.options.output_file is None)
     variables = {} if begin.literal else run_variables(begin)

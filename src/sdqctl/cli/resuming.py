@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from sdqctl.cli.launching import Start, default_options, start, with_denials, with_flags
 from sdqctl.cli.options import read_text_argument
 from sdqctl.cli.output import is_terminal
+from sdqctl.cli.preflight import read_workflow
 from sdqctl.cli.run_options import RunFlags
 from sdqctl.errors import SessionBusyError, SessionUnusableError, UsageError
 
@@ -128,14 +129,14 @@ def prompt_start(
 
 def continue_start(app: App, request: ResumeRequest, info: SessionInfo, ledger: Ledger) -> Start:
     """The session's last run, or the workflow that was named, ready to go on."""
-    from sdqctl.conversation import check_workflow
     from sdqctl.engine.launch import Target
     from sdqctl.engine.options import decode_options
     from sdqctl.model.session import SessionRef
 
     ref = SessionRef(info.adapter, info.id)
     last = _last_workflow_run(ledger.runs_of(ref))
-    workflow = check_workflow(request.workflow or _recorded_path(last, info))
+    path = request.workflow or _recorded_path(last, info)
+    workflow = read_workflow(path, adapter=info.adapter, quiet=request.flags.quiet)
     run = last if last is not None and _belongs(last, workflow) else None
 
     def choose(entries: Sequence[SessionInfo]) -> Target:

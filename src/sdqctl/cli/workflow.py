@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 )
 @click.option("--strict", is_flag=True, help="Count warnings as errors.")
 @format_option("text", "json")
-def validate(files: tuple[str, ...], strict: bool, output_format: str) -> int:
+@click.pass_obj
+def validate(app: App, /, files: tuple[str, ...], strict: bool, output_format: str) -> int:
     """Check workflow files; all findings of all files are told at once.
 
     Exit 3 when there is an error.
@@ -28,7 +29,7 @@ def validate(files: tuple[str, ...], strict: bool, output_format: str) -> int:
     from sdqctl.cli.checking import validate_files
 
     paths = [Path(file) for file in files]
-    return validate_files(paths, strict=strict, as_json=output_format == "json")
+    return validate_files(app, paths, strict=strict, as_json=output_format == "json")
 
 
 @click.command()

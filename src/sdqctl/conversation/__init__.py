@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sdqctl.conversation.parser import ParsedWorkflow
-    from sdqctl.model.workflow import Workflow
+    from sdqctl.model.workflow import Diagnostic, Workflow
 
 
 def load_workflow(path: Path) -> ParsedWorkflow:
@@ -17,8 +18,13 @@ def load_workflow(path: Path) -> ParsedWorkflow:
     return load_workflow(path)
 
 
-def check_workflow(path: Path) -> Workflow:
-    """A workflow without errors. Raises WorkflowError with all of them, and UsageError."""
+def check_workflow(
+    path: Path, warn: Callable[[Diagnostic], None] = lambda warning: None
+) -> Workflow:
+    """A workflow without errors; `warn` gets each warning.
+
+    Raises WorkflowError with all errors, and UsageError for a file that is not there.
+    """
     from sdqctl.conversation.diagnostics import describe_errors
     from sdqctl.errors import WorkflowError
 
@@ -27,4 +33,6 @@ def check_workflow(path: Path) -> Workflow:
         raise WorkflowError(
             describe_errors(parsed.diagnostics), hint=f"`sdqctl validate {path}` shows warnings too"
         )
+    for diagnostic in parsed.diagnostics:
+        warn(diagnostic)
     return parsed.workflow

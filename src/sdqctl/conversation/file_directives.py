@@ -20,6 +20,7 @@ class FileDirectives(Building):
 
     def on_adapter(self, item: Item) -> None:
         self._fields["adapter"] = values.text(item.value).lower()
+        self._fields["adapter_span"] = _value_span(item)
 
     def on_mode(self, item: Item) -> None:
         self._fields["mode"] = values.text(item.value)

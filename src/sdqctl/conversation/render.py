@@ -55,7 +55,7 @@ def render_prompt(
     Raises WorkflowError for a file that is missing, too large or outside the allowed folders.
     """
     assert isinstance(step.action, PromptAction), "only prompt steps are rendered"
-    renderer = _Renderer(plan.workflow, outputs, variables, roots)
+    renderer = PromptRenderer(plan.workflow, outputs, variables, roots)
     texts = [renderer.part(part) for part in step.action.parts]
     text = "\n\n".join(part for part in texts if part.strip())
     return RenderedPrompt(text, tuple(renderer.warnings))
@@ -87,7 +87,9 @@ def check_requirements(workflow: Workflow, roots: Roots, environment: Mapping[st
 
 
 @dataclass
-class _Renderer:
+class PromptRenderer:
+    """Makes the parts of a prompt, one after another, and gathers warnings."""
+
     workflow: Workflow
     outputs: Mapping[int, str]
     variables: Mapping[str, str]
@@ -96,6 +98,7 @@ class _Renderer:
     size: int = 0
 
     def part(self, part: PromptPart) -> str:
+        """The text of one part. Raises WorkflowError for a file that cannot be taken in."""
         match part:
             case TextPart():
                 return self._filled(part.text)

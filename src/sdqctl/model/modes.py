@@ -6,10 +6,12 @@ WRITING_MODES = frozenset({"implement", "full", "write"})
 """Writing inside the working directory, and the shell, are allowed."""
 READING_MODES = frozenset({"audit", "analysis", "read-only", "verification"})
 
+MODES = (*sorted(READING_MODES), *sorted(WRITING_MODES))
+
 
 def is_known_mode(word: str) -> bool:
     """Whether a MODE says what it allows; an unknown one allows reading only."""
-    return word.strip().lower() in WRITING_MODES | READING_MODES
+    return word.strip().lower() in MODES
 
 
 def may_write(word: str | None) -> bool:

@@ -232,6 +232,7 @@ class Workflow(msgspec.Struct, frozen=True, kw_only=True):
     source: str
     model: str | None = None
     adapter: str | None = None
+    adapter_span: Span | None = None
     mode: str | None = None
     max_cycles: int | None = None
     cwd: str | None = None

@@ -1,0 +1,1 @@
+"""Plain functions over text that every room may use."""
