@@ -220,6 +220,17 @@ def test_compact_preserve(bench: Bench) -> None:
     assert "names" in found
 
 
+def test_the_value_of_a_compact_is_kept_by_this_compaction(bench: Bench) -> None:
+    text = (
+        "COMPACT-PRESERVE names\nPROMPT a\nCOMPACT findings, recommendations\nPROMPT b\nCOMPACT\n"
+    )
+    assert bench.run(text).done.code == 0
+    events = [line for line in bench.journal().splitlines() if "compaction_complete" in line]
+    first, second = (json.loads(event)["data"]["customInstructions"] for event in events)
+    assert all(word in first for word in ("names", "findings", "recommendations"))
+    assert ("names" in second, "findings" in second) == (True, False)
+
+
 def test_compact_summary(bench: Bench) -> None:
     assert "as a list\nof facts" in instructions(bench, "COMPACT-SUMMARY as a list\nof facts\n")
 

@@ -189,6 +189,12 @@ def test_a_workflow_written_back_as_text_means_the_same(path: Path) -> None:
     assert unparse(again) == unparse(workflow)
 
 
+def test_the_value_of_a_compact_is_written_back() -> None:
+    text = "PROMPT a\nCOMPACT-PRESERVE x y, z\nCOMPACT one two, three\nCOMPACT\nCOMPACT four\n"
+    workflow = parsed(text)
+    assert meaning(parsed(unparse(workflow))) == meaning(workflow)
+
+
 def meaning(workflow: Workflow) -> str:
     """Everything but places and layout."""
     import re
@@ -210,7 +216,7 @@ lines = st.one_of(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(deadline=None)
 @given(st.lists(lines, max_size=25), st.sampled_from(["\n", "\r\n"]))
 def test_any_text_is_parsed_or_told_never_raised(texts: list[str], end: str) -> None:
     text = end.join(texts)
@@ -221,7 +227,7 @@ def test_any_text_is_parsed_or_told_never_raised(texts: list[str], end: str) -> 
     assert all(1 <= d.span.line <= count and d.span.column >= 1 for d in found.diagnostics)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(deadline=None)
 @given(st.sampled_from(EXAMPLES), st.data())
 def test_a_mutated_example_is_parsed_or_told_and_written_back_the_same(
     path: Path, data: st.DataObject

@@ -105,7 +105,10 @@ DIRECTIVES: dict[str, Directive] = {
         scope="PROMPT",
     ),
     "COMPACT": Directive(
-        "Context window", "", "The runtime's own compaction of the context.", kind="step"
+        "Context window",
+        "[A, B]",
+        "The runtime's own compaction of the context; it is told to keep A and B as well.",
+        kind="step",
     ),
     "COMPACT-PRESERVE": Directive(
         "Context window", "A, B", "What compactions from here on are told to keep.", scope="COMPACT"

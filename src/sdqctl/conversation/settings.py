@@ -57,11 +57,11 @@ class StepSettings:
             on_context_limit_prompt=None if self.context_limit is None else told,
         )
 
-    def compact_step(self, span: Span) -> CompactStep:
-        """A COMPACT with the settings in force."""
+    def compact_step(self, span: Span, more: tuple[str, ...] = ()) -> CompactStep:
+        """A COMPACT with the settings in force; `more`: what it alone preserves besides."""
         return CompactStep(
             span=span,
-            preserve=self.preserve,
+            preserve=(*self.preserve, *more),
             summary=self.summary,
             prologue=self.prologue,
             epilogue=self.epilogue,

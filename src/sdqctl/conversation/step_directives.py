@@ -48,8 +48,8 @@ class StepDirectives(Building):
     # -- compaction -------------------------------------------------------------------------------
 
     def on_compact(self, item: Item) -> None:
-        self._no_value(item)
-        self._step(self._settings.compact_step(item.span))
+        more = values.items(item.value) if item.value else ()
+        self._step(self._settings.compact_step(item.span, more))
 
     def on_compact_preserve(self, item: Item) -> None:
         self._settings.preserve = values.items(item.value)

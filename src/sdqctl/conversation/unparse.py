@@ -143,11 +143,14 @@ class _Steps:
         yield f"VERIFY {step.check}"
 
     def _compact(self, step: CompactStep) -> Iterator[str]:
-        yield from self._compaction(step)
-        yield "COMPACT"
+        yield from self._instructions(step)
+        yield f"COMPACT {_list(step.preserve) or ''}".rstrip()
 
     def _compaction(self, step: CompactStep) -> Iterator[str]:
-        yield from self._set("COMPACT-PRESERVE", "".join(f"{w}," for w in step.preserve) or None)
+        yield from self._set("COMPACT-PRESERVE", _list(step.preserve))
+        yield from self._instructions(step)
+
+    def _instructions(self, step: CompactStep) -> Iterator[str]:
         yield from self._text("COMPACT-SUMMARY", step.summary)
         yield from self._set("COMPACT-PROLOGUE", step.prologue)
         yield from self._set("COMPACT-EPILOGUE", step.epilogue)
@@ -210,3 +213,8 @@ def _percentage(fraction: float | None) -> str | None:
 
 def _plain(number: float) -> str:
     return format(Decimal(repr(number)), "f")
+
+
+def _list(words: tuple[str, ...]) -> str | None:
+    """Words apart by commas, also a single one that holds blanks."""
+    return "".join(f"{word}," for word in words) or None
