@@ -5,13 +5,17 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Iterator
+from dataclasses import Field
 from pathlib import Path
+from typing import Any
 
 import click
 
 from sdqctl.cli.app import COMMANDS, root
 from sdqctl.cli.help import environment, exit_codes
+from sdqctl.config import SETTINGS
 from sdqctl.conversation.directives import DIRECTIVES, REFUSED
+from sdqctl.model.duration import format_duration
 
 FOLDER = Path(__file__).resolve().parent
 TESTS = "tests/conversation/test_every_directive.py"
@@ -19,7 +23,11 @@ TESTS = "tests/conversation/test_every_directive.py"
 
 def main() -> int:
     """Write or check every page; 1 when a checked page differs."""
-    pages = {"directives.md": directives(), "commands.md": commands()}
+    pages = {
+        "directives.md": directives(),
+        "commands.md": commands(),
+        "configuration.md": configuration(),
+    }
     stale = []
     for name, text in pages.items():
         path = FOLDER / name
@@ -99,6 +107,79 @@ def commands() -> str:
     lines += ["", "## Exit codes", "", "```text", exit_codes(), "```"]
     lines += ["", "## Environment", "", "```text", environment(), "```", ""]
     return "\n".join(lines)
+
+
+_CONFIGURATION = """\
+# Configuration
+
+Settings stand in TOML files named `sdqctl.toml`; `make docs` writes this page from the code. In
+order, the later one wins:
+
+1. the defaults below;
+2. your own file: `sdqctl/sdqctl.toml` in the platform's folder for user configuration (`~/.config`
+   on Linux), or the file that `SDQCTL_CONFIG` names;
+3. the project's file: the nearest `sdqctl.toml` from the agent's working directory (`--cwd`, CWD,
+   or where you are) up to the folder with `.git`;
+4. the environment, where a variable is named below;
+5. the workflow's directives (MODEL, ADAPTER, ...), then the flags of the command.
+
+`deny_tools` is never replaced: the denials of all files and flags add up, and those of your file
+also hold when an earlier run goes on.
+
+A project's file is a stranger's until you say `sdqctl trust` ([security](security.md#trust)).
+Until then it can only make a run stricter; the column "a project's file may" says what counts for
+each setting. What does not count is named in a note, and is no error. `sdqctl trust --show` shows
+what the file sets; `--no-repository-config` leaves it out.
+
+Durations are texts such as `"30m"`, `"1h30m"`, `"7d"`. A relative path starts from the folder of
+its file. An unknown name or a value of the wrong kind is an error that names the file (exit 2).
+
+```toml
+# ~/.config/sdqctl/sdqctl.toml
+model = "gpt-5"
+step_timeout = "45m"
+max_tokens = 2_000_000
+allow_tools = ["shell(git status)", "shell(npm test)"]
+deny_tools = ["read(.env)", "url"]
+```
+
+| setting | type | default | variable | a project's file may | what it does |
+| --- | --- | --- | --- | --- | --- |
+"""
+
+
+def configuration() -> str:
+    """Every setting, from the table that the configuration is read by."""
+    rows = []
+    for name, known in SETTINGS.items():
+        what = known.metadata
+        variable = f"`{what['variable']}`" if what["variable"] else ""
+        cells = (f"`{name}`", _kind(known), _default(known), variable, what["rule"].value)
+        rows.append(f"| {' | '.join(cells)} | {what['doc']} |\n")
+    return _CONFIGURATION + "".join(rows)
+
+
+def _kind(known: Field[Any]) -> str:
+    """A setting's type in words."""
+    if known.metadata["duration"]:
+        return "duration"
+    plain = str(known.type).removesuffix(" | None")
+    words = {"str": "text", "int": "number", "bool": "true or false", "Path": "path"}
+    lists = {"tuple[str, ...]": "list of texts", "tuple[Path, ...]": "list of paths"}
+    return {**words, **lists}[plain]
+
+
+def _default(known: Field[Any]) -> str:
+    """A setting's default as it would be written, or what holds without one."""
+    if known.metadata["unset"] is not None:
+        return str(known.metadata["unset"])
+    if known.metadata["duration"]:
+        return f'`"{format_duration(known.default)}"`' if known.default else '`"0"`'
+    if isinstance(known.default, bool):
+        return f"`{str(known.default).lower()}`"
+    if isinstance(known.default, tuple):
+        return f"`{list(known.default)}`"
+    return f'`"{known.default}"`' if isinstance(known.default, str) else f"`{known.default}`"
 
 
 def _helps(command: click.Command, title: str) -> Iterator[tuple[str, str]]:

@@ -7,16 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from sdqctl.config import (
-    SETTINGS,
-    ProjectFile,
-    Rule,
-    Settings,
-    load_settings,
-    project_file,
-    project_folder,
-)
+from sdqctl.config import SETTINGS, Rule, Settings, load_settings
 from sdqctl.errors import UsageError
+from sdqctl.project import ProjectFile, project_file, project_folder
 
 
 @pytest.fixture

@@ -16,10 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from sdqctl.errors import UsageError
-from sdqctl.foreign import UnsafeFileError, read_foreign
 from sdqctl.model.duration import parse_duration
-
-FILE_NAME = "sdqctl.toml"
+from sdqctl.project import FILE_NAME, ProjectFile, project_file
 
 
 class Rule(Enum):
@@ -32,30 +30,28 @@ class Rule(Enum):
 
 
 def about(
-    doc: str, *, rule: Rule = Rule.USER, duration: bool = False, zero_is_no_limit: bool = True
+    doc: str,
+    *,
+    rule: Rule = Rule.USER,
+    duration: bool = False,
+    zero_is_no_limit: bool = True,
+    variable: str | None = None,
+    unset: str | None = None,
 ) -> dict[str, Any]:
     """The metadata of a field of Settings that configuration files may set.
 
-    `doc` is its line in docs/configuration.md. `zero_is_no_limit` counts for Rule.SMALLER: 0 is
-    larger than every number then.
+    `doc` is its line in docs/configuration.md, and `unset` what holds without it where that is no
+    plain value. `zero_is_no_limit` counts for Rule.SMALLER: 0 is larger than every number then.
+    `variable` names the variable of the environment that goes before all files.
     """
-    return {"doc": doc, "rule": rule, "duration": duration, "unlimited": zero_is_no_limit}
-
-
-@dataclass(frozen=True)
-class ProjectFile:
-    """A project's configuration file, read once: what is shown, trusted and used is one content."""
-
-    root: Path
-    """The folder of the project, without links."""
-    name: str
-    """The file's path below it."""
-    data: bytes
-
-    @property
-    def path(self) -> Path:
-        """The whole path."""
-        return self.root / self.name
+    return {
+        "doc": doc,
+        "rule": rule,
+        "duration": duration,
+        "unlimited": zero_is_no_limit,
+        "variable": variable,
+        "unset": unset,
+    }
 
 
 Trusts = Callable[[ProjectFile, tuple[str, ...]], bool]
@@ -66,18 +62,38 @@ Trusts = Callable[[ProjectFile, tuple[str, ...]], bool]
 class Settings:
     """What holds for one command. Durations are seconds. A field without `about` is no setting."""
 
-    home: Path = field(metadata=about("where sdqctl keeps its ledger, locks and trash"))
-    copilot_home: Path = field(metadata=about("the Copilot runtime's folder"))
+    home: Path = field(
+        metadata=about(
+            "where sdqctl keeps its ledger, locks and trash",
+            variable="SDQCTL_HOME",
+            unset="the platform's folder for user data",
+        )
+    )
+    copilot_home: Path = field(
+        metadata=about(
+            "the Copilot runtime's folder", variable="COPILOT_HOME", unset="`~/.copilot`"
+        )
+    )
     runtime_path: Path | None = field(
         default=None,
-        metadata=about("the Copilot runtime's program; without it: looked for on PATH"),
+        metadata=about(
+            "the Copilot runtime's program",
+            variable="COPILOT_CLI_PATH",
+            unset="found on PATH, then in the SDK's cache",
+        ),
     )
     adapter: str = field(
-        default="copilot", metadata=about("the runtime that runs use: `copilot` or `mock`")
+        default="copilot",
+        metadata=about("the runtime that runs use: `copilot` or `mock`", variable="SDQCTL_ADAPTER"),
     )
     model: str | None = field(
         default=None,
-        metadata=about("the model of runs whose workflow names none", rule=Rule.FILLS),
+        metadata=about(
+            "the model of runs whose workflow names none",
+            rule=Rule.FILLS,
+            variable="COPILOT_MODEL",
+            unset="the runtime's choice",
+        ),
     )
     resume_if_exists: bool = field(
         default=False,
@@ -127,8 +143,8 @@ class Settings:
     env: tuple[str, ...] | None = field(
         default=None,
         metadata=about(
-            "names and globs of the variables that RUN commands and the runtime are given; "
-            "without it: all"
+            "names and globs of the variables that RUN commands and the runtime are given",
+            unset="all",
         ),
     )
     allow_tools: tuple[str, ...] = field(
@@ -229,16 +245,10 @@ def _is_stricter(known: Field[Any], current: Any, value: Any, *, given: bool) ->
 
 def _with_environment(settings: Settings, environment: Mapping[str, str]) -> Settings:
     values: dict[str, Any] = {}
-    if "SDQCTL_HOME" in environment:
-        values["home"] = data_folder(environment)
-    if "COPILOT_HOME" in environment:
-        values["copilot_home"] = _copilot_home(environment)
-    if path := environment.get("COPILOT_CLI_PATH"):
-        values["runtime_path"] = Path(path)
-    if adapter := environment.get("SDQCTL_ADAPTER"):
-        values["adapter"] = adapter
-    if model := environment.get("COPILOT_MODEL"):
-        values["model"] = model
+    for name, known in SETTINGS.items():
+        if text := environment.get(known.metadata["variable"] or ""):
+            is_path = "Path" in str(known.type)
+            values[name] = Path(text).expanduser().absolute() if is_path else text
     return replace(settings, **values)
 
 
@@ -294,42 +304,6 @@ def _user_file(environment: Mapping[str, str]) -> Path | None:
 
     file = user_config_path("sdqctl", appauthor=False) / FILE_NAME
     return file if file.is_file() else None
-
-
-def project_folder(directory: Path) -> Path:
-    """The folder of the project around a folder: the nearest that has `.git`, else the nearest
-    that has a configuration file, else the folder itself; without links.
-    """
-    folder = Path(os.path.realpath(directory))
-    above = (folder, *folder.parents)
-    for name in (".git", FILE_NAME):
-        for candidate in above:
-            if os.path.lexists(candidate / name):
-                return candidate
-    return folder
-
-
-def project_file(directory: Path) -> ProjectFile | None:
-    """The configuration file of the project around a folder: the nearest one.
-
-    Raises UsageError when it is a link, lies behind one, or cannot be read.
-    """
-    folder, root = Path(os.path.realpath(directory)), project_folder(directory)
-    for candidate in (folder, *folder.parents):
-        path = candidate / FILE_NAME
-        name = path.relative_to(root).as_posix()
-        try:
-            data = read_foreign(root, name)
-        except UnsafeFileError as error:
-            raise UsageError(
-                f"{path}: {error}, so it is not read",
-                hint="put a file in its place, or use --no-repository-config",
-            ) from error
-        if data is not None:
-            return ProjectFile(root, name, data)
-        if candidate == root:
-            return None
-    return None
 
 
 def _read_user_file(file: Path) -> bytes:

@@ -12,8 +12,9 @@ from sdqctl.model.repository import RepositoryUse
 if TYPE_CHECKING:
     from sdqctl.adapters.base import Adapter, SessionArchive
     from sdqctl.adapters.settings import AdapterSettings
-    from sdqctl.config import ProjectFile, Settings
+    from sdqctl.config import Settings
     from sdqctl.engine.repository import Repository
+    from sdqctl.project import ProjectFile
     from sdqctl.store.ledger import Ledger
 
 

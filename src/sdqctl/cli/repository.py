@@ -31,9 +31,9 @@ def is_unchanged(app: App) -> bool:
     It is asked before each opening of a session: what the agent or another program wrote there
     since has no effect, and that is said once.
     """
-    from sdqctl.config import project_file
     from sdqctl.engine.repository import look_at_repository
     from sdqctl.errors import UsageError
+    from sdqctl.project import project_file
 
     before = app.repository
     try:

@@ -128,7 +128,7 @@ def _agrees(found: Repository) -> bool:
 def remove_trust(app: App, request: TrustRequest) -> None:
     """Take the trust back that a folder, or the repository around it, has."""
     from sdqctl.cli.output import note, write_json
-    from sdqctl.config import project_folder
+    from sdqctl.project import project_folder
     from sdqctl.trust import distrust
 
     folder = request.folder.resolve()

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from sdqctl.adapters.registry import repository_files
-from sdqctl.config import ProjectFile, project_folder, project_settings
+from sdqctl.config import project_settings
 from sdqctl.foreign import UnsafeFileError, strangers_hand
 from sdqctl.model.repository import (
     Changes,
@@ -20,6 +20,7 @@ from sdqctl.model.repository import (
     total_digest,
 )
 from sdqctl.model.terminal import one_line
+from sdqctl.project import ProjectFile, project_folder
 from sdqctl.trust import TrustRecord, trust_record, was_trusted_first
 
 CONFIGURATION = "configuration"
