@@ -10,6 +10,7 @@ import pytest
 from sdqctl.config import SETTINGS, Rule, Settings, load_settings
 from sdqctl.errors import UsageError
 from sdqctl.project import ProjectFile, project_file, project_folder
+from tests.conftest import ROOT
 
 
 @pytest.fixture
@@ -198,3 +199,13 @@ def test_what_trust_is_asked_about_is_what_is_used(
 
     found = load_settings(environment, tmp_path, trusts=swap_and_trust)
     assert (found.adapter, found.allow_tools) == ("mock", ())
+
+
+def test_the_example_of_the_page_is_a_configuration_file(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    page = (ROOT / "docs" / "configuration.md").read_text()
+    example = page.partition("```toml\n")[2].partition("```")[0]
+    found = load(environment, tmp_path, user=example, project="", trusted=False)
+    assert found.step_timeout == 45 * 60
+    assert found.deny_tools == ("read(.env)", "url")

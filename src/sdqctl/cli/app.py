@@ -6,6 +6,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib import import_module
 from itertools import pairwise
 from typing import TYPE_CHECKING, cast
@@ -87,7 +88,7 @@ class LazyGroup(click.Group):
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, "--version", prog_name="sdqctl", message="%(prog)s %(version)s")
-@click.option("--debug", is_flag=True, help="Show a traceback with every error.")
+@click.option("--debug", is_flag=True, help="Tell what goes on inside, with a traceback.")
 @click.pass_context
 def root(ctx: click.Context, debug: bool) -> None:
     """Run scripted workflows in named, persistent coding-agent sessions.
@@ -95,7 +96,20 @@ def root(ctx: click.Context, debug: bool) -> None:
     A workflow is a .conv file. What was done is recorded step by step, so a run that is killed
     goes on where it was: no step is lost and none is repeated.
     """
+    if debug:
+        from sdqctl.cli.debugging import show_debug_lines
+
+        show_debug_lines()
+        ctx.ensure_object(_Boundary).debug = True
     ctx.obj = App(environment=os.environ, debug=debug)
+
+
+@dataclass
+class _Boundary:
+    """What the one boundary has to know when a command has ended with an error."""
+
+    as_json: bool = False
+    debug: bool = False
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -104,23 +118,23 @@ def run(arguments: Sequence[str]) -> int:
         from sdqctl.cli.shells import VARIABLE, answer
 
         return answer(os.environ[VARIABLE], arguments)
-    as_json = _wants_json(arguments)
+    boundary = _Boundary(as_json=_wants_json(arguments))
     try:
-        result = root.main(list(arguments), prog_name="sdqctl", standalone_mode=False)
+        result = root.main(list(arguments), prog_name="sdqctl", standalone_mode=False, obj=boundary)
         sys.stdout.flush()
     except PausedError as error:
-        code = _report(error, as_json, arguments)
-        return _note_shown(error, as_json, arguments) or code
+        code = _report(error, boundary)
+        return _note_shown(error, boundary) or code
     except SdqctlError as error:
-        return _report(error, as_json, arguments)
+        return _report(error, boundary)
     except click.ClickException as error:
-        return _report_usage(error, as_json)
+        return _report_usage(error, boundary)
     except (KeyboardInterrupt, click.Abort):
-        return _report(InterruptedRunError("interrupted"), as_json, arguments)
+        return _report(InterruptedRunError("interrupted"), boundary)
     except BrokenPipeError:
         return _leave_broken_pipe()
     except Exception as error:  # noqa: BLE001 - the one boundary
-        return _report_bug(error, as_json, arguments)
+        return _report_bug(error, boundary)
     return result if isinstance(result, int) else 0
 
 
@@ -134,29 +148,33 @@ def _wants_json(arguments: Sequence[str]) -> bool:
     return bool(formats & {"json", "jsonl"})
 
 
-def _report(error: SdqctlError, as_json: bool, arguments: Sequence[str]) -> int:
+def _report(error: SdqctlError, boundary: _Boundary) -> int:
     from sdqctl.cli.output import print_error
 
-    if "--debug" in arguments:
-        import traceback
+    if boundary.debug:
+        from sdqctl.cli.debugging import print_traceback
 
-        traceback.print_exception(error)
+        print_traceback(error)
     print_error(
-        error.message, code=error.code, exit_code=error.exit_code, hint=error.hint, as_json=as_json
+        error.message,
+        code=error.code,
+        exit_code=error.exit_code,
+        hint=error.hint,
+        as_json=boundary.as_json,
     )
     return error.exit_code
 
 
-def _note_shown(error: PausedError, as_json: bool, arguments: Sequence[str]) -> int:
+def _note_shown(error: PausedError, boundary: _Boundary) -> int:
     """The message stands before the human now; 0, or the exit code of what went wrong."""
     try:
         error.shown()
     except SdqctlError as failure:
-        return _report(failure, as_json, arguments)
+        return _report(failure, boundary)
     return 0
 
 
-def _report_usage(error: click.ClickException, as_json: bool) -> int:
+def _report_usage(error: click.ClickException, boundary: _Boundary) -> int:
     from sdqctl.cli.output import print_error
 
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
@@ -164,21 +182,23 @@ def _report_usage(error: click.ClickException, as_json: bool) -> int:
         return 2
     context = getattr(error, "ctx", None)
     hint = f"see `{context.command_path} --help`" if context is not None else None
-    print_error(error.format_message(), code="usage", exit_code=2, hint=hint, as_json=as_json)
+    print_error(
+        error.format_message(), code="usage", exit_code=2, hint=hint, as_json=boundary.as_json
+    )
     return 2
 
 
-def _report_bug(error: Exception, as_json: bool, arguments: Sequence[str]) -> int:
+def _report_bug(error: Exception, boundary: _Boundary) -> int:
     from sdqctl.cli.output import print_error
 
     hint = "this is a bug in sdqctl; run again as `sdqctl --debug ...` for the traceback"
-    if "--debug" in arguments:
-        import traceback
+    if boundary.debug:
+        from sdqctl.cli.debugging import print_traceback
 
-        traceback.print_exception(error)
+        print_traceback(error)
         hint = "this is a bug in sdqctl; please report the traceback"
     message = f"{type(error).__name__}: {error}"
-    print_error(message, code="bug", exit_code=1, hint=hint, as_json=as_json)
+    print_error(message, code="bug", exit_code=1, hint=hint, as_json=boundary.as_json)
     return 1
 
 

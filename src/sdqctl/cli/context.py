@@ -48,12 +48,18 @@ class App:
         """The merged settings. Raises UsageError for a broken configuration file."""
         from sdqctl.config import load_settings
 
-        return load_settings(
+        settings = load_settings(
             self.environment,
             self.directory,
             trusts=self._trusts,
             with_project=self.repository_use is not RepositoryUse.NEVER,
         )
+        if self.debug:
+            import logging
+
+            read, ignored = [*map(str, settings.files)], [*settings.ignored]
+            logging.getLogger(__name__).debug("settings of %s; without effect: %s", read, ignored)
+        return settings
 
     def working_in(self, folder: Path) -> App:
         """The same command for an agent that works in `folder`: the repository there counts.

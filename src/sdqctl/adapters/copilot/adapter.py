@@ -74,6 +74,7 @@ class CopilotAdapter:
         # their deaths must be seen (notes, item 5).
         reader = getattr(self._client._client, "_read_thread", None)
         self._process = RuntimeProcess(self._client._cli_process, reader, self._mark)
+        _LOG.debug("%s (%s) is process %s", program.path, program.found_by, self._process.pid)
         return self
 
     async def _start(self, program: Path) -> Any:

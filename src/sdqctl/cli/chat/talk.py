@@ -15,6 +15,7 @@ from sdqctl.cli.chat.screen import TurnScreen, recap
 from sdqctl.cli.interrupting import interruptible
 from sdqctl.cli.launching import Start, carry_out, launch_request, plan_of
 from sdqctl.cli.output import note, print_error
+from sdqctl.cli.repository import note_repository
 from sdqctl.cli.resuming import ResumeRequest, continue_start, prompt_start
 from sdqctl.engine.launch import launch
 from sdqctl.engine.sharing import SharedRuntime
@@ -64,6 +65,8 @@ class Talk:
         recap(self.entry, self.turns(), run, steps)
         self._note_gate(run, steps)
         project = Path(self.info.cwd or self.app.directory)
+        here = self.app.working_in(self.request.flags.cwd or project)
+        note_repository(here, quiet=self.request.flags.quiet)
         reader = Reader(self.app.settings.home, project, COMMANDS, self._session_names)
         async with self._shared:
             await self._consult(run, steps)
