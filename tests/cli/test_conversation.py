@@ -48,6 +48,7 @@ def test_recap_two_exchanges_an_abort_and_the_rest_of_the_workflow(
 ) -> None:
     with Terminal(["resume", "talk"], columns=columns) as terminal:
         terminal.wait_for("Ctrl-D leaves.")
+        terminal.wait_for_prompt()
         terminal.type(f"What did you see? [[reply: Two files, and a *list*.]]{ENTER}")
         terminal.wait_for("Two files, and a list.")
         terminal.wait_for_prompt()
@@ -58,10 +59,13 @@ def test_recap_two_exchanges_an_abort_and_the_rest_of_the_workflow(
             terminal.wait_for("Wait for ever")
         terminal.type(CTRL_C)
         terminal.wait_for("aborted; the conversation goes on")
+        terminal.wait_for_prompt()
         terminal.type(f"And now? [[reply: Still here.]]{ENTER}")
         terminal.wait_for("\nStill here.")
+        terminal.wait_for_prompt()
         terminal.type(f"/continue{ENTER}")
         terminal.wait_for("run completed: 3 of 3 steps done")
+        terminal.wait_for_prompt()
         terminal.type(f"/nonsense{ENTER}")
         terminal.wait_for("there is no command /nonsense")
         terminal.wait_for_prompt()

@@ -61,12 +61,12 @@ class Talk:
 
     async def hold(self) -> None:
         """Recap, then read and answer until Ctrl-D or /exit."""
-        run, steps = self.last_run()
-        recap(self.entry, self.turns(), run, steps)
-        self._note_gate(run, steps)
         project = Path(self.info.cwd or self.app.directory)
         here = self.app.working_in(self.request.flags.cwd or project)
         note_repository(here, quiet=self.request.flags.quiet)
+        run, steps = self.last_run()
+        recap(self.entry, self.turns(), run, steps)
+        self._note_gate(run, steps)
         reader = Reader(self.app.settings.home, project, COMMANDS, self._session_names)
         async with self._shared:
             await self._consult(run, steps)
