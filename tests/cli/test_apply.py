@@ -140,6 +140,98 @@ def test_several_workflows_run_side_by_side(parts: Bench) -> None:
     assert forked("run", "one.conv", "two.conv", "--session-name", "x").code == 2
 
 
+def documents() -> dict[str, str]:
+    return {path.name: path.read_text() for path in Path("out").glob("*.md")}
+
+
+@pytest.mark.parametrize("point", ["document.before", "document.after"])
+def test_a_kill_around_the_writing_of_a_file_of_answers_loses_no_file(
+    point: str, parts: Bench
+) -> None:
+    command = ["apply", "each.conv", "--components", "src/*.py", "--output-dir", "out"]
+    assert forked(*command, SDQCTL_CRASH_AT=f"{point}:1").code == -signal.SIGKILL
+    done = forked(*command)
+    assert done.code == 0, done.err
+    assert set(documents()) == {"src__a.py.md", "src__b.py.md"}
+    assert sessions() == {"each/src/a.py": "completed", "each/src/b.py": "completed"}
+    for name in sessions():
+        shown = forked("sessions", "show", "--format", "json", "--", name).json
+        assert len(shown["turns"]) == 2, "nothing was sent again"
+
+
+def test_a_folder_that_could_not_be_written_is_tried_again(parts: Bench) -> None:
+    command = ["apply", "each.conv", "--components", "src/*.py", "--output-dir", "out"]
+    Path("out").write_text("in the way")
+    failed = forked(*command)
+    assert failed.code == 4
+    assert "cannot be written" in failed.err
+    Path("out").unlink()
+    assert forked(*command).code == 0
+    assert set(documents()) == {"src__a.py.md", "src__b.py.md"}
+
+
+def test_a_file_of_answers_that_is_gone_is_written_again_without_a_run(parts: Bench) -> None:
+    command = ["apply", "each.conv", "--components", "src/*.py", "--output-dir", "out"]
+    assert forked(*command).code == 0
+    before = documents()
+    Path("out/src__a.py.md").unlink()
+    again = forked(*command)
+    assert again.code == 0
+    assert [line.split("\t")[1] for line in again.out.splitlines()] == ["skipped", "skipped"]
+    assert documents() == before
+    assert forked(*command, "--output-dir", "elsewhere").code == 0
+    assert len(list(Path("elsewhere").iterdir())) == 2
+
+
+@pytest.mark.parametrize("point", ["document.before", "document.after"])
+def test_a_resume_writes_the_file_that_a_killed_run_owes(point: str, bench: Bench) -> None:
+    text = "OUTPUT-FILE answer.md\nPROMPT x [[reply: A]]\n"
+    killed = bench.run(text, SDQCTL_CRASH_AT=f"{point}:1")
+    assert killed.done.code == -signal.SIGKILL
+    assert sessions() == {"s": "interrupted"}
+    done = bench.resume("--continue")
+    assert (done.done.code, done.prompts) == (0, [])
+    assert Path("answer.md").read_text() == "A\n"
+    assert sessions() == {"s": "completed"}
+
+
+def test_a_run_whose_file_cannot_be_written_is_not_completed(bench: Bench) -> None:
+    Path("folder").write_text("in the way")
+    failed = bench.run("PROMPT x [[reply: A]]\n", "--output", "folder/answer.md")
+    assert failed.done.code == 9
+    assert sessions() == {"s": "failed"}
+    Path("folder").unlink()
+    assert bench.resume("--continue").done.code == 0
+    assert Path("folder/answer.md").read_text() == "A\n"
+
+
+def test_a_cut_off_command_is_settled_for_its_component_alone(parts: Bench) -> None:
+    kill = "read -r _ _ _ up _ < /proc/$PPID/stat; kill -9 $up; sleep 9"
+    once = f"test -e done-once || {{ echo > done-once; {kill}; }}"
+    parts.write(
+        "each.conv",
+        "ALLOW-SHELL true\nMODE implement\n"
+        f"RUN echo >> runs; {once}\n"
+        "PROMPT do it [[tool: write {{COMPONENT_NAME}}.txt effect]] [[reply: A]]\n",
+    )
+    command = ["apply", "each.conv", "--components", "src/*.py", "--keep-going"]
+    assert forked(*command).code == -signal.SIGKILL
+    stuck = forked(*command)
+    assert stuck.code == 4
+    assert "1 of 2 failed: src/a.py" in stuck.err
+    assert "hint: src/a.py: " in stuck.err
+    assert "`--only src/a.py --on-interrupted resend`" in stuck.err
+    assert "`--only src/a.py --from 2`" in stuck.err
+    assert sessions() == {"each/src/a.py": "failed", "each/src/b.py": "completed"}
+    done = forked(*command, "--only", "src/a.py", "--on-interrupted", "resend")
+    assert done.code == 0, done.err
+    assert [line.split("\t")[:2] for line in done.out.splitlines()] == [["src/a.py", "completed"]]
+    assert Path("runs").read_text() == "\n\n\n"
+    wrong = forked(*command, "--only", "src/c.py")
+    assert wrong.code == 2
+    assert "did you mean 'src/" in wrong.err
+
+
 @pytest.mark.runtime
 def test_thirty_components_share_one_runtime_and_survive_its_death(
     home: Path, project: Path, model: LoopbackModel

@@ -29,6 +29,12 @@ if TYPE_CHECKING:
     shell_complete=complete_folder,
     help="Write each one's answers to a file here.",
 )
+@click.option(
+    "--only",
+    multiple=True,
+    metavar="NAME",
+    help="Of the components, this one alone (repeatable).",
+)
 @click.option("--session-name", metavar="TEMPLATE", help="May hold {{COMPONENT_NAME}} and others.")
 @batch_options
 @workflow_options
@@ -40,6 +46,7 @@ def apply(
     workflow: Path,
     components: str,
     output_dir: Path | None,
+    only: tuple[str, ...],
     session_name: str | None,
     parallel: int,
     keep_going: bool,
@@ -73,5 +80,6 @@ def apply(
         parallel=parallel,
         output_dir=output_dir,
         keep_going=keep_going,
+        only=only,
     )
     return apply_workflow(app, request)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import os
+import shlex
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from sdqctl.cli.batch_report import Item, Progress, print_summary, raise_failures
 from sdqctl.cli.components import default_name, find_components, refuse_same_names
 from sdqctl.cli.interrupting import interruptible
 from sdqctl.cli.launching import (
@@ -25,18 +27,14 @@ from sdqctl.cli.launching import (
     terminal_question,
     working_directory,
 )
-from sdqctl.cli.output import counted, is_terminal, note, write_json
+from sdqctl.cli.output import note
 from sdqctl.cli.preflight import check_start, read_workflow
 from sdqctl.cli.repository import note_repository
 from sdqctl.cli.session_names import given_name, session_name
-from sdqctl.cli.table import Cell, Column, print_rows
 from sdqctl.cli.variables import base_variables
 from sdqctl.engine.batch import Outcome, run_batch
-from sdqctl.errors import InterruptedRunError, PausedError, SdqctlError, StepError, UsageError
-from sdqctl.model.duration import format_duration
-from sdqctl.model.events import Event, PromptBegun, StepFinished, StepStarted, Warned
+from sdqctl.errors import PausedError, UsageError
 from sdqctl.model.terminal import one_line
-from sdqctl.store.redact import Redactor
 
 if TYPE_CHECKING:
     from sdqctl.adapters.base import Adapter
@@ -47,17 +45,8 @@ if TYPE_CHECKING:
     from sdqctl.engine.sharing import SharedRuntime
     from sdqctl.model.run import RunRecord
     from sdqctl.model.session import SessionInfo
-    from sdqctl.model.workflow import Plan, Workflow
+    from sdqctl.model.workflow import Workflow
     from sdqctl.store.ledger import Ledger
-
-_COLUMNS = (
-    Column("NAME", shrinks=True),
-    Column("STATUS"),
-    Column("STEPS"),
-    Column("TIME"),
-    Column("SESSION", shrinks=True),
-)
-_COLOURS = {"completed": "green", "skipped": "dim", "failed": "red"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,20 +58,7 @@ class ApplyRequest:
     parallel: int = 1
     output_dir: Path | None = None
     keep_going: bool = False
-
-
-@dataclass
-class Item:
-    """One run of the batch, and how it ended."""
-
-    label: str
-    begin: Start
-    plan: Plan
-    start_at: int | None = None
-    outcome: Outcome = Outcome.NOT_STARTED
-    error: SdqctlError | None = None
-    started: float | None = None
-    seconds: float = 0.0
+    only: tuple[str, ...] = ()
 
 
 def apply_workflow(app: App, request: ApplyRequest) -> int:
@@ -108,7 +84,19 @@ def apply_workflow(app: App, request: ApplyRequest) -> int:
             begin = _start(app, request.run, workflow, choose(known), cwd, ledger)
             begin = replace(begin, choose=choose)
             items.append(_component_item(request, component, begin))
+        items = _only(items, request.only)
         return _run_items(app, items, request.parallel, request.keep_going, request.run)
+
+
+def _only(items: list[Item], wanted: tuple[str, ...]) -> list[Item]:
+    """The components that --only names, or all. Raises UsageError for one that is not there."""
+    known = [item.label for item in items]
+    for name in wanted:
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else None
+            raise UsageError(f"--only {name}: there is no such component", hint=hint)
+    return [item for item in items if not wanted or item.label in wanted]
 
 
 def run_workflows(
@@ -131,7 +119,8 @@ def run_workflows(
             choose = partial(target_of, here, own, workflow, adapter, name, ledger)
             target = choose(here.archive(adapter).sessions())
             begin = replace(_start(here, own, workflow, target, cwd, ledger), choose=choose)
-            items.append(Item(str(path), begin, plan_of(begin)))
+            way_on = f"`sdqctl resume {shlex.quote(target.name)} --continue"
+            items.append(Item(str(path), begin, plan_of(begin), way_on))
         refuse_same_names([item.begin.target.name for item in items])
         return _run_items(app, items, parallel, keep_going, request)
 
@@ -164,7 +153,8 @@ def _component_item(request: ApplyRequest, component: Component, begin: Start) -
         file = (request.output_dir / component.path.replace("/", "__")).absolute()
         options = msgspec.structs.replace(options, output_file=f"{file}.md")
     begin = replace(begin, variables=component.variables, options=options)
-    return Item(component.path, begin, plan_of(begin))
+    alone = f"`--only {shlex.quote(component.path)}"
+    return Item(component.path, begin, plan_of(begin), alone)
 
 
 def _known_target(
@@ -207,7 +197,7 @@ def _run_items(
         note_repository(app.working_in(item.begin.cwd), quiet=request.flags.quiet)
     from sdqctl.conversation.checks import FileChecks
 
-    progress = _Progress(len(items), request.flags)
+    progress = Progress(len(items), request.flags)
     for item in items:
         item.start_at = step_position(item.plan, request.flags.from_step)
     waiting = [item for item in items if item.start_at is not None or not _is_done(item)]
@@ -219,21 +209,22 @@ def _run_items(
         check_start(app.working_in(item.begin.cwd), item.begin, item.plan, item.start_at, checks)
     progress.begin(len(items) - len(waiting))
     if request.flags.dry_run:
-        _print_summary(items, request.flags.output_format)
+        print_summary(items, request.flags.output_format)
         return 0
+    _write_missing([item for item in items if item.outcome is Outcome.SKIPPED])
     try:
         interruptible(_drive(app, waiting, parallel, keep_going, progress))
     finally:
-        _print_summary(items, request.flags.output_format)
+        print_summary(items, request.flags.output_format)
         for item in items:
             if isinstance(item.error, PausedError):
                 item.error.shown()
-    _raise_failures(items)
+    raise_failures(items)
     return 0
 
 
 async def _drive(
-    app: App, items: list[Item], parallel: int, keep_going: bool, progress: _Progress
+    app: App, items: list[Item], parallel: int, keep_going: bool, progress: Progress
 ) -> None:
     from contextlib import AsyncExitStack
 
@@ -254,9 +245,7 @@ async def _drive(
             begin = replace(item.begin, make_adapter=lease)
             sink = progress.sink(item)
             request = launch_request(app, begin, item.plan, sink, start_at=item.start_at)
-            run = await launch(request)
-            write_document(begin, begin.ledger.steps(run.id))
-            return run
+            return await launch(replace(request, deliver=partial(write_document, begin)))
 
         await run_batch(
             items,
@@ -267,129 +256,29 @@ async def _drive(
         )
 
 
+def _write_missing(items: list[Item]) -> None:
+    """Write the documents of --output-dir that are not there (any more) from what is recorded.
+
+    Raises StoreError.
+    """
+    from sdqctl.cli.documents import write_document
+
+    for item in items:
+        file, run = item.begin.options.output_file, item.begin.target.run
+        if file is not None and run is not None and not Path(file).exists():
+            write_document(item.begin, item.begin.ledger.steps(run.id))
+            note(f"{one_line(item.label)}: answers written to {file}")
+
+
 def _maker(app: App, name: str) -> Callable[[], Adapter]:
     return lambda: app.adapter(name)
 
 
 def _is_done(item: Item) -> bool:
-    """Whether an earlier run of the same workflow did every step."""
+    """Whether an earlier run of the same workflow did every step, and wrote its document."""
     from sdqctl.engine.matching import match_plan
 
     run = item.begin.target.run
-    if run is None:
+    if run is None or run.status.unfinished:
         return False
     return len(match_plan(item.plan, item.begin.ledger.steps(run.id)).done) == len(item.plan.steps)
-
-
-class _Progress:
-    """A line for each begin and end on stderr; with -v a line for each step, too."""
-
-    def __init__(self, total: int, flags: RunFlags) -> None:
-        self._total = total
-        self._ended = 0
-        self._quiet = flags.quiet
-        self._verbose = flags.verbose
-        self._show_prompts = flags.show_prompts
-        self._redact = Redactor(os.environ)
-
-    def begin(self, skipped: int) -> None:
-        """Tell what is ahead."""
-        self._ended = skipped
-        done = f", {skipped} done before" if skipped else ""
-        self._tell(f"{counted(self._total, 'run')}{done}")
-
-    def started(self, item: Item) -> None:
-        """One begins."""
-        if self._verbose:
-            self._tell(f"{one_line(item.label)}: begins")
-
-    def sink(self, item: Item) -> Callable[[Event], None]:
-        """Where the events of one run go."""
-        label = one_line(item.label)
-
-        def emit(event: Event) -> None:
-            if isinstance(event, Warned):
-                self._tell(f"{label}: warning: {event.message}")
-            elif self._show_prompts and isinstance(event, PromptBegun):
-                self._tell("\n".join(f"{label} > {line}" for line in event.prompt.split("\n")))
-            elif self._verbose and isinstance(event, StepStarted | StepFinished):
-                what = "begins" if isinstance(event, StepStarted) else event.status
-                self._tell(f"{label}: step {event.position} {event.kind} {event.title}: {what}")
-
-        return emit
-
-    def ended(self, item: Item, run: RunRecord | None, error: SdqctlError | None) -> None:
-        """One ended."""
-        item.seconds = time.monotonic() - (item.started or time.monotonic())
-        item.error, item.outcome = error, _outcome(error)
-        self._ended += 1
-        why = f": {error.message.splitlines()[0]}" if error else ""
-        took = format_duration(item.seconds)
-        head = f"[{self._ended}/{self._total}] {item.outcome}"
-        self._tell(f"{head} {one_line(item.label)} in {took}{one_line(why)}")
-
-    def _tell(self, text: str) -> None:
-        if not self._quiet:
-            note(self._redact(text))
-
-
-def _outcome(error: SdqctlError | None) -> Outcome:
-    if error is None:
-        return Outcome.COMPLETED
-    if isinstance(error, PausedError):
-        return Outcome.PAUSED
-    if isinstance(error, InterruptedRunError):
-        return Outcome.INTERRUPTED
-    return Outcome.FAILED
-
-
-def _print_summary(items: list[Item], output_format: str) -> None:
-    if output_format != "text":
-        write_json([_object(item) for item in items])
-        return
-    as_table = is_terminal()
-    print_rows(_COLUMNS if as_table else (), [_row(item) for item in items], as_table=as_table)
-
-
-def _record(item: Item) -> RunRecord | None:
-    runs = item.begin.ledger.runs_of(item.begin.target.ref)
-    return runs[-1] if runs else None
-
-
-def _row(item: Item) -> list[Cell]:
-    run = _record(item)
-    steps = f"{run.steps_done}/{len(item.plan.steps)}" if run else f"0/{len(item.plan.steps)}"
-    return [
-        Cell(item.label),
-        Cell(item.outcome.value, colour=_COLOURS.get(item.outcome.value, "yellow")),
-        Cell(steps),
-        Cell(format_duration(item.seconds)),
-        Cell(item.begin.target.name),
-    ]
-
-
-def _object(item: Item) -> dict[str, object]:
-    from sdqctl.sessions.entries import run_entry
-
-    run, error = _record(item), item.error
-    return {
-        "name": item.label,
-        "session": {"id": item.begin.target.ref.id, "name": item.begin.target.name},
-        "status": item.outcome,
-        "run": run_entry(run) if run else None,
-        "seconds": round(item.seconds, 3),
-        "error": {"code": error.code, "message": error.message} if error else None,
-    }
-
-
-def _raise_failures(items: list[Item]) -> None:
-    """Raise for the batch what it ended with: failures first, then pauses."""
-    failed = [item for item in items if item.outcome is Outcome.FAILED]
-    left = [item for item in items if item.outcome is Outcome.NOT_STARTED]
-    again = "the same command again does what is left"
-    if failed:
-        rest = f", {len(left)} not started" if left else ""
-        raise StepError(f"{len(failed)} of {len(items)} failed{rest}", hint=again)
-    paused = [item for item in items if item.outcome is Outcome.PAUSED]
-    if paused:
-        raise PausedError(f"{len(paused)} of {len(items)} wait for a human", hint=again)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -21,12 +22,12 @@ if TYPE_CHECKING:
     from sdqctl.model.workflow import OutputSettings
 
 
-def document(begin: Start, steps: list[StepRecord]) -> str:
+def document(begin: Start, steps: Sequence[StepRecord]) -> str:
     """The answers as OUTPUT-FORMAT, HEADER and FOOTER want them."""
     return compose(answers(steps), output_settings(begin))
 
 
-def write_document(begin: Start, steps: list[StepRecord]) -> Path | None:
+def write_document(begin: Start, steps: Sequence[StepRecord]) -> Path | None:
     """Write the document to --output or OUTPUT-FILE; None when neither is given."""
     if begin.options.output_file is not None:
         path = begin.cwd / begin.options.output_file

@@ -138,6 +138,7 @@ async def _carry_out(app: App, begin: Start, plan: Plan, start_at: int | None) -
     with Report(begin, plan) as report:
         report.begin()
         request = launch_request(app, begin, plan, report.emit, start_at=start_at)
+        request = replace(request, deliver=report.deliver)
         try:
             run = await launch(request)
         except SdqctlError as error:

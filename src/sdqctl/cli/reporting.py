@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -92,15 +93,17 @@ class Report:
         if workflow.path and not self._begin.flags.quiet:
             note(f"{one_line(Path(workflow.path).name)}: {counted(len(self._plan.steps), 'step')}")
 
-    def finish(self, run: RunRecord) -> None:
-        """Print the result and write the output file of a completed run."""
+    def deliver(self, steps: Sequence[StepRecord]) -> None:
+        """Print the document of a run whose steps are done, and write it to its file."""
         from sdqctl.cli.documents import document, write_document
 
-        steps = self._begin.ledger.steps(run.id)
         if self._format == "text" and self._composed:
             write(document(self._begin, steps))
         if path := write_document(self._begin, steps):
             note(f"answers written to {path}")
+
+    def finish(self, run: RunRecord) -> None:
+        """Print the result of a completed run."""
         self._print_object(run)
 
     def fail(self, error: SdqctlError) -> None:

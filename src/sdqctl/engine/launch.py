@@ -21,7 +21,7 @@ from sdqctl.engine.connection import Connection
 from sdqctl.engine.context import Sink, StepContext
 from sdqctl.engine.options import RunOptions, encode_options
 from sdqctl.engine.results import total_usage
-from sdqctl.engine.runner import Job, Runner
+from sdqctl.engine.runner import Deliver, Job, Runner
 from sdqctl.errors import (
     InterruptedRunError,
     PausedError,
@@ -73,6 +73,7 @@ class Launch:
     wait: float = 0.0
     """Seconds to wait for a session that is in use."""
     start_at: int | None = None
+    deliver: Deliver | None = None
     choose: Callable[[Sequence[SessionInfo]], Target] | None = None
     """Chooses the target again under its lock, from the session that is there by then, or none."""
     repository_is_unchanged: Callable[[], bool] = lambda: True
@@ -310,6 +311,7 @@ async def _drive(request: Launch, connection: Connection, run: RunRecord) -> Run
         connection=connection,
         context=context,
         emit=request.emit,
+        deliver=request.deliver,
     )
     try:
         done = await Runner(job).execute(start_at=request.start_at)

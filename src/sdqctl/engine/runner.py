@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -20,10 +21,15 @@ from sdqctl.model.events import RunFinished, RunStarted, StepFinished, StepStart
 from sdqctl.model.run import OutcomeStatus, RunRecord, RunStatus, StepRecord, StepStatus
 from sdqctl.model.session import SessionRef, Usage
 from sdqctl.model.workflow import CheckpointStep, ConsultStep, PauseStep, Plan, PlannedStep
+from sdqctl.processes import commit_point
 from sdqctl.store.ledger import Ledger
 
 _ABORT_SECONDS = 5.0
 _SHOWN = 10
+
+
+Deliver = Callable[[Sequence[StepRecord]], object]
+"""Writes what a run's answers make, from its steps. Raises StoreError or WorkflowError."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +43,7 @@ class Job:
     connection: Connection
     context: StepContext
     emit: Sink
+    deliver: Deliver | None = None
 
 
 class Runner:
@@ -66,6 +73,7 @@ class Runner:
             await self._prepare(start_at)
             for step in self._job.plan.steps:
                 await self._step(step)
+            self._deliver()
         except asyncio.CancelledError as error:
             self._end(RunStatus.INTERRUPTED, "interrupted by a signal")
             with suppress(asyncio.CancelledError):  # a second signal: it is waited for no longer
@@ -78,6 +86,14 @@ class Runner:
             self._end(_status_after(error), error.message)
             raise
         return self._end(RunStatus.COMPLETED, None)
+
+    def _deliver(self) -> None:
+        """Write the run's document; it is completed only then, so that a resume writes it."""
+        job = self._job
+        if job.deliver is not None:
+            commit_point("document.before")
+            job.deliver(job.ledger.steps(job.run.id))
+            commit_point("document.after")
 
     async def _prepare(self, start_at: int | None) -> None:
         """Settle what was open, lay the plan over what is recorded, and check the context."""
