@@ -140,6 +140,9 @@ def test_never_holds_for_the_rest_of_the_conversation_and_is_told_in_one_line(
         terminal.type(CTRL_D)
         assert terminal.wait_for_end() == 0
     assert not Path("made.txt").exists()
+    audit = sdqctl("sessions", "show", "talk", "--audit", "--format", "json").json["audit"]
+    answers = [(entry["allowed"], entry["by"], entry["source"]) for entry in audit]
+    assert answers == [(False, "the user", "user")] * 2
 
 
 HOSTILE = "\x1b]0;owned\x07 \x1b[2J \x1b[31mred \x08\x08 \x9b5n \u202eevil\u2066 \u200bend"

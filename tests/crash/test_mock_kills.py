@@ -44,6 +44,8 @@ POINTS = [
     "ledger.accept.after",
     "ledger.finish.before",
     "ledger.finish.after",
+    "ledger.tool.before",
+    "ledger.tool.after",
     "mock.accepted",
     "mock.stored",
     "mock.answered",

@@ -59,16 +59,28 @@ def list_command(app: App, /, **options: object) -> None:
 @sessions.command()
 @click.argument("session", shell_complete=complete_session)
 @click.option("--transcript", is_flag=True, help="The whole conversation.")
+@click.option("--audit", is_flag=True, help="Every tool request: what decided it, and why.")
 @adapter_option
 @format_option("text", "json")
 @click.pass_obj
 def show(
-    app: App, /, session: str, transcript: bool, adapter: str | None, output_format: str
+    app: App,
+    /,
+    session: str,
+    transcript: bool,
+    audit: bool,
+    adapter: str | None,
+    output_format: str,
 ) -> None:
-    """Show SESSION: its state, its runs with their steps, its turns."""
-    from sdqctl.cli.showing import show_session
+    """Show SESSION: its state, its runs with their steps, its turns.
 
-    show_session(app, session, adapter, transcript=transcript, as_json=output_format == "json")
+    Columns of --audit in a pipe: time (ISO), run, step, tool, kind, target, allowed or refused,
+    what decided, reason, source (policy, hook, user, net, journal).
+    """
+    from sdqctl.cli.showing import ShowRequest, show_session
+
+    as_json = output_format == "json"
+    show_session(app, session, adapter, ShowRequest(transcript, audit, as_json))
 
 
 @sessions.command()

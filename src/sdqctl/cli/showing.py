@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sdqctl.cli.auditing import print_audit
 from sdqctl.cli.listing import all_entries
 from sdqctl.cli.output import counted, is_terminal, note, write, write_json, write_line
 from sdqctl.cli.table import age, iso
+from sdqctl.errors import UsageError
 from sdqctl.model.duration import format_duration
 from sdqctl.model.session import Usage
 from sdqctl.model.terminal import harmless, one_line
+from sdqctl.sessions.audit import audit_of
 from sdqctl.sessions.entries import Entry
 from sdqctl.sessions.export import gather, session_object, without_secrets
 from sdqctl.sessions.resolve import resolve_session
@@ -20,34 +26,50 @@ from sdqctl.store.redact import Redactor
 
 if TYPE_CHECKING:
     from sdqctl.cli.context import App
+    from sdqctl.model.audit import ToolRecord
     from sdqctl.model.run import RunRecord, StepRecord
     from sdqctl.model.session import Turn
 
 _PREVIEW = 100
 
 
-def show_session(
-    app: App, argument: str, adapter: str | None, *, transcript: bool, as_json: bool
-) -> None:
-    """Print one session. Raises SessionNotFoundError, SessionAmbiguousError."""
+@dataclass(frozen=True)
+class ShowRequest:
+    """What of a session is shown."""
+
+    transcript: bool = False
+    audit: bool = False
+    as_json: bool = False
+
+
+def show_session(app: App, argument: str, adapter: str | None, request: ShowRequest) -> None:
+    """Print one session. Raises SessionNotFoundError, SessionAmbiguousError, UsageError."""
+    if request.transcript and request.audit:
+        raise UsageError("--transcript and --audit are two views; give one of them")
     entries = all_entries(app, adapter)
     info = resolve_session(argument, [entry.info for entry in entries])
     entry = next(e for e in entries if e.info is info)
+    redact = Redactor(app.environment)
     with app.ledger(read_only=True) as ledger:
         found = gather(entry, app.archive(info.adapter), ledger)
-    found = without_secrets(found, Redactor(app.environment))
+        records = audit_of(entry.ref, found.turns, ledger, redact)
+    found = without_secrets(found, redact)
     entry = found.entry
     turns, why = found.turns, found.why
     if info.damage or why:
         note(f"warning: session {info.label}: {info.damage or why}")
         if why and turns:
             note("the turns shown are those that the ledger kept")
-    if as_json:
-        write_json(session_object(found))
-    elif transcript:
+    if request.as_json:
+        document = session_object(found)
+        write_json(document | {"audit": records} if request.audit else document)
+    elif request.audit:
+        print_audit(records)
+    elif request.transcript:
         _page(as_markdown(info.label, turns))
     else:
         _print_text(entry, turns, found.runs)
+        _print_refused(info.label, records)
 
 
 def _print_text(
@@ -82,6 +104,14 @@ def _print_text(
         write_line(f"last prompt:  {one_line(last.prompt, _PREVIEW)}")
         answer = last.response if last.finished else last.error or "interrupted"
         write_line(f"last answer:  {one_line(answer, _PREVIEW)}")
+
+
+def _print_refused(label: str, records: Sequence[ToolRecord]) -> None:
+    count = sum(not record.allowed for record in records)
+    if count:
+        were = "was" if count == 1 else "were"
+        write_line(f"{counted(count, 'tool request')} {were} refused:")
+        write_line(f"  sdqctl sessions show {shlex.quote(label)} --audit")
 
 
 def _used(turns: list[Turn]) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from sdqctl.adapters.base import Adapter, AdapterConfig, SessionArchive
 from sdqctl.conversation.render import Roots
+from sdqctl.engine.audit import recorded
 from sdqctl.engine.background import Background
 from sdqctl.engine.budget import Budget
 from sdqctl.engine.commands import settle_commands
@@ -125,7 +126,7 @@ async def launch(request: Launch) -> RunRecord:
         run = known or _record_run(request)
         connection = Connection(
             request.make_adapter,
-            request.config,
+            replace(request.config, policy=recorded(request.config.policy, request.ledger, run.id)),
             home=request.home,
             locks=locks,
             repository_is_unchanged=request.repository_is_unchanged,

@@ -35,6 +35,10 @@ class ToolRequest(msgspec.Struct, frozen=True, kw_only=True):
     tool_call_id: str | None = None
     paths: tuple[str, ...] = ()
     """Further paths that a read or write names, each judged like the target."""
+    tool: str = ""
+    """The tool's own name, where it is known."""
+    source: str = "policy"
+    """What asks: a Source of the audit."""
 
 
 class ToolDecision(msgspec.Struct, frozen=True):

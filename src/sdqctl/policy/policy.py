@@ -96,9 +96,17 @@ class Policy:
 
     def _shell(self, line: str) -> _Verdict:
         found = self._shell_rules.judge(line)
-        by = found.by or (ALLOW_ALL if self.allow_all and found.allowed else self.by_mode)
+        by = found.by or (self._by_shell if found.allowed else self.by_mode)
         rules = () if found.rule is None else (found.rule,)
         return _Verdict(found.allowed, found.why, by, line, rules)
+
+    @property
+    def _by_shell(self) -> str:
+        """What allows a command line that no rule is named for."""
+        if self.allow_all or self.writing:
+            return ALLOW_ALL if self.allow_all else self.by_mode
+        rules = [rule.text for rule in self.allow if rule.kind is ToolKind.SHELL]
+        return "shell" if "shell" in rules else rules[0] if len(rules) == 1 else self.by_mode
 
     def _every_path(self, kind: ToolKind, paths: Sequence[str]) -> _Verdict:
         judged = [(path, self._paths.judge(kind, path)) for path in paths]

@@ -84,6 +84,7 @@ class Cleaner:
             runs=[self._row(row, digests) for row in rows.runs],
             plan_steps=[self._row(row, digests) for row in rows.plan_steps],
             attempts=[self._row(row, digests) for row in rows.attempts],
+            tool_requests=[self._row(row, digests) for row in rows.tool_requests],
         )
         return clean, texts
 

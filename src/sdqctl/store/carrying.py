@@ -13,7 +13,7 @@ import msgspec
 from sdqctl.model.run import RunStatus, StepStatus
 from sdqctl.model.session import SessionRef
 from sdqctl.store.ledger import Ledger
-from sdqctl.store.rows import insert_row, next_number, read_run, read_step
+from sdqctl.store.rows import insert_row, next_number, read_request, read_run, read_step
 
 Row = dict[str, Any]
 _GATES = ("pause", "consult")
@@ -21,11 +21,12 @@ _GIVEN_BY_USERS = {"mode", "allow_tools", "allow_all_tools", "output_file"}
 
 
 class SessionRows(msgspec.Struct, frozen=True, kw_only=True):
-    """Rows as they stand in the tables `runs`, `plan_steps` and `attempts`."""
+    """Rows as they stand in the tables of the same names; older bundles lack `tool_requests`."""
 
     runs: list[Row] = []
     plan_steps: list[Row] = []
     attempts: list[Row] = []
+    tool_requests: list[Row] = []
 
 
 def take_rows(ledger: Ledger, ref: SessionRef) -> SessionRows:
@@ -33,13 +34,13 @@ def take_rows(ledger: Ledger, ref: SessionRef) -> SessionRows:
     database = ledger.database
     query = "SELECT * FROM runs WHERE adapter = ? AND session_id = ? ORDER BY number"
     runs = database.rows(query, ref.adapter, ref.id)
-    plans: list[Row] = []
-    attempts: list[Row] = []
+    found: dict[str, list[Row]] = {"plan_steps": [], "attempts": [], "tool_requests": []}
     for run in runs:
-        plans += map(dict, database.rows("SELECT * FROM plan_steps WHERE run_id = ?", run["id"]))
-        query = "SELECT * FROM attempts WHERE run_id = ? ORDER BY number"
-        attempts += map(dict, database.rows(query, run["id"]))
-    return SessionRows(runs=[dict(row) for row in runs], plan_steps=plans, attempts=attempts)
+        for table, rows in found.items():
+            order = "position" if table == "plan_steps" else "number"
+            query = f"SELECT * FROM {table} WHERE run_id = ? ORDER BY {order}"
+            rows += map(dict, database.rows(query, run["id"]))
+    return SessionRows(runs=[dict(row) for row in runs], **found)
 
 
 def moved(
@@ -65,11 +66,13 @@ def moved(
         }
         for run in rows.runs
     ]
-    attempts = [
-        row | {"session_id": new.id} if row["session_id"] == old_id else row
-        for row in rows.attempts
-    ]
-    return SessionRows(runs=runs, plan_steps=rows.plan_steps, attempts=attempts)
+    attempts, requests = (
+        [row | {"session_id": new.id} if row["session_id"] == old_id else row for row in found]
+        for found in (rows.attempts, rows.tool_requests)
+    )
+    return SessionRows(
+        runs=runs, plan_steps=rows.plan_steps, attempts=attempts, tool_requests=requests
+    )
 
 
 def put_rows(connection: sqlite3.Connection, rows: SessionRows) -> None:
@@ -88,13 +91,19 @@ def put_rows(connection: sqlite3.Connection, rows: SessionRows) -> None:
             insert_row(connection, "plan_steps", plan | {"run_id": ids[plan["run_id"]]})
         for attempt in rows.attempts:
             row = attempt | _shown_by_then(attempt, rows.runs)
-            values = {key: value for key, value in row.items() if key != "number"}
-            insert_row(connection, "attempts", values | {"run_id": ids[attempt["run_id"]]})
+            _insert_numbered(connection, "attempts", row | {"run_id": ids[attempt["run_id"]]})
+        for asked in rows.tool_requests:
+            own = {"run_id": ids[asked["run_id"]]}
+            _insert_numbered(connection, "tool_requests", asked | own)
         _read_back(connection, ids.values())
     except (sqlite3.Error, TypeError, msgspec.MsgspecError) as error:
         raise ValueError(f"the ledger's rows do not fit: {error}") from error
     except KeyError as error:
         raise ValueError(f"the ledger's rows miss {error}") from error
+
+
+def _insert_numbered(connection: sqlite3.Connection, table: str, row: Row) -> None:
+    insert_row(connection, table, {key: value for key, value in row.items() if key != "number"})
 
 
 def without_permissions(rows: SessionRows) -> SessionRows:
@@ -104,13 +113,18 @@ def without_permissions(rows: SessionRows) -> SessionRows:
         options = msgspec.json.decode(run["options"], type=dict[str, Any])
         kept = {name: value for name, value in options.items() if name not in _GIVEN_BY_USERS}
         runs.append(run | {"options": msgspec.json.encode(kept).decode()})
-    return SessionRows(runs=runs, plan_steps=rows.plan_steps, attempts=rows.attempts)
+    return SessionRows(
+        runs=runs,
+        plan_steps=rows.plan_steps,
+        attempts=rows.attempts,
+        tool_requests=rows.tool_requests,
+    )
 
 
 def _refuse_unknown_columns(connection: sqlite3.Connection, rows: SessionRows) -> None:
     """A column's name goes into a statement, so only the tables' own names may pass."""
-    tables = {"runs": rows.runs, "plan_steps": rows.plan_steps, "attempts": rows.attempts}
-    for table, found in tables.items():
+    for table in rows.__struct_fields__:
+        found: list[Row] = getattr(rows, table)
         known = {row["name"] for row in connection.execute(f"PRAGMA table_info({table})")}
         for row in found:
             if unknown := set(row) - known:
@@ -126,6 +140,8 @@ def _read_back(connection: sqlite3.Connection, run_ids: Iterable[str]) -> None:
         query = "SELECT *, 1 AS attempts FROM attempts WHERE run_id = ?"
         for row in connection.execute(query, (run_id,)):
             read_step(row)
+        for row in connection.execute("SELECT * FROM tool_requests WHERE run_id = ?", (run_id,)):
+            read_request(row)
 
 
 def cut_rows(rows: SessionRows, run_id: str, kept: Iterable[int]) -> SessionRows:
@@ -145,7 +161,9 @@ def cut_rows(rows: SessionRows, run_id: str, kept: Iterable[int]) -> SessionRows
         run | _state_with(attempts, run) | {"id": new} for run in rows.runs if run["id"] == run_id
     ]
     plans = [row | {"run_id": new} for row in rows.plan_steps if row["run_id"] == run_id]
-    return SessionRows(runs=runs, plan_steps=plans, attempts=attempts)
+    turns = {row["turn_id"] for row in attempts if row["turn_id"]}
+    requests = [row | {"run_id": new} for row in rows.tool_requests if row["turn_id"] in turns]
+    return SessionRows(runs=runs, plan_steps=plans, attempts=attempts, tool_requests=requests)
 
 
 def _state_with(attempts: Iterable[Row], run: Row) -> Row:

@@ -80,6 +80,19 @@ class Database:
             return self._connection.execute(query, values).fetchall()
 
     @contextmanager
+    def write_soon(self, name: str) -> Iterator[sqlite3.Connection]:
+        """The same for what nothing hangs on yet: a dying process does not lose it, a power cut may
+        until the next `write`, which takes it along.
+        """
+        with _explained(self.path):
+            self._connection.execute("PRAGMA synchronous = NORMAL")
+            try:
+                with self.write(name) as connection:
+                    yield connection
+            finally:
+                self._connection.execute("PRAGMA synchronous = FULL")
+
+    @contextmanager
     def write(self, name: str) -> Iterator[sqlite3.Connection]:
         """A transaction, rolled back on an error; `name` is its commit point."""
         if self.read_only:

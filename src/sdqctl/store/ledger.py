@@ -53,7 +53,7 @@ class Ledger(SessionTable):
 
     def __init__(self, database: Database | None, redact: Callable[[str], str]) -> None:
         self._database = database
-        self._redact = redact
+        self.redact = redact
 
     @classmethod
     def open(
@@ -117,7 +117,7 @@ class Ledger(SessionTable):
             "workflow_text": self._clean(workflow_text),
             "status": RunStatus.RUNNING.value,
             "steps_total": steps_total,
-            "options": self._redact(options),
+            "options": self.redact(options),
             "cwd": cwd,
             "model": model,
             "pid": os.getpid(),
@@ -233,7 +233,7 @@ class Ledger(SessionTable):
             "position": position,
             "cycle": cycle,
             "kind": kind,
-            "title": self._redact(title),
+            "title": self.redact(title),
             "digest": digest,
             "status": StepStatus.BEGUN.value,
             "session_id": session_id,
@@ -243,6 +243,7 @@ class Ledger(SessionTable):
             "journal_position": journal_position,
             "follows": follows,
             "command": command,
+            "audited": 1,
             "started_at": _now().isoformat(),
         }
         with self.database.write("ledger.begin") as connection:
@@ -342,13 +343,13 @@ class Ledger(SessionTable):
         return self._database.rows(query, *values) if self._database is not None else []
 
     def _redacted(self, value: object) -> object:
-        return self._redact(value) if isinstance(value, str) else value
+        return self.redact(value) if isinstance(value, str) else value
 
     def _clean_call(self, call: ToolCall) -> ToolCall:
-        return msgspec.structs.replace(call, summary=self._redact(call.summary))
+        return msgspec.structs.replace(call, summary=self.redact(call.summary))
 
     def _clean(self, text: str | None) -> str | None:
-        return None if text is None else self._redact(text)
+        return None if text is None else self.redact(text)
 
     def _existing(self, run_id: str) -> RunRecord:
         run = self.run(run_id)

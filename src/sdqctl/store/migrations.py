@@ -134,4 +134,31 @@ MIGRATIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
         "0007-folders-of-commands",
         ("ALTER TABLE attempts ADD COLUMN command TEXT",),
     ),
+    (
+        "0008-tool-requests",
+        (
+            """
+            CREATE TABLE tool_requests (
+                number INTEGER PRIMARY KEY AUTOINCREMENT,
+                run_id TEXT NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+                session_id TEXT NOT NULL,
+                position INTEGER,
+                attempt INTEGER,
+                turn_id TEXT,
+                tool_call_id TEXT,
+                tool TEXT,
+                kind TEXT NOT NULL,
+                target TEXT NOT NULL,
+                allowed INTEGER NOT NULL,
+                decided_by TEXT NOT NULL,
+                reason TEXT NOT NULL,
+                source TEXT NOT NULL,
+                decided_at TEXT NOT NULL
+            )
+            """,
+            "CREATE INDEX tool_requests_by_session ON tool_requests (session_id)",
+            "CREATE INDEX tool_requests_by_run ON tool_requests (run_id)",
+            "ALTER TABLE attempts ADD COLUMN audited INTEGER NOT NULL DEFAULT 0",
+        ),
+    ),
 )

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from sdqctl.model.audit import ToolRecord
 from sdqctl.model.run import RunRecord, RunStatus, StepRecord, StepStatus
 from sdqctl.model.session import ToolCall, Usage
 
@@ -31,7 +32,7 @@ def read_run(row: sqlite3.Row) -> RunRecord:
 def read_step(row: sqlite3.Row) -> StepRecord:
     """A row of `attempts` with its count."""
     values: dict[str, Any] = dict(row)
-    del values["number"]
+    del values["number"], values["audited"]
     for name in ("started_at", "completed_at", "shown_at"):
         values[name] = _time(values[name])
     values["status"] = StepStatus(values["status"])
@@ -39,6 +40,19 @@ def read_step(row: sqlite3.Row) -> StepRecord:
     values["tools"] = msgspec.json.decode(values["tools"], type=tuple[ToolCall, ...])
     values["usage"] = msgspec.json.decode(values["usage"], type=Usage)
     return StepRecord(**values)
+
+
+def read_request(row: sqlite3.Row) -> ToolRecord:
+    """A row of `tool_requests`. Raises msgspec.MsgspecError for what is none."""
+    values = dict(row)
+    found = {
+        **values,
+        "run": values["run_id"],
+        "by": values["decided_by"],
+        "allowed": bool(values["allowed"]),
+        "time": values["decided_at"],
+    }
+    return msgspec.convert(found, type=ToolRecord)
 
 
 def insert_row(connection: sqlite3.Connection, table: str, values: Mapping[str, object]) -> None:
