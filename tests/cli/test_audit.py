@@ -177,9 +177,9 @@ def test_what_nobody_here_was_asked_about_is_the_runtimes_or_another_clients(ben
     other = journal_turn("hi", "elsewhere", ("o1", "theirs", "denied"))
     path.write_text(path.read_text() + own + other)
     assert [(e["tool_call_id"][:2], e["allowed"], e["by"], e["source"]) for e in audit()] == [
+        ("ca", True, "the default", "policy"),
         ("r1", True, "the runtime", "journal"),
         ("r2", False, "the runtime", "journal"),
-        ("ca", True, "the default", "policy"),
         ("o1", False, "another client", "journal"),
     ]
     assert "2 tool requests were refused" in forked("sessions", "show", "s").out

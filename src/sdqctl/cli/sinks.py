@@ -30,6 +30,7 @@ from sdqctl.model.events import (
 
 if TYPE_CHECKING:
     from sdqctl.cli.markdown import MarkdownStream
+    from sdqctl.model.session import ToolCall
     from sdqctl.store.redact import Redactor
 
 Sink = Callable[[Event], None]
@@ -51,6 +52,31 @@ def fan_out(*sinks: Sink) -> Sink:
             sink(event)
 
     return emit
+
+
+class ToldRefusals:
+    """The refusals that were told, so that the end of the refused call is not told as well."""
+
+    def __init__(self) -> None:
+        self._calls: set[str] = set()
+        self._unnamed = 0
+        """Refusals of calls whose id was not known yet; their ends come next."""
+
+    def note(self, event: PermissionDecided) -> None:
+        """Take in a refusal."""
+        if event.tool_call_id is None:
+            self._unnamed += 1
+        else:
+            self._calls.add(event.tool_call_id)
+
+    def covers(self, call: ToolCall) -> bool:
+        """Whether the refusal of a call that ended was told."""
+        if not call.denied:
+            return False
+        if call.id in self._calls:
+            return True
+        told, self._unnamed = self._unnamed > 0, max(0, self._unnamed - 1)
+        return told
 
 
 class Denials:
@@ -144,7 +170,7 @@ class Narrator:
         self._redact = redact
         self._show_prompts = show_prompts
         self._total = 0
-        self._refused: set[str | None] = set()
+        self._refusals = ToldRefusals()
 
     def __call__(self, event: Event) -> None:
         line = self._line(event)
@@ -171,14 +197,14 @@ class Narrator:
             case Warned():
                 return f"warning: {event.message}"
             case PermissionDecided(allowed=False):
-                self._refused.add(event.tool_call_id)
+                self._refusals.note(event)
                 return f"  denied: {event.kind} {event.target}: {event.reason}"
         return self._detail(event) if self._verbosity >= Verbosity.VERBOSE else None
 
     def _detail(self, event: Event) -> str | None:
         match event:
-            case ToolFinished() if event.call.denied and event.call.id in self._refused:
-                return None  # its refusal was told
+            case ToolFinished() if self._refusals.covers(event.call):
+                return None
             case ToolFinished():
                 outcome = "ok" if event.call.ok else "failed"
                 return f"  tool: {event.call.name} {event.call.summary}: {outcome}"

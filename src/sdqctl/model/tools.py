@@ -76,6 +76,18 @@ class BoundsTools(Protocol):
     def may_allow(self, kind: ToolKind) -> bool: ...
 
 
+@runtime_checkable
+class KeepsRecord(Protocol):
+    """A policy whose decisions are on record, which takes those that were made without it."""
+
+    def record(self, request: ToolRequest, decision: ToolDecision) -> ToolDecision: ...
+
+
+def on_record(policy: ToolPolicy, request: ToolRequest, decision: ToolDecision) -> ToolDecision:
+    """A decision that was made without the policy, recorded; a refusal where that fails."""
+    return policy.record(request, decision) if isinstance(policy, KeepsRecord) else decision
+
+
 def may_allow(policy: ToolPolicy, kind: ToolKind) -> bool:
     """Whether a policy could allow anything of a kind; False: its tools need not exist."""
     return policy.may_allow(kind) if isinstance(policy, BoundsTools) else True

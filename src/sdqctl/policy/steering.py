@@ -13,7 +13,8 @@ from functools import cached_property
 from sdqctl.policy.globs import denying, folded, literal_part
 
 GENERAL = (
-    "*.git",  # its hooks and its configuration run programs; also bare repositories
+    ".git",  # its hooks and its configuration run programs
+    "*.git",  # a bare repository
     "git~1",  # .git on vfat and NTFS
     ".githooks",
     ".husky",

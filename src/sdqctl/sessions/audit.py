@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -28,14 +28,24 @@ def audit_of(
     recorded = requests_of(ledger, ref)
     known = {record.tool_call_id for record in recorded} - {None}
     attempts = attempts_of(ledger, ref)
-    extra: dict[str | None, list[ToolRecord]] = {}
+    extra: list[ToolRecord] = []
     for turn in turns:
         attempt = attempts.get(turn.message_id or "")
-        unasked = [
-            _from_journal(call, turn, attempt) for call in turn.tools if call.id not in known
-        ]
-        extra.setdefault(attempt.turn_id if attempt else None, []).extend(unasked)
-    return [_clean(record, redact) for record in _in_order(recorded, extra)]
+        turn_id = attempt.turn_id if attempt else None
+        for call in turn.tools:
+            if call.id not in known and not _identify(call, turn_id, recorded):
+                extra.append(_from_journal(call, turn, attempt))
+    return [_clean(record, redact) for record in _in_order(recorded, extra, turns)]
+
+
+def _identify(call: ToolCall, turn_id: str | None, recorded: list[ToolRecord]) -> bool:
+    """Give a call's id to the first record of it that was made before the id was known."""
+    for place, record in enumerate(recorded):
+        unnamed = record.turn_id == turn_id and record.tool_call_id is None
+        if unnamed and record.tool == call.name and record.allowed is not call.denied:
+            recorded[place] = msgspec.structs.replace(record, tool_call_id=call.id)
+            return True
+    return False
 
 
 def _clean(record: ToolRecord, redact: Callable[[str], str]) -> ToolRecord:
@@ -45,14 +55,17 @@ def _clean(record: ToolRecord, redact: Callable[[str], str]) -> ToolRecord:
 
 
 def _in_order(
-    recorded: Sequence[ToolRecord], extra: dict[str | None, list[ToolRecord]]
-) -> Iterator[ToolRecord]:
-    """The recorded requests, those of the journal alone before the others of their turn."""
+    recorded: Sequence[ToolRecord], extra: Sequence[ToolRecord], turns: Sequence[Turn]
+) -> list[ToolRecord]:
+    """The recorded requests as they came, and those of the journal alone where they stand there."""
+    calls = [call.id for turn in turns for call in turn.tools]
+    places: dict[str | None, int] = {call_id: place for place, call_id in enumerate(calls)}
+    found, last = [], -1
     for record in recorded:
-        yield from extra.pop(record.turn_id, ()) if record.turn_id is not None else ()
-        yield record
-    for left in extra.values():
-        yield from left
+        last = max(last, places.get(record.tool_call_id, last))
+        found.append((last, record))
+    found += [(places[record.tool_call_id], record) for record in extra]
+    return [record for _, record in sorted(found, key=lambda pair: pair[0])]
 
 
 def _from_journal(call: ToolCall, turn: Turn, attempt: Attempt | None) -> ToolRecord:

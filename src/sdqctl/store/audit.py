@@ -43,8 +43,8 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
 
 def record_request(
     ledger: Ledger, run_id: str, request: ToolRequest, decision: ToolDecision
-) -> None:
-    """Record a decision of a running step. Raises StoreError and its kinds.
+) -> int:
+    """Record a decision of a running step; returns the record's number. Raises StoreError.
 
     When this returns the record of what may have an effect is on disk; that of a refusal, and of
     reading, is there with the next record that must be.
@@ -62,7 +62,17 @@ def record_request(
     )
     acts = decision.allowed and request.kind is not ToolKind.READ
     database = ledger.database
-    _insert(ledger, run_id, record, database.write if acts else database.write_soon)
+    return _insert(ledger, run_id, record, database.write if acts else database.write_soon)
+
+
+def complete_request(ledger: Ledger, number: int, tool_call_id: str) -> None:
+    """Add the call's id to a record that was made before the runtime asked. Raises StoreError."""
+    with ledger.database.write_soon("ledger.tool") as connection:
+        connection.execute(
+            "UPDATE tool_requests SET tool_call_id = ?, source = ? "
+            "WHERE number = ? AND tool_call_id IS NULL",
+            (tool_call_id, Source.POLICY.value, number),
+        )
 
 
 def record_net_refusal(
@@ -123,7 +133,7 @@ def _insert(
     run_id: str,
     record: ToolRecord,
     write: Callable[[str], AbstractContextManager[sqlite3.Connection]],
-) -> None:
+) -> int:
     """Insert a record under the step that is at work."""
     with write("ledger.tool") as connection:
         current = connection.execute(_CURRENT, (run_id,)).fetchone()
@@ -151,6 +161,8 @@ def _insert(
             "decided_at": datetime.now(UTC).isoformat(),
         }
         insert_row(connection, "tool_requests", values)
+        row = connection.execute("SELECT last_insert_rowid()").fetchone()
+        return int(row[0])
 
 
 def _bounded(ledger: Ledger, text: str, longest: int) -> str:

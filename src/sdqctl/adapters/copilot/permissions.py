@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
 from sdqctl.adapters.copilot.calls import UnclearCallError, is_own_workspace, read_call
 from sdqctl.adapters.copilot.toolbox import KNOWN_TOOLS, TRUSTED_TOOLS
 from sdqctl.errors import SdqctlError
@@ -24,11 +26,13 @@ from sdqctl.model.tools import (
     ToolPolicy,
     ToolRequest,
     judge,
+    on_record,
 )
 
 _LOG = logging.getLogger(__name__)
 _LONGEST_DETAIL = 20_000
 _KINDS = {kind.value: kind for kind in ToolKind}
+_OWN = ToolDecision(True, "it is the session's own workspace", by="sdqctl")
 _HOOK = "hook"
 """The kind of a permission request that was made because we told the runtime to ask."""
 
@@ -70,15 +74,20 @@ class ToolJudge:
         except Exception:  # noqa: BLE001 - a bug of ours must end in a denial
             _LOG.exception("a tool call could not be judged; it is denied")
             reason = f"The tool {tool} is not allowed: it cannot be judged. Go on without it."
-        refused = ToolDecision(False, reason, final=True, why="it is not understood")
-        return self._refuse(ToolRequest(kind=ToolKind.OTHER, target=tool), refused)
+        refused = ToolDecision(False, reason, final=True, by="sdqctl", why="it is not understood")
+        request = ToolRequest(kind=ToolKind.OTHER, target=tool, tool=tool, source=_HOOK)
+        return self._refuse(request, on_record(self.policy, request, refused))
 
     async def _before(self, tool: str, call: Mapping[str, Any]) -> dict[str, str] | None:
         folder = call.get("workingDirectory") or self.session.working_directory
         request = await self._read(tool, call.get("toolArgs"), str(folder))
-        if request is None or is_own_workspace(request, self.session.folder):
+        if request is None:
             return None
-        decision = self.policy.decide(request)
+        request = replace(request, tool=tool, source=_HOOK)
+        if is_own_workspace(request, self.session.folder):
+            decision = on_record(self.policy, request, _OWN)
+        else:
+            decision = self.policy.decide(request)
         if decision.allowed:
             if request.kind is ToolKind.MCP:  # one that says it only reads is asked no further
                 decision = await self._noted(decision)
@@ -116,7 +125,7 @@ class ToolJudge:
             ):
                 return question, ToolDecision(True, "allowed already")
             if is_own_workspace(question, self.session.folder):
-                return question, ToolDecision(True, "it is the session's own workspace")
+                return question, on_record(self.policy, question, _OWN)
             decision = await judge(self.policy, question)
         except Exception:  # noqa: BLE001 - a policy's bug must end in a denial
             _LOG.exception("the tool policy failed; the request is denied")
@@ -127,13 +136,12 @@ class ToolJudge:
 
     async def _asked(self, request: Any) -> ToolRequest:
         """The question of a permission request that the hook ordered."""
-        from msgspec.structs import replace
-
         folder = str(self.session.working_directory)
         found = await self._read(request.tool_name, request.tool_args, folder)
         if found is None:
             raise UnclearCallError("nobody ordered to ask for it")
-        return replace(found, tool_call_id=getattr(request, "tool_call_id", None))
+        tool_call_id = getattr(request, "tool_call_id", None)
+        return replace(found, tool=request.tool_name, tool_call_id=tool_call_id)
 
     async def _read(self, tool: str, arguments: object, folder: str) -> ToolRequest | None:
         own = tool in KNOWN_TOOLS or tool in TRUSTED_TOOLS

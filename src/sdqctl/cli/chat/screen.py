@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 from sdqctl.cli.output import counted, note, write_line
 from sdqctl.cli.progress import LiveLine, wants_live_line
-from sdqctl.cli.sinks import Answers, Sink, fan_out
+from sdqctl.cli.sinks import Answers, Sink, ToldRefusals, fan_out
 from sdqctl.cli.table import age
 from sdqctl.model.events import Event, PermissionDecided, StepRecovered, ToolFinished, Warned
 from sdqctl.model.terminal import harmless, one_line
@@ -48,18 +48,18 @@ class _ToolLines:
     """A line for each tool: how it ended, or that it was refused."""
 
     def __init__(self) -> None:
-        self._refused: set[str | None] = set()
+        self._refusals = ToldRefusals()
 
     def __call__(self, event: Event) -> None:
         match event:
-            case ToolFinished() if event.call.denied and event.call.id in self._refused:
-                pass  # its refusal was told
+            case ToolFinished() if self._refusals.covers(event.call):
+                pass
             case ToolFinished():
                 call = event.call
                 outcome = "ok" if call.ok else ("denied" if call.denied else "failed")
                 note(f"  {outcome:<7}{one_line(f'{call.name} {call.summary}', _WIDTH - 9)}")
             case PermissionDecided(allowed=False):
-                self._refused.add(event.tool_call_id)
+                self._refusals.note(event)
                 note(f"  denied {one_line(f'{event.kind} {event.target}', _WIDTH - 9)}")
             case StepRecovered():
                 note(f"  {event.message}")
