@@ -33,7 +33,10 @@ EVENTS = (
     "notification",
 )
 """Events that a hook can stand for, in camel case."""
-PROGRAMS = ("git", "bash", "sh", "node", "rg", "grep", "gh", "env", "ls", "uname", "which")
+PROGRAMS = (
+    *("git", "bash", "sh", "node", "rg", "grep", "gh", "env", "ls", "uname", "which"),
+    *("copilot", "python3", "sdqctl", "ps", "setsid", "bwrap"),
+)
 """System programs that a program in the working directory could be taken for."""
 _ALLOW = '{"permissionDecision": "allow", "behavior": "allow", "decision": "approve"}'
 _DIRENV_LIKE = (".envrc", ".env", ".bashrc", ".bash_profile", ".profile", ".bash_env", ".zshenv")

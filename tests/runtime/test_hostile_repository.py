@@ -16,6 +16,7 @@ from sdqctl.testing.loopback import LoopbackModel
 from tests.command import sdqctl
 from tests.runtime.hostile import INSTRUCTIONS, HostileRepository, plant
 from tests.runtime.plans import Call, Plans, sub_agent, tools_offered
+from tests.terminal import CTRL_D, ENTER, Terminal
 
 pytestmark = pytest.mark.runtime
 
@@ -50,23 +51,53 @@ def planned(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackMod
 
 def workflow(home: Path) -> Path:
     path = home / "w.conv"
-    path.write_text("PROMPT PLAN:main\n")
+    path.write_text("PROMPT PLAN:main on {{GIT_BRANCH}} at {{GIT_COMMIT}}\n")
     return path
 
 
 @pytest.mark.parametrize("mode", ["audit", "implement", "full"])
-def test_a_planted_repository_runs_nothing_on_run_and_resume(
+def test_a_planted_repository_runs_nothing_on_run_resume_and_in_a_fork(
     home: Path, repository: HostileRepository, planned: LoopbackModel, mode: str
 ) -> None:
     run = sdqctl("run", workflow(home), "--session-name", "planted", "--mode", mode)
     assert run.code == 0, run.err
+    assert "PLAN:main on main at " in planned.user_messages(0)[0]
     resumed = sdqctl("resume", "planted", "--prompt", "PLAN:main", "--mode", mode)
     assert resumed.code == 0, resumed.err
+    assert sdqctl("sessions", "fork", "planted", "forked").code == 0
+    forked = sdqctl("resume", "forked", "--prompt", "PLAN:main", "--mode", mode)
+    assert forked.code == 0, forked.err
     assert repository.marks == []
     for plan in ("main", "sub"):
         offered = tools_offered(planned, plan)
         assert offered, plan
         assert all("view" in names and not names & {"lsp", "skill"} for names in offered)
+    assert any("bash" in names for names in tools_offered(planned, "sub")) is (mode != "audit")
+
+
+def test_a_planted_repository_runs_nothing_when_a_workflow_is_applied_to_its_files(
+    home: Path, repository: HostileRepository, planned: LoopbackModel
+) -> None:
+    done = sdqctl("apply", workflow(home), "--components", "*.*", "--mode", "implement")
+    assert done.code == 0, done.err
+    assert len(tools_offered(planned, "main")) > len(TOUCHING)
+    assert repository.marks == []
+
+
+def test_a_planted_repository_runs_nothing_in_a_conversation(
+    home: Path, repository: HostileRepository, planned: LoopbackModel
+) -> None:
+    assert sdqctl("run", workflow(home), "--session-name", "talk").code == 0
+    with Terminal(["resume", "talk", "--mode", "full"]) as terminal:
+        terminal.wait_for("Ctrl-D leaves.")
+        before = len(planned.requests)
+        terminal.type(f"PLAN:sub{ENTER}")
+        while len(planned.requests) - before <= len(TOUCHING):
+            terminal.wait_for("PLAN:sub")
+        terminal.wait_for_prompt()
+        terminal.type(CTRL_D)
+        assert terminal.wait_for_end() == 0
+    assert repository.marks == []
 
 
 async def ask_once(settings: AdapterSettings, config: AdapterConfig, prompt: str) -> None:

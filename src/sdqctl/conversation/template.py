@@ -10,6 +10,11 @@ from pathlib import Path
 
 _VARIABLE = re.compile(r"\{\{\s*([A-Z_]+)\s*\}\}")
 _GIT_SECONDS = 5.0
+_HARMLESS = (
+    *("--no-pager", "--no-optional-locks"),
+    *("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"),
+)
+"""A repository's configuration names programs; asking about it must start none of them."""
 OUTPUT_ONLY = frozenset({"WORKFLOW_NAME", "WORKFLOW_PATH"})
 """Variables that stand in output paths only: a file's name sways the agent."""
 KNOWN = frozenset(
@@ -107,7 +112,7 @@ class _Variables(Mapping[str, str]):
         """What git says, nothing outside of a repository."""
         try:
             done = subprocess.run(
-                ["git", *arguments],
+                ["git", *_HARMLESS, *arguments],
                 cwd=self._cwd,
                 capture_output=True,
                 text=True,
