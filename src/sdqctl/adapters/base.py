@@ -27,6 +27,7 @@ class Capability(StrEnum):
     RENAMES = "renames"
     LISTS_MODELS = "lists-models"
     PURGES = "purges"
+    LISTS_TOOLS = "lists-tools"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +72,16 @@ class Health:
     """None: not asked, or a provider of one's own needs no account."""
     problem: str | None = None
     hint: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToolNames:
+    """The tools that sessions of a runtime are given, and those they are not."""
+
+    known: tuple[str, ...]
+    unknown: tuple[str, ...] | None = None
+    """Tools of the installed runtime that are out because it is not known what they do; None: the
+    runtime did not tell."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -298,3 +309,10 @@ class Purges(Protocol):
     """An adapter whose runtime keeps text of deleted sessions, and can forget it (PURGES)."""
 
     async def purge_session(self, session_id: str) -> None: ...
+
+
+@runtime_checkable
+class ListsTools(Protocol):
+    """An adapter that knows the tools of its runtime (LISTS_TOOLS). It need not be entered."""
+
+    async def list_tools(self) -> ToolNames: ...

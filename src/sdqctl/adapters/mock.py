@@ -40,7 +40,7 @@ class MockAdapter:
     """Adapter, Forks, Renames and ListsModels."""
 
     name = "mock"
-    capabilities = frozenset(Capability) - {Capability.PURGES}
+    capabilities = frozenset(Capability) - {Capability.PURGES, Capability.LISTS_TOOLS}
     runtime_pid: int | None = None
     runtime_mark: str | None = None
 

@@ -14,7 +14,9 @@ from sdqctl.model.terminal import one_line
 from sdqctl.sessions.entries import Entry, Query, select
 
 if TYPE_CHECKING:
-    from sdqctl.adapters.base import Health
+    from collections.abc import Mapping
+
+    from sdqctl.adapters.base import Health, ToolNames
     from sdqctl.cli.context import App
 
 
@@ -34,16 +36,20 @@ def tell_status(app: App, request: StatusRequest) -> None:
     now = datetime.now(UTC)
     entries = select(all_entries(app), Query(), now)
     health = _health(app) if request.adapters or request.auth else []
+    tools = _tools(app) if request.adapters else {}
     models = _models(app) if request.models else None
     if request.as_json:
-        write_json(_object(app, request, entries, health, models))
+        found = _object(app, request, entries, health, models)
+        if tools:
+            found["tools"] = {name: asdict(names) for name, names in tools.items()}
+        write_json(found)
         return
     if not (request.sessions or request.adapters or request.auth or request.models):
         _print_summary(app, entries)
     if request.sessions:
         print_table(entries, now)
     if request.adapters:
-        _print_adapters(health)
+        _print_adapters(health, tools)
     if request.auth:
         _print_auth(app, health)
     if models is not None:
@@ -111,17 +117,44 @@ def _models(app: App) -> list[str]:
     return asyncio.run(ask())
 
 
-def _print_adapters(health: list[Health]) -> None:
+def _tools(app: App) -> dict[str, ToolNames]:
+    """The tools of each runtime that tells them, by the adapter's name."""
+    import asyncio
+
+    from sdqctl.adapters.base import ListsTools
+    from sdqctl.adapters.registry import adapter_names
+
+    async def ask() -> dict[str, ToolNames]:
+        adapters = {name: app.adapter(name) for name in adapter_names()}
+        return {
+            name: await adapter.list_tools()
+            for name, adapter in adapters.items()
+            if isinstance(adapter, ListsTools)
+        }
+
+    return asyncio.run(ask())
+
+
+def _print_adapters(health: list[Health], tools: Mapping[str, ToolNames]) -> None:
     for found in health:
         state = "ok" if found.problem is None else "not usable"
         version = f" {found.version}" if found.version else ""
         write_line(f"{found.adapter}: {state}{version}")
         if found.runtime_path:
             write_line(f"  runtime: {one_line(found.runtime_path)} (found by {found.found_by})")
+        if names := tools.get(found.adapter):
+            _print_tools(names)
         if found.problem:
             write_line(f"  problem: {one_line(found.problem)}")
         if found.hint:
             write_line(f"  hint: {one_line(found.hint)}")
+
+
+def _print_tools(names: ToolNames) -> None:
+    write_line(f"  tools: {', '.join(names.known)}")
+    if names.unknown:
+        shown = one_line(", ".join(names.unknown))
+        write_line(f"  not given to agents, because not known here: {shown}")
 
 
 def _print_auth(app: App, health: list[Health]) -> None:

@@ -12,11 +12,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from sdqctl.adapters.base import AdapterConfig, AdapterSession, Capability, Health
+from sdqctl.adapters.base import (
+    AdapterConfig,
+    AdapterSession,
+    Capability,
+    Health,
+    ToolNames,
+)
 from sdqctl.adapters.copilot.disk import CopilotArchive
 from sdqctl.adapters.copilot.early import LOG_LEVEL, adopting, give_up, import_sdk, start_early
 from sdqctl.adapters.copilot.history_store import purge
 from sdqctl.adapters.copilot.options import session_options
+from sdqctl.adapters.copilot.probe import runtime_tools
 from sdqctl.adapters.copilot.provider import describe_provider, provider_from
 from sdqctl.adapters.copilot.repository import repository_options, stray_instruction
 from sdqctl.adapters.copilot.runtime import (
@@ -26,6 +33,7 @@ from sdqctl.adapters.copilot.runtime import (
     runtime_version,
 )
 from sdqctl.adapters.copilot.session import CopilotSession, RuntimeProcess
+from sdqctl.adapters.copilot.toolbox import KNOWN_TOOLS, TRUSTED_TOOLS, unknown_tools
 from sdqctl.adapters.names import KnownNames
 from sdqctl.adapters.settings import AdapterSettings
 from sdqctl.errors import (
@@ -223,6 +231,19 @@ class CopilotAdapter:
             return [model] if model else []
         found = await self._ask(self._client.list_models(), "list its models")
         return [model.id for model in found]
+
+    async def list_tools(self) -> ToolNames:
+        """What sessions are given of the runtime's tools; starts a runtime to ask (ListsTools)."""
+        known = tuple(sorted((*KNOWN_TOOLS, *TRUSTED_TOOLS)))
+        try:
+            program = require_runtime(self._settings)
+        except RuntimeMissingError:
+            return ToolNames(known=known)
+        environment = runtime_environment(self._settings)
+        found = await asyncio.to_thread(runtime_tools, program.path, environment)
+        return ToolNames(
+            known=known, unknown=None if found is None else tuple(unknown_tools(found))
+        )
 
     async def check(self) -> Health:
         """What is installed, and which model would answer; starts nothing but `--version`."""

@@ -17,7 +17,15 @@ from sdqctl.adapters import (
     get_adapter,
     get_archive,
 )
-from sdqctl.adapters.base import Compacts, Forks, ListsModels, Purges, ReadsHistory, Renames
+from sdqctl.adapters.base import (
+    Compacts,
+    Forks,
+    ListsModels,
+    ListsTools,
+    Purges,
+    ReadsHistory,
+    Renames,
+)
 from sdqctl.errors import (
     SessionExistsError,
     SessionNotFoundError,
@@ -37,6 +45,7 @@ _ADAPTER_POWERS = {
     Capability.RENAMES: Renames,
     Capability.LISTS_MODELS: ListsModels,
     Capability.PURGES: Purges,
+    Capability.LISTS_TOOLS: ListsTools,
 }
 
 
