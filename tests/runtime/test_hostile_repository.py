@@ -142,3 +142,22 @@ def test_instructions_are_read_as_text_unless_one_leads_out_of_the_repository(
     assert f"INSTRUCTION-{INSTRUCTIONS.index('AGENTS.md')}" in told
     assert "OUTSIDE-SECRET" not in told
     assert repository.marks == []
+
+
+def test_nothing_runs_in_a_trusted_repository_but_what_trust_shows(
+    home: Path, repository: HostileRepository, planned: LoopbackModel
+) -> None:
+    shown = sdqctl("trust", "--show", "--format", "json").json
+    for file in shown["files"]:
+        (repository.folder / file["path"]).unlink()
+    (repository.folder / ".github/hooks").mkdir(parents=True, exist_ok=True)
+    repository.write(
+        ".github/hooks/left.json",
+        {
+            "version": 1,
+            "hooks": {"sessionStart": [{"type": "command", "bash": repository.command("left")}]},
+        },
+    )
+    run = sdqctl("run", workflow(home), "--mode", "full", "--trust-once")
+    assert run.code == 0, run.err
+    assert repository.marks == ["left"]
