@@ -14,7 +14,16 @@ from tests.conftest import ROOT
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
 LONGEST_FILE = 400
 LONGEST_FUNCTION = 45
-HEAVY = {"copilot", "rich", "prompt_toolkit", "asyncio", "sqlite3", "pydantic", "hypothesis"}
+HEAVY = {
+    "msgspec",
+    "copilot",
+    "rich",
+    "prompt_toolkit",
+    "asyncio",
+    "sqlite3",
+    "pydantic",
+    "hypothesis",
+}
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT / "src")))

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sdqctl.model.repository import RepositoryUse
+from sdqctl.model.trust import RepositoryUse
 
 if TYPE_CHECKING:
     from sdqctl.adapters.base import Adapter, SessionArchive

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from sdqctl.cli.output import counted, note
-from sdqctl.model.repository import RepositoryFile, RepositoryUse, TrustState
+from sdqctl.model.repository import RepositoryFile
+from sdqctl.model.trust import RepositoryUse, TrustState
 
 if TYPE_CHECKING:
     from sdqctl.cli.context import App

@@ -11,7 +11,7 @@ import click
 
 from sdqctl.cli.completion import complete_adapter, complete_folder, complete_mode
 from sdqctl.cli.options import DURATION
-from sdqctl.model.repository import RepositoryUse
+from sdqctl.model.trust import RepositoryUse
 
 _Function = TypeVar("_Function", bound=Callable[..., object])
 

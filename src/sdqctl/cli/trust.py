@@ -91,7 +91,8 @@ def trust_repository(app: App, request: TrustRequest) -> None:
     """
     from sdqctl.cli.output import is_terminal, note
     from sdqctl.errors import InterruptedRunError, UsageError
-    from sdqctl.model.repository import TrustState, digests
+    from sdqctl.model.repository import digests
+    from sdqctl.model.trust import TrustState
     from sdqctl.trust import trust as record
 
     found = find_repository(app, request.folder)
@@ -166,8 +167,8 @@ def list_trusted(app: App, *, as_json: bool) -> None:
 def show_repository(request: TrustRequest, found: Repository) -> None:
     """Print what a repository brings, and whether it takes effect."""
     from sdqctl.cli.output import note, write_json, write_line
-    from sdqctl.model.repository import TrustState
     from sdqctl.model.terminal import one_line
+    from sdqctl.model.trust import TrustState
 
     if request.as_json:
         write_json(_object(found))

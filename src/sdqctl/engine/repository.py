@@ -13,13 +13,13 @@ from sdqctl.foreign import UnsafeFileError, strangers_hand
 from sdqctl.model.repository import (
     Changes,
     RepositoryFile,
-    TrustState,
     changes,
     content_digest,
     digests,
     total_digest,
 )
 from sdqctl.model.terminal import one_line
+from sdqctl.model.trust import TrustState
 from sdqctl.project import ProjectFile, project_folder
 from sdqctl.trust import TrustRecord, trust_record, was_trusted_first
 

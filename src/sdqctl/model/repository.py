@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from enum import StrEnum
 
 import msgspec
 
@@ -22,35 +21,6 @@ class RepositoryFile(msgspec.Struct, frozen=True, kw_only=True):
     """Of its content; empty when it was not read."""
     problem: str | None = None
     """Why it cannot be trusted: a link, unreadable, in a stranger's hand."""
-
-
-class TrustState(StrEnum):
-    """Whether what a repository brings takes effect."""
-
-    EMPTY = "empty"
-    """It brings nothing that needs trust."""
-    TRUSTED = "trusted"
-    CHANGED = "changed"
-    """It was trusted, and something is not as it was then."""
-    UNTRUSTED = "untrusted"
-    REFUSED = "refused"
-    """It cannot be trusted: a file has a problem."""
-
-
-class RepositoryUse(StrEnum):
-    """What a command was told to do about what a repository brings."""
-
-    AS_TRUSTED = "as-trusted"
-    """It takes effect if the user trusts it as it is now."""
-    NEVER = "never"
-    ONCE = "once"
-    """As if the user trusted it as it is at the start."""
-
-    def lets(self, state: TrustState) -> bool:
-        """Whether what a repository in this state brings takes effect."""
-        if self is RepositoryUse.ONCE:
-            return state not in (TrustState.EMPTY, TrustState.REFUSED)
-        return self is RepositoryUse.AS_TRUSTED and state is TrustState.TRUSTED
 
 
 class Changes(msgspec.Struct, frozen=True, kw_only=True):
