@@ -240,6 +240,16 @@ def with_ledger(file: Path, table: str, changes: dict[str, object]) -> Path:
     return rewrite(file, dict(changed), extra={})
 
 
+def with_file(file: Path, name: str, data: bytes = b"x") -> Path:
+    """A bundle with one more file, which its manifest names."""
+    with zipfile.ZipFile(file) as old:
+        manifest = json.loads(old.read("manifest.json"))
+    entry = {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    manifest["files"][name] = entry
+    text = json.dumps(manifest).encode()
+    return rewrite(file, {"manifest.json": text}, extra={name: data})
+
+
 def link(file: Path) -> Path:
     bad = rewrite(file, {}, extra={})
     with zipfile.ZipFile(bad, "a") as archive:
@@ -275,6 +285,12 @@ HOSTILE: dict[str, Callable[[Path], Path]] = {
     "tools": lambda f: with_ledger(f, "attempts", {"tools": "{"}),
     "options": lambda f: with_ledger(f, "runs", {"options": "[]"}),
     "type": lambda f: with_ledger(f, "attempts", {"title": {"a": 1}}),
+    "nested": lambda f: with_ledger(f, "runs", {"cwd": ["/"]}),
+    "folder": lambda f: with_ledger(f, "runs", {"cwd": 9}),
+    "options type": lambda f: with_ledger(f, "runs", {"options": 7}),
+    "number": lambda f: with_ledger(f, "attempts", {"position": 2**70}),
+    "long name": lambda f: with_file(f, "session/" + "n" * 300),
+    "no text": lambda f: with_file(f, "workflows/r.conv", b"\xff\xfe"),
     "link": link,
     "bomb": bomb,
     "no zip": lambda f: f.with_name("no.sdqctl"),
@@ -316,6 +332,61 @@ def test_a_truncated_bundle_is_refused_at_every_length(job: Bench, tmp_path: Pat
         file.write_bytes(data[:length])
         assert forked("sessions", "import", file, "--name", "cut").code == 2
     assert len(forked("sessions", "list", "--format", "json").json) == 1
+
+
+def test_a_bundle_with_a_flipped_bit_is_refused_or_imported_whole(
+    job: Bench, tmp_path: Path
+) -> None:
+    file, bad = tmp_path / "s.sdqctl", tmp_path / "bad.sdqctl"
+    ok(forked("sessions", "export", "s", "--format", "bundle", "-o", file))
+    whole = file.read_bytes()
+    said = set()
+    for place in range(3, len(whole), len(whole) // 61):
+        bad.write_bytes(whole[:place] + bytes([whole[place] ^ 0x10]) + whole[place + 1 :])
+        done = forked("sessions", "import", bad, "--name", f"copy-{place}")
+        assert done.code in (0, 2), (place, done.err)
+        if done.code == 0:
+            assert answers(f"copy-{place}") == answers("s")
+        said.add(done.code)
+    assert 2 in said
+
+
+def test_one_rotten_bundle_in_the_trash_spoils_no_other(job: Bench) -> None:
+    ok(forked("sessions", "delete", "s", "--force"))
+    trash = job.home / "sdqctl" / "trash"
+    whole = next(trash.iterdir()).read_bytes()
+    middle = len(whole) // 2
+    rotten = {
+        "a": whole[:middle] + whole[middle + 100 :],
+        "b": b"PK\x05\x06" + b"\xff" * 18,
+        "c": b"",
+        "d": whole[:-4] + b"\xff\xff\xff\xff",
+    }
+    for name, data in rotten.items():
+        (trash / f"20000101T000000000000-{name}.sdqctl").write_bytes(data)
+    listed = ok(forked("sessions", "trash", "list", "--format", "json")).json
+    assert len(listed) == 1 + len(rotten)
+    ok(forked("sessions", "restore", "s"))
+    assert answers("s") == ["A", "B"]
+    ok(forked("sessions", "trash", "empty", "--older-than", "0s", "--force"))
+    assert list(trash.iterdir()) == []
+
+
+@pytest.mark.parametrize("damage", ["first line gone", "metadata gone", "torn"])
+def test_a_damaged_session_is_deleted_and_restored_as_it_was(job: Bench, damage: str) -> None:
+    folder = job.home / "sdqctl" / "mock" / "s"
+    journal = folder / "events.jsonl"
+    if damage == "first line gone":
+        journal.write_bytes(journal.read_bytes().partition(b"\n")[2])
+    elif damage == "torn":
+        journal.write_bytes(journal.read_bytes()[:-10])
+    else:
+        (folder / "session.json").write_bytes(b"{")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    ok(forked("sessions", "delete", "s", "--force"))
+    assert not folder.exists()
+    ok(forked("sessions", "restore", "s"))
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
 def test_a_bundle_needs_a_file(job: Bench) -> None:

@@ -248,8 +248,19 @@ class SessionArchive(Protocol):
         """A new private folder in which files of a session can be gathered for `place`."""
         ...
 
-    def place(self, staging: Path, session_id: str, *, name: str | None, cwd: str | None) -> None:
+    def place(
+        self,
+        staging: Path,
+        session_id: str,
+        *,
+        name: str | None,
+        cwd: str | None,
+        unchanged: bool = False,
+    ) -> None:
         """Make a session of staged files, under this id, name and working directory, at once.
+
+        `unchanged`: the files are those of a session of this id, and stay as they are, also
+        damaged.
 
         Raises SessionExistsError when the id is taken, SessionUnusableError for files that are
         none of a session.

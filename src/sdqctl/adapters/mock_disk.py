@@ -105,15 +105,18 @@ class MockArchive:
         """A folder beside the sessions."""
         return make_staging(self._root)
 
-    def place(self, staging: Path, session_id: str, *, name: str | None, cwd: str | None) -> None:
+    def place(
+        self,
+        staging: Path,
+        session_id: str,
+        *,
+        name: str | None,
+        cwd: str | None,
+        unchanged: bool = False,
+    ) -> None:
         """Write name and folder into the metadata, then move."""
-        file = staging / METADATA
-        try:
-            known = msgspec.json.decode(file.read_bytes(), type=Metadata)
-        except (OSError, msgspec.MsgspecError) as error:
-            raise SessionUnusableError(f"{METADATA} is none of a mock session: {error}") from error
-        changed = msgspec.structs.replace(known, name=name or known.name, cwd=cwd or known.cwd)
-        write_private(file, msgspec.json.encode(changed))
+        if not unchanged:
+            _relabel(staging / METADATA, name, cwd)
         place(staging, self._root / session_id)
 
     def holder(self, session_id: str) -> Holder | None:
@@ -127,6 +130,15 @@ class MockArchive:
         except OSError:  # the session or its mark was just taken away
             return None
         return None
+
+
+def _relabel(file: Path, name: str | None, cwd: str | None) -> None:
+    try:
+        known = msgspec.json.decode(file.read_bytes(), type=Metadata)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise SessionUnusableError(f"{METADATA} is none of a mock session: {error}") from error
+    changed = msgspec.structs.replace(known, name=name or known.name, cwd=cwd or known.cwd)
+    write_private(file, msgspec.json.encode(changed))
 
 
 def journal_damage(path: Path) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
 
@@ -50,7 +50,7 @@ def destinations(begin: Start) -> Destinations:
     return Destinations(begin.workflow, begin.cwd, steering=STEERING, protected=(home,))
 
 
-def event_log_stream(begin: Start) -> TextIO:
+def event_log_stream(begin: Start) -> BinaryIO:
     """The file of EVENT-LOG, to add to; a new one is for its owner alone.
 
     Raises WorkflowError for a place that may not be written, UsageError when it cannot be.
@@ -62,7 +62,7 @@ def event_log_stream(begin: Start) -> TextIO:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        return os.fdopen(os.open(path, flags, FILE_MODE), "a", encoding="utf-8")
+        return os.fdopen(os.open(path, flags, FILE_MODE), "ab")
     except OSError as error:
         raise UsageError(f"EVENT-LOG {path} cannot be written: {error.strerror}") from error
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from enum import IntEnum
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from sdqctl.cli.output import is_terminal, note, write_json_line, write_line
+from sdqctl.errors import StepError
 from sdqctl.model.duration import format_duration
 from sdqctl.model.events import (
     ContextChanged,
@@ -104,7 +106,7 @@ class EventLog:
     The pieces of an answer are left out: it comes whole, and a secret in two pieces is not seen.
     """
 
-    def __init__(self, stream: TextIO, redact: Redactor) -> None:
+    def __init__(self, stream: BinaryIO, redact: Redactor) -> None:
         self._stream = stream
         self._redact = redact
 
@@ -114,8 +116,15 @@ class EventLog:
         if isinstance(event, TextDelta):
             return
         clean = self._redact.data(msgspec.to_builtins(event))
-        self._stream.write(msgspec.json.encode(clean).decode() + "\n")
-        self._stream.flush()
+        line = msgspec.json.encode(clean) + b"\n"
+        try:
+            while line:
+                line = line[os.write(self._stream.fileno(), line) :]
+        except OSError as error:
+            raise StepError(
+                f"EVENT-LOG {self._stream.name} cannot be written: {error.strerror}",
+                hint="free some space, or take EVENT-LOG out; then go on",
+            ) from error
 
 
 class Answers:

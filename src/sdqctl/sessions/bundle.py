@@ -8,8 +8,10 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+import struct
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,7 +24,7 @@ import msgspec
 from sdqctl.errors import BundleError, StoreError
 from sdqctl.files import make_private_folder
 from sdqctl.model.session import SessionInfo
-from sdqctl.store.carrying import SessionRows
+from sdqctl.store.carrying import SessionRows, check_rows
 
 if TYPE_CHECKING:
     from sdqctl.sessions.cleaning import Cleaner
@@ -36,8 +38,23 @@ _WORKFLOWS = "workflows/"
 _MOST_FILES = 20_000
 _LARGEST = 2 * 1024**3
 """Bytes of all files of a bundle together, unpacked."""
+_LONGEST_NAME = 255
+"""Bytes of one part of a path, as file systems have it."""
 _LARGEST_RECORD = 256 * 1024**2
 _CHUNK = 1024 * 1024
+_UNREADABLE = (
+    OSError,
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    EOFError,
+    ValueError,
+    KeyError,
+    IndexError,
+    OverflowError,
+    RuntimeError,
+)
+"""What `zipfile` raises, by experiment, for archives with flipped bits and made-up fields."""
 
 
 class _File(msgspec.Struct, frozen=True):
@@ -141,7 +158,7 @@ class Bundle:
             raise BundleError(f"there is no bundle {path}")
         try:
             archive = zipfile.ZipFile(path)
-        except (OSError, zipfile.BadZipFile, NotImplementedError) as error:
+        except _UNREADABLE as error:
             raise BundleError(f"{path} is no bundle: {error}") from error
         try:
             return cls(path, _checked(path, archive), archive)
@@ -161,21 +178,27 @@ class Bundle:
         self._archive.close()
 
     def rows(self) -> SessionRows:
-        """The ledger's rows."""
+        """The ledger's rows. Raises BundleError for what cannot be rows of a ledger."""
         try:
-            return msgspec.json.decode(self._read(_LEDGER), type=SessionRows)
-        except msgspec.MsgspecError as error:
+            rows = msgspec.json.decode(self._read(_LEDGER), type=SessionRows)
+            check_rows(rows)
+        except (msgspec.MsgspecError, ValueError) as error:
             raise BundleError(f"{self.path}: {_LEDGER} is damaged: {error}") from error
+        return rows
 
     def workflows(self) -> dict[str, str]:
-        """The workflows' texts by run."""
+        """The workflows' texts by run. Raises BundleError for one that is no text."""
         return {
-            name.removeprefix(_WORKFLOWS).removesuffix(".conv"): self._read(name).decode(
-                "utf-8", "surrogatepass"
-            )
+            name.removeprefix(_WORKFLOWS).removesuffix(".conv"): self._text(name)
             for name in self.manifest.files
             if name.startswith(_WORKFLOWS)
         }
+
+    def _text(self, name: str) -> str:
+        try:
+            return self._read(name).decode("utf-8", "surrogatepass")
+        except UnicodeDecodeError as error:
+            raise BundleError(f"{self.path}: {name} is no text: {error}") from error
 
     def unpack(self, folder: Path) -> None:
         """Write the session's files below a folder, each checked. Raises BundleError."""
@@ -184,7 +207,10 @@ class Bundle:
                 continue
             target = folder / name.removeprefix(_SESSION)
             make_private_folder(target.parent)
-            handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            try:
+                handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            except OSError as error:
+                raise BundleError(f"{self.path}: {name}: {error.strerror}") from error
             with os.fdopen(handle, "wb") as stream:
                 self._copy(name, stream)
 
@@ -208,7 +234,7 @@ class Bundle:
                         break
                     digest.update(chunk)
                     target.write(chunk)
-        except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+        except _UNREADABLE as error:
             raise BundleError(f"{self.path}: {name} cannot be read: {error}") from error
         if left != 0 or digest.hexdigest() != expected.sha256:
             raise BundleError(f"{self.path}: {name} is not what was exported (checksum)")
@@ -247,6 +273,8 @@ def _problem(entry: zipfile.ZipInfo) -> str | None:
     )
     if unsafe:
         return "is no name of a bundle's file"
+    if any(len(os.fsencode(part)) > _LONGEST_NAME for part in parts):
+        return "is too long for a file's name"
     kind = stat.S_IFMT(entry.external_attr >> 16)
     if kind not in (0, stat.S_IFREG):
         return "is no regular file"
@@ -258,7 +286,7 @@ def _manifest(path: Path, archive: zipfile.ZipFile) -> Manifest:
         raise BundleError(f"{path}: its manifest is too large")
     try:
         raw = msgspec.json.decode(archive.read(_MANIFEST), type=dict[str, object])
-    except (OSError, zipfile.BadZipFile, msgspec.MsgspecError, RuntimeError) as error:
+    except (*_UNREADABLE, msgspec.MsgspecError) as error:
         raise BundleError(f"{path}: its manifest is damaged: {error}") from error
     if raw.get("format") != FORMAT:
         raise BundleError(f"{path} is no bundle of sdqctl")

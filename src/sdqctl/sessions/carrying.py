@@ -82,17 +82,22 @@ def import_bundle(
     ref = SessionRef(bundle.manifest.adapter, session_id)
     folder = str(cwd.resolve()) if cwd is not None else old.cwd
     paths = _place_workflows(bundle, home, read_workflow)
-    rows = moved(
-        bundle.rows() if own else _without_permissions(bundle),
-        old_id=old.id,
-        new=ref,
-        name=label,
-        cwd=(old.cwd, folder) if old.cwd and folder else None,
-        workflows=paths,
-    )
+    try:
+        rows = moved(
+            bundle.rows() if own else _without_permissions(bundle),
+            old_id=old.id,
+            new=ref,
+            name=label,
+            cwd=(old.cwd, folder) if old.cwd and folder else None,
+            workflows=paths,
+        )
+    except KeyError as error:
+        _remove_workflows(home, paths)
+        raise BundleError(f"{bundle.path}: the ledger's rows miss {error}") from error
     with SessionLock.acquire(home, ref):
         try:
-            _write(bundle, archive, ledger, ref, rows, name=label, cwd=folder)
+            unchanged = own and name is None and cwd is None
+            _write(bundle, archive, ledger, ref, rows, label, folder, unchanged=unchanged)
         except BaseException:
             _remove_workflows(home, paths)
             raise
@@ -102,7 +107,7 @@ def import_bundle(
 def _without_permissions(bundle: Bundle) -> SessionRows:
     try:
         return without_permissions(bundle.rows())
-    except (KeyError, msgspec.MsgspecError) as error:
+    except (KeyError, TypeError, msgspec.MsgspecError) as error:
         raise BundleError(f"{bundle.path}: a run's options are damaged: {error}") from error
 
 
@@ -112,9 +117,10 @@ def _write(
     ledger: Ledger,
     ref: SessionRef,
     rows: SessionRows,
-    *,
     name: str | None,
     cwd: str | None,
+    *,
+    unchanged: bool,
 ) -> None:
     """Files and rows together: the rows are committed when the files are in their place."""
     staging = archive.staging()
@@ -125,7 +131,7 @@ def _write(
                 put_rows(connection, rows)
             except ValueError as error:
                 raise BundleError(f"{bundle.path}: {error}") from error
-            archive.place(staging, ref.id, name=name, cwd=cwd)
+            archive.place(staging, ref.id, name=name, cwd=cwd, unchanged=unchanged)
         if name is not None:
             ledger.record_session(ref, name=name, cwd=cwd, created_at=datetime.now(UTC))
     finally:

@@ -16,6 +16,9 @@ from sdqctl.store.ledger import Ledger
 from sdqctl.store.rows import insert_row, next_number, read_request, read_run, read_step
 
 Row = dict[str, Any]
+_LARGEST = 2**63
+_TEXTS = ("id", "session_id", "session_name", "cwd", "workflow", "workflow_path", "options")
+"""Columns of a run that are read before the rows are in the ledger."""
 _GATES = ("pause", "consult")
 _GIVEN_BY_USERS = {"mode", "allow_tools", "allow_all_tools", "output_file"}
 
@@ -41,6 +44,27 @@ def take_rows(ledger: Ledger, ref: SessionRef) -> SessionRows:
             query = f"SELECT * FROM {table} WHERE run_id = ? ORDER BY {order}"
             rows += map(dict, database.rows(query, run["id"]))
     return SessionRows(runs=[dict(row) for row in runs], **found)
+
+
+def check_rows(rows: SessionRows) -> None:
+    """Raise ValueError for rows that no ledger has, whoever wrote them: nested values, numbers that
+    SQLite cannot hold, texts that are none.
+    """
+    for table in rows.__struct_fields__:
+        for row in getattr(rows, table):
+            for column, value in row.items():
+                if not _is_value(value):
+                    raise ValueError(f"{table}.{column} holds what no column can hold")
+    for run in rows.runs:
+        for column in _TEXTS:
+            if not isinstance(run.get(column), str | None):
+                raise ValueError(f"runs.{column} is no text: {run[column]!r}")
+
+
+def _is_value(value: object) -> bool:
+    if isinstance(value, int):
+        return -_LARGEST <= value < _LARGEST
+    return value is None or isinstance(value, str | float)
 
 
 def moved(
@@ -96,7 +120,7 @@ def put_rows(connection: sqlite3.Connection, rows: SessionRows) -> None:
             own = {"run_id": ids[asked["run_id"]]}
             _insert_numbered(connection, "tool_requests", asked | own)
         _read_back(connection, ids.values())
-    except (sqlite3.Error, TypeError, msgspec.MsgspecError) as error:
+    except (sqlite3.Error, TypeError, OverflowError, msgspec.MsgspecError) as error:
         raise ValueError(f"the ledger's rows do not fit: {error}") from error
     except KeyError as error:
         raise ValueError(f"the ledger's rows miss {error}") from error

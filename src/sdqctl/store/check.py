@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sdqctl.errors import StoreDamagedError, StoreError
-from sdqctl.store.database import FILE_NAME
+from sdqctl.store.database import FILE_NAME, connect_read_only, explain, explained
 
 _MOST_PROBLEMS = 20
 
@@ -27,13 +27,19 @@ class CheckReport:
 
 
 def check_ledger(home: Path) -> CheckReport:
-    """Verify the ledger's file; nothing is changed. Never raises for a damaged one."""
+    """Verify the ledger's file; nothing is changed. Never raises for a damaged one.
+
+    Raises BusyError when another program has it locked, StoreError when it cannot be looked at.
+    """
     path = home / FILE_NAME
     if not path.exists():
         return CheckReport(path, False, (), (), 0, 0)
-    connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+    if found := _missing_parts(path):
+        return CheckReport(path, True, found, (), 0, 0)
+    with explained(path):
+        connection = connect_read_only(path)
     try:
-        problems = _problems(connection)
+        problems = _problems(path, connection)
         migrations = _column(connection, "SELECT name FROM migrations ORDER BY name")
         runs = len(_column(connection, "SELECT id FROM runs"))
         attempts = len(_column(connection, "SELECT number FROM attempts"))
@@ -71,13 +77,26 @@ def backup_ledger(home: Path, target: Path) -> None:
             Path(temporary).unlink(missing_ok=True)
 
 
-def _problems(connection: sqlite3.Connection) -> list[str]:
+def _missing_parts(path: Path) -> tuple[str, ...]:
+    """What is not there of a ledger: SQLite itself would take the rest for the whole."""
+    if path.stat().st_size == 0:
+        return ("the file is empty: it holds no table",)
+    beside = {end: path.with_name(path.name + end).exists() for end in ("-wal", "-shm")}
+    if beside["-shm"] and not beside["-wal"]:
+        return ("its write-ahead log (-wal) is gone: what was recorded last may be lost",)
+    return ()
+
+
+def _problems(path: Path, connection: sqlite3.Connection) -> list[str]:
     try:
         rows = connection.execute(f"PRAGMA integrity_check({_MOST_PROBLEMS})").fetchall()
         found = [str(row[0]) for row in rows if row[0] != "ok"]
         broken = connection.execute("PRAGMA foreign_key_check").fetchall()
     except sqlite3.DatabaseError as error:
-        return [str(error)]
+        explained_error = explain(path, error)
+        if isinstance(explained_error, StoreDamagedError):
+            return [str(error)]
+        raise explained_error from error
     return [*found, *(f"a row of {row[0]} has lost its {row[2]}" for row in broken)]
 
 

@@ -10,7 +10,13 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sdqctl.errors import StoreDamagedError, StoreError, StoreNewerError
+from sdqctl.errors import (
+    BusyError,
+    SdqctlError,
+    StoreDamagedError,
+    StoreError,
+    StoreNewerError,
+)
 from sdqctl.files import FILE_MODE, make_private_folder
 from sdqctl.processes import commit_point
 from sdqctl.store.migrations import MIGRATIONS
@@ -37,7 +43,8 @@ class Database:
         """
         make_private_folder(home)
         path = home / FILE_NAME
-        with _explained(path):
+        with explained(path):
+            _refuse_emptied(path)
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE))
             connection = _connect(f"file:{_quoted(path)}?mode=rw")
             _use_write_ahead_log(connection)
@@ -56,17 +63,13 @@ class Database:
         path = home / FILE_NAME
         if not path.exists():
             return None
-        with _explained(path):
-            connection = _connect(f"file:{_quoted(path)}?mode=ro")
-            try:
-                known = _applied(connection)
-            except sqlite3.OperationalError:
-                connection.close()
-                connection = _connect(f"file:{_quoted(path)}?mode=ro&immutable=1")
-                known = _applied(connection)
+        with explained(path):
+            _refuse_emptied(path)
+            connection = connect_read_only(path)
+            known = _applied(connection)
         _refuse_newer(path, known)
         if known and any(name not in known for name, _ in MIGRATIONS):
-            with _explained(path):
+            with explained(path):
                 connection = _newer_copy(connection, known)
         return cls(path, connection, read_only=True) if known else None
 
@@ -76,7 +79,7 @@ class Database:
 
     def rows(self, query: str, *values: object) -> list[sqlite3.Row]:
         """All rows of a query."""
-        with _explained(self.path):
+        with explained(self.path):
             return self._connection.execute(query, values).fetchall()
 
     @contextmanager
@@ -84,7 +87,7 @@ class Database:
         """The same for what nothing hangs on yet: a dying process does not lose it, a power cut may
         until the next `write`, which takes it along.
         """
-        with _explained(self.path):
+        with explained(self.path):
             self._connection.execute("PRAGMA synchronous = NORMAL")
             try:
                 with self.write(name) as connection:
@@ -97,7 +100,7 @@ class Database:
         """A transaction, rolled back on an error; `name` is its commit point."""
         if self.read_only:
             raise StoreError(f"the ledger {self.path} was opened for reading")
-        with _explained(self.path):
+        with explained(self.path):
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection
@@ -112,7 +115,7 @@ class Database:
 
     def migrate(self) -> None:
         """Apply the migrations that are missing, each in a transaction of its own."""
-        with _explained(self.path):
+        with explained(self.path):
             known = _applied(self._connection)
         _refuse_newer(self.path, known)
         for name, statements in MIGRATIONS:
@@ -142,11 +145,48 @@ class Database:
             )
 
 
+def _refuse_emptied(path: Path) -> None:
+    """Raise StoreDamagedError for a file that was cut to nothing: beginning anew would hide it.
+
+    One that was only just made is empty as well, but no session was locked by then.
+    """
+    locks = path.parent / "locks"
+    if path.exists() and path.stat().st_size == 0 and locks.is_dir() and any(locks.iterdir()):
+        raise StoreDamagedError(
+            f"the ledger {path} is empty, though sessions were run with it",
+            hint="put a backup in its place, or remove the file to begin a new ledger",
+        )
+
+
 def _connect(uri: str) -> sqlite3.Connection:
     connection = sqlite3.connect(
         uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
     )
     connection.row_factory = sqlite3.Row
+    return connection
+
+
+def connect_read_only(path: Path) -> sqlite3.Connection:
+    """A connection that changes nothing, also in a folder that cannot be written.
+
+    There the write-ahead log cannot be read, but after a clean end it is empty. Raises
+    sqlite3.DatabaseError, StoreError.
+    """
+    connection = _connect(f"file:{_quoted(path)}?mode=ro")
+    try:
+        connection.execute("SELECT 1 FROM sqlite_master").fetchone()
+    except sqlite3.OperationalError as error:
+        connection.close()
+        if not (error.sqlite_errorname or "").startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY")):
+            raise
+        log = path.with_name(f"{path.name}-wal")
+        if log.exists() and log.stat().st_size > 0:
+            raise StoreError(
+                f"the ledger {path} cannot be read whole in a folder that cannot be written: "
+                "the end of it is still in its write-ahead log",
+                hint="copy the folder to where you can write, and set SDQCTL_HOME to the copy",
+            ) from error
+        return _connect(f"file:{_quoted(path)}?mode=ro&immutable=1")
     return connection
 
 
@@ -208,12 +248,12 @@ def _refuse_newer(path: Path, applied: set[str]) -> None:
 
 
 @contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    """Turn SQLite's and the system's errors into ours."""
+def explained(path: Path) -> Iterator[None]:
+    """Turn SQLite's and the system's errors into ours; `path` is the ledger's."""
     try:
         yield
     except sqlite3.DatabaseError as error:
-        raise _explain(path, error) from error
+        raise explain(path, error) from error
     except OSError as error:
         raise StoreError(
             f"the ledger {path} cannot be opened: {error.strerror}",
@@ -221,8 +261,14 @@ def _explained(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _explain(path: Path, error: sqlite3.DatabaseError) -> StoreError:
+def explain(path: Path, error: sqlite3.DatabaseError) -> SdqctlError:
+    """What an error of SQLite means for the user of the ledger at `path`."""
     code = getattr(error, "sqlite_errorname", "") or ""
+    if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+        return BusyError(
+            f"another program has the ledger {path} locked",
+            hint="try again when it is done; a program that looks into it may be open",
+        )
     if code.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
         return StoreDamagedError(
             f"the ledger {path} is damaged: {error}",

@@ -178,6 +178,11 @@ def _lock(handle: int, path: Path, ref: SessionRef, deadline: float) -> Generato
             if time.monotonic() >= (deadline if known else max(deadline, introduced)):
                 raise _busy(ref, state if known else None) from error
             yield
+        except OSError as error:
+            raise StoreError(
+                f"{path} cannot be locked: {error.strerror}",
+                hint="set SDQCTL_HOME to a folder on a file system that has locks (flock)",
+            ) from error
         else:
             return
 

@@ -121,9 +121,18 @@ class CopilotArchive:
         """A folder beside the sessions."""
         return make_staging(self._root)
 
-    def place(self, staging: Path, session_id: str, *, name: str | None, cwd: str | None) -> None:
+    def place(
+        self,
+        staging: Path,
+        session_id: str,
+        *,
+        name: str | None,
+        cwd: str | None,
+        unchanged: bool = False,
+    ) -> None:
         """Write id, name and folder into workspace.yaml and the journal's head, then move."""
-        relabel(staging, session_id, name, cwd)
+        if not unchanged:
+            relabel(staging, session_id, name, cwd)
         place(staging, self._root / session_id)
 
     def holder(self, session_id: str) -> Holder | None:
