@@ -160,6 +160,8 @@ class Settings:
     files: tuple[Path, ...] = ()
     """The configuration files that were read, in order."""
     project: ProjectFile | None = field(default=None, repr=False)
+    from_project: tuple[str, ...] = ()
+    """The settings of the project's file that count."""
     ignored: tuple[str, ...] = ()
     """The settings of the project's file that do not count, since it is not trusted."""
 
@@ -226,7 +228,12 @@ def _with_project(
     counting = {name: value for name, value in values.items() if name not in ignored}
     files = (*settings.files, project.path)
     return replace(
-        settings, files=files, project=project, ignored=tuple(sorted(ignored)), **counting
+        settings,
+        files=files,
+        project=project,
+        from_project=tuple(sorted(counting)),
+        ignored=tuple(sorted(ignored)),
+        **counting,
     )
 
 

@@ -55,7 +55,7 @@ def project_file(directory: Path) -> ProjectFile | None:
         except UnsafeFileError as error:
             raise UsageError(
                 f"{path}: {error}, so it is not read",
-                hint="put a file in its place, or use --no-repository-config",
+                hint="put a file in its place; runs have --no-repository-config",
             ) from error
         if data is not None:
             return ProjectFile(root, name, data)

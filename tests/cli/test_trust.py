@@ -298,6 +298,24 @@ def test_a_later_denial_of_the_user_holds_when_a_run_goes_on(
     assert not (repository / "made.txt").exists()
 
 
+def test_what_a_repository_allowed_ends_with_the_trust_also_for_a_run_that_goes_on(
+    repository: Path,
+) -> None:
+    write(repository, "p.conv", f"PROMPT a [[reply: a]]\nPAUSE\n{WRITES}")
+    sdqctl("trust", "--yes")
+    for name in ("left-out", "untrusted", "trusted"):
+        assert sdqctl("run", "p.conv", "--session-name", name).code == 8
+    made = repository / "made.txt"
+    sdqctl("resume", "left-out", "--continue", "--no-repository-config")
+    assert not made.exists()
+    sdqctl("trust", "--remove")
+    sdqctl("resume", "untrusted", "--continue")
+    assert not made.exists()
+    sdqctl("trust", "--yes")
+    sdqctl("resume", "trusted", "--continue")
+    assert made.exists()
+
+
 def test_a_command_that_shows_is_shown_whole(repository: Path) -> None:
     hidden = " " * 300 + "; touch evil"
     text = json.dumps({"hooks": {"sessionStart": [{"type": "command", "bash": f"true{hidden}"}]}})

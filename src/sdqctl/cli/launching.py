@@ -206,10 +206,20 @@ def with_flags(options: RunOptions, flags: RunFlags) -> RunOptions:
     )
 
 
-def with_denials(options: RunOptions, denials: Iterable[str]) -> RunOptions:
-    """The options of an earlier run with denials that have come since: they always add up."""
-    both = dict.fromkeys((*options.deny_tools, *denials))
-    return msgspec.structs.replace(options, deny_tools=tuple(both))
+def renewed(options: RunOptions, now: RunOptions) -> RunOptions:
+    """The options of an earlier run, with what the configuration says by now about safety.
+
+    Denials that have come since add up; what a repository allowed holds as long as its trust.
+    """
+    allowed = [*options.allow_tools]
+    for rule in options.repository_tools:
+        allowed.remove(rule)
+    return msgspec.structs.replace(
+        options,
+        allow_tools=(*allowed, *now.repository_tools),
+        repository_tools=now.repository_tools,
+        deny_tools=tuple(dict.fromkeys((*options.deny_tools, *now.deny_tools))),
+    )
 
 
 def step_position(plan: Plan, wanted: str | None) -> int | None:
@@ -242,6 +252,7 @@ def default_options(app: App) -> RunOptions:
         max_tokens=settings.max_tokens,
         max_time=settings.max_time,
         allow_tools=settings.allow_tools,
+        repository_tools=settings.allow_tools if "allow_tools" in settings.from_project else (),
         deny_tools=settings.deny_tools,
     )
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sdqctl.cli.launching import Start, default_options, start, with_denials, with_flags
+from sdqctl.cli.launching import Start, default_options, renewed, start, with_flags
 from sdqctl.cli.options import read_text_argument
 from sdqctl.cli.output import is_terminal
 from sdqctl.cli.preflight import read_workflow
@@ -147,7 +147,7 @@ def continue_start(app: App, request: ResumeRequest, info: SessionInfo, ledger: 
     cwd = _folder(request.flags.cwd, run.cwd if run else info.cwd, app.directory)
     options = default_options(app.working_in(cwd))
     if run is not None:
-        options = with_denials(decode_options(run.options), options.deny_tools)
+        options = renewed(decode_options(run.options), options)
     return Start(
         workflow=workflow,
         target=choose([found] if found is not None else []),

@@ -26,6 +26,8 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     epilogues: tuple[str, ...] = ()
     mode: str | None = None
     allow_tools: tuple[str, ...] = ()
+    repository_tools: tuple[str, ...] = ()
+    """Those of `allow_tools` that a trusted repository gave: they end with the trust in it."""
     deny_tools: tuple[str, ...] = ()
     allow_all_tools: bool = False
     on_interrupted: OnInterrupted = OnInterrupted.CONTINUE
