@@ -11,7 +11,9 @@ def main() -> int:
     """Run the command line and return its exit code."""
     gc.set_threshold(100_000)  # commands are short: collecting would cost more than it frees
     from sdqctl.cli.app import run
+    from sdqctl.cli.streams import open_streams
 
+    open_streams()
     code = run(sys.argv[1:])
     if "copilot" in sys.modules:
         _leave(code)

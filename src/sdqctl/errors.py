@@ -21,6 +21,7 @@
     ├── SessionUnusableError           4   session-unusable
     ├── PausedError                    8   paused
     ├── StoreError                     9   store-failed
+    │   ├── OutputError                9   output-failed
     │   ├── StoreDamagedError          9   store-damaged
     │   └── StoreNewerError            9   store-newer
     ├── BusyError                     75   busy
@@ -179,6 +180,12 @@ class StoreError(SdqctlError):
 
     exit_code = 9
     code = "store-failed"
+
+
+class OutputError(StoreError):
+    """What a command has to say cannot be written, such as to a full disk."""
+
+    code = "output-failed"
 
 
 class StoreDamagedError(StoreError):

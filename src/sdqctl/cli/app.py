@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 from collections.abc import Sequence
@@ -15,7 +14,8 @@ import click
 
 from sdqctl import __version__
 from sdqctl.cli.context import App
-from sdqctl.errors import InterruptedRunError, PausedError, SdqctlError
+from sdqctl.cli.streams import lost_output
+from sdqctl.errors import InterruptedRunError, OutputError, PausedError, SdqctlError
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -131,10 +131,10 @@ def run(arguments: Sequence[str]) -> int:
         return _report_usage(error, boundary)
     except (KeyboardInterrupt, click.Abort):
         return _report(InterruptedRunError("interrupted"), boundary)
-    except BrokenPipeError:
-        return _leave_broken_pipe()
     except Exception as error:  # noqa: BLE001 - the one boundary
         return _report_bug(error, boundary)
+    if reason := lost_output():
+        return _report(OutputError(f"stdout cannot be written: {reason}"), boundary)
     return result if isinstance(result, int) else 0
 
 
@@ -200,10 +200,3 @@ def _report_bug(error: Exception, boundary: _Boundary) -> int:
     message = f"{type(error).__name__}: {error}"
     print_error(message, code="bug", exit_code=1, hint=hint, as_json=boundary.as_json)
     return 1
-
-
-def _leave_broken_pipe() -> int:
-    """The reader of our output went away: end as a program killed by SIGPIPE would (128 + 13)."""
-    with contextlib.suppress(OSError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 141

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sdqctl.cli.listing import all_entries
-from sdqctl.cli.output import counted, is_terminal, note, write, write_json, write_line
+from sdqctl.cli.output import counted, is_terminal, note, write_data, write_json, write_line
 from sdqctl.cli.table import Cell, Column, age, iso, print_rows
 from sdqctl.errors import SdqctlError, StoreError, UsageError
 from sdqctl.model.terminal import harmless, one_line
@@ -57,8 +57,10 @@ def export_session(
     with app.ledger(read_only=True) as ledger:
         found = gather(entry, archive, ledger)
     text = exported(without_secrets(found, Redactor(app.environment)), output_format)
+    if output_format == "md":
+        text = harmless(text)
     if output is None:
-        write(harmless(text) if is_terminal() else text)
+        write_data(text.encode("utf-8", "surrogatepass"))
         return
     _write_file(output, text)
     note(f"exported {one_line(info.label)} to {output}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 
-from sdqctl.cli.output import terminal_width, write
+from sdqctl.cli.output import terminal_width, write, write_painted
 from sdqctl.model.terminal import harmless
 
 _LONGEST = 64 * 1024
@@ -44,7 +44,7 @@ class MarkdownStream:
         if not self._first:
             write("\n")
         self._first = False
-        write(render(block))
+        write_painted(render(block))
 
 
 def render(text: str) -> str:

@@ -58,27 +58,43 @@ def _put(stream: TextIO, text: str) -> None:
 
 
 def write(text: str) -> None:
-    """Write text as it is; a terminal's control characters are the caller's care."""
-    _put(sys.stdout, text)
+    """Write text for people, without what could drive a terminal, also into a pipe or a file."""
+    from sdqctl.model.terminal import harmless
+
+    _put(sys.stdout, harmless(text))
 
 
 def write_line(text: str = "") -> None:
-    """Write one line."""
-    _put(sys.stdout, text + "\n")
+    """Write one line for people, likewise harmless."""
+    write(text + "\n")
+
+
+def write_painted(text: str) -> None:
+    """Write text as it is: harmless parts with our own colours between them."""
+    _put(sys.stdout, text)
+
+
+def write_data(data: bytes) -> None:
+    """Write what programs read: UTF-8, whatever the locale says."""
+    if sys.stdout.encoding.lower() == "utf-8":
+        _put(sys.stdout, data.decode("utf-8", "surrogatepass"))
+        return
+    sys.stdout.flush()
+    sys.stdout.buffer.write(data)
 
 
 def write_json(value: object) -> None:
     """Write one JSON document, indented, for people and machines."""
     import msgspec
 
-    sys.stdout.write(msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n")
+    write_data(msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n")
 
 
 def write_json_line(value: object) -> None:
     """Write one JSON document on one line and flush it."""
     import msgspec
 
-    sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
+    write_data(msgspec.json.encode(value) + b"\n")
     sys.stdout.flush()
 
 

@@ -14,6 +14,7 @@ from sdqctl.cli.output import (
     counted,
     note,
     write,
+    write_data,
     write_json,
     write_json_line,
     write_line,
@@ -98,7 +99,11 @@ class Report:
         from sdqctl.cli.documents import document, write_document
 
         if self._format == "text" and self._composed:
-            write(document(self._begin, steps))
+            text = document(self._begin, steps)
+            if self._plan.workflow.output.format == "json":
+                write_data(text.encode("utf-8", "surrogatepass"))
+            else:
+                write(text)
         if path := write_document(self._begin, steps):
             note(f"answers written to {path}")
 
@@ -209,7 +214,7 @@ def print_plan(
         )
         return
     for step, state in rows:
-        write_line(f"{step.position:>4}  {state:<8} {step.kind}: {step.title}")
+        write_line(f"{step.position:>4}  {state:<8} {step.kind}: {one_line(step.title)}")
     to_run = sum(state == "to run" for _, state in rows)
     changed = sum(state == "changed" for _, state in rows)
     skipped = sum(state == "skipped" for _, state in rows)

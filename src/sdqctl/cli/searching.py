@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from sdqctl.cli.listing import all_entries
-from sdqctl.cli.output import counted, is_terminal, note, paint, write_json, write_line
+from sdqctl.cli.output import counted, is_terminal, note, paint, write_json, write_painted
 from sdqctl.cli.table import age, iso
 from sdqctl.model.session import SessionRef
 from sdqctl.model.terminal import one_line
@@ -49,7 +49,7 @@ def search_sessions(app: App, request: SearchRequest) -> None:
         write_json([_object(hit, names) for hit in found])
         return
     for hit in found:
-        write_line(_line(hit, names) if is_terminal() else _tsv(hit, names))
+        write_painted((_line(hit, names) if is_terminal() else _tsv(hit, names)) + "\n")
     if not found:
         note("nothing found")
     elif is_terminal():

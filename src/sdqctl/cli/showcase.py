@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sdqctl.cli.output import note, paint, write_line
+from sdqctl.cli.output import note, paint, write_line, write_painted
 from sdqctl.errors import StepError
 
 if TYPE_CHECKING:
@@ -107,4 +107,4 @@ def _run(arguments: tuple[str, ...], project: Path, environment: dict[str, str])
 
 
 def _show(*words: str) -> None:
-    write_line(paint(f"$ {shlex.join(words)}", "bold"))
+    write_painted(paint(f"$ {shlex.join(words)}", "bold") + "\n")

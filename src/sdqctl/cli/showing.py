@@ -144,7 +144,7 @@ def _print_run(run: RunRecord, steps: list[StepRecord]) -> None:
 
 def _page(text: str) -> None:
     """Print harmless text, through a pager when a terminal is too small for it."""
-    shown = harmless(text) if is_terminal() else text
+    shown = harmless(text)
     lines = shutil.get_terminal_size().lines
     if is_terminal() and shown.count("\n") >= lines and os.environ.get("PAGER") != "cat":
         import pydoc

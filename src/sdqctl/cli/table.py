@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from sdqctl.cli.output import is_terminal, paint, terminal_width, write, write_line
+from sdqctl.cli.output import is_terminal, paint, terminal_width, write, write_painted
 from sdqctl.model.terminal import display_width, harmless, one_line
 
 _GAP = 2
@@ -36,7 +36,7 @@ def print_rows(
     """Print rows: a table on a terminal (or if told so), else tab-separated values, no heading."""
     if as_table if as_table is not None else is_terminal():
         for line in table_lines(columns, rows, terminal_width()):
-            write_line(line)
+            write_painted(f"{line}\n")
         return
     lines = []
     for row in rows:

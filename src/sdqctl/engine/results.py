@@ -12,6 +12,7 @@ import msgspec
 from sdqctl.errors import StoreError
 from sdqctl.model.run import StepRecord, StepStatus
 from sdqctl.model.session import Usage
+from sdqctl.model.terminal import harmless
 from sdqctl.model.workflow import OutputSettings
 
 
@@ -27,12 +28,15 @@ def total_usage(steps: Sequence[StepRecord]) -> Usage:
 
 
 def compose(texts: Sequence[str], output: OutputSettings) -> str:
-    """The document that OUTPUT-FORMAT, HEADER and FOOTER make of the answers."""
+    """The document that OUTPUT-FORMAT, HEADER and FOOTER make of the answers.
+
+    Text in it drives no terminal that it is shown on.
+    """
     if output.format == "json":
         document = {"header": output.header, "answers": list(texts), "footer": output.footer}
         return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
     parts = [output.header, *texts, output.footer]
-    return "\n\n".join(part.rstrip("\n") for part in parts if part) + "\n"
+    return harmless("\n\n".join(part.rstrip("\n") for part in parts if part) + "\n")
 
 
 def write_whole(path: Path, text: str) -> None:

@@ -8,7 +8,7 @@ import unicodedata
 # C0 and C1 controls but tab and newline, bidirectional and other invisible format characters, and
 # lone surrogates (which cannot be encoded).
 _HARMFUL = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff"
+    "\r(?=\n)|[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff"
     "\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
 )
 
@@ -17,7 +17,7 @@ _LONG_WORD = 12
 
 
 def harmless(text: str) -> str:
-    """The text with every control character but tab and newline made visible."""
+    """The text with every control character but tab and newline made visible, CRLF made LF."""
     return _HARMFUL.sub(_visible, text)
 
 
@@ -58,6 +58,8 @@ def _columns(char: str) -> int:
 
 def _visible(match: re.Match[str]) -> str:
     code = ord(match.group())
+    if code == 0x0D and match.string[match.end() : match.end() + 1] == "\n":
+        return ""
     if code < 0x20:
         return chr(0x2400 + code)
     if code == 0x7F:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from sdqctl.cli.output import counted, note, write_line
+from sdqctl.cli.output import counted, note, write_line, write_painted
 from sdqctl.cli.progress import LiveLine, wants_live_line
 from sdqctl.cli.sinks import Answers, Sink, ToldRefusals, fan_out
 from sdqctl.cli.table import age
 from sdqctl.model.events import Event, PermissionDecided, StepRecovered, ToolFinished, Warned
-from sdqctl.model.terminal import harmless, one_line
+from sdqctl.model.terminal import one_line
 
 if TYPE_CHECKING:
     from sdqctl.model.run import RunRecord, StepRecord
@@ -102,10 +102,10 @@ def show_turn(turn: Turn) -> None:
     """One whole turn."""
     from sdqctl.cli.markdown import render
 
-    write_line(harmless(turn.prompt))
+    write_line(turn.prompt)
     for call in turn.tools:
         write_line(f"  {one_line(f'{call.name} {call.summary}', _WIDTH)}")
-    write_line(render(turn.response or "*no answer*").rstrip("\n"))
+    write_painted(render(turn.response or "*no answer*"))
 
 
 def _preview(text: str) -> list[str]:
