@@ -156,6 +156,13 @@ class Settings:
             "rules of the tools that runs may never use; files and flags add up", rule=Rule.ADDS
         ),
     )
+    sandbox: str = field(
+        default="auto", metadata=about("the net of the [sandbox](sandbox.md), as for --sandbox")
+    )
+    sandbox_run: bool = field(default=True, metadata=about("whether RUN commands are in it, too"))
+    sandbox_write: tuple[str, ...] = field(
+        default=(), metadata=about("folders more that writing modes may write in it")
+    )
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     files: tuple[Path, ...] = ()
     """The configuration files that were read, in order."""

@@ -13,6 +13,7 @@
     │   ├── RuntimeMissingError        5   runtime-missing
     │   └── RuntimeDiedError           5   runtime-died
     ├── CapabilityError                5   not-supported
+    ├── SandboxError                   5   sandbox-missing
     ├── AuthenticationError            6   authentication
     ├── SessionNameError               7   session-name
     │   ├── SessionNotFoundError       7   session-not-found
@@ -111,6 +112,13 @@ class CapabilityError(SdqctlError):
 
     exit_code = 5
     code = "not-supported"
+
+
+class SandboxError(SdqctlError):
+    """The sandbox that was asked for cannot be had on this machine."""
+
+    exit_code = 5
+    code = "sandbox-missing"
 
 
 class AuthenticationError(SdqctlError):

@@ -215,7 +215,7 @@ def test_a_cut_off_command_is_settled_for_its_component_alone(parts: Bench) -> N
         "PROMPT do it [[tool: write {{COMPONENT_NAME}}.txt effect]] [[reply: A]]\n",
     )
     command = ["apply", "each.conv", "--components", "src/*.py", "--keep-going"]
-    assert forked(*command).code == -signal.SIGKILL
+    assert forked(*command, "--sandbox", "none").code == -signal.SIGKILL
     stuck = forked(*command)
     assert stuck.code == 4
     assert "1 of 2 failed: src/a.py" in stuck.err

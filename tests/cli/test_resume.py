@@ -92,7 +92,7 @@ def test_from_skips_what_is_not_done_before_it(command: str, said: list[str], pa
 def test_from_behind_the_last_step_ends_a_run_whose_command_was_cut_off(bench: Bench) -> None:
     kill = "read -r _ _ _ up _ < /proc/$PPID/stat; kill -9 $up"
     text = f"PROMPT x\nALLOW-SHELL true\nRUN {kill}; sleep 9\n"
-    assert bench.run(text).done.code == -signal.SIGKILL
+    assert bench.run(text, "--sandbox", "none").done.code == -signal.SIGKILL
     cut = sdqctl("resume", "s", "--continue")
     assert cut.code == 4
     assert "`sdqctl resume s --continue --from 3`" in cut.err
@@ -186,7 +186,7 @@ def test_a_ledger_that_is_deleted_in_mid_run_is_exit_9_and_the_answers_are_still
         "ADAPTER mock\nPROMPT a [[reply: A]]\n"
         f"RUN rm -f {home}/sdqctl/ledger.db\nPROMPT b [[reply: B]]\n"
     )
-    done = sdqctl("run", path, "--session-name", "job")
+    done = sdqctl("run", path, "--session-name", "job", "--sandbox", "none")
     assert done.code == 9
     assert "deleted or replaced" in done.err
     assert prompts() == ["a"]

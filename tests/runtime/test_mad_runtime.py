@@ -39,10 +39,17 @@ def meddle(
         "from tests.runtime.meddler import main\nmain()\n"
     )
     program.chmod(0o700)
+    outside_of_the_sandbox(home, monkeypatch)
     monkeypatch.setenv("COPILOT_CLI_PATH", str(program))
     monkeypatch.setenv("MEDDLE_RUNTIME", str(RUNTIME))
     monkeypatch.setenv("MEDDLE_MARK", str(home / "meddled"))
     return monkeypatch
+
+
+def outside_of_the_sandbox(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the stand-in for the runtime reach this repository."""
+    (home / "my.toml").write_text('sandbox = "none"\n')
+    monkeypatch.setenv("SDQCTL_CONFIG", str(home / "my.toml"))
 
 
 def test_every_way_is_tried() -> None:
@@ -90,6 +97,7 @@ def test_a_journal_that_cannot_be_written_is_exit_5_and_nothing_is_lost(
     program.chmod(0o700)
     prompts = [f"{number} {'word ' * 6000}[[reply: answer {number}]]" for number in range(8)]
     Path("w.conv").write_text("SESSION-NAME full\n" + "".join(f"PROMPT {p}\n" for p in prompts))
+    outside_of_the_sandbox(home, monkeypatch)
     monkeypatch.setenv("COPILOT_CLI_PATH", str(program))
     failed = sdqctl("run", "w.conv")
     assert failed.code == 5, failed.err

@@ -19,7 +19,7 @@ def repository(home: Path, project: Path, model: LoopbackModel) -> Path:
     """A repository whose hook leaves a line in `ran.txt` for each prompt."""
     subprocess.run(["git", "init", "-q", project], check=True)
     write_hook(project, "first")
-    (project / "w.conv").write_text("PROMPT hi [[reply: done]]\n")
+    (project / "w.conv").write_text("MODE implement\nPROMPT hi [[reply: done]]\n")
     return project
 
 
@@ -51,13 +51,13 @@ def test_a_hook_runs_once_trusted_and_not_after_it_changed(repository: Path) -> 
     assert sdqctl("trust", "--yes").code == 0
     run("w.conv", "--session-name", "trusted")
     assert said(repository) == ["first"]
-    sdqctl("resume", "trusted", "--prompt", "again [[reply: done]]")
+    sdqctl("resume", "trusted", "--mode", "implement", "--prompt", "again [[reply: done]]")
     assert said(repository) == ["first", "first"]
     run("w.conv", "--session-name", "left-out", "--no-repository-config")
     assert said(repository) == ["first", "first"]
     write_hook(repository, "second")
     run("w.conv", "--session-name", "changed")
-    sdqctl("resume", "trusted", "--prompt", "and again [[reply: done]]")
+    sdqctl("resume", "trusted", "--mode", "implement", "--prompt", "then [[reply: done]]")
     assert said(repository) == ["first", "first"]
     run("w.conv", "--session-name", "once", "--trust-once")
     assert said(repository) == ["first", "first", "second"]
@@ -71,7 +71,7 @@ def test_a_hook_that_changes_during_the_run_does_not_come_into_effect(repository
         f"Path('.github/hooks/prompt.json').write_text({changed}.replace('first', 'planted'))\n"
     )
     (repository / "long.conv").write_text(
-        "PROMPT a [[reply: one]]\nRUN python3 change.py\n"
+        "MODE implement\nPROMPT a [[reply: one]]\nRUN python3 change.py\n"
         "NEW-CONVERSATION\nPROMPT b [[reply: two]]\n"
     )
     done = run("long.conv", "--trust-once")

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from sdqctl.adapters.base import Adapter, SessionArchive
     from sdqctl.adapters.settings import AdapterSettings
     from sdqctl.model.repository import RepositoryFile
+    from sdqctl.model.sandbox import SandboxNeeds
 
 _ADAPTERS = {
     "copilot": ("sdqctl.adapters.copilot.adapter", "CopilotAdapter"),
@@ -24,6 +25,7 @@ _ARCHIVES = {
     "copilot": ("sdqctl.adapters.copilot.disk", "CopilotArchive"),
     "mock": ("sdqctl.adapters.mock_disk", "MockArchive"),
 }
+_NEEDS = {"copilot": ("sdqctl.adapters.copilot.needs", "sandbox_needs")}
 _REPOSITORIES = {"copilot": "sdqctl.adapters.copilot.repository_files"}
 """The adapters whose runtimes take more than text from a repository."""
 
@@ -52,6 +54,15 @@ def get_adapter(name: str, settings: AdapterSettings) -> Adapter:
 def get_archive(name: str, settings: AdapterSettings) -> SessionArchive:
     """The reader of an adapter's sessions on disk. Raises UsageError for an unknown name."""
     return cast("SessionArchive", _load(_ARCHIVES, name)(settings))
+
+
+def sandbox_needs(name: str, settings: AdapterSettings) -> SandboxNeeds | None:
+    """What a runtime's processes cannot do without; None: it starts none."""
+    if name not in _NEEDS:
+        return None
+    module, function = _NEEDS[name]
+    needs = getattr(import_module(module), function)
+    return cast("SandboxNeeds", needs(settings))
 
 
 def _load(table: dict[str, tuple[str, str]], name: str) -> type:

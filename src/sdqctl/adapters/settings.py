@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sdqctl.model.sandbox import NoSandbox, Sandbox
+
 
 @dataclass(frozen=True, kw_only=True)
 class AdapterSettings:
@@ -21,3 +23,5 @@ class AdapterSettings:
     runtime_path: Path | None = None
     """The runtime's program; None: looked up on PATH, then in the SDK's cache."""
     environment: Mapping[str, str] = field(default_factory=dict)
+    sandbox: Sandbox = field(default_factory=NoSandbox)
+    """The net that the runtime's processes are started in."""

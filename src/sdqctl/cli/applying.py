@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from sdqctl.engine.launch import Target
     from sdqctl.engine.sharing import SharedRuntime
     from sdqctl.model.run import RunRecord
+    from sdqctl.model.sandbox import Sandbox
     from sdqctl.model.session import SessionInfo
     from sdqctl.model.workflow import Workflow
     from sdqctl.store.ledger import Ledger
@@ -231,9 +232,11 @@ async def _drive(
     from sdqctl.cli.documents import write_document
     from sdqctl.engine.launch import launch
     from sdqctl.engine.sharing import SharedRuntime
+    from sdqctl.sandbox.nets import Nets
 
     shared: dict[str, SharedRuntime] = {}
     async with AsyncExitStack() as stack:
+        nets = stack.enter_context(Nets())
         for name in {item.begin.target.ref.adapter for item in items}:
             runtime = SharedRuntime(_maker(app, name))
             shared[name] = await stack.enter_async_context(runtime)
@@ -242,7 +245,7 @@ async def _drive(
             item.started = time.monotonic()
             progress.started(item)
             lease = shared[item.begin.target.ref.adapter].lease
-            begin = replace(item.begin, make_adapter=lease)
+            begin = replace(item.begin, make_adapter=lease, nets=nets)
             sink = progress.sink(item)
             request = launch_request(app, begin, item.plan, sink, start_at=item.start_at)
             return await launch(replace(request, deliver=partial(write_document, begin)))
@@ -270,8 +273,8 @@ def _write_missing(items: list[Item]) -> None:
             note(f"{one_line(item.label)}: answers written to {file}")
 
 
-def _maker(app: App, name: str) -> Callable[[], Adapter]:
-    return lambda: app.adapter(name)
+def _maker(app: App, name: str) -> Callable[[Sandbox], Adapter]:
+    return lambda sandbox: app.adapter(name, sandbox)
 
 
 def _is_done(item: Item) -> bool:

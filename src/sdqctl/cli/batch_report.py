@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sdqctl.cli.output import counted, is_terminal, note, write_json
+from sdqctl.cli.sinks import refusal_line
 from sdqctl.cli.table import Cell, Column, print_rows
 from sdqctl.engine.batch import Outcome
 from sdqctl.errors import InterruptedRunError, PausedError, SdqctlError, StepError
 from sdqctl.model.duration import format_duration
 from sdqctl.model.events import (
     Event,
+    NetRefused,
     PromptBegun,
     StepFinished,
     StepRecovered,
@@ -83,10 +85,15 @@ class Progress:
     def sink(self, item: Item) -> Callable[[Event], None]:
         """Where the events of one run go."""
         label = one_line(item.label)
+        refused: list[NetRefused] = []
 
         def emit(event: Event) -> None:
             if isinstance(event, Warned):
                 self._tell(f"{label}: warning: {event.message}")
+            elif isinstance(event, NetRefused):
+                if self._verbose or not refused:
+                    self._tell(f"{label}: {refusal_line(event)}")
+                refused.append(event)
             elif isinstance(event, StepRecovered):
                 self._tell(f"{label}: step {event.position} {event.action}: {event.message}")
             elif self._show_prompts and isinstance(event, PromptBegun):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from sdqctl.adapters.settings import AdapterSettings
     from sdqctl.config import Settings
     from sdqctl.engine.repository import Repository
+    from sdqctl.model.sandbox import Sandbox
     from sdqctl.project import ProjectFile
     from sdqctl.store.ledger import Ledger
 
@@ -134,11 +136,16 @@ class App:
 
         return given_environment(self.settings, runtime=False)
 
-    def adapter(self, name: str | None = None) -> Adapter:
-        """A new adapter, not started; the configured one by default."""
+    def adapter(self, name: str | None = None, sandbox: Sandbox | None = None) -> Adapter:
+        """A new adapter, not started, whose runtime will be in a net; the configured one by
+        default.
+        """
         from sdqctl.adapters.registry import get_adapter
 
-        return get_adapter(name or self.settings.adapter, self.adapter_settings)
+        settings = self.adapter_settings
+        if sandbox is not None:
+            settings = replace(settings, sandbox=sandbox)
+        return get_adapter(name or self.settings.adapter, settings)
 
     def archive(self, name: str) -> SessionArchive:
         """The reader of one adapter's sessions on disk."""

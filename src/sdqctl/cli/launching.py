@@ -22,15 +22,16 @@ from sdqctl.cli.variables import base_variables, cycle_variables, run_variables
 from sdqctl.errors import SdqctlError, UsageError, WorkflowError
 
 if TYPE_CHECKING:
-    from sdqctl.adapters.base import Adapter, AdapterConfig
+    from sdqctl.adapters.base import Adapter
     from sdqctl.cli.context import App
     from sdqctl.engine.launch import Launch, Target
     from sdqctl.engine.options import RunOptions
     from sdqctl.model.events import Event
+    from sdqctl.model.sandbox import Sandbox
     from sdqctl.model.session import SessionInfo
-    from sdqctl.model.tools import ToolPolicy
     from sdqctl.model.workflow import Plan, Workflow
     from sdqctl.policy.ask import Question
+    from sdqctl.sandbox.nets import Nets
     from sdqctl.store.ledger import Ledger
 
 
@@ -64,8 +65,10 @@ class Start:
     """Whether the prompts hold no template variables: they were typed, not written in a file."""
     variables: Mapping[str, str] = field(default_factory=dict)
     """Template variables more than those of every run."""
-    make_adapter: Callable[[], Adapter] | None = None
+    make_adapter: Callable[[Sandbox], Adapter] | None = None
     """Makes the adapter, when it is shared with other runs."""
+    nets: Nets | None = None
+    """Keeps the nets, when other runs have the same."""
     choose: Callable[[Sequence[SessionInfo]], Target] | None = None
     """Chooses the target again under the session's lock (see `Launch`)."""
     question: Question | None = None
@@ -134,8 +137,10 @@ async def carry_out(app: App, begin: Start) -> None:
 
 async def _carry_out(app: App, begin: Start, plan: Plan, start_at: int | None) -> None:
     from sdqctl.engine.launch import launch
+    from sdqctl.sandbox.nets import Nets
 
-    with Report(begin, plan) as report:
+    with Nets() as nets, Report(begin, plan) as report:
+        begin = replace(begin, nets=begin.nets or nets)
         report.begin()
         request = launch_request(app, begin, plan, report.emit, start_at=start_at)
         request = replace(request, deliver=report.deliver)
@@ -187,6 +192,7 @@ def with_flags(options: RunOptions, flags: RunFlags) -> RunOptions:
     check_mode(flags.mode)
     given = {
         "mode": flags.mode,
+        "sandbox": flags.sandbox,
         "step_timeout": flags.step_timeout,
         "idle_timeout": flags.idle_timeout,
         "retry_for": flags.retry_for,
@@ -323,10 +329,10 @@ def launch_request(
     *,
     start_at: int | None = None,
 ) -> Launch:
-    """What the engine needs for a run.
-
-    Raises WorkflowError for a REQUIRE that is not met, and for a file that may not be written.
+    """What the engine needs for a run. Raises WorkflowError for a REQUIRE that is not met and for a
+    file that may not be written, SandboxError for a net that cannot be had.
     """
+    from sdqctl.cli.confinement import adapter_config, nets_of
     from sdqctl.conversation.render import Roots
     from sdqctl.engine.launch import Launch
 
@@ -338,17 +344,20 @@ def launch_request(
     if not begin.literal:
         destinations(begin).check(run_variables(begin), output=begin.options.output_file is None)
     variables = {} if begin.literal else run_variables(begin)
+    pair = nets_of(app, begin)
+    make_adapter = begin.make_adapter or (lambda sandbox: app.adapter(adapter, sandbox))
     return Launch(
         target=begin.target,
         plan=plan,
         options=begin.options,
-        config=_adapter_config(app, begin),
+        config=adapter_config(app, begin, pair),
         cwd=cwd,
         home=app.settings.home,
         roots=roots,
         environment=app.command_environment,
         variables=lambda step: cycle_variables(variables, plan, step),
-        make_adapter=begin.make_adapter or (lambda: app.adapter(adapter)),
+        make_adapter=lambda: make_adapter(pair.runtime),
+        nets=pair,
         archive=app.archive(adapter),
         ledger=begin.ledger,
         emit=emit,
@@ -356,37 +365,4 @@ def launch_request(
         start_at=start_at,
         choose=begin.choose,
         repository_is_unchanged=lambda: is_unchanged(app),
-    )
-
-
-def _adapter_config(app: App, begin: Start) -> AdapterConfig:
-    from sdqctl.adapters.base import AdapterConfig
-    from sdqctl.adapters.copilot.protected import STEERING
-    from sdqctl.policy.policy import build_policy
-
-    workflow, options = begin.workflow, begin.options
-    policy: ToolPolicy = build_policy(
-        mode=options.mode or workflow.mode,
-        cwd=begin.cwd,
-        workflow_file_rules=workflow.file_rules,
-        allow_tools=options.allow_tools,
-        deny_tools=options.deny_tools,
-        allow_all=options.allow_all_tools,
-        protected=(app.settings.home, app.settings.copilot_home),
-        steering=STEERING,
-    )
-    if begin.question is not None:
-        from sdqctl.policy.ask import AskingPolicy
-
-        policy = AskingPolicy(policy, begin.question)
-    return AdapterConfig(
-        model=begin.model,
-        session_name=begin.target.name,
-        working_directory=begin.cwd,
-        policy=policy,
-        history_store=app.settings.history_store,
-        trust_repository=app.repository_is_trusted,
-        infinite_sessions=workflow.context.infinite_sessions,
-        compaction_threshold=workflow.context.compaction_threshold,
-        compaction_maximum=workflow.context.compaction_max,
     )

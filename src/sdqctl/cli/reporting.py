@@ -26,6 +26,7 @@ from sdqctl.cli.sinks import (
     EventLog,
     JsonLines,
     Narrator,
+    Sandboxing,
     Sink,
     Verbosity,
     fan_out,
@@ -51,6 +52,7 @@ class Report:
         self._plan = plan
         self._stack = ExitStack()
         self._denials = Denials()
+        self._sandboxing = Sandboxing()
         self._live: LiveLine | None = None
         flags, output = begin.flags, plan.workflow.output
         self._format = flags.output_format
@@ -62,7 +64,7 @@ class Report:
             Redactor(os.environ),
             show_prompts=flags.show_prompts,
         )
-        sinks: list[Sink] = [narrator, self._denials]
+        sinks: list[Sink] = [narrator, self._denials, self._sandboxing]
         if self._format == "jsonl":
             sinks.append(JsonLines())
         elif self._format == "text" and not self._composed:
@@ -136,7 +138,8 @@ class Report:
     def _print_object(self, run: RunRecord) -> None:
         if self._format == "text":
             return
-        found = result_object(run, self._begin.ledger.steps(run.id), self._denials.entries)
+        steps = self._begin.ledger.steps(run.id)
+        found = result_object(run, steps, self._denials.entries, self._sandboxing.entry())
         (write_json if self._format == "json" else write_json_line)(found)
 
     def _event_log(self) -> EventLog:
@@ -165,7 +168,10 @@ def consult_hint(conversation: str, name: str) -> str:
 
 
 def result_object(
-    run: RunRecord, steps: list[StepRecord], denied: list[dict[str, str]]
+    run: RunRecord,
+    steps: list[StepRecord],
+    denied: list[dict[str, str]],
+    sandbox: dict[str, object],
 ) -> dict[str, object]:
     """The one object that `--format json` ends with (DESIGN part 5)."""
     from sdqctl.engine.results import answers, total_usage
@@ -178,6 +184,7 @@ def result_object(
         "output": "\n\n".join(answers(steps)),
         "usage": total_usage(steps),
         "denied": denied,
+        "sandbox": sandbox,
     }
 
 

@@ -11,6 +11,7 @@ import click
 
 from sdqctl.cli.completion import complete_adapter, complete_folder, complete_mode
 from sdqctl.cli.options import DURATION
+from sdqctl.model.sandbox import SANDBOX_CHOICES
 from sdqctl.model.trust import RepositoryUse
 
 _Function = TypeVar("_Function", bound=Callable[..., object])
@@ -27,6 +28,7 @@ class RunFlags:
     deny_tools: tuple[str, ...] = ()
     allow_all_tools: bool = False
     ask: bool = False
+    sandbox: str | None = None
     on_interrupted: str | None = None
     step_timeout: float | None = None
     idle_timeout: float | None = None
@@ -74,6 +76,11 @@ _OPTIONS = [
     click.option("--deny-tool", "deny_tools", multiple=True, metavar="P", help="Deny a tool."),
     click.option("--allow-all-tools", is_flag=True, help="Allow every tool that is not denied."),
     click.option("--ask", is_flag=True, help="On a terminal, ask about tools not allowed."),
+    click.option(
+        "--sandbox",
+        type=click.Choice(SANDBOX_CHOICES),
+        help="The operating system's net around tools and commands; default auto.",
+    ),
     click.option(
         "--on-interrupted",
         type=click.Choice(["continue", "resend", "fail"]),

@@ -16,6 +16,7 @@ from sdqctl.model.events import (
     Event,
     MessageAdded,
     ModelRetried,
+    NetRefused,
     PermissionDecided,
     PromptBegun,
     RunFinished,
@@ -91,6 +92,30 @@ class Denials:
         if isinstance(event, PermissionDecided) and not event.allowed:
             entry = {"kind": event.kind, "target": event.target, "reason": event.reason}
             self.entries.append(entry)
+
+
+class Sandboxing:
+    """Collects which net held and what it refused, for the result."""
+
+    def __init__(self) -> None:
+        self.kind = "none"
+        self.count = 0
+        self._paths: dict[tuple[str, str], NetRefused] = {}
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, SessionOpened):
+            self.kind = event.sandbox
+        elif isinstance(event, NetRefused):
+            self.count += 1
+            self._paths.setdefault((event.path, event.access), event)
+
+    def entry(self) -> dict[str, object]:
+        """The part of the result's object."""
+        refused = [
+            {"path": event.path, "access": event.access, "hint": event.hint}
+            for event in self._paths.values()
+        ]
+        return {"kind": self.kind, "refusals": self.count, "refused": refused}
 
 
 class JsonLines:
@@ -180,6 +205,7 @@ class Narrator:
         self._show_prompts = show_prompts
         self._total = 0
         self._refusals = ToldRefusals()
+        self._net_told = False
 
     def __call__(self, event: Event) -> None:
         line = self._line(event)
@@ -205,9 +231,8 @@ class Narrator:
                 return f"run {event.status}: {event.steps_done} of {event.steps_total} steps done"
             case Warned():
                 return f"warning: {event.message}"
-            case PermissionDecided(allowed=False):
-                self._refusals.note(event)
-                return f"  denied: {event.kind} {event.target}: {event.reason}"
+            case PermissionDecided(allowed=False) | NetRefused():
+                return self._refusal(event)
         return self._detail(event) if self._verbosity >= Verbosity.VERBOSE else None
 
     def _detail(self, event: Event) -> str | None:
@@ -228,6 +253,16 @@ class Narrator:
                 return f"  tokens: {use.input_tokens} in, {use.output_tokens} out"
         return None
 
+    def _refusal(self, event: PermissionDecided | NetRefused) -> str | None:
+        """Of the net only the first, with what would allow it; the result counts the others."""
+        if isinstance(event, PermissionDecided):
+            self._refusals.note(event)
+            return f"  denied: {event.kind} {event.target}: {event.reason}"
+        told, self._net_told = self._net_told, True
+        if told and self._verbosity < Verbosity.VERBOSE:
+            return None
+        return f"  {refusal_line(event)}"
+
     def _run_started(self, event: RunStarted) -> str | None:
         self._total = event.steps_total
         if not event.steps_done and not event.steps_changed:
@@ -239,6 +274,12 @@ class Narrator:
     def _step_finished(self, event: StepFinished) -> str:
         took = f" in {format_duration(event.seconds)}" if event.seconds is not None else ""
         return f"[{event.position}/{self._total}] {event.status}{took}"
+
+
+def refusal_line(event: NetRefused) -> str:
+    """What a net refused, and what would allow it."""
+    what = "read" if event.access == "read" else "written"
+    return f"sandbox ({event.by}): {event.path} may not be {what}; {event.hint}"
 
 
 def _indented(text: str) -> str:

@@ -11,6 +11,7 @@ from sdqctl import __version__
 from sdqctl.cli.listing import all_entries, entry_objects, print_table
 from sdqctl.cli.output import write_json, write_line
 from sdqctl.model.terminal import one_line
+from sdqctl.sandbox.choice import Held, held
 from sdqctl.sessions.entries import Entry, Query, select
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def tell_status(app: App, request: StatusRequest) -> None:
         print_table(entries, now)
     if request.adapters:
         _print_adapters(health, tools)
+        _print_sandbox(held(app.settings.sandbox, app.environment))
     if request.auth:
         _print_auth(app, health)
     if models is not None:
@@ -67,6 +69,7 @@ def _print_summary(app: App, entries: list[Entry]) -> None:
         "configuration": ", ".join(map(str, app.settings.files)) or "defaults",
         "runtime": runtime,
         "model": provider,
+        "sandbox": _sandbox(held(app.settings.sandbox, app.environment)),
         "sessions": f"{len(entries)}" + (f" ({told})" if told else ""),
     }
     for name, value in facts.items():
@@ -157,6 +160,24 @@ def _print_tools(names: ToolNames) -> None:
         write_line(f"  not given to agents, because not known here: {shown}")
 
 
+def _sandbox(found: Held) -> str:
+    """Which net holds in which modes, in a line."""
+    if found.problem is not None:
+        return f"{found.problem} (runs are refused)"
+    if found.landlock == 0 and found.reading == "none":
+        return "none: this machine has no Landlock"
+    version = f" (version {found.landlock})" if found.reading == "landlock" else ""
+    if found.reading == found.writing == found.full:
+        return f"{found.reading}{version} in every mode"
+    return f"{found.reading}{version}; {found.full} in mode full"
+
+
+def _print_sandbox(found: Held) -> None:
+    write_line(f"sandbox: {_sandbox(found)}")
+    for lack in found.lacks:
+        write_line(f"  not held: {lack}")
+
+
 def _print_auth(app: App, health: list[Health]) -> None:
     for found in health:
         if found.adapter != "copilot":
@@ -183,6 +204,7 @@ def _object(
         "configuration": [str(file) for file in app.settings.files],
         "runtime": runtime,
         "provider": provider,
+        "sandbox": asdict(held(app.settings.sandbox, app.environment)),
         "sessions_by_status": dict(Counter(entry.status.value for entry in entries)),
     }
     if request.sessions:

@@ -211,7 +211,7 @@ DIRECTIVES: dict[str, Directive] = {
     ),
     "REQUIRE": Directive(
         "Checks",
-        "@FILE cmd:NAME env:NAME",
+        "@FILE cmd:NAME env:NAME sandbox",
         "What must be there before anything runs.",
         scope="adds",
     ),

@@ -7,7 +7,7 @@ from sdqctl.conversation.building import Building
 from sdqctl.conversation.lexer import Item
 from sdqctl.conversation.references import parse_references
 from sdqctl.model.modes import is_known_mode
-from sdqctl.model.workflow import FileRule, Requirement, SessionMode, Span
+from sdqctl.model.workflow import SANDBOX, FileRule, Requirement, SessionMode, Span
 
 
 class FileDirectives(Building):
@@ -154,8 +154,10 @@ class FileDirectives(Building):
                 found = Requirement(kind="file", value=word[1:], span=item.span)
             elif colon and name and kind in ("cmd", "env", "file"):
                 found = Requirement(kind=kind, value=name, span=item.span)
+            elif word == SANDBOX:
+                found = Requirement(kind=SANDBOX, value="", span=item.span)
             else:
-                raise ValueError(f"{word!r} is not @FILE, cmd:NAME or env:NAME")
+                raise ValueError(f"{word!r} is not @FILE, cmd:NAME, env:NAME or sandbox")
             self._append("requirements", found)
 
     # -- debug ------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from sdqctl.conversation.references import (
 from sdqctl.conversation.template import OUTPUT_ONLY, fill, variable_problem
 from sdqctl.errors import WorkflowError
 from sdqctl.model.workflow import (
+    SANDBOX,
     FilePart,
     OutputPart,
     Plan,
@@ -31,7 +32,14 @@ from sdqctl.model.workflow import (
     Workflow,
 )
 
-__all__ = ["RenderedPrompt", "Roots", "check_requirements", "render_prompt", "render_text"]
+__all__ = [
+    "RenderedPrompt",
+    "Roots",
+    "check_requirements",
+    "render_prompt",
+    "render_text",
+    "requires_sandbox",
+]
 
 
 @dataclass(frozen=True)
@@ -66,10 +74,17 @@ def render_text(text: str, variables: Mapping[str, str]) -> str:
     return fill(text, variables)[0]
 
 
+def requires_sandbox(workflow: Workflow) -> bool:
+    """Whether the workflow may only run in a sandbox; whether there is one, a run decides."""
+    return any(requirement.kind == SANDBOX for requirement in workflow.requirements)
+
+
 def check_requirements(workflow: Workflow, roots: Roots, environment: Mapping[str, str]) -> None:
-    """Raise WorkflowError that lists every REQUIRE that is not met."""
+    """Raise WorkflowError that lists every REQUIRE of a file, command or variable not met."""
     missing = []
     for requirement in workflow.requirements:
+        if requirement.kind == SANDBOX:
+            continue
         value = requirement.value
         met = {
             "file": lambda v: any(os.path.exists(root / v) for root in roots.folders()),

@@ -71,7 +71,8 @@ def _lists(workflow: Workflow) -> Iterator[str]:
         kind = "DIR" if rule.directory else "FILES"
         yield f"{'ALLOW' if rule.allow else 'DENY'}-{kind} {rule.pattern},"
     for requirement in workflow.requirements:
-        yield f"REQUIRE {requirement.kind}:{requirement.value},"
+        named = f":{requirement.value}" if requirement.value else ""
+        yield f"REQUIRE {requirement.kind}{named},"
 
 
 class _Steps:

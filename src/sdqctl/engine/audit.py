@@ -8,6 +8,8 @@ from collections import OrderedDict
 
 from sdqctl.errors import StoreError
 from sdqctl.model.audit import Source
+from sdqctl.model.events import NetRefused
+from sdqctl.model.sandbox import Access
 from sdqctl.model.tools import (
     AsksHumans,
     ToolDecision,
@@ -16,12 +18,25 @@ from sdqctl.model.tools import (
     ToolRequest,
     may_allow,
 )
-from sdqctl.store.audit import complete_request, record_request
+from sdqctl.store.audit import complete_request, record_net_refusal, record_request
 from sdqctl.store.ledger import Ledger
 
 _LOG = logging.getLogger(__name__)
 _MOST_OPEN = 64
 _Key = tuple[object, ...]
+
+
+def note_net_refusal(ledger: Ledger, run_id: str, event: NetRefused) -> None:
+    """Record what the net refused to a program of the running step. Raises StoreError."""
+    record_net_refusal(
+        ledger,
+        run_id,
+        kind=ToolKind.READ if event.access == Access.READ else ToolKind.WRITE,
+        target=event.path,
+        by=event.by,
+        reason=event.hint,
+        tool_call_id=event.tool_call_id,
+    )
 
 
 def recorded(policy: ToolPolicy, ledger: Ledger, run_id: str) -> ToolPolicy:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sdqctl.engine.shell import Command, cut_middle
+from sdqctl.model.sandbox import Sandbox
 from sdqctl.model.workflow import RunStep
 from sdqctl.store.evidence import Evidence, Output
 
@@ -53,15 +54,22 @@ class _Working:
 class Background:
     """The background commands of one run."""
 
-    def __init__(self, *, cwd: Path, environment: Mapping[str, str]) -> None:
+    def __init__(self, *, cwd: Path, environment: Mapping[str, str], sandbox: Sandbox) -> None:
         self._cwd = cwd
+        self._sandbox = sandbox
         self._environment = environment
         self._working: list[_Working] = []
         self._told: list[tuple[_Working, int]] = []
 
     async def start(self, step: RunStep, evidence: Evidence) -> None:
         """Start a command. Raises StepError when its working directory is not there."""
-        command = await Command.start(step, evidence, cwd=self._cwd, environment=self._environment)
+        command = await Command.start(
+            step,
+            evidence,
+            cwd=self._cwd,
+            environment=self._environment,
+            sandbox=self._sandbox,
+        )
         waiting = asyncio.create_task(command.wait())
         self._working.append(_Working(step, evidence, command, waiting))
 

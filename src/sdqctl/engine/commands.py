@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from sdqctl.engine.audit import note_net_refusal
 from sdqctl.engine.options import OnInterrupted
 from sdqctl.engine.shell import TIMED_OUT, CommandResult, Limit, format_output, run_command
 from sdqctl.errors import StepError
 from sdqctl.model.duration import format_duration
+from sdqctl.model.events import NetRefused
 from sdqctl.model.run import StepRecord, StepStatus
 from sdqctl.model.workflow import OnError, OutputRule, PlannedStep, RunStep, RunWaitStep
 from sdqctl.store.evidence import ENDED, Evidence
@@ -36,8 +39,14 @@ async def run_step(
         evidence = _begin(step, context)
         limit = _limit(context, (action.timeout, _OWN_LIMIT))
         result = await run_command(
-            action, evidence, cwd=context.cwd, environment=context.environment, limit=limit
+            action,
+            evidence,
+            cwd=context.cwd,
+            environment=context.environment,
+            limit=limit,
+            sandbox=context.sandbox,
         )
+        _tell_refusals(result, action, context)
     return _record(step, action, result, context)
 
 
@@ -65,6 +74,21 @@ def _record(
     raise StepError(
         f"step {step.position}: `{action.command}` failed: {error}\n{text}".rstrip(), hint=hint
     )
+
+
+def _tell_refusals(result: CommandResult, action: RunStep, context: StepContext) -> None:
+    """Say which paths the net kept the command from, as far as its output names them."""
+    folder = context.cwd / Path(action.cwd or "").expanduser()
+    for refusal in context.sandbox.refusals(result.output.text, folder):
+        event = NetRefused(
+            run_id=context.run_id,
+            by=context.sandbox.kind,
+            access=refusal.access,
+            path=refusal.path,
+            hint=refusal.hint,
+        )
+        note_net_refusal(context.ledger, context.run_id, event)
+        context.emit(event)
 
 
 def _error(result: CommandResult) -> str:

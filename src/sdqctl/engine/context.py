@@ -13,6 +13,7 @@ from sdqctl.engine.connection import Connection
 from sdqctl.engine.options import RunOptions
 from sdqctl.model.events import Event, StepRecovered
 from sdqctl.model.run import StepRecord, StepStatus
+from sdqctl.model.sandbox import Sandbox
 from sdqctl.model.workflow import Plan, PlannedStep
 from sdqctl.store.evidence import CommandFolders
 from sdqctl.store.ledger import Ledger
@@ -37,6 +38,8 @@ class StepContext:
     variables: Callable[[PlannedStep], Mapping[str, str]]
     background: Background
     commands: CommandFolders
+    sandbox: Sandbox
+    """The net of RUN commands."""
     emit: Sink
 
     def begin(

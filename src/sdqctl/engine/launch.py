@@ -7,7 +7,7 @@ import shlex
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -35,6 +35,7 @@ from sdqctl.model.events import SessionOpened, Warned
 from sdqctl.model.run import RunRecord
 from sdqctl.model.session import SessionInfo, SessionRef, session_id_for
 from sdqctl.model.workflow import Plan, PlannedStep
+from sdqctl.sandbox.nets import NetPair
 from sdqctl.store.evidence import CommandFolders
 from sdqctl.store.gates import record_shown
 from sdqctl.store.ledger import Ledger
@@ -71,6 +72,7 @@ class Launch:
     archive: SessionArchive
     ledger: Ledger
     emit: Sink
+    nets: NetPair = field(default_factory=NetPair)
     wait: float = 0.0
     """Seconds to wait for a session that is in use."""
     start_at: int | None = None
@@ -275,6 +277,7 @@ async def _open(
             adapter=target.ref.adapter,
             resumed=target.exists,
             model=request.config.model,
+            sandbox=request.nets.runtime.kind,
         )
     )
 
@@ -287,7 +290,9 @@ def _was_killed_before_its_first_prompt(request: Launch) -> bool:
 
 
 async def _drive(request: Launch, connection: Connection, run: RunRecord) -> RunRecord:
-    background = Background(cwd=request.cwd, environment=request.environment)
+    background = Background(
+        cwd=request.cwd, environment=request.environment, sandbox=request.nets.commands
+    )
     context = StepContext(
         run_id=run.id,
         session_name=request.target.name,
@@ -302,6 +307,7 @@ async def _drive(request: Launch, connection: Connection, run: RunRecord) -> Run
         variables=request.variables,
         background=background,
         commands=CommandFolders(request.home, run.id),
+        sandbox=request.nets.commands,
         emit=request.emit,
     )
     job = Job(

@@ -30,6 +30,8 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Those of `allow_tools` that a trusted repository gave: they end with the trust in it."""
     deny_tools: tuple[str, ...] = ()
     allow_all_tools: bool = False
+    sandbox: str | None = None
+    """The net that was asked for; None: the configuration's."""
     on_interrupted: OnInterrupted = OnInterrupted.CONTINUE
     step_timeout: float = 1800.0
     idle_timeout: float = 600.0

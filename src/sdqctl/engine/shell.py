@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -17,7 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from sdqctl.errors import StepError
+from sdqctl.errors import SandboxError, StepError
+from sdqctl.model.sandbox import Confined, NoSandbox, Sandbox
 from sdqctl.model.workflow import RunStep
 from sdqctl.store.evidence import KEEP, Evidence, Output
 
@@ -27,6 +29,8 @@ TIMED_OUT = 124
 _KEEPER = Path(__file__).with_name("keeper.py")
 _GRACE = 5.0
 """Seconds for the keeper to end a command; it asks it first and kills it after three."""
+
+_UNCONFINED = NoSandbox()
 
 
 @dataclass(frozen=True)
@@ -59,21 +63,31 @@ class Command:
 
     @classmethod
     async def start(
-        cls, step: RunStep, evidence: Evidence, *, cwd: Path, environment: Mapping[str, str]
+        cls,
+        step: RunStep,
+        evidence: Evidence,
+        *,
+        cwd: Path,
+        environment: Mapping[str, str],
+        sandbox: Sandbox = _UNCONFINED,
     ) -> Self:
-        """Start a command with no input; what is known of it goes into the folder.
+        """Start a command with no input in a net; what is known of it goes into the folder.
 
-        Raises StepError when its working directory is not there.
+        Raises StepError when its working directory is not there, SandboxError when the net cannot
+        be entered.
         """
         folder = _folder(step, cwd)
+        variables = {**environment, **dict(step.environment)}
         watched, lifeline = os.pipe()
         try:
-            process = await _start(
-                (*_keeper(), str(evidence.folder), str(KEEP), *_arguments(step)),
-                folder,
-                {**environment, **dict(step.environment)},
-                watched,
-            )
+            with sandbox.confine(
+                _arguments(step),
+                variables,
+                marks=evidence.folder,
+                folder=folder if step.cwd else None,
+            ) as inside:
+                keeper = (*_keeper(), str(evidence.folder), str(KEEP), *inside.arguments)
+                process = await _start(keeper, folder, inside, watched)
         except BaseException:
             os.close(lifeline)
             raise
@@ -118,16 +132,17 @@ async def run_command(
     cwd: Path,
     environment: Mapping[str, str],
     limit: Limit | None = None,
+    sandbox: Sandbox = _UNCONFINED,
 ) -> CommandResult:
-    """Run a RUN step's command to its end, or to its limit.
+    """Run a RUN step's command to its end, or to its limit, in a net.
 
     It ends when the command itself does; what it leaves running in its group is killed. A command
     that is not found is a result with status 127, as a shell gives it. Raises StepError when the
-    working directory is not there.
+    working directory is not there, SandboxError when the net cannot be entered.
     """
     if missing := _missing(step, cwd, environment):
         return CommandResult(NOT_FOUND, Output(head=missing.encode()))
-    command = await Command.start(step, evidence, cwd=cwd, environment=environment)
+    command = await Command.start(step, evidence, cwd=cwd, environment=environment, sandbox=sandbox)
     try:
         async with asyncio.timeout(limit.seconds if limit else None):
             status = await command.wait()
@@ -198,14 +213,15 @@ def _keeper() -> Sequence[str]:
 
 
 async def _start(
-    arguments: Sequence[str], folder: Path, environment: Mapping[str, str], watched: int
+    arguments: Sequence[str], folder: Path, inside: Confined, watched: int
 ) -> asyncio.subprocess.Process:
     """Start a process on the end of a pipe, which is closed here; never one without an owner."""
     starting = asyncio.ensure_future(
         asyncio.create_subprocess_exec(
             *arguments,
             cwd=folder,
-            env=environment,
+            env=inside.environment,
+            preexec_fn=inside.enter,
             stdin=watched,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,
@@ -215,6 +231,12 @@ async def _start(
     starting.add_done_callback(lambda _: os.close(watched))
     try:
         return await asyncio.shield(starting)
+    except subprocess.SubprocessError as error:
+        raise SandboxError(
+            "the command cannot enter its sandbox",
+            hint="`sdqctl status --adapters` says what this machine has; `--sandbox none` goes "
+            "without",
+        ) from error
     except asyncio.CancelledError:
         process = await starting
         process.terminate()

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 
 from sdqctl.adapters.base import AdapterSession
+from sdqctl.engine.audit import note_net_refusal
 from sdqctl.engine.budget import Budget
 from sdqctl.engine.connection import Connection
 from sdqctl.engine.context import Sink
@@ -26,6 +27,7 @@ from sdqctl.errors import (
 from sdqctl.model.duration import format_duration
 from sdqctl.model.events import (
     FailureKind,
+    NetRefused,
     PermissionDecided,
     PromptAccepted,
     PromptBegun,
@@ -219,9 +221,8 @@ class TurnRunner:
                 return self._stopped(record, reason)
             if isinstance(event, TurnProgress):
                 continue
-            if isinstance(event, PromptAccepted):
-                self._ledger.accept_step(record.run_id, record.position, event.message_id)
-            elif isinstance(event, ToolStarted):
+            self._record(event, record)
+            if isinstance(event, ToolStarted):
                 at_work.add(event.call.id)
             elif isinstance(event, ToolFinished):
                 at_work.discard(event.call.id)
@@ -232,6 +233,13 @@ class TurnRunner:
                 return self._stopped(record, unwanted)
             if isinstance(event, TurnFinished | TurnFailed):
                 return event
+
+    def _record(self, event: TurnEvent, record: StepRecord) -> None:
+        """Commit what an event says before anything else hears of it."""
+        if isinstance(event, PromptAccepted):
+            self._ledger.accept_step(record.run_id, record.position, event.message_id)
+        elif isinstance(event, NetRefused):
+            note_net_refusal(self._ledger, self._run_id, event)
 
     def _reason_to_stop(self, event: TurnEvent, denials: DenialCounter) -> str | None:
         """Why the turn goes no further; an answer that is on its way is not cut off by a budget."""

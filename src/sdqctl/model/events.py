@@ -38,6 +38,8 @@ class SessionOpened(_Event, frozen=True, kw_only=True, tag="session.opened"):
     adapter: str
     resumed: bool
     model: str | None = None
+    sandbox: str = "none"
+    """The net that the runtime and its tools are in."""
 
 
 class RunStarted(_Event, frozen=True, kw_only=True, tag="run.started"):
@@ -167,6 +169,23 @@ class PermissionDecided(_Event, frozen=True, kw_only=True, tag="permission.decid
     tool_call_id: str | None = None
 
 
+class NetRefused(_Event, frozen=True, kw_only=True, tag="net.refused"):
+    """The operating system's net kept a tool or a command from a path."""
+
+    by: str
+    """`landlock` or `bubblewrap`."""
+    access: str
+    """`read` or `write`."""
+    path: str
+    hint: str
+    """The setting that would allow it."""
+    run_id: str | None = None
+    """Of a RUN command's run."""
+    turn_id: str | None = None
+    """Of a tool's turn."""
+    tool_call_id: str | None = None
+
+
 class UsageReported(_Event, frozen=True, kw_only=True, tag="usage.reported"):
     """One model call's use."""
 
@@ -228,6 +247,7 @@ TurnEvent = (
     | ToolStarted
     | ToolFinished
     | PermissionDecided
+    | NetRefused
     | UsageReported
     | ContextChanged
     | ModelRetried

@@ -187,8 +187,12 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
     span: Span
 
 
+SANDBOX = "sandbox"
+"""The kind of the REQUIRE entry that names nothing."""
+
+
 class Requirement(msgspec.Struct, frozen=True, kw_only=True):
-    """A REQUIRE entry: `kind` is `file`, `cmd` or `env`."""
+    """A REQUIRE entry: `kind` is `file`, `cmd`, `env` or `sandbox`."""
 
     kind: str
     value: str

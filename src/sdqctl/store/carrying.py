@@ -20,7 +20,7 @@ _LARGEST = 2**63
 _TEXTS = ("id", "session_id", "session_name", "cwd", "workflow", "workflow_path", "options")
 """Columns of a run that are read before the rows are in the ledger."""
 _GATES = ("pause", "consult")
-_GIVEN_BY_USERS = {"mode", "allow_tools", "allow_all_tools", "output_file"}
+_GIVEN_BY_USERS = {"mode", "allow_tools", "allow_all_tools", "output_file", "sandbox"}
 
 
 class SessionRows(msgspec.Struct, frozen=True, kw_only=True):

@@ -22,6 +22,7 @@ from sdqctl.adapters.base import (
 from sdqctl.adapters.copilot.disk import CopilotArchive
 from sdqctl.adapters.copilot.early import LOG_LEVEL, adopting, give_up, import_sdk, start_early
 from sdqctl.adapters.copilot.history_store import purge
+from sdqctl.adapters.copilot.needs import session_sandbox
 from sdqctl.adapters.copilot.options import session_options
 from sdqctl.adapters.copilot.probe import runtime_tools
 from sdqctl.adapters.copilot.provider import describe_provider, provider_from
@@ -39,12 +40,14 @@ from sdqctl.adapters.settings import AdapterSettings
 from sdqctl.errors import (
     RuntimeFailure,
     RuntimeMissingError,
+    SandboxError,
     SdqctlError,
     SessionBusyError,
     SessionExistsError,
     SessionNotFoundError,
     SessionUnusableError,
 )
+from sdqctl.model.sandbox import Confined
 from sdqctl.model.session import SessionInfo, session_id_for
 from sdqctl.offspring import MARK, end_offspring, new_mark
 
@@ -73,6 +76,8 @@ class CopilotAdapter:
         program = require_runtime(self._settings)
         try:
             self._client = await self._start(program.path)
+        except SandboxError:
+            raise
         except Exception as error:
             raise RuntimeFailure(
                 f"{program.path} does not start as the Copilot runtime: {error or 'no answer'}",
@@ -90,14 +95,20 @@ class CopilotAdapter:
         self._mark = new_mark()
         environment = {**runtime_environment(self._settings), MARK: self._mark}
         asyncio.get_running_loop().set_exception_handler(_pass_over_unreadable)
-        process = start_early(program, environment)
+        process = start_early(program, environment, self._settings.sandbox)
         try:
-            client_type, connection = import_sdk(program)
+            client_type, connection_to = import_sdk()
             early = adopting(client_type, process)
-            options = {"connection": connection, "env": environment, "log_level": LOG_LEVEL}
-            client = (early or client_type)(**options)
+            inside = Confined(arguments=(str(program),), environment=environment)
             if early is None:
                 give_up(process)
+                inside = self._settings.sandbox.launcher(inside.arguments, environment)
+            first, *more = inside.arguments
+            client = (early or client_type)(
+                connection=connection_to(path=first, args=more),
+                env=dict(inside.environment),
+                log_level=LOG_LEVEL,
+            )
             async with asyncio.timeout(_START):
                 await client.start()
         except BaseException:
@@ -281,6 +292,8 @@ class CopilotAdapter:
         stray = None if config.trust_repository else stray_instruction(folder)
         if stray is not None:
             options["skip_custom_instructions"] = True
+        if self._settings.sandbox.kind == "runtime":
+            options["sandbox_config"] = session_sandbox(self._settings.sandbox)
         if create:
             options["session_id"] = info.id
             if config.session_name:
@@ -299,6 +312,7 @@ class CopilotAdapter:
             ) from error
         assert self._process is not None, "a session is opened in a started adapter"
         session = CopilotSession(sdk, info, self._process, self._client)
+        session.bind_sandbox(self._settings.sandbox, folder)
         session.bind_journal(
             self._settings.copilot_home / "session-state" / info.id / "events.jsonl"
         )

@@ -16,25 +16,34 @@ from pathlib import Path
 from typing import Any
 
 from sdqctl.adapters.copilot.pipes import guard
+from sdqctl.model.sandbox import Sandbox
 
 LOG_LEVEL = "error"
 _ARGUMENTS = ("--headless", "--no-auto-update", "--log-level", LOG_LEVEL, "--stdio")
 _STARTER = "_start_cli_server"
 
 
-def start_early(program: Path, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    """Start the runtime as the SDK would, but out of reach of the terminal's Ctrl-C: what that
-    means is decided here. It ends with its input. Raises OSError when it is no program.
+def start_early(
+    program: Path, environment: Mapping[str, str], sandbox: Sandbox
+) -> subprocess.Popen[bytes]:
+    """Start the runtime as the SDK would, but in its net, and out of reach of the terminal's
+    Ctrl-C: what that means is decided here. It ends with its input.
+
+    Raises OSError when it is no program, SandboxError and SubprocessError when the net cannot be
+    entered.
     """
-    process = subprocess.Popen(
-        [str(program), *_ARGUMENTS],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        bufsize=0,
-        start_new_session=True,
-        env={**environment, "COPILOT_RUNTIME_PROCESS_FILE_LOGGING": "1"},
-    )
+    variables = {**environment, "COPILOT_RUNTIME_PROCESS_FILE_LOGGING": "1"}
+    with sandbox.confine([str(program), *_ARGUMENTS], variables) as inside:
+        process = subprocess.Popen(
+            inside.arguments,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
+            start_new_session=True,
+            env=inside.environment,
+            preexec_fn=inside.enter,
+        )
     guard(process, asyncio.get_running_loop())
     return process
 
@@ -60,13 +69,13 @@ def give_up(process: subprocess.Popen[bytes]) -> None:
                 pipe.close()
 
 
-def import_sdk(program: Path) -> tuple[Any, Any]:
-    """The SDK's client class, and the connection to a runtime's program."""
+def import_sdk() -> tuple[Any, Any]:
+    """The SDK's client class, and what makes the connection to a runtime's program."""
     # The SDK logs tracebacks of errors that it also raises; the errors are enough.
     logging.getLogger("copilot").addHandler(logging.NullHandler())
     with _quiet_collector():
         from copilot import CopilotClient, RuntimeConnection
-    return CopilotClient, RuntimeConnection.for_stdio(path=str(program))
+    return CopilotClient, RuntimeConnection.for_stdio
 
 
 @contextmanager

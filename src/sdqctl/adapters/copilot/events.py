@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -12,6 +13,7 @@ from sdqctl.model.events import (
     FailureKind,
     MessageAdded,
     ModelRetried,
+    NetRefused,
     TextDelta,
     ToolFinished,
     ToolStarted,
@@ -21,16 +23,20 @@ from sdqctl.model.events import (
     UsageReported,
     Warned,
 )
+from sdqctl.model.sandbox import Refusal
 from sdqctl.model.session import ToolCall, Usage
 
+Refused = Callable[[str], Iterable[tuple[str, Refusal]]]
+"""What a net refused by a tool's result, each with the kind of the net."""
 _NO_ANSWER = "the model gave no answer"
 
 
 class TurnTranslator:
     """Turns the SDK's events of one turn into ours, and judges how the turn ended."""
 
-    def __init__(self, turn_id: str) -> None:
+    def __init__(self, turn_id: str, refused: Refused = lambda text: ()) -> None:
         self.turn_id = turn_id
+        self._refused = refused
         self._tools: dict[str, ToolCall] = {}
         self._usage = Usage()
         self._answer = ""
@@ -50,13 +56,30 @@ class TurnTranslator:
 
     def translate(self, event: Any) -> list[TurnEvent]:
         """Our events for one of the SDK's."""
-        if getattr(event, "agent_id", None):
-            return []
-        handler = _HANDLERS.get(event.type.value)
-        if handler is None:
-            return []
+        name = event.type.value
+        refused = self._net_refused(event.data) if name == "tool.execution_complete" else []
+        handler = _HANDLERS.get(name)
+        if handler is None or getattr(event, "agent_id", None):
+            return refused
         found = handler(self, event.data)
-        return [] if found is None else [found]
+        return refused if found is None else [*refused, found]
+
+    def _net_refused(self, data: Any) -> list[TurnEvent]:
+        """What the operating system's net refused a tool, also one of a sub-agent."""
+        texts = (getattr(data.result, "content", None), getattr(data.error, "message", None))
+        return [
+            NetRefused(
+                turn_id=self.turn_id,
+                tool_call_id=data.tool_call_id,
+                by=by,
+                access=refusal.access,
+                path=refusal.path,
+                hint=refusal.hint,
+            )
+            for text in texts
+            if text
+            for by, refusal in self._refused(text)
+        ]
 
     def end(self) -> TurnFinished | TurnFailed:
         """How the turn ended, once it is idle."""

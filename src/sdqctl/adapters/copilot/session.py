@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sdqctl.adapters.base import Compaction, ContextUse
-from sdqctl.adapters.copilot.events import TurnTranslator
+from sdqctl.adapters.copilot.events import Refused, TurnTranslator
 from sdqctl.adapters.journal import TurnCounter, find_turn, read_turns, turn_outcome
 from sdqctl.errors import RuntimeDiedError, RuntimeFailure, SdqctlError, StepError
 from sdqctl.model.events import (
@@ -26,6 +26,7 @@ from sdqctl.model.events import (
     Warned,
 )
 from sdqctl.model.run import TurnBegun, TurnOutcome
+from sdqctl.model.sandbox import Sandbox
 from sdqctl.model.session import SessionInfo, Turn
 from sdqctl.model.tools import ToolDecision, ToolRequest
 from sdqctl.offspring import end_offspring, moment
@@ -141,6 +142,7 @@ class CopilotSession:
         self._client = client
         self._journal: Path | None = None
         self._counter: TurnCounter | None = None
+        self._refused: Refused = lambda text: ()
         self._queue: asyncio.Queue[Any] | None = None
         self._overflowed = False
         self._turn_id = ""
@@ -152,6 +154,10 @@ class CopilotSession:
     def info(self) -> SessionInfo:
         """The session as it was when it was opened."""
         return self._info
+
+    def bind_sandbox(self, sandbox: Sandbox, folder: Path) -> None:
+        """Tell in which net the tools are, and where they work."""
+        self._refused = lambda text: [(sandbox.kind, r) for r in sandbox.refusals(text, folder)]
 
     def bind_journal(self, path: Path) -> None:
         """Tell where the session's journal lies."""
@@ -201,7 +207,7 @@ class CopilotSession:
 
     async def send(self, prompt: str, *, turn_id: str) -> AsyncIterator[TurnEvent]:
         """Send a prompt and yield what happens until the session is idle again."""
-        translator = TurnTranslator(turn_id)
+        translator = TurnTranslator(turn_id, self._refused)
         queue: asyncio.Queue[Any] = asyncio.Queue(_MOST_WAITING)
         self._queue, self._turn_id, self._overflowed = queue, turn_id, False
         self._turn_began = moment()

@@ -7,9 +7,16 @@ from typing import TYPE_CHECKING, Self
 
 from sdqctl.cli.output import counted, note, write_line, write_painted
 from sdqctl.cli.progress import LiveLine, wants_live_line
-from sdqctl.cli.sinks import Answers, Sink, ToldRefusals, fan_out
+from sdqctl.cli.sinks import Answers, Sink, ToldRefusals, fan_out, refusal_line
 from sdqctl.cli.table import age
-from sdqctl.model.events import Event, PermissionDecided, StepRecovered, ToolFinished, Warned
+from sdqctl.model.events import (
+    Event,
+    NetRefused,
+    PermissionDecided,
+    StepRecovered,
+    ToolFinished,
+    Warned,
+)
 from sdqctl.model.terminal import one_line
 
 if TYPE_CHECKING:
@@ -61,6 +68,8 @@ class _ToolLines:
             case PermissionDecided(allowed=False):
                 self._refusals.note(event)
                 note(f"  denied {one_line(f'{event.kind} {event.target}', _WIDTH - 9)}")
+            case NetRefused():
+                note(f"  {one_line(refusal_line(event))}")
             case StepRecovered():
                 note(f"  {event.message}")
             case Warned():

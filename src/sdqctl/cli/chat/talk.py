@@ -21,6 +21,7 @@ from sdqctl.engine.launch import launch
 from sdqctl.engine.sharing import SharedRuntime
 from sdqctl.errors import InterruptedRunError, PausedError, SdqctlError
 from sdqctl.policy.ask import RememberedAnswers
+from sdqctl.sandbox.nets import Nets
 from sdqctl.sessions.transcript import read_turns
 from sdqctl.store.gates import record_shown
 
@@ -51,7 +52,8 @@ class Talk:
         self.request = request
         self.entry = entry
         self.ledger = ledger
-        self._shared = SharedRuntime(lambda: app.adapter(entry.info.adapter))
+        self._shared = SharedRuntime(lambda net: app.adapter(entry.info.adapter, net))
+        self._nets = Nets()
         self._question = RememberedAnswers(ask_permission)
 
     @property
@@ -68,6 +70,10 @@ class Talk:
         recap(self.entry, self.turns(), run, steps)
         self._note_gate(run, steps)
         reader = Reader(self.app.settings.home, project, COMMANDS, self._session_names)
+        with self._nets:
+            await self._talk(reader, run, steps)
+
+    async def _talk(self, reader: Reader, run: RunRecord | None, steps: list[StepRecord]) -> None:
         async with self._shared:
             await self._consult(run, steps)
             while True:
@@ -137,7 +143,9 @@ class Talk:
         return (runs[-1], self.ledger.steps(runs[-1].id)) if runs else (None, [])
 
     def _shared_start(self, begin: Start) -> Start:
-        return replace(begin, make_adapter=self._shared.lease, question=self._question)
+        return replace(
+            begin, make_adapter=self._shared.lease, nets=self._nets, question=self._question
+        )
 
     def _note_gate(self, run: RunRecord | None, steps: list[StepRecord]) -> None:
         """The recap showed what a PAUSE or CONSULT says."""

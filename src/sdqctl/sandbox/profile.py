@@ -1,0 +1,202 @@
+"""What a process may reach, worked out from mode, folders, rules and settings. Starts nothing."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sdqctl.model.modes import may_write
+from sdqctl.model.sandbox import Access, SandboxNeeds, SandboxPaths
+from sdqctl.sandbox.places import (
+    CACHES,
+    CONFIGURATION,
+    DEVICES,
+    SHARED_MEMORY,
+    SYSTEM,
+    TOOLCHAINS,
+    certificates,
+    folders_of_programs,
+)
+from sdqctl.sandbox.repository import git_folders, work_tree
+
+_GLOB = re.compile(r"[*?\[{]")
+_MOST_MATCHES = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """What is let through; the rest is refused. Paths are whole trees, with links resolved."""
+
+    reads: tuple[str, ...]
+    writes: tuple[str, ...]
+    devices: tuple[str, ...] = DEVICES
+    hidden: tuple[str, ...] = ()
+    """Not reachable although they lie in a folder that is: what belongs to sdqctl."""
+    ports: tuple[int, ...] | None = None
+    """TCP ports that may be connected to; None: all."""
+    sockets: bool = True
+    """Whether Unix sockets may be used."""
+
+    @property
+    def paths(self) -> SandboxPaths:
+        """The part of it that is about files."""
+        return SandboxPaths(self.reads, self.writes, self.hidden)
+
+    def allows(self, path: str, access: Access) -> bool:
+        """Whether a path, with its links resolved, may be read or written."""
+        granted = (*self.writes, *self.devices)
+        granted += self.reads if access is Access.READ else ()
+        deepest = max((len(g) for g in granted if is_below(path, g)), default=-1)
+        return deepest > max((len(h) for h in self.hidden if is_below(path, h)), default=-1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What a profile is worked out from.
+
+    `reads` and `writes` are the patterns of the user's rules, `folders` those of ALLOW-DIR,
+    `caches` those of `sandbox_write`.
+    """
+
+    mode: str | None
+    cwd: Path
+    environment: Mapping[str, str]
+    folders: Sequence[str] = ()
+    reads: Sequence[str] = ()
+    writes: Sequence[str] = ()
+    caches: Sequence[str] = ()
+    ports: Sequence[int] = ()
+    needs: SandboxNeeds = field(default_factory=SandboxNeeds)
+    hidden: Sequence[Path] = ()
+
+
+def runtime_profile(wanted: Wanted) -> Profile:
+    """The net of a runtime with its tools: a reading mode writes nothing but what it needs."""
+    writing = may_write(wanted.mode)
+    granted = _Granted(wanted)
+    granted.reads += [str(path) for path in wanted.needs.reads]
+    granted.writes += [str(path) for path in wanted.needs.writes]
+    if writing:
+        granted.add_building()
+    return granted.profile(
+        ports=None if writing else tuple(sorted({*wanted.ports, *wanted.needs.ports})),
+        sockets=writing or wanted.needs.sockets,
+    )
+
+
+def command_profile(wanted: Wanted) -> Profile:
+    """The net of RUN commands: the author wrote them, so MODE, which bounds the agent, does not
+    keep them from writing in the working directory.
+    """
+    granted = _Granted(wanted)
+    granted.add_building()
+    return granted.profile(ports=None, sockets=True)
+
+
+def is_below(path: str, folder: str) -> bool:
+    """Whether a path is a folder or lies in it, by their names."""
+    return path == folder or path.startswith(folder.rstrip("/") + "/")
+
+
+class _Granted:
+    """Gathers what is granted."""
+
+    def __init__(self, wanted: Wanted) -> None:
+        self._wanted = wanted
+        self._cwd = os.path.realpath(wanted.cwd)
+        home = wanted.environment.get("HOME") or os.path.expanduser("~")
+        self._home = os.path.realpath(home)
+        self._git = git_folders(self._cwd)
+        programs = folders_of_programs(wanted.environment, self._home)
+        self.reads = [
+            *SYSTEM,
+            *self._in_home((*CONFIGURATION, *TOOLCHAINS)),
+            *(p for p in programs if not is_below(self._home, os.path.realpath(p))),
+            *certificates(wanted.environment),
+            self._cwd,
+            *self._git,
+            *self._folders(),
+            *(path for pattern in wanted.reads for path in self._named(pattern, Access.READ)),
+        ]
+        self.writes = [
+            path for pattern in wanted.writes for path in self._named(pattern, Access.WRITE)
+        ]
+        self.devices = DEVICES
+
+    def add_building(self) -> None:
+        """What commands that build and test need."""
+        top = work_tree(self._cwd)
+        if top is not None and not is_below(self._home, top):
+            self.reads.append(top)
+        self.writes += [self._cwd, *self._git, *self._folders(), *self._in_home(CACHES)]
+        self.writes += [os.path.expanduser(path) for path in self._wanted.caches]
+        self.writes.append(SHARED_MEMORY)
+
+    def profile(self, *, ports: tuple[int, ...] | None, sockets: bool) -> Profile:
+        """What was gathered, with its links resolved."""
+        writes = _resolved(self.writes)
+        hidden = _resolved(map(str, self._wanted.hidden))
+        return Profile(
+            reads=tuple(path for path in _resolved(self.reads) if path not in writes),
+            writes=writes,
+            hidden=tuple(path for path in hidden if path not in writes),
+            ports=ports,
+            sockets=sockets,
+        )
+
+    def _in_home(self, names: Iterable[str]) -> list[str]:
+        return [f"{self._home}/{name}" for name in names]
+
+    def _folders(self) -> list[str]:
+        return [path for text in self._wanted.folders if (path := self._inside_or_named(text))]
+
+    def _inside_or_named(self, text: str) -> str | None:
+        """Where a path leads; None for one that seems to lie in the working directory and is a link
+        out of it: a repository could bring that.
+        """
+        written = os.path.normpath(os.path.join(self._cwd, self._expanded(text)))
+        real = os.path.realpath(written)
+        seems_inside = is_below(written, self._cwd)
+        return real if not seems_inside or is_below(real, self._cwd) else None
+
+    def _named(self, pattern: str, access: Access) -> Iterator[str]:
+        """What has to be reachable for a rule's pattern to mean anything."""
+        text = self._expanded(pattern)
+        if "/" not in text.rstrip("/"):
+            text = "."  # a name alone means that name at any depth
+        parts = text.split("/")
+        plain = next((i for i, part in enumerate(parts) if _GLOB.search(part)), len(parts))
+        folder = "/".join(parts[:plain]) or ("/" if text.startswith("/") else ".")
+        found = self._inside_or_named(folder)
+        if found is None:
+            return
+        if plain < len(parts) and is_below(self._home, found):
+            yield from glob.glob(os.path.join(self._cwd, text))[:_MOST_MATCHES]
+        elif access is Access.READ or os.path.isdir(found):
+            yield found
+        else:
+            yield self._made_in(found)
+
+    def _made_in(self, file: str) -> str:
+        """The folder in which a file can be made or replaced; the file alone where that is HOME."""
+        folder = os.path.dirname(file)
+        while not os.path.isdir(folder):
+            folder = os.path.dirname(folder)
+        return file if is_below(self._home, folder) else folder
+
+    def _expanded(self, text: str) -> str:
+        return self._home + text[1:] if text == "~" or text.startswith("~/") else text
+
+
+def _resolved(paths: Iterable[str]) -> tuple[str, ...]:
+    """Paths with links resolved, each once, without those that lie in another."""
+    real = sorted({os.path.realpath(path) for path in paths})
+    kept: list[str] = []
+    for path in real:
+        if not any(is_below(path, folder) for folder in kept):
+            kept.append(path)
+    return tuple(kept)

@@ -1,0 +1,186 @@
+"""Which folders, ports and sockets each mode lets through."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from sdqctl.model.sandbox import Access, SandboxNeeds
+from sdqctl.sandbox.profile import Profile, Wanted, command_profile, runtime_profile
+from sdqctl.sandbox.repository import git_folders
+from tests.sandbox.confined import Place
+
+READING = ["audit", "analysis", "read-only", "verification", "", "no such mode", None]
+WRITING = ["implement", "write", "full"]
+
+
+def may(profile: Profile, path: Path) -> str:
+    """`rw`, `r` or nothing."""
+    real = os.path.realpath(path)
+    letters = {Access.READ: "r", Access.WRITE: "w"}
+    return "".join(letter for access, letter in letters.items() if profile.allows(real, access))
+
+
+@pytest.mark.parametrize("mode", READING)
+def test_a_reading_mode_reads_the_working_directory_and_writes_what_the_runtime_needs(
+    mode: str | None, at: Place
+) -> None:
+    needs = SandboxNeeds(writes=(at.home / "copilot",), ports=(4711,))
+    profile = runtime_profile(replace(at.wanted("audit", needs=needs), mode=mode))
+    assert may(profile, at.project / "inside.txt") == "r"
+    assert may(profile, at.home / "copilot" / "session-state") == "rw"
+    assert may(profile, at.home / ".cache") == ""
+    assert may(profile, Path("/usr/bin/env")) == "r"
+    assert profile.ports == (4711,)
+    assert not profile.sockets
+
+
+@pytest.mark.parametrize("mode", WRITING)
+def test_a_writing_mode_writes_the_working_directory_and_the_caches_of_builds(
+    mode: str, at: Place
+) -> None:
+    profile = runtime_profile(at.wanted(mode, caches=("/srv/more",)))
+    assert may(profile, at.project / "new.txt") == "rw"
+    for name in (".cache/pip", ".npm/_cacache", ".cargo/registry/x", ".m2/repository", "go/pkg"):
+        assert may(profile, at.home / name) == "rw", name
+    assert may(profile, Path("/srv/more/x")) == "rw"
+    assert profile.ports is None
+    assert profile.sockets
+
+
+@pytest.mark.parametrize("mode", ["audit", "implement"])
+def test_what_holds_keys_is_not_read_in_any_mode(mode: str, at: Place) -> None:
+    profile = runtime_profile(at.wanted(mode))
+    for name in (
+        "",
+        ".ssh/id_ed25519",
+        ".aws/credentials",
+        ".npmrc",
+        ".netrc",
+        ".pypirc",
+        ".git-credentials",
+        ".config/git/credentials",
+        ".config/gh/hosts.yml",
+        ".cargo/credentials.toml",
+        ".docker/config.json",
+        ".gnupg/secring.gpg",
+        ".kube/config",
+        ".m2/settings.xml",
+        ".gradle/gradle.properties",
+        ".local/share/keyrings/login.keyring",
+        ".bash_history",
+        "sdqctl/ledger.db",
+    ):
+        assert may(profile, at.home / name) == "", name
+    assert may(profile, at.home / ".gitconfig") == "r"
+    assert may(profile, at.home / ".config/git/ignore") == "r"
+    assert may(profile, Path("/tmp/x")) == ""
+    assert may(profile, Path("/run/user/1000/bus")) == ""
+    assert may(profile, Path("/dev/pts/0")) == ""
+    assert may(profile, Path("/dev/null")) == "rw"
+
+
+def test_commands_of_the_workflow_write_the_working_directory_in_every_mode(at: Place) -> None:
+    profile = command_profile(at.wanted("audit"))
+    assert may(profile, at.project / "new.txt") == "rw"
+    assert may(profile, at.secret) == ""
+    assert may(profile, at.home / "sdqctl" / "ledger.db") == ""
+    assert profile.ports is None
+
+
+@pytest.mark.parametrize(
+    ("rules", "path", "wanted"),
+    [
+        ({"reads": ["{outside}"]}, "{outside}/secret.txt", "r"),
+        ({"reads": ["{outside}/*.txt"]}, "{outside}/secret.txt", "r"),
+        ({"reads": ["../outside/secret.txt"]}, "{outside}/secret.txt", "r"),
+        ({"writes": ["docs/**"]}, "{project}/docs/a.md", "rw"),
+        ({"writes": ["docs/**"]}, "{project}/src/a.py", "r"),
+        ({"writes": ["docs/a.md"]}, "{project}/docs/a.md", "rw"),
+        ({"writes": ["notes.md"]}, "{project}/deep/notes.md", "rw"),
+        ({"writes": ["."]}, "{project}/new", "rw"),
+        ({"writes": ["{outside}/new.txt"]}, "{outside}/new.txt", "rw"),
+        ({"folders": ["../outside"]}, "{outside}/secret.txt", "r"),
+        ({"folders": ["~/shared"]}, "{home}/shared/x", "r"),
+        ({"reads": ["~/.npmrc"]}, "{home}/.npmrc", "r"),
+        ({"reads": ["~/*.txt"]}, "{home}/seen.txt", "r"),
+        ({"reads": ["~/*.txt"]}, "{home}/.ssh/id", ""),
+        ({"writes": ["~/new.md"]}, "{home}/.ssh/id", ""),
+        ({"reads": ["leads-out/secret.txt"]}, "{outside}/secret.txt", ""),
+        ({"writes": ["leads-out/**"]}, "{outside}/secret.txt", ""),
+        ({"folders": ["leads-out"]}, "{outside}/secret.txt", ""),
+    ],
+)
+def test_a_rule_opens_what_it_names_and_no_link_of_a_repository_opens_more(
+    rules: dict[str, list[str]], path: str, wanted: str, at: Place
+) -> None:
+    for folder in ("docs", "src", "deep"):
+        (at.project / folder).mkdir()
+    (at.home / "seen.txt").touch()
+    (at.project / "leads-out").symlink_to(at.outside)
+    names = {"project": at.project, "outside": at.outside, "home": at.home}
+    given = {key: [text.format(**names) for text in texts] for key, texts in rules.items()}
+    profile = runtime_profile(at.wanted("audit", **given))
+    assert may(profile, Path(path.format(**names))) == wanted
+
+
+def test_a_folder_that_may_be_used_may_be_written_in_a_writing_mode(at: Place) -> None:
+    profile = runtime_profile(at.wanted("implement", folders=["../outside"]))
+    assert may(profile, at.secret) == "rw"
+
+
+def test_the_home_folder_as_the_place_of_a_program_is_not_opened(at: Place) -> None:
+    path = f"{at.home}/bin:{at.home}/.local/bin:{at.home}/tool/bin:/usr/bin"
+    environment = {"HOME": str(at.home), "PATH": path}
+    profile = runtime_profile(replace(at.wanted("audit"), environment=environment))
+    assert may(profile, at.home / "bin/x") == "r"
+    assert may(profile, at.home / ".local/bin/x") == "r"
+    assert may(profile, at.home / "tool/lib/x") == "r"
+    assert may(profile, at.home / "notes") == ""
+    assert may(profile, at.home / ".local/share/keyrings") == ""
+
+
+def test_a_subfolder_of_a_repository_reads_all_of_it_for_builds_and_only_itself_otherwise(
+    at: Place,
+) -> None:
+    (at.project / ".git").mkdir()
+    part = at.project / "part"
+    part.mkdir()
+
+    def profile(mode: str) -> Profile:
+        return runtime_profile(replace(at.wanted(mode), cwd=part))
+
+    assert may(profile("implement"), at.project / "inside.txt") == "r"
+    assert may(profile("implement"), at.project / ".git" / "HEAD") == "rw"
+    assert may(profile("audit"), at.project / "inside.txt") == ""
+    assert may(profile("audit"), at.project / ".git" / "HEAD") == "r"
+
+
+def test_a_git_file_that_was_put_there_to_lead_elsewhere_opens_nothing(at: Place) -> None:
+    for folder in (at.outside, at.outside / "objects", at.outside / "refs"):
+        folder.mkdir(exist_ok=True)
+    (at.outside / "HEAD").write_text("ref: refs/heads/main\n")
+    (at.project / ".git").write_text(f"gitdir: {at.outside}\n")
+    assert git_folders(str(at.project)) == ()
+    assert may(runtime_profile(at.wanted("implement")), at.secret) == ""
+
+
+def test_a_git_link_opens_nothing(at: Place) -> None:
+    (at.project / ".git").symlink_to(at.outside)
+    assert git_folders(str(at.project)) == ()
+
+
+def test_ports_of_rules_and_needs_are_added_in_a_reading_mode(at: Place) -> None:
+    wanted = at.wanted("audit", ports=(8080,), needs=SandboxNeeds(ports=(443,)))
+    assert runtime_profile(wanted).ports == (443, 8080)
+
+
+def test_equal_wishes_make_one_net_and_others_another(at: Place) -> None:
+    def net(wanted: Wanted) -> object:
+        return at.nets.make("landlock", wanted, None)
+
+    assert net(at.wanted("audit")) is net(at.wanted("analysis"))
+    assert net(at.wanted("audit")) is not net(at.wanted("implement"))
