@@ -196,7 +196,8 @@ class PathRules:
         return f"write({escaped(str(real.relative_to(self.root) if inside else real))})"
 
     def _is_protected(self, path: str) -> bool:
-        return any(Path(folded(path)).is_relative_to(folder) for folder in self._protected)
+        place = f"{folded(path)}/"
+        return any(place.startswith(folder) for folder in self._protected)
 
     def _is_reachable(self, real: Path) -> bool:
         return any(real.is_relative_to(folder) for folder in self._folders)
@@ -247,8 +248,8 @@ class PathRules:
         return Steering(self.steering)
 
     @cached_property
-    def _protected(self) -> tuple[Path, ...]:
-        return tuple(Path(folded(str(folder))) for folder in self.protected)
+    def _protected(self) -> tuple[str, ...]:
+        return tuple(f"{folded(str(folder)).rstrip('/')}/" for folder in self.protected)
 
     @cached_property
     def _folders(self) -> tuple[Path, ...]:
