@@ -218,7 +218,7 @@ def renewed(options: RunOptions, now: RunOptions) -> RunOptions:
     Denials that have come since add up; what a repository allowed holds as long as its trust.
     """
     allowed = [*options.allow_tools]
-    for rule in options.repository_tools:
+    for rule in {*options.repository_tools} & {*allowed}:
         allowed.remove(rule)
     return msgspec.structs.replace(
         options,
