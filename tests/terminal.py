@@ -86,6 +86,13 @@ class Terminal:
             assert time.monotonic() < deadline, f"there is no prompt:\n{self.text}"
             assert self._pump(), f"it ended:\n{self.text}"
 
+    def is_quiet(self) -> bool:
+        """Whether nothing more comes for a while; the program waits."""
+        before = self.text
+        for _ in range(5):
+            self._pump()
+        return self.text == before
+
     def wait_for_end(self) -> int:
         """Read to the end; returns the exit code."""
         deadline = time.monotonic() + LIMIT

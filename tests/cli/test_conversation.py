@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 
 from sdqctl.testing.loopback import LoopbackModel
 from tests.command import SDQCTL, sdqctl
-from tests.terminal import CTRL_C, CTRL_D, ENTER, Terminal
+from tests.terminal import CTRL_C, CTRL_D, ENTER, LIMIT, Terminal
 
 pytestmark = pytest.mark.runtime
 
@@ -105,7 +106,7 @@ def test_commands_and_a_message_of_many_lines(talk: Path, model: LoopbackModel) 
     assert set(names) == {"talk", "twin"}
 
 
-@pytest.mark.parametrize(("answer", "made"), [("o", True), ("", False)])
+@pytest.mark.parametrize(("answer", "made"), [("o", True), ("n", False)])
 def test_a_tool_is_asked_about(answer: str, made: bool, talk: Path, model: LoopbackModel) -> None:
     shell = '[[tool: bash {"command": "touch made.txt", "description": "make it"}]]'
     with Terminal(["resume", "talk"]) as terminal:
@@ -120,6 +121,99 @@ def test_a_tool_is_asked_about(answer: str, made: bool, talk: Path, model: Loopb
     assert Path("made.txt").exists() is made
 
 
+SHELL = '[[tool: bash {"command": "touch made.txt", "description": "make it"}]]'
+
+
+def test_keys_typed_before_the_question_do_not_answer_it(talk: Path, model: LoopbackModel) -> None:
+    with Terminal(["resume", "talk"]) as terminal:
+        terminal.wait_for("Ctrl-D leaves.")
+        terminal.type(f"Do it [[sleep: 1]] {SHELL} [[reply: well]]{ENTER}")
+        wait_for_request(model, 2)
+        terminal.type(f"s{ENTER}o{ENTER}ok then do it")
+        terminal.wait_for("[n]ever?")
+        terminal.type(f"maybe{ENTER}")
+        terminal.wait_for("o, s or n, please")
+        assert not Path("made.txt").exists()
+        terminal.type(f"n{ENTER}")
+        terminal.wait_for("\nwell")
+        terminal.wait_for("> s")  # what was typed ahead are messages
+        terminal.wait_for("> ok then do it")
+    assert not Path("made.txt").exists()
+
+
+def test_keys_typed_before_a_run_asks_do_not_answer_it(
+    home: Path, project: Path, model: LoopbackModel
+) -> None:
+    (project / "w.conv").write_text(f"PROMPT Do it [[sleep: 1]] {SHELL} [[reply: well]]\n")
+    with Terminal(["run", "w.conv", "--ask"]) as terminal:
+        terminal.type(f"s{ENTER}")
+        terminal.wait_for("[1/1]")
+        terminal.type(f"s{ENTER}")
+        terminal.wait_for("[n]ever?")
+        assert terminal.is_quiet()
+        assert not Path("made.txt").exists()
+        terminal.type(f"n{ENTER}")
+        assert terminal.wait_for_end() == 0
+    assert not Path("made.txt").exists()
+
+
+@pytest.mark.parametrize("key", [CTRL_C, CTRL_D])
+def test_a_question_is_left_by_aborting_the_turn(
+    key: str, talk: Path, model: LoopbackModel
+) -> None:
+    with Terminal(["resume", "talk"]) as terminal:
+        terminal.wait_for("Ctrl-D leaves.")
+        terminal.type(f"Do it {SHELL} [[reply: well]]{ENTER}")
+        terminal.wait_for("[n]ever?")
+        terminal.type(key)
+        terminal.wait_for("aborted; the conversation goes on")
+        terminal.wait_for_prompt()
+        terminal.type(f"Then this [[reply: fresh]]{ENTER}")
+        terminal.wait_for("\nfresh")
+        terminal.wait_for_prompt()
+        assert "\nwell" not in terminal.text
+    assert not Path("made.txt").exists()
+
+
+def test_what_is_typed_during_a_turn_is_the_next_message(talk: Path, model: LoopbackModel) -> None:
+    with Terminal(["resume", "talk"]) as terminal:
+        terminal.wait_for("Ctrl-D leaves.")
+        terminal.type(f"Wait [[sleep: 1.5]] [[reply: waited]]{ENTER}")
+        wait_for_request(model, 2)
+        terminal.type(f"queued [[reply: then this]]{ENTER}half a")
+        terminal.wait_for("\nwaited")
+        assert "half a" not in terminal.text.partition("\nwaited")[0]
+        terminal.wait_for("\nthen this")
+        terminal.wait_for("> half a")
+        terminal.type(f" line [[reply: the whole]]{ENTER}")
+        terminal.wait_for("\nthe whole")
+    assert model.user_messages()[-1] == "half a line [[reply: the whole]]"
+
+
+def test_a_line_typed_during_a_turn_that_is_aborted_is_kept(
+    talk: Path, model: LoopbackModel
+) -> None:
+    with Terminal(["resume", "talk"]) as terminal:
+        terminal.wait_for("Ctrl-D leaves.")
+        terminal.type(f"Wait [[sleep: 20]] [[reply: never]]{ENTER}")
+        wait_for_request(model, 2)
+        terminal.type(f"mind the gap [[reply: kept]]{ENTER}")
+        terminal.type(CTRL_C)
+        terminal.wait_for("aborted; the conversation goes on")
+        terminal.wait_for("> mind the gap")
+        assert "^C" not in terminal.text
+        terminal.type(ENTER)
+        terminal.wait_for("\nkept")
+
+
+def wait_for_request(model: LoopbackModel, number: int) -> None:
+    """Wait until the model was asked so often."""
+    deadline = time.monotonic() + LIMIT
+    while len(model.requests) < number:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 def test_never_holds_for_the_rest_of_the_conversation_and_is_told_in_one_line(
     talk: Path, model: LoopbackModel
 ) -> None:
@@ -127,7 +221,7 @@ def test_never_holds_for_the_rest_of_the_conversation_and_is_told_in_one_line(
     with Terminal(["resume", "talk"]) as terminal:
         terminal.wait_for("Ctrl-D leaves.")
         terminal.type(f"Do it {shell} [[reply: well]]{ENTER}")
-        terminal.wait_for("[N]ever?")
+        terminal.wait_for("[n]ever?")
         terminal.type(f"n{ENTER}")
         terminal.wait_for("\nwell")
         terminal.wait_for_prompt()
@@ -215,7 +309,7 @@ def test_a_run_asks_on_a_terminal_when_told_to(
     path = project / "w.conv"
     path.write_text(f"SESSION-NAME asks\nPROMPT {shell} [[reply: well]]\n")
     with Terminal(["run", path, "--ask"]) as terminal:
-        terminal.wait_for("[N]ever?")
+        terminal.wait_for("[n]ever?")
         terminal.type(f"s{ENTER}")
         assert terminal.wait_for_end() == 0
     assert Path("made.txt").exists()

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from sdqctl.cli.keyboard import unechoed
 from sdqctl.cli.output import (
     counted,
     note,
@@ -78,6 +79,7 @@ class Report:
 
     def __enter__(self) -> Self:
         if self._live is not None:
+            self._stack.enter_context(unechoed())
             self._live.start()
             self._stack.callback(self._live.stop)
         return self

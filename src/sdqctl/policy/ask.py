@@ -17,6 +17,8 @@ class Answer(StrEnum):
     ONCE = "once"
     SESSION = "session"
     NEVER = "never"
+    ABORT = "abort"
+    """Nothing: the turn is aborted."""
 
 
 Question = Callable[[ToolRequest], Awaitable[Answer]]
@@ -41,9 +43,9 @@ class RememberedAnswers:
             if known is not None:
                 return known
             answer = await self._question(request)
-            if answer is not Answer.ONCE:
+            if answer in (Answer.SESSION, Answer.NEVER):
                 self._lasting[_key(request)] = answer
-            elif request.tool_call_id is not None:
+            elif answer is Answer.ONCE and request.tool_call_id is not None:
                 self._calls.add((request.tool_call_id, _key(request)))
             return answer
 
@@ -87,6 +89,8 @@ def _decision(answer: Answer) -> ToolDecision:
         case Answer.SESSION:
             reason = "allowed for this session by the user"
             return ToolDecision(True, reason, by=_BY, why="allowed for this session")
+        case Answer.ABORT:
+            return ToolDecision(False, "the user aborted the turn", by=_BY, why="aborted")
     return ToolDecision(False, "the user refused it; go on without it", by=_BY, why="refused")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from prompt_toolkit.document import Document
 from prompt_toolkit.history import FileHistory
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 
+from sdqctl.cli.keyboard import TypedAhead
 from sdqctl.cli.output import live_line_away, note
 from sdqctl.files import make_private_folder
 from sdqctl.model.terminal import harmless, one_line
@@ -22,7 +24,11 @@ from sdqctl.policy.ask import Answer
 _MOST_SHOWN = 200
 _DETAIL_LINES = 20
 _NAMING = ("/fork ", "/rename ")
-_ANSWERS = {"o": Answer.ONCE, "once": Answer.ONCE, "s": Answer.SESSION, "session": Answer.SESSION}
+_ANSWERS = {
+    **dict.fromkeys(("o", "once", "y", "yes"), Answer.ONCE),
+    **dict.fromkeys(("s", "session"), Answer.SESSION),
+    **dict.fromkeys(("n", "never", "no"), Answer.NEVER),
+}
 
 
 class Reader:
@@ -44,30 +50,49 @@ class Reader:
             prompt_continuation="... ",
         )
 
-    async def message(self) -> str:
-        """The next message. Raises EOFError on Ctrl-D, KeyboardInterrupt on Ctrl-C."""
-        return await self._session.prompt_async("> ", handle_sigint=False)
+    async def message(self, begun: str = "") -> str:
+        """The next message; `begun` stands there already, to be gone on with.
+
+        Raises EOFError on Ctrl-D, KeyboardInterrupt on Ctrl-C.
+        """
+        return await self._session.prompt_async("> ", default=begun, handle_sigint=False)
 
 
-async def ask_permission(request: ToolRequest) -> Answer:
-    """What the user says to one request: once, for this session, or (by default) never."""
+async def ask_permission(request: ToolRequest, typed: TypedAhead | None = None) -> Answer:
+    """What the user says to one request. Ctrl-C and Ctrl-D abort the turn.
+
+    What was typed before the question is no answer to it; `typed` keeps it.
+    """
+    typed = typed or TypedAhead()
     with live_line_away():
-        note(f"The agent wants to use {request.kind}: {one_line(request.target, _MOST_SHOWN)}")
-        if request.intention:
-            note(f"  for: {one_line(request.intention, _MOST_SHOWN)}")
-        lines = harmless(request.detail).splitlines()
-        for line in lines[:_DETAIL_LINES]:
-            note(f"  {line}")
-        if len(lines) > _DETAIL_LINES:
-            note(f"  … {len(lines) - _DETAIL_LINES} more lines")
+        _show_request(request)
         session: PromptSession[str] = PromptSession()
-        try:
-            said = await session.prompt_async(
-                "Allow it [o]nce, for this [s]ession, or [N]ever? ", handle_sigint=False
-            )
-        except (EOFError, KeyboardInterrupt):
-            return Answer.NEVER
-    return _ANSWERS.get(said.strip().casefold(), Answer.NEVER)
+        while True:
+            typed.take()
+            try:
+                said = await session.prompt_async(
+                    "Allow it [o]nce, for this [s]ession, or [n]ever? ",
+                    handle_sigint=False,
+                    pre_run=typed.take,
+                )
+            except (EOFError, KeyboardInterrupt):
+                signal.raise_signal(signal.SIGINT)  # as in any other moment of a turn
+                return Answer.ABORT
+            answer = _ANSWERS.get(said.strip().casefold())
+            if answer is not None:
+                return answer
+            note("o, s or n, please; Ctrl-C aborts the turn")
+
+
+def _show_request(request: ToolRequest) -> None:
+    note(f"The agent wants to use {request.kind}: {one_line(request.target, _MOST_SHOWN)}")
+    if request.intention:
+        note(f"  for: {one_line(request.intention, _MOST_SHOWN)}")
+    lines = harmless(request.detail).splitlines()
+    for line in lines[:_DETAIL_LINES]:
+        note(f"  {line}")
+    if len(lines) > _DETAIL_LINES:
+        note(f"  … {len(lines) - _DETAIL_LINES} more lines")
 
 
 def _history_file(home: Path, project: Path) -> Path:

@@ -6,6 +6,7 @@ import asyncio
 import signal
 from collections.abc import Coroutine
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,8 +14,9 @@ from sdqctl.cli.chat.commands import COMMANDS, Leave, run_command
 from sdqctl.cli.chat.reading import Reader, ask_permission
 from sdqctl.cli.chat.screen import TurnScreen, recap
 from sdqctl.cli.interrupting import interruptible
+from sdqctl.cli.keyboard import TypedAhead
 from sdqctl.cli.launching import Start, carry_out, launch_request, plan_of
-from sdqctl.cli.output import note, print_error
+from sdqctl.cli.output import note, print_error, write_line
 from sdqctl.cli.repository import note_repository
 from sdqctl.cli.resuming import ResumeRequest, continue_start, prompt_start
 from sdqctl.engine.launch import launch
@@ -54,7 +56,9 @@ class Talk:
         self.ledger = ledger
         self._shared = SharedRuntime(lambda net: app.adapter(entry.info.adapter, net))
         self._nets = Nets()
-        self._question = RememberedAnswers(ask_permission)
+        self._typed = TypedAhead()
+        self._question = RememberedAnswers(partial(ask_permission, typed=self._typed))
+        self._aborted = False
 
     @property
     def info(self) -> SessionInfo:
@@ -78,7 +82,7 @@ class Talk:
             await self._consult(run, steps)
             while True:
                 try:
-                    text = (await reader.message()).strip("\n")
+                    text = (await self._message(reader)).strip("\n")
                 except KeyboardInterrupt:
                     note("(Ctrl-D or /exit leaves)")
                     continue
@@ -91,11 +95,25 @@ class Talk:
                 except Leave:
                     return
 
+    async def _message(self, reader: Reader) -> str:
+        """The next message: a line that was typed ahead, else what is typed now.
+
+        After an abort it is only offered: it was written for a turn that did not end.
+        """
+        line = None if self._aborted else self._typed.line()
+        self._aborted = False
+        if line is None:
+            return await reader.message(self._typed.rest())
+        write_line(f"> {line}")
+        return line
+
     async def _take(self, text: str) -> None:
         """One line of the user: a command, or a message to the agent."""
         try:
-            await self._do(text)
+            with self._typed.collecting():
+                await self._do(text)
         except InterruptedRunError:
+            self._aborted = True
             note("aborted; the conversation goes on")
         except SdqctlError as error:
             print_error(error.message, code=error.code, exit_code=error.exit_code, hint=error.hint)
