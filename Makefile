@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP_FLAGS := --quiet --disable-pip-version-check
 STAMPS := .make
 
-.PHONY: setup demo test lint types suite bench bench-quick crash docs clean
+.PHONY: setup demo test lint types suite coverage bench bench-quick crash docs clean
 
 setup: $(STAMPS)/python $(STAMPS)/runtime
 
@@ -31,7 +31,7 @@ types: setup
 	$(BIN)/mypy
 
 suite: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 test: lint types suite
 
@@ -40,6 +40,11 @@ docs: setup
 
 crash: setup
 	$(BIN)/python -m pytest tests/crash --kills $(or $(N),500)
+
+coverage: setup
+	$(BIN)/python -m pip install $(PIP_FLAGS) --constraint constraints.txt '.[coverage]'
+	COVERAGE_FILE=$(CURDIR)/.coverage $(BIN)/python -m coverage run -m pytest
+	$(BIN)/python -m coverage combine --quiet && $(BIN)/python -m coverage report
 
 bench: setup
 	$(BIN)/python bench/run.py
