@@ -36,6 +36,8 @@ class Terminal:
         self._stream = pyte.ByteStream(self._screen)
         self.raw = b""
         environment = {**os.environ, "TERM": "xterm-256color", "NO_COLOR": "1"}
+        for name in ("COLUMNS", "LINES"):  # of the terminal that the tests were started in
+            environment.pop(name, None)
         self._child = pexpect.spawn(
             program or SDQCTL[0],
             [*([] if program else SDQCTL[1:]), *map(str, arguments)],

@@ -188,6 +188,7 @@ class _OpenTurn:
         self._message_id: str | None = event.data.get("messageId")
         self._tools: dict[str, ToolCall] = {}
         self._usage = Usage()
+        self._model: str | None = None
         self._response = ""
         self._answered = False
         self._finished = False
@@ -207,7 +208,9 @@ class _OpenTurn:
             case "tool.execution_complete":
                 self._end_tool(event.data)
             case "session.usage_record":
-                self._usage += usage_of(event.data.get("usage") or {})
+                used = event.data.get("usage") or {}
+                self._usage += usage_of(used)
+                self._model = used.get("model") or self._model
             case "session.error":
                 self._error = str(event.data.get("message") or "error")
             case "abort":
@@ -228,6 +231,7 @@ class _OpenTurn:
             event_id=self._start.id,
             error=self._error,
             finished=finished,
+            model=self._model,
         )
 
     def _add_message(self, data: dict[str, Any]) -> None:

@@ -21,6 +21,18 @@ if TYPE_CHECKING:
     from sdqctl.model.session import SessionInfo
     from sdqctl.sessions.trash import Deleted
 
+_SUFFIXES = {
+    "": "md",
+    ".md": "md",
+    ".markdown": "md",
+    ".txt": "md",
+    ".html": "html",
+    ".htm": "html",
+    ".json": "json",
+    ".jsonl": "jsonl",
+    ".sdqctl": "bundle",
+    ".zip": "bundle",
+}
 _COLUMNS = (Column("NAME", shrinks=True), Column("DELETED"), Column("SIZE"), Column("ADAPTER"))
 
 
@@ -28,7 +40,7 @@ def export_session(
     app: App,
     argument: str,
     adapter: str | None,
-    output_format: str,
+    output_format: str | None,
     output: Path | None,
     *,
     with_secrets: bool = False,
@@ -41,6 +53,7 @@ def export_session(
     from sdqctl.sessions.resolve import resolve_session
     from sdqctl.store.redact import Redactor
 
+    output_format = output_format or _format_of(output)
     if with_secrets and output_format != "bundle":
         raise UsageError("--with-secrets is for bundles", hint="say --format bundle -o FILE")
 
@@ -64,6 +77,17 @@ def export_session(
         return
     _write_file(output, text)
     note(f"exported {one_line(info.label)} to {output}")
+
+
+def _format_of(output: Path | None) -> str:
+    """The format that a file's suffix says. Raises UsageError for one that says none."""
+    suffix = output.suffix.lower() if output is not None else ""
+    if suffix not in _SUFFIXES:
+        raise UsageError(
+            f"{output}: the suffix {suffix} says no format",
+            hint="say --format md, html, json, jsonl or bundle",
+        )
+    return _SUFFIXES[suffix]
 
 
 def _export_bundle(

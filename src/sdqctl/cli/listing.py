@@ -37,12 +37,12 @@ _COLOURS = {
     "idle": "dim",
 }
 _COLUMNS = (
-    Column("NAME", shrinks=True),
+    Column("NAME", shrinks=True, least=24),
     Column("STATUS"),
     Column("AGE"),
-    Column("REMOTE"),
-    Column("RUN"),
-    Column("CWD", shrinks=True),
+    Column("REMOTE", dropped=1),
+    Column("RUN", dropped=3),
+    Column("CWD", shrinks=True, least=12, dropped=2),
 )
 
 

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import os
 import re
+from typing import TYPE_CHECKING
 
 from sdqctl.cli.output import terminal_width, write, write_painted
 from sdqctl.model.terminal import harmless
 
+if TYPE_CHECKING:
+    from rich.markdown import Markdown
+
 _LONGEST = 64 * 1024
 """Characters of a block that are waited for."""
 _FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})")
+_ITEM = re.compile(r"^ {0,3}(?:[-*+]|\d{1,9}[.)])(?:\s|$)")
+_FENCE_IN_LIST = re.compile(r"^\s*(?:(?:[-*+]|\d{1,9}[.)])\s+)*(`{3,}|~{3,})")
 
 
 class MarkdownStream:
@@ -60,26 +66,72 @@ def render(text: str) -> str:
         legacy_windows=False,
     )
     with console.capture() as capture:
-        console.print(Markdown(harmless(text), hyperlinks=False, code_theme="ansi_dark"))
-    return "".join(f"{line.rstrip()}\n" for line in capture.get().splitlines())
+        document = Markdown(harmless(text), hyperlinks=False, code_theme="ansi_dark")
+        _keep_line_breaks(document)
+        console.print(document)
+    lines = "".join(f"{line.rstrip()}\n" for line in capture.get().splitlines())
+    return lines.strip("\n") + "\n"
+
+
+def _keep_line_breaks(document: Markdown) -> None:
+    """Models break lines where they mean it; markdown alone would fold them into a paragraph."""
+    for token in document.parsed:
+        for child in token.children or []:
+            if child.type == "softbreak":
+                child.type = "hardbreak"
 
 
 def _block_end(text: str) -> int | None:
-    """Where the first whole block ends: at a blank line outside fences, or behind a fence."""
-    fence: str | None = None
-    position, begun = 0, False
+    """Where the first whole block ends: after a blank line outside fences, or after a fence.
+
+    An item of a list goes on after a blank line as long as what follows is indented.
+    """
+    block = _Block()
     for line in text.splitlines(keepends=True):
+        if (end := block.add(line)) is not None:
+            return end
         if not line.endswith("\n"):
             return None
-        position += len(line)
-        mark = _FENCE.match(line)
-        if fence is not None:
-            if mark and mark.group(1).startswith(fence) and line.strip() == mark.group(1):
-                return position
-        elif mark:
-            fence, begun = mark.group(1), True
-        elif line.strip():
-            begun = True
-        elif begun:
-            return position
     return None
+
+
+class _Block:
+    """A block that grows by lines."""
+
+    def __init__(self) -> None:
+        self._size = 0
+        self._begun = False
+        self._in_list = False
+        self._fence: str | None = None
+        self._blank: int | None = None
+        """Where a list's item ended, if what follows is not indented."""
+
+    def add(self, line: str) -> int | None:
+        """Take one line in; where the block ended, if it is known now."""
+        if self._blank is not None and line.strip():
+            if not line[:1].isspace():
+                return self._blank
+            self._blank = None
+        if not line.endswith("\n"):
+            return None
+        self._size += len(line)
+        if self._fence is not None:
+            return self._add_code(line, self._fence)
+        if line.strip():
+            self._add_text(line)
+            return None
+        if self._begun and self._in_list:
+            self._blank = self._blank or self._size
+        return self._size if self._begun and not self._in_list else None
+
+    def _add_text(self, line: str) -> None:
+        self._in_list = self._in_list or (not self._begun and _ITEM.match(line) is not None)
+        mark = (_FENCE_IN_LIST if self._in_list else _FENCE).match(line)
+        self._fence, self._begun = mark.group(1) if mark else None, True
+
+    def _add_code(self, line: str, fence: str) -> int | None:
+        mark = line.strip()
+        if not mark.startswith(fence) or set(mark) != {fence[0]}:
+            return None
+        self._fence = None
+        return None if self._in_list else self._size

@@ -149,7 +149,8 @@ def _short(number: int) -> str:
 
 
 def _width() -> int:
+    """Columns of the terminal; 80 where it does not know its size, or says 0."""
     try:
-        return os.get_terminal_size(sys.stderr.fileno()).columns
+        return os.get_terminal_size(sys.stderr.fileno()).columns or 80
     except (OSError, ValueError):
         return 80

@@ -19,7 +19,12 @@ _MONTH = 30 * 86_400.0
 
 @click.command()
 @click.argument("session", shell_complete=complete_session)
-@format_option("md", "html", "json", "jsonl", "bundle")
+@click.option(
+    "--format",
+    "output_format",
+    type=click.Choice(["md", "html", "json", "jsonl", "bundle"]),
+    help="How it is written; default what FILE's suffix says, else md.",
+)
 @click.option("-o", "--output", type=_PATH, metavar="FILE", help="Write to FILE; default stdout.")
 @click.option("--with-secrets", is_flag=True, help="Carry a bundle whole, with keys and passwords.")
 @adapter_option
@@ -28,7 +33,7 @@ def export(
     app: App,
     /,
     session: str,
-    output_format: str,
+    output_format: str | None,
     output: Path | None,
     with_secrets: bool,
     adapter: str | None,

@@ -24,10 +24,14 @@ class Cell(NamedTuple):
 
 @dataclass(frozen=True)
 class Column:
-    """A heading; a column that may shrink gives way when the terminal is narrow."""
+    """A heading; a column that may shrink, or be dropped, gives way when the terminal is narrow."""
 
     heading: str
     shrinks: bool = False
+    least: int = _NARROWEST
+    """The width that a column that shrinks is still worth showing at."""
+    dropped: int = 0
+    """The first to go is 1, then 2, and so on; 0 stays."""
 
 
 def print_rows(
@@ -55,14 +59,16 @@ def table_lines(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], width
         max([display_width(column.heading), *(display_width(row[i]) for row in texts)])
         for i, column in enumerate(columns)
     ]
-    _shrink(columns, widths, width)
-    heading = [paint(_pad(c.heading, w), "bold") for c, w in zip(columns, widths, strict=True)]
+    shown = _shown(columns, widths, width)
+    _shrink(columns, widths, width, shown)
+    heading = [paint(_pad(columns[i].heading, widths[i]), "bold") for i in shown]
     lines = [(" " * _GAP).join(heading).rstrip()]
     for row, cells in zip(texts, rows, strict=True):
         parts = []
-        for text, cell, column_width in zip(row, cells, widths, strict=True):
-            padded = _pad(one_line(text, column_width), column_width)
-            parts.append(paint(padded, cell.colour) if cell.colour else padded)
+        for i in shown:
+            padded = _pad(one_line(row[i], widths[i]), widths[i])
+            colour = cells[i].colour
+            parts.append(paint(padded, colour) if colour else padded)
         lines.append((" " * _GAP).join(parts).rstrip())
     return lines
 
@@ -83,13 +89,26 @@ def iso(moment: datetime | None) -> str:
     return moment.astimezone(UTC).isoformat(timespec="seconds") if moment else ""
 
 
-def _shrink(columns: Sequence[Column], widths: list[int], width: int) -> None:
-    excess = sum(widths) + _GAP * (len(widths) - 1) - width
+def _shown(columns: Sequence[Column], widths: Sequence[int], width: int) -> list[int]:
+    """The columns that fit when each that shrinks has the width that it is worth showing at."""
+    shown = list(range(len(columns)))
+    for i in sorted((i for i in shown if columns[i].dropped), key=lambda i: columns[i].dropped):
+        least = [
+            min(widths[j], columns[j].least) if columns[j].shrinks else widths[j] for j in shown
+        ]
+        if sum(least) + _GAP * (len(shown) - 1) <= width:
+            break
+        shown.remove(i)
+    return shown
+
+
+def _shrink(columns: Sequence[Column], widths: list[int], width: int, shown: Sequence[int]) -> None:
+    excess = sum(widths[i] for i in shown) + _GAP * (len(shown) - 1) - width
     while excess > 0:
-        able = [i for i, c in enumerate(columns) if c.shrinks and widths[i] > _NARROWEST]
+        able = [i for i in shown if columns[i].shrinks and widths[i] > _NARROWEST]
         if not able:
             return
-        widest = max(able, key=lambda i: widths[i])
+        widest = max(able, key=lambda i: (widths[i] > columns[i].least, widths[i]))
         widths[widest] -= 1
         excess -= 1
 

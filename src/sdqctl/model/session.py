@@ -122,6 +122,8 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     event_id: str | None = None
     error: str | None = None
     finished: bool = True
+    model: str | None = None
+    """What answered, where the journal tells it."""
 
 
 def name_problem(name: str) -> str | None:

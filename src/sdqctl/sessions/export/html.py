@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import re
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from html import escape
 
 from sdqctl.model.duration import format_duration
 from sdqctl.model.run import RunRecord, StepRecord
 from sdqctl.model.session import SessionInfo, ToolCall, Turn
-from sdqctl.model.terminal import harmless, title
+from sdqctl.model.terminal import harmless, one_line, title
 from sdqctl.sessions.export.page import SCRIPT, STYLE
+from sdqctl.sessions.export.prose import as_prose
 
-_FENCE = re.compile(r"^(`{3,}|~{3,})[^\n]*\n(.*?)(?:^\1[ \t]*$|\Z)", re.MULTILINE | re.DOTALL)
 _TITLE = 70
+_COMMAND = 100
 
 
 def as_html(
@@ -36,7 +37,7 @@ def as_html(
         '<input id="search" type="search" placeholder="Search in this page" aria-label="Search">',
         '<p id="found" role="status"></p>',
         _contents(turns),
-        *(_turn(turn, most_tokens, longest) for turn in turns),
+        *(_turn(turn, turn.model or info.model, most_tokens, longest) for turn in turns),
     ]
     policy = f"default-src 'none'; style-src '{_hash(STYLE)}'; script-src '{_hash(SCRIPT)}'"
     return "\n".join(
@@ -62,7 +63,7 @@ def _facts(info: SessionInfo, turns: Sequence[Turn]) -> str:
         "folder": info.cwd,
         "repository": info.repository,
         "branch": info.branch,
-        "started": _time(info),
+        "started": _time(info.start_time),
         "turns": str(len(turns)),
         "tokens": f"{sum(map(_tokens, turns)):,}",
         "time": format_duration(sum(map(_seconds, turns))),
@@ -89,12 +90,14 @@ def _contents(turns: Sequence[Turn]) -> str:
     return f"<nav aria-label='Turns'><ol>{rows}</ol></nav>"
 
 
-def _turn(turn: Turn, most_tokens: int, longest: float) -> str:
+def _turn(turn: Turn, model: str | None, most_tokens: int, longest: float) -> str:
+    told = " · ".join(filter(None, (_time(turn.started_at), _text(model or ""))))
     parts = [
         f'<section id="turn-{turn.index}"><h2>{turn.index}. Prompt</h2>',
-        f'<div class="prompt">{_prose(turn.prompt)}</div>',
+        f'<p class="told"><small>{told}</small></p>' if told else "",
+        f'<div class="prompt">{as_prose(turn.prompt)}</div>',
         *(_tool(call) for call in turn.tools),
-        f'<div class="answer">{_prose(turn.response)}</div>',
+        f'<div class="answer">{as_prose(turn.response)}</div>',
     ]
     if turn.error is not None or not turn.finished:
         parts.append(f'<p class="problem">{_text(turn.error or "interrupted")}</p>')
@@ -110,7 +113,8 @@ def _turn(turn: Turn, most_tokens: int, longest: float) -> str:
 def _tool(call: ToolCall) -> str:
     outcome = {True: "ok", False: "denied" if call.denied else "failed", None: "cut off"}[call.ok]
     return (
-        f'<details class="tool"><summary>{_text(call.name)} <small>{outcome}</small></summary>'
+        f'<details class="tool {outcome.replace(" ", "-")}"><summary>{_text(call.name)} '
+        f"<code>{_text(one_line(call.summary, _COMMAND))}</code> <small>{outcome}</small></summary>"
         f"<pre>{_text(call.summary)}</pre></details>"
     )
 
@@ -124,27 +128,12 @@ def _bar(kind: str, value: float, most: float, told: str) -> str:
     )
 
 
-def _prose(text: str) -> str:
-    """Paragraphs as they are, fenced code apart."""
-    parts, end = [], 0
-    for match in _FENCE.finditer(text):
-        parts += [_paragraph(text[end : match.start()]), f"<pre>{_text(match.group(2))}</pre>"]
-        end = match.end()
-    parts.append(_paragraph(text[end:]))
-    return "".join(filter(None, parts))
-
-
-def _paragraph(text: str) -> str:
-    stripped = text.strip("\n")
-    return f"<p>{_text(stripped)}</p>" if stripped.strip() else ""
-
-
 def _text(text: str) -> str:
     return escape(harmless(text))
 
 
-def _time(info: SessionInfo) -> str | None:
-    return f"{info.start_time:%Y-%m-%d %H:%M} UTC" if info.start_time else None
+def _time(moment: datetime | None) -> str | None:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if moment else None
 
 
 def _tokens(turn: Turn) -> int:

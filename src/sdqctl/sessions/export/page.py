@@ -16,7 +16,16 @@ h2 { font-size: 1.1rem; margin: 2rem 0 .5rem; border-top: 1px solid var(--line);
   padding-top: 1rem; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .1rem 1rem; }
 dt { color: var(--accent); } dd { margin: 0; overflow-wrap: anywhere; }
-p { white-space: pre-wrap; overflow-wrap: anywhere; margin: .5rem 0; }
+p, li, td, th { overflow-wrap: anywhere; } p { margin: .5rem 0; }
+h3, h4, h5, h6 { font-size: 1rem; margin: 1rem 0 .3rem; }
+table { border-collapse: collapse; display: block; overflow-x: auto; margin: .5rem 0; }
+td, th { border: 1px solid var(--line); padding: .2rem .5rem; text-align: left; }
+.right { text-align: right; } .center { text-align: center; }
+blockquote { border-left: 3px solid var(--line); margin: .5rem 0; padding-left: .8rem; }
+code { background: var(--soft); border-radius: 4px; padding: 0 .2rem;
+  font: .85em ui-monospace, monospace; overflow-wrap: anywhere; }
+pre code { background: none; padding: 0; font-size: 1em; }
+.link { color: var(--accent); } .told { margin: 0 0 .5rem; }
 pre { background: var(--soft); border-radius: 6px; padding: .6rem; overflow-x: auto;
   white-space: pre-wrap; overflow-wrap: anywhere; font: .85rem/1.45 ui-monospace, monospace; }
 .prompt { border-left: 3px solid var(--accent); padding-left: .8rem; }
@@ -30,7 +39,7 @@ input { width: 100%; padding: .5rem; font: inherit; color: inherit; background: 
 .bar { display: grid; grid-template-columns: 1fr 8rem; gap: .6rem; align-items: center; }
 .bar svg { width: 100%; height: .5rem; background: var(--soft); border-radius: 3px; }
 .bar rect { fill: var(--accent); } .time rect { opacity: .55; }
-.failed, .interrupted { color: var(--bad); }
+.failed, .interrupted, .tool.denied summary, .tool.cut-off summary { color: var(--bad); }
 section.hit { outline: 2px solid var(--mark); outline-offset: .4rem; }
 section.miss { display: none; }
 """
