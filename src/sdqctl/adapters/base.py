@@ -85,15 +85,6 @@ class ToolNames:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Compaction:
-    """What a compaction did; token counts where the runtime gives them."""
-
-    summary: str
-    tokens_before: int | None = None
-    tokens_after: int | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
 class ContextUse:
     """How full the context window is, in tokens."""
 
@@ -283,7 +274,11 @@ class ReadsHistory(Protocol):
 class Compacts(Protocol):
     """A session whose context the runtime can compact and measure (COMPACTS)."""
 
-    async def compact(self, instructions: str | None = None) -> Compaction: ...
+    def compact(self, instructions: str | None = None, *, turn_id: str) -> AsyncIterator[TurnEvent]:
+        """Compact, as a turn: the last event is TurnFinished, whose response is the summary (of
+        an empty session none), or TurnFailed. `abort` stops it.
+        """
+        ...
 
     async def context_use(self) -> ContextUse | None: ...
 

@@ -14,13 +14,14 @@ from pathlib import Path
 
 import msgspec
 
-from sdqctl.adapters.base import AdapterConfig, Compaction, ContextUse
+from sdqctl.adapters.base import AdapterConfig, ContextUse
 from sdqctl.adapters.journal import ABORTED, TurnCounter, find_turn, read_turns, turn_outcome
 from sdqctl.adapters.mock_disk import JOURNAL
 from sdqctl.adapters.mock_script import Order, Rule, default_answer, orders_of
 from sdqctl.errors import RuntimeDiedError, RuntimeFailure, StepError
 from sdqctl.files import write_private
 from sdqctl.model.events import (
+    ContextChanged,
     FailureKind,
     MessageAdded,
     PermissionDecided,
@@ -281,13 +282,19 @@ class MockSession:
         """The turns that stand in the context."""
         return list(read_turns(self._journal))
 
-    async def compact(self, instructions: str | None = None) -> Compaction:
+    async def compact(
+        self, instructions: str | None = None, *, turn_id: str
+    ) -> AsyncIterator[TurnEvent]:
         """Mark the context as compacted: what stands before no longer counts."""
         use = await self.context_use()
         count = len(await self.history())
         self._write("session.compaction_complete", customInstructions=instructions)
         summary = f"The mock's summary of {count} turns."
-        return Compaction(summary=summary, tokens_before=use.used, tokens_after=len(summary) // 4)
+        after = len(summary) // 4
+        yield ContextChanged(
+            turn_id=turn_id, what="compaction", tokens_before=use.used, tokens_after=after
+        )
+        yield TurnFinished(turn_id=turn_id, response=summary)
 
     async def context_use(self) -> ContextUse:
         """A quarter of the journal's characters since the last compaction."""

@@ -15,7 +15,7 @@ from sdqctl.conversation.verify import verify
 from sdqctl.engine.commands import run_step, wait_step, wanted
 from sdqctl.engine.context import StepContext
 from sdqctl.engine.turns import TurnRunner
-from sdqctl.errors import PausedError, StepError
+from sdqctl.errors import PausedError, RuntimeDiedError, StepError
 from sdqctl.model.events import Warned
 from sdqctl.model.run import RunStatus, StepRecord, StepStatus
 from sdqctl.model.session import SessionInfo, SessionRef
@@ -43,6 +43,8 @@ async def carry_out(
         return context.finish(step, StepStatus.SKIPPED)
     if isinstance(step.action, PromptAction):
         return await _prompt(step, step.action, record, context, turns)
+    if isinstance(step.action, CompactStep):
+        return await _compact(step, step.action, context, turns)
     return await _ACTIONS[step.kind](step, record, context)
 
 
@@ -62,7 +64,7 @@ async def _prompt(
 ) -> StepRecord:
     begun = record is not None and record.turn_id is not None
     if not begun:
-        await _keep_within_limit(action, context)
+        await _keep_within_limit(step, action, context, turns)
     return await turns.answer(step, cache(partial(_render, step, context)), begun=begun)
 
 
@@ -82,7 +84,9 @@ def _render(step: PlannedStep, context: StepContext) -> str:
     return rendered.text
 
 
-async def _keep_within_limit(action: PromptAction, context: StepContext) -> None:
+async def _keep_within_limit(
+    step: PlannedStep, action: PromptAction, context: StepContext, turns: TurnRunner
+) -> None:
     """Do what ON-CONTEXT-LIMIT says when the context is fuller than CONTEXT-LIMIT."""
     session = context.connection.session
     if action.context_limit is None or action.on_context_limit == "continue":
@@ -96,12 +100,15 @@ async def _keep_within_limit(action: PromptAction, context: StepContext) -> None
     if action.on_context_limit == "stop":
         raise StepError(message, hint="raise the limit, or let ON-CONTEXT-LIMIT compact")
     context.emit(Warned(message=f"{message}: compacting"))
-    await session.compact(action.on_context_limit_prompt)
+    await turns.compact(step, action.on_context_limit_prompt, recorded=False)
 
 
 async def _fill(session: Compacts) -> float | None:
-    """How full the context is, from 0 to 1, by the runtime's own figures."""
-    use = await session.context_use()
+    """How full the context is, from 0 to 1, by the runtime's own figures; None: not known."""
+    try:
+        use = await session.context_use()
+    except RuntimeDiedError:  # the next turn finds it dead as well, and goes on with a new one
+        return None
     return None if use is None or use.limit <= 0 else use.used / use.limit
 
 
@@ -121,18 +128,17 @@ async def _verify(step: PlannedStep, record: StepRecord | None, context: StepCon
 
 
 async def _compact(
-    step: PlannedStep, record: StepRecord | None, context: StepContext
+    step: PlannedStep, action: CompactStep, context: StepContext, turns: TurnRunner
 ) -> StepRecord:
     await context.connection.require(Capability.COMPACTS, "COMPACT")
     session = cast("Compacts", context.connection.session)
-    context.begin(step)
     least, fill = context.plan.workflow.context.compaction_min, await _fill(session)
     if least is not None and fill is not None and fill < least:
         why = f"not compacted: the context is {fill:.0%} full, COMPACTION-MIN is {least:.0%}"
         context.emit(Warned(message=f"step {step.position}: {why}"))
+        context.begin(step)
         return context.finish(step, StepStatus.DONE, response=why)
-    compaction = await session.compact(cast("CompactStep", step.action).instructions)
-    return context.finish(step, StepStatus.DONE, response=compaction.summary)
+    return cast("StepRecord", await turns.compact(step, action.instructions))
 
 
 async def _new_conversation(
@@ -240,7 +246,6 @@ _ACTIONS: dict[str, _Action] = {
     "run": run_step,
     "run-wait": wait_step,
     "verify": _verify,
-    "compact": _compact,
     "checkpoint": _checkpoint,
     "pause": _stop_for_human,
     "consult": _stop_for_human,

@@ -3,52 +3,36 @@
 from __future__ import annotations
 
 import asyncio
-import time
 import uuid
 from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing
+from functools import partial
+from typing import cast
 
-from sdqctl.adapters.base import AdapterSession
+from sdqctl.adapters.base import Compacts
 from sdqctl.engine.audit import note_net_refusal
 from sdqctl.engine.budget import Budget
 from sdqctl.engine.connection import Connection
 from sdqctl.engine.context import Sink
+from sdqctl.engine.model_calls import TRANSIENT, Retries, Watch, failure
 from sdqctl.engine.options import OnInterrupted, RunOptions
 from sdqctl.engine.recovery import Recovery, clear_context, has_effects, recover_turn
-from sdqctl.errors import (
-    AuthenticationError,
-    BusyError,
-    ContextError,
-    RateLimitError,
-    RuntimeDiedError,
-    SdqctlError,
-    StepError,
-)
+from sdqctl.errors import ContextError, RuntimeDiedError, SdqctlError
 from sdqctl.model.duration import format_duration
 from sdqctl.model.events import (
-    FailureKind,
+    Event,
     NetRefused,
-    PermissionDecided,
     PromptAccepted,
     PromptBegun,
     StepRecovered,
-    ToolFinished,
-    ToolStarted,
     TurnEvent,
     TurnFailed,
     TurnFinished,
-    TurnProgress,
     Warned,
 )
 from sdqctl.model.run import StepRecord, StepStatus, TurnOutcome
 from sdqctl.model.session import SessionRef
 from sdqctl.model.workflow import PlannedStep
-from sdqctl.policy.policy import DenialCounter
 from sdqctl.store.ledger import Ledger
-
-_TRANSIENT = {FailureKind.RATE_LIMIT, FailureKind.NETWORK, FailureKind.SERVER}
-_FIRST_PAUSE = 1.0
-_LONGEST_PAUSE = 60.0
 
 
 class TurnRunner:
@@ -83,14 +67,14 @@ class TurnRunner:
         asked = None if begun else Recovery("asked", "", render())
         self._budget.begin_turn()
         died = False
-        retry = _Retry(self._options.retry_for)
+        retries = Retries(self._options.retry_for)
         while True:
             try:
                 if asked is None:
                     asked = await self._recover(step, render)
                 if asked.record is not None and asked.outcome is not None:
                     return self.record_found(asked.record, asked.outcome)
-                record, end = await self._attempt(step, asked)
+                record, end = await self._attempt(step, asked, retries)
             except RuntimeDiedError as error:
                 if died:
                     raise
@@ -102,8 +86,60 @@ class TurnRunner:
             if isinstance(end, TurnFinished):
                 return self._finish(record, end)
             self._fail(record, end)
-            await self._pause(step, end, retry)
+            await self._pause(step, end, retries)
             asked = None
+
+    async def compact(
+        self, step: PlannedStep, instructions: str | None, *, recorded: bool = True
+    ) -> StepRecord | None:
+        """Have the context compacted, under the same limits and retries as a prompt.
+
+        `recorded`: each attempt is one of the step's, and the last is returned. Raises what
+        `answer` raises.
+        """
+        self._budget.begin_turn()
+        died = False
+        retries = Retries(self._options.retry_for)
+        while True:
+            record = self._begin(step) if recorded else None
+            try:
+                end = await self._compaction(instructions, retries)
+            except RuntimeDiedError as error:
+                if died:
+                    raise
+                died = True
+                self._warn(step, f"{error.message}; a new one is started")
+                await self._reopen()
+                continue
+            if isinstance(end, TurnFinished):
+                return self._finish(record, end) if record is not None else None
+            if record is not None:
+                self._fail(record, end)
+            await self._pause(step, end, retries)
+
+    async def _compaction(
+        self, instructions: str | None, retries: Retries
+    ) -> TurnFinished | TurnFailed:
+        session = cast("Compacts", self._connection.session)
+        turn_id = uuid.uuid4().hex
+        stream = session.compact(instructions, turn_id=turn_id)
+        return await self._follow(stream, turn_id, retries, lambda _: None, self._emit_within)
+
+    def _begin(self, step: PlannedStep) -> StepRecord:
+        return self._ledger.begin_step(
+            self._run_id,
+            position=step.position,
+            cycle=step.cycle,
+            kind=step.kind,
+            title=step.title,
+            digest=step.digest,
+            session_id=self._connection.session.info.id,
+        )
+
+    def _emit_within(self, event: Event) -> None:
+        """Pass on what happens in a compaction; its end is none of an answer."""
+        if not isinstance(event, TurnFinished | TurnFailed):
+            self._emit(event)
 
     async def _reopen(self) -> None:
         info = self._connection.session.info
@@ -159,7 +195,7 @@ class TurnRunner:
         )
 
     async def _attempt(
-        self, step: PlannedStep, asked: Recovery
+        self, step: PlannedStep, asked: Recovery, retries: Retries
     ) -> tuple[StepRecord, TurnFinished | TurnFailed]:
         session, prompt = self._connection.session, asked.prompt or ""
         record = self._ledger.begin_step(
@@ -183,77 +219,29 @@ class TurnRunner:
                 prompt=prompt,
             )
         )
-        return record, await self._send(session, record, prompt)
 
-    async def _send(
-        self, session: AdapterSession, record: StepRecord, prompt: str
-    ) -> TurnFinished | TurnFailed:
-        stream = session.send(prompt, turn_id=record.turn_id or "")
-        try:
-            async with asyncio.timeout(self._step_limit()), aclosing(stream):  # type: ignore[type-var]
-                return await self._follow(stream, record)
-        except TimeoutError:
-            await session.abort()
-            limit = format_duration(self._options.step_timeout)
-            late = f"no answer within {limit} (--step-timeout)"
-            return self._stopped(record, self._budget.reached() or late)
+        turn_id = record.turn_id or ""
+        stream = session.send(prompt, turn_id=turn_id)
+        note = partial(self._record, record)
+        return record, await self._follow(stream, turn_id, retries, note, self._emit)
 
-    def _step_limit(self) -> float | None:
-        limits = (self._options.step_timeout or None, self._budget.seconds_left())
-        return min((limit for limit in limits if limit is not None), default=None)
-
-    async def _follow(
-        self, stream: AsyncIterator[TurnEvent], record: StepRecord
-    ) -> TurnFinished | TurnFailed:
-        idle = self._options.idle_timeout or None
-        denials = DenialCounter()
-        at_work: set[str] = set()
-        while True:
-            try:
-                async with asyncio.timeout(None if at_work else idle) as waiting:
-                    event = await anext(stream)
-            except TimeoutError:
-                if not waiting.expired():
-                    raise
-                await self._connection.session.abort()
-                limit = format_duration(idle or 0)
-                reason = f"nothing was heard from the model for {limit} (--idle-timeout)"
-                return self._stopped(record, reason)
-            if isinstance(event, TurnProgress):
-                continue
-            self._record(event, record)
-            if isinstance(event, ToolStarted):
-                at_work.add(event.call.id)
-            elif isinstance(event, ToolFinished):
-                at_work.discard(event.call.id)
-            self._emit(event)
-            self._budget.note(event)
-            if unwanted := self._reason_to_stop(event, denials):
-                await self._connection.session.abort()
-                return self._stopped(record, unwanted)
-            if isinstance(event, TurnFinished | TurnFailed):
-                return event
-
-    def _record(self, event: TurnEvent, record: StepRecord) -> None:
+    def _record(self, record: StepRecord, event: TurnEvent) -> None:
         """Commit what an event says before anything else hears of it."""
         if isinstance(event, PromptAccepted):
             self._ledger.accept_step(record.run_id, record.position, event.message_id)
         elif isinstance(event, NetRefused):
             note_net_refusal(self._ledger, self._run_id, event)
 
-    def _reason_to_stop(self, event: TurnEvent, denials: DenialCounter) -> str | None:
-        """Why the turn goes no further; an answer that is on its way is not cut off by a budget."""
-        if isinstance(event, PermissionDecided) and denials.note(event):
-            return denials.describe(event)
-        return self._budget.reached() if isinstance(event, ToolStarted) else None
-
-    def _stopped(self, record: StepRecord, message: str) -> TurnFailed:
-        return TurnFailed(
-            turn_id=record.turn_id or "",
-            kind=FailureKind.ABORTED,
-            message=message,
-            usage=self._budget.turn_usage,
-        )
+    async def _follow(
+        self,
+        stream: AsyncIterator[TurnEvent],
+        turn_id: str,
+        retries: Retries,
+        note: Callable[[TurnEvent], None],
+        emit: Sink,
+    ) -> TurnFinished | TurnFailed:
+        watch = Watch(self._connection, self._options, self._budget, retries, emit)
+        return await watch.follow(stream, turn_id, note)
 
     def _finish(self, record: StepRecord, end: TurnFinished) -> StepRecord:
         """Record the answer. Raises ContextError when it is the answer to another prompt."""
@@ -284,15 +272,16 @@ class TurnRunner:
             error=end.message,
         )
 
-    async def _pause(self, step: PlannedStep, end: TurnFailed, retry: _Retry) -> None:
+    async def _pause(self, step: PlannedStep, end: TurnFailed, retries: Retries) -> None:
         """Wait before a transient failure is tried again; raise what cannot be."""
-        pause = retry.next_pause() if end.kind in _TRANSIENT else None
+        pause = retries.next_pause() if end.kind in TRANSIENT else None
         if pause is None or self._must_stop(end):
             await self._leave_clean(step)
             self._budget.check()
-            raise _error(step, end, retried=retry.used)
+            raise failure(f"step {step.position} ({step.title})", end)
         self._warn(step, f"{end.message}; trying again in {format_duration(pause)}")
-        await asyncio.sleep(pause)
+        left = self._budget.seconds_left()
+        await asyncio.sleep(pause if left is None else min(pause, max(0.0, left)))
 
     def _must_stop(self, end: TurnFailed) -> bool:
         return has_effects(end.tools) and self._options.on_interrupted is OnInterrupted.FAIL
@@ -300,7 +289,8 @@ class TurnRunner:
     async def _leave_clean(self, step: PlannedStep) -> None:
         """Take a failed prompt out of the context, so that later prompts do not meet it."""
         record = self._ledger.step(self._run_id, step.position)
-        assert record is not None, "the attempt that failed is in the ledger"
+        if record is None or record.turn_id is None:  # a compaction, which leaves no prompt
+            return
         try:
             await clear_context(self._connection.session, self._ledger, record)
         except SdqctlError as error:
@@ -308,34 +298,3 @@ class TurnRunner:
 
     def _warn(self, step: PlannedStep, message: str) -> None:
         self._emit(Warned(message=f"step {step.position}: {message}"))
-
-
-class _Retry:
-    """A back-off that doubles up to a minute, within a budget of seconds."""
-
-    def __init__(self, budget: float) -> None:
-        self._deadline = time.monotonic() + budget
-        self._pause = _FIRST_PAUSE
-        self.used = False
-
-    def next_pause(self) -> float | None:
-        """Seconds to wait before the next try, None when the budget is used up."""
-        left = self._deadline - time.monotonic()
-        if left <= 0:
-            return None
-        pause, self._pause = min(self._pause, left), min(self._pause * 2, _LONGEST_PAUSE)
-        self.used = True
-        return pause
-
-
-def _error(step: PlannedStep, end: TurnFailed, *, retried: bool) -> SdqctlError:
-    message = f"step {step.position} ({step.title}) failed: {end.message}"
-    if end.kind is FailureKind.AUTHENTICATION:
-        return AuthenticationError(
-            message, hint="check the key or sign in; `sdqctl status --auth` tells what is used"
-        )
-    if end.kind is FailureKind.RATE_LIMIT:
-        return RateLimitError(message, hint="try again later")
-    if end.kind in _TRANSIENT and retried:
-        return BusyError(message, hint="the retries of --retry-for are used up; try again later")
-    return StepError(message)

@@ -202,6 +202,14 @@ class ContextChanged(_Event, frozen=True, kw_only=True, tag="context.changed"):
     tokens_after: int | None = None
 
 
+class ModelCallFailed(_Event, frozen=True, kw_only=True, tag="model.failed"):
+    """One model call failed; the runtime may try it again."""
+
+    turn_id: str
+    kind: FailureKind
+    message: str
+
+
 class ModelRetried(_Event, frozen=True, kw_only=True, tag="model.retried"):
     """The runtime tries a model call again."""
 
@@ -250,6 +258,7 @@ TurnEvent = (
     | NetRefused
     | UsageReported
     | ContextChanged
+    | ModelCallFailed
     | ModelRetried
     | Warned
     | TurnFinished

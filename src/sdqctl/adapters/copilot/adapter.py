@@ -25,6 +25,7 @@ from sdqctl.adapters.copilot.history_store import purge
 from sdqctl.adapters.copilot.needs import session_sandbox
 from sdqctl.adapters.copilot.options import session_options
 from sdqctl.adapters.copilot.probe import runtime_tools
+from sdqctl.adapters.copilot.process import RuntimeProcess
 from sdqctl.adapters.copilot.provider import describe_provider, provider_from
 from sdqctl.adapters.copilot.repository import repository_options, stray_instruction
 from sdqctl.adapters.copilot.runtime import (
@@ -33,7 +34,7 @@ from sdqctl.adapters.copilot.runtime import (
     runtime_environment,
     runtime_version,
 )
-from sdqctl.adapters.copilot.session import CopilotSession, RuntimeProcess
+from sdqctl.adapters.copilot.session import CopilotSession
 from sdqctl.adapters.copilot.toolbox import KNOWN_TOOLS, TRUSTED_TOOLS, unknown_tools
 from sdqctl.adapters.names import KnownNames
 from sdqctl.adapters.settings import AdapterSettings

@@ -12,6 +12,7 @@ from sdqctl.model.events import (
     ContextChanged,
     FailureKind,
     MessageAdded,
+    ModelCallFailed,
     ModelRetried,
     NetRefused,
     TextDelta,
@@ -185,6 +186,11 @@ class TurnTranslator:
             tokens_after=getattr(data, "post_truncation_tokens_in_messages", None),
         )
 
+    def _on_call_failure(self, data: Any) -> TurnEvent | None:
+        if data.parent_tool_call_id:
+            return None
+        return call_failed(self.turn_id, data.status_code, data.error_message)
+
     def _on_retry(self, data: Any) -> TurnEvent:
         return ModelRetried(turn_id=self.turn_id, reason=str(getattr(data, "reason", "") or ""))
 
@@ -199,6 +205,7 @@ _HANDLERS = {
     "tool.execution_start": TurnTranslator._on_tool_start,
     "tool.execution_complete": TurnTranslator._on_tool_complete,
     "assistant.usage": TurnTranslator._on_usage,
+    "model.call_failure": TurnTranslator._on_call_failure,
     "assistant.turn_retry": TurnTranslator._on_retry,
     "session.error": TurnTranslator._on_error,
     "session.warning": TurnTranslator._on_warning,
@@ -220,7 +227,26 @@ def _classify(error: Any) -> tuple[FailureKind, str, int | None]:
             return FailureKind.AUTHENTICATION, message, status
     if message.startswith("No response was returned"):
         return FailureKind.EMPTY, _NO_ANSWER, status
+    return failure_kind(status), message, status
+
+
+def call_failed(turn_id: str, status: int | None, detail: str | None) -> ModelCallFailed:
+    """One failed model call, with what the provider said about it."""
+    try:
+        said = msgspec.json.decode(detail or "", type=dict[str, Any]).get("message")
+    except msgspec.MsgspecError:
+        said = detail
+    what = "the model call failed" if status is None else f"the model call failed ({status})"
+    message = f"{what}: {said}" if said else what
+    return ModelCallFailed(turn_id=turn_id, kind=failure_kind(status), message=message)
+
+
+def failure_kind(status: int | None) -> FailureKind:
+    """The kind of a failed model call by its HTTP status; None: it came to no answer."""
     if status is None:
-        return FailureKind.NETWORK, message, None
-    kind = FailureKind.SERVER if status >= 500 else FailureKind.REQUEST
-    return kind, message, status
+        return FailureKind.NETWORK
+    if status == 429:
+        return FailureKind.RATE_LIMIT
+    if status in (401, 403):
+        return FailureKind.AUTHENTICATION
+    return FailureKind.SERVER if status >= 500 else FailureKind.REQUEST

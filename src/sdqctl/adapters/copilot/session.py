@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import subprocess
-import threading
 from collections.abc import AsyncIterator, Sequence
-from contextlib import suppress
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
-from sdqctl.adapters.base import Compaction, ContextUse
+from sdqctl.adapters.base import ContextUse
+from sdqctl.adapters.copilot.compaction import compact
 from sdqctl.adapters.copilot.events import Refused, TurnTranslator
+from sdqctl.adapters.copilot.process import POLL, RuntimeProcess, listen
 from sdqctl.adapters.journal import TurnCounter, find_turn, read_turns, turn_outcome
-from sdqctl.errors import RuntimeDiedError, RuntimeFailure, SdqctlError, StepError
+from sdqctl.errors import RuntimeFailure, SdqctlError, StepError
 from sdqctl.model.events import (
     FailureKind,
     PermissionDecided,
@@ -32,104 +32,12 @@ from sdqctl.model.tools import ToolDecision, ToolRequest
 from sdqctl.offspring import end_offspring, moment
 
 _LOG = logging.getLogger(__name__)
-_POLL = 0.5
-"""Seconds between looks at the runtime's process: its death is seen within two."""
 _SETTLE = 5.0
 """Seconds that a failed turn, or an abort, is given to become idle."""
-_CALL = 30.0
-"""Seconds that the runtime is given for an answer that needs no model."""
 _MOST_WAITING = 20_000
 """Events that may wait to be taken; ordinarily there are a few."""
-_ERROR_SHOWN = 300
-_LAST_MOMENT = 0.5
-"""Seconds between the end of a runtime's output and its own."""
 _SESSION = "COPILOT_AGENT_SESSION_ID"
 """The runtime's variable in its tools' environment: the session they work for."""
-
-
-class RuntimeProcess:
-    """Watches the runtime's process, whose death the SDK does not tell.
-
-    `reader` is the SDK's thread that reads from it; a runtime that is not heard counts as dead.
-    """
-
-    def __init__(
-        self, process: Any, reader: threading.Thread | None, mark: str | None = None
-    ) -> None:
-        self._process = process
-        self._reader = reader
-        self._ended_by_us: str | None = None
-        self.pid: int = process.pid
-        self.mark = mark
-
-    def check(self) -> None:
-        """Raise RuntimeDiedError if it ended, or can't be heard any more."""
-        if self._ended_by_us is not None:
-            raise RuntimeDiedError(self._ended_by_us)
-        code = self._process.poll()
-        if code is not None:
-            last = getattr(self._process.stderr, "last", "")[:_ERROR_SHOWN]
-            message = f"the Copilot runtime ended unexpectedly (exit code {code})"
-            raise RuntimeDiedError(f"{message}: {last}" if last else message)
-        if self._reader is not None and not self._reader.is_alive():
-            raise self._unheard()
-
-    def _unheard(self) -> RuntimeDiedError:
-        problem = getattr(self._process.stdout, "problem", None)
-        if problem is None and self._ends_now():  # its output closed with it
-            self.check()
-        what = problem or "it closed its output, or wrote what is no message"
-        self._ended_by_us = (
-            f"the Copilot runtime cannot be understood any more and was ended: {what}"
-        )
-        self._process.kill()
-        return RuntimeDiedError(self._ended_by_us)
-
-    def _ends_now(self) -> bool:
-        try:
-            self._process.wait(_LAST_MOMENT)
-        except subprocess.TimeoutExpired:
-            return False
-        return True
-
-    def close_pipes(self) -> None:
-        """Close our ends of an ended process's pipes, which the SDK leaves to the collector."""
-        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
-            if pipe is not None:
-                with suppress(OSError):
-                    pipe.close()
-
-    async def call(self, awaitable: Any, limit: float | None = _CALL) -> Any:
-        """Await an answer of the runtime; RuntimeDiedError if it dies, RuntimeFailure if silent."""
-        task = asyncio.ensure_future(awaitable)
-        waited = 0.0
-        try:
-            while not task.done():
-                await asyncio.wait({task}, timeout=_POLL)
-                waited += _POLL
-                if not task.done():
-                    self.check()
-                    if limit is not None and waited > limit:
-                        raise RuntimeFailure(
-                            f"the Copilot runtime did not answer for {limit:.0f} s"
-                        )
-            return task.result()
-        except Exception as error:
-            self.check()
-            if type(error).__name__ == "ProcessExitedError":  # the reader is about to end
-                raise self._unheard() from error
-            raise
-        finally:
-            task.cancel()
-
-    async def ask(self, awaitable: Any, what: str, limit: float = _CALL) -> Any:
-        """`call`, where no error is expected: any is a RuntimeFailure that says what was asked."""
-        try:
-            return await self.call(awaitable, limit)
-        except SdqctlError:
-            raise
-        except Exception as error:
-            raise RuntimeFailure(f"the Copilot runtime could not {what}: {error}") from error
 
 
 class CopilotSession:
@@ -212,7 +120,11 @@ class CopilotSession:
         self._queue, self._turn_id, self._overflowed = queue, turn_id, False
         self._turn_began = moment()
         loop = asyncio.get_running_loop()
-        unsubscribe = self._sdk.on(lambda event: loop.call_soon_threadsafe(self._put, queue, event))
+        unsubscribe = listen(
+            self._sdk,
+            self._process,
+            lambda event: loop.call_soon_threadsafe(self._put, queue, event),
+        )
         try:
             failure = await self._submit(prompt, translator)
             if failure is not None:
@@ -245,11 +157,11 @@ class CopilotSession:
         quiet = 0.0
         while not translator.idle:
             try:
-                async with asyncio.timeout(_POLL):  # wait_for loses a cancellation (before 3.12)
+                async with asyncio.timeout(POLL):  # wait_for loses a cancellation (before 3.12)
                     event = await queue.get()
             except TimeoutError:
                 self._process.check()
-                quiet += _POLL
+                quiet += POLL
                 if translator.failed and quiet >= _SETTLE:
                     return
                 continue
@@ -290,7 +202,9 @@ class CopilotSession:
         await self.flush()
 
     async def abort(self) -> None:
-        """Stop the running turn, wait until the session is idle, and end what its tools left."""
+        """Stop the running turn or compaction; then nothing runs in the session, nor its tools."""
+        if self._closed:
+            return
         idle = asyncio.Event()
         loop = asyncio.get_running_loop()
 
@@ -298,9 +212,10 @@ class CopilotSession:
             if event.type.value == "session.idle":
                 loop.call_soon_threadsafe(idle.set)
 
-        unsubscribe = self._sdk.on(watch)
+        unsubscribe = listen(self._sdk, self._process, watch)
         try:
             if not await self._is_processing():
+                await self._process.call(self._sdk.rpc.history.abort_manual_compaction())
                 return
             await self._process.call(self._sdk.abort())
             await self._settle(idle)
@@ -346,20 +261,13 @@ class CopilotSession:
         except OSError:
             return []
 
-    async def compact(self, instructions: str | None = None) -> Compaction:
+    async def compact(
+        self, instructions: str | None = None, *, turn_id: str
+    ) -> AsyncIterator[TurnEvent]:
         """The runtime's own compaction; it calls the model. An empty session is left as it is."""
-        from copilot.generated import rpc
-
-        request = rpc.SessionHistoryCompactRequest(custom_instructions=instructions)
-        try:
-            result = await self._process.call(self._sdk.rpc.history.compact(request), None)
-        except RuntimeFailure:
-            raise
-        except Exception as error:
-            if "Nothing to compact" in str(error):
-                return Compaction(summary="")
-            raise StepError(f"the runtime could not compact the session: {error}") from error
-        return Compaction(summary=str(getattr(result, "summary_content", "") or ""))
+        async with aclosing(compact(self._sdk, self._process, instructions, turn_id)) as events:  # type: ignore[type-var]
+            async for event in events:
+                yield event
 
     async def context_use(self) -> ContextUse | None:
         """The runtime's own figures, None before it has any."""

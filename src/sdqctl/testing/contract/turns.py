@@ -192,8 +192,9 @@ class TurnContract(Contract):
                 pytest.skip("the adapter does not compact")
             for answer in ("one", "two"):
                 await send(session, self.answering(answer))
-            compaction = await session.compact("keep the findings")
-            assert compaction.summary
+            events = [e async for e in session.compact("keep the findings", turn_id="c")]
+            assert isinstance(events[-1], TurnFinished)
+            assert events[-1].response
             use = await session.context_use()
             assert use is None or 0 < use.used <= use.limit
             assert await response_to(session, self.answering("three")) == "three"
