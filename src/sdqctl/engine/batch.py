@@ -58,15 +58,23 @@ async def run_batch(
                 stopped = stopped or stops(error)
                 if isinstance(error, InterruptedRunError):
                     stopped, interrupted = True, error
+            except Exception:
+                stopped = True  # a bug ends the batch, but cuts off none that runs
+                raise
 
     workers = [asyncio.ensure_future(worker()) for _ in range(max(1, parallel))]
+    await _all_ended(workers)
+    if interrupted is not None:
+        raise InterruptedRunError("interrupted; what was done is recorded") from interrupted
+
+
+async def _all_ended(workers: Sequence[asyncio.Future[None]]) -> None:
+    """Wait for all of them, whatever one raises, which is raised then."""
     try:
-        await asyncio.gather(*workers)
+        ends = await asyncio.gather(*workers, return_exceptions=True)
     except asyncio.CancelledError as error:
         await asyncio.gather(*workers, return_exceptions=True)
         raise InterruptedRunError("interrupted; what was done is recorded") from error
-    finally:
-        for task in workers:
-            task.cancel()
-    if interrupted is not None:
-        raise InterruptedRunError("interrupted; what was done is recorded") from interrupted
+    for end in ends:
+        if end is not None:
+            raise end

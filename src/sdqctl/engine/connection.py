@@ -134,6 +134,11 @@ class Connection:
             return await self.create_or_resume(info.id, info.label)
         return await self.resume(info.id)
 
+    async def abort(self) -> None:
+        """Stop the running turn, if a session is open just now."""
+        if self._session is not None:
+            await self._session.abort()
+
     async def require(self, capability: Capability, directive: str) -> None:
         """Raise CapabilityError if the adapter does not declare a power."""
         adapter = await self.adapter()

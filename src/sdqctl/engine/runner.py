@@ -220,7 +220,7 @@ class Runner:
         """Stop the running turn, within bounded time, whatever state the runtime is in."""
         try:
             async with asyncio.timeout(_ABORT_SECONDS):
-                await self._job.connection.session.abort()
+                await self._job.connection.abort()
         except (TimeoutError, SdqctlError) as error:
             self._job.emit(Warned(message=f"the turn could not be aborted: {error}"))
 
