@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP_FLAGS := --quiet --disable-pip-version-check
 STAMPS := .make
 
-.PHONY: setup demo test lint types suite coverage bench bench-quick crash docs clean
+.PHONY: setup demo test lint types suite coverage bench bench-quick crash fuzz docs clean
 
 setup: $(STAMPS)/python $(STAMPS)/runtime
 
@@ -45,6 +45,11 @@ coverage: setup
 	$(BIN)/python -m pip install $(PIP_FLAGS) --constraint constraints.txt '.[coverage]'
 	COVERAGE_FILE=$(CURDIR)/.coverage $(BIN)/python -m coverage run -m pytest
 	$(BIN)/python -m coverage combine --quiet && $(BIN)/python -m coverage report
+
+# SEED=7 repeats a seed, SECONDS=60 ends after so long.
+fuzz: setup
+	$(BIN)/python -m pip install $(PIP_FLAGS) --constraint constraints.txt --editable '.[fuzz]'
+	$(BIN)/python -m tests.fuzz.run $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS))
 
 bench: setup
 	$(BIN)/python bench/run.py

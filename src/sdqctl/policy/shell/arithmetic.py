@@ -133,14 +133,15 @@ class _Tokens:
         self._stepped = False
 
     def facts(self) -> list[Fact]:
+        """What the expression does; what it sets counts after all that it uses."""
         self._end_name()
         if self._doubt:
             self._facts.append(Doubt(self._doubt))
-        if not self._branches:
-            return self._facts
-        return [
-            Set(fact.name, number=True) if isinstance(fact, Set) else fact for fact in self._facts
-        ]
+        uses: list[Fact] = [fact for fact in self._facts if not isinstance(fact, Set)]
+        sets = [fact for fact in self._facts if isinstance(fact, Set)]
+        if self._branches:
+            sets = [Set(fact.name, number=True) for fact in sets]
+        return [*uses, *sets]
 
 
 def _is_name_character(char: str) -> bool:

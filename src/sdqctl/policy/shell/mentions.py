@@ -16,7 +16,7 @@ from pathlib import Path
 
 from sdqctl.policy.paths import PathRefusal, PathRules
 from sdqctl.policy.shell.facts import UnclearCommandError
-from sdqctl.policy.shell.location import Places
+from sdqctl.policy.shell.location import Place, Places
 from sdqctl.policy.shell.tree import Assignment
 from sdqctl.policy.shell.word import Kind, Piece, Word
 from sdqctl.policy.shell.words import Meter
@@ -40,6 +40,8 @@ class Mentions:
         self._paths = paths
         self._meter = meter
         self._values: dict[str, list[str]] = {}
+        self._harmless: set[tuple[str, str]] = set()
+        self._real: dict[str, str] = {}
         self._judged: dict[tuple[str, str], PathRefusal | None] = {}
         self._listed: dict[str, frozenset[str]] = {}
         self._looked = 0
@@ -54,26 +56,37 @@ class Mentions:
 
     def denied(self, words: Sequence[Word], places: Places) -> tuple[str, PathRefusal] | None:
         """The first name of a denied file, with its denial. Raises UnclearCommandError."""
-        for place in places:
-            folder = self._paths.root if place is None else Path(os.path.realpath(place.folder))
+        for place in places if words else ():
+            folder = self._folder(place)
             for word in words:
-                for text in self._texts(word, str(folder)):
+                if word.text is not None and (word.text, folder) in self._harmless:
+                    continue
+                for text in self._texts(word, folder):
                     for name in _names(text, tilde=word.tilde):
                         if found := self._denial(name, folder):
                             return name, found
+                if word.text is not None and not word.tilde:
+                    self._harmless.add((word.text, folder))
         return None
 
-    def _denial(self, name: str, folder: Path) -> PathRefusal | None:
+    def _folder(self, place: Place | None) -> str:
+        if place is None:
+            return str(self._paths.root)
+        if place.folder not in self._real:
+            self._real[place.folder] = os.path.realpath(place.folder)
+        return self._real[place.folder]
+
+    def _denial(self, name: str, folder: str) -> PathRefusal | None:
         if len(name) > _LONGEST or "\0" in name:
             return None
-        if not self._paths.denies_paths and self._is_nothing(name, str(folder)):
+        if not self._paths.denies_paths and self._is_nothing(name, folder):
             return None
-        key = (name, str(folder))
+        key = (name, folder)
         if key not in self._judged:
             if len(self._judged) >= _MOST_NAMES:
                 raise UnclearCommandError("it names more files than can be looked up")
             self._meter.spend(1 + name.count("/"))
-            self._judged[key] = self._paths.named_denial(name, folder)
+            self._judged[key] = self._paths.named_denial(name, Path(folder))
         return self._judged[key]
 
     def _is_nothing(self, name: str, folder: str) -> bool:
@@ -104,7 +117,9 @@ class Mentions:
             return [piece.text]
         if piece.kind is not Kind.VARIABLE:
             return [""]
-        found = [{"PWD": folder, "HOME": os.path.expanduser("~")}.get(piece.text, "")]
+        found = [""]
+        if piece.text in ("PWD", "HOME"):
+            found = [folder if piece.text == "PWD" else os.path.expanduser("~")]
         if piece.default is not None:
             found.append(piece.default)
         for value in self._values.get(piece.text, ()):

@@ -20,6 +20,7 @@ RESERVED = frozenset(
 )
 _REDIRECTIONS = ("<<<", "<<-", "<<", "<>", "<&", "<", "&>>", "&>", ">>", ">&", ">|", ">")
 _BASH_REDIRECTIONS = frozenset({"<<<", "&>>", "&>"})
+_BLANKS = re.compile(r"(?:[ \t]+|\\\n)*")
 JOINED = re.compile(r"(?:\\\n)+[&|;<>()]")
 _ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)(\[[^\]=]*\])?(\+?)=", re.ASCII)
 _ARRAY = re.compile(r"[A-Za-z_]\w*\+?=", re.ASCII)
@@ -27,11 +28,13 @@ _ELEMENT = re.compile(r"\[([^\]=]*)\]\+?=")
 _INDEX = re.compile(r"-?\d{1,9}", re.ASCII)
 _IDENTIFIER = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _DESCRIPTOR = re.compile(r"\{([A-Za-z_]\w*)\}", re.ASCII)
+_PLAIN_TARGET = re.compile(r"[\w./@%+=:,-]+", re.ASCII)
 _DUPLICATE = re.compile(r"\d*-?", re.ASCII)
 _DELIMITER = re.compile(
     r"([\w.,:@%+=/-]+)|'([^'\\\n`$\"]+)'|\"([^\"\\\n`$']+)\"|\\([\w.-]+)", re.ASCII
 )
 _ENDS = " \t\n;&|)<>"
+_STOPS = frozenset(["", *"\n;&|()<>"])
 
 
 class HereDocument(msgspec.Struct, frozen=True):
@@ -97,16 +100,11 @@ class SimpleReader(WordReader):
 
     def skip_blanks(self, *, comments: bool = True) -> None:
         """Skip blanks, continued lines and a comment, where a token may begin."""
-        while char := self.peek():
-            if char in " \t":
-                self.at += 1
-            elif self.follows("\\\n"):
-                self.at += 2
-            elif char == "#" and comments:
-                end = self.text.find("\n", self.at)
-                self.at = len(self.text) if end < 0 else end
-            else:
-                return
+        blanks = _BLANKS.match(self.text, self.at)
+        self.at = blanks.end() if blanks else self.at
+        if comments and self.peek() == "#":
+            end = self.text.find("\n", self.at)
+            self.at = len(self.text) if end < 0 else end
 
     def simple(self) -> SimpleCommand:
         """The simple command that begins here. Raises UnclearCommandError when none does."""
@@ -114,14 +112,15 @@ class SimpleReader(WordReader):
         while True:
             self.skip_blanks()
             char = self.peek()
-            if self.follows("<(") or self.follows(">("):
-                found.words.append(self.word())
-            elif (char and char in "<>") or self.follows("&>"):
-                self._redirection(found)
-            elif not char or char in "\n;&|)(":
-                break
-            else:
+            if char not in _STOPS:
                 self._element(found)
+            elif (char and char in "<>") or self.follows("&>"):
+                if char != "&" and self.text[self.at + 1 : self.at + 2] == "(":
+                    found.words.append(self.word())
+                else:
+                    self._redirection(found)
+            else:
+                break
         if not (found.words or found.has_more or self.pending):
             what = f"{char!r}" if char else "its end"
             raise UnclearCommandError(f"a command is missing before {what}")
@@ -224,15 +223,20 @@ class SimpleReader(WordReader):
             raise UnclearCommandError("a redirection has no target")
         if operator == "<<<":
             command.texts.append(target)
-            return
-        if operator in ("<&", ">&"):
-            if target.text is not None and _DUPLICATE.fullmatch(target.text):
-                return
-            self.bash_only(f"{operator}FILE")
-        if operator in ("<", "<>", "<&"):
-            command.redirections.append(Redirection(target, reads=True))
-        if operator not in ("<", "<&"):
-            command.redirections.append(Redirection(target, reads=False))
+        elif operator not in ("<&", ">&") or not self._is_duplicate(operator, target):
+            if operator in ("<", "<>", "<&"):
+                command.redirections.append(Redirection(target, reads=True))
+            if operator not in ("<", "<&"):
+                command.redirections.append(Redirection(target, reads=False))
+
+    def _is_duplicate(self, operator: str, target: Word) -> bool:
+        """Whether `<&` or `>&` names a descriptor, not a file."""
+        if target.text is not None and _DUPLICATE.fullmatch(target.text):
+            return True
+        self.bash_only(f"{operator}FILE")
+        if not _PLAIN_TARGET.fullmatch(target.raw):  # bash expands such a word twice
+            raise UnclearCommandError(f"the target of {operator} is not clear")
+        return False
 
     def _here_document(self, *, tabs: bool) -> HereDocument:
         found = _DELIMITER.fullmatch(self.word().raw)
