@@ -93,7 +93,7 @@ def test_a_terminal_gets_a_table(bench: Bench) -> None:
 def test_show_says_how_many_requests_were_refused(bench: Bench) -> None:
     bench.run(STORY, *RULES)
     out = forked("sessions", "show", "s").out
-    assert out.endswith("3 tool requests were refused:\n  sdqctl sessions show s --audit\n")
+    assert "\n3 tool requests were refused:\n" in out
     bench.run("SESSION-NAME calm\nPROMPT hello\n")
     assert "refused" not in forked("sessions", "show", "calm").out
     nothing = forked("sessions", "show", "calm", "--audit")

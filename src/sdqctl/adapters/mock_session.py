@@ -192,6 +192,8 @@ class MockSession:
             allowed=decision.allowed,
             reason=decision.reason,
             by=decision.by,
+            why=decision.why,
+            rules=decision.rules,
             tool_call_id=call.id,
         )
         ok = await asyncio.to_thread(self._do, what, rest) if decision.allowed else False

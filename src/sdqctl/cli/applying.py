@@ -216,6 +216,7 @@ def _run_items(
     try:
         interruptible(_drive(app, waiting, parallel, keep_going, progress))
     finally:
+        progress.end()
         print_summary(items, request.flags.output_format)
         for item in items:
             if isinstance(item.error, PausedError):

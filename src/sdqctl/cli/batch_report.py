@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sdqctl.cli.output import counted, is_terminal, note, write_json
-from sdqctl.cli.sinks import refusal_line
+from sdqctl.cli.refusals import Denials, net_line, refused_line
 from sdqctl.cli.table import Cell, Column, print_rows
 from sdqctl.engine.batch import Outcome
 from sdqctl.errors import InterruptedRunError, PausedError, SdqctlError, StepError
@@ -17,6 +17,7 @@ from sdqctl.model.duration import format_duration
 from sdqctl.model.events import (
     Event,
     NetRefused,
+    PermissionDecided,
     PromptBegun,
     StepFinished,
     StepRecovered,
@@ -58,6 +59,7 @@ class Item:
     error: SdqctlError | None = None
     started: float | None = None
     seconds: float = 0.0
+    denials: Denials = field(default_factory=Denials)
 
 
 class Progress:
@@ -70,6 +72,7 @@ class Progress:
         self._verbose = flags.verbose
         self._show_prompts = flags.show_prompts
         self._redact = Redactor(os.environ)
+        self._denials = Denials()
 
     def begin(self, skipped: int) -> None:
         """Tell what is ahead."""
@@ -88,12 +91,16 @@ class Progress:
         refused: list[NetRefused] = []
 
         def emit(event: Event) -> None:
+            item.denials(event)
+            self._denials(event)
             if isinstance(event, Warned):
                 self._tell(f"{label}: warning: {event.message}")
             elif isinstance(event, NetRefused):
                 if self._verbose or not refused:
-                    self._tell(f"{label}: {refusal_line(event)}")
+                    self._tell(f"{label}: {net_line(event)}")
                 refused.append(event)
+            elif isinstance(event, PermissionDecided) and not event.allowed:
+                self._tell(f"{label}: denied: {refused_line(event)}")
             elif isinstance(event, StepRecovered):
                 self._tell(f"{label}: step {event.position} {event.action}: {event.message}")
             elif self._show_prompts and isinstance(event, PromptBegun):
@@ -112,10 +119,17 @@ class Progress:
         why = f": {error.message.splitlines()[0]}" if error else ""
         took = format_duration(item.seconds)
         head = f"[{self._ended}/{self._total}] {item.outcome}"
-        self._tell(f"{head} {one_line(item.label)} in {took}{one_line(why)}")
+        refused = item.denials.count()
+        self._tell(f"{head} {one_line(item.label)} in {took}{refused}{one_line(why)}")
         if error is not None and error.hint and "`--" in error.hint:
             hint = error.hint.replace("`--", f"{item.command} --")
             note(self._redact(f"hint: {one_line(item.label)}: {hint}"))
+
+    def end(self) -> None:
+        """All have ended: how much was refused in them together."""
+        ways = self._denials.ways(None)
+        if count := self._denials.count().removeprefix(", "):
+            self._tell("\n".join([f"{count} in all", *ways]))
 
     def _tell(self, text: str) -> None:
         if not self._quiet:
@@ -168,6 +182,7 @@ def _object(item: Item) -> dict[str, object]:
         "status": item.outcome,
         "run": run_entry(run) if run else None,
         "seconds": round(item.seconds, 3),
+        "denied": item.denials.entries,
         "error": {"code": error.code, "message": error.message} if error else None,
     }
 

@@ -21,9 +21,9 @@ from sdqctl.cli.output import (
     write_line,
 )
 from sdqctl.cli.progress import LiveLine, wants_live_line
+from sdqctl.cli.refusals import Denials
 from sdqctl.cli.sinks import (
     Answers,
-    Denials,
     EventLog,
     JsonLines,
     Narrator,
@@ -172,7 +172,7 @@ def consult_hint(conversation: str, name: str) -> str:
 def result_object(
     run: RunRecord,
     steps: list[StepRecord],
-    denied: list[dict[str, str]],
+    denied: list[dict[str, object]],
     sandbox: dict[str, object],
 ) -> dict[str, object]:
     """The one object that `--format json` ends with (DESIGN part 5)."""

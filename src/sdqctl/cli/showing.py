@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-import shlex
 import shutil
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sdqctl.cli.auditing import print_audit
 from sdqctl.cli.listing import all_entries
 from sdqctl.cli.output import counted, is_terminal, note, write, write_json, write_line
+from sdqctl.cli.refusals import listed
 from sdqctl.cli.table import age, iso
 from sdqctl.errors import UsageError
 from sdqctl.model.duration import format_duration
@@ -26,7 +25,6 @@ from sdqctl.store.redact import Redactor
 
 if TYPE_CHECKING:
     from sdqctl.cli.context import App
-    from sdqctl.model.audit import ToolRecord
     from sdqctl.model.run import RunRecord, StepRecord
     from sdqctl.model.session import Turn
 
@@ -69,7 +67,8 @@ def show_session(app: App, argument: str, adapter: str | None, request: ShowRequ
         _page(as_markdown(info.label, turns))
     else:
         _print_text(entry, turns, found.runs)
-        _print_refused(info.label, records)
+        for line in listed(records, info.label):
+            write_line(line)
 
 
 def _print_text(
@@ -104,14 +103,6 @@ def _print_text(
         write_line(f"last prompt:  {one_line(last.prompt, _PREVIEW)}")
         answer = last.response if last.finished else last.error or "interrupted"
         write_line(f"last answer:  {one_line(answer, _PREVIEW)}")
-
-
-def _print_refused(label: str, records: Sequence[ToolRecord]) -> None:
-    count = sum(not record.allowed for record in records)
-    if count:
-        were = "was" if count == 1 else "were"
-        write_line(f"{counted(count, 'tool request')} {were} refused:")
-        write_line(f"  sdqctl sessions show {shlex.quote(label)} --audit")
 
 
 def _used(turns: list[Turn]) -> str:

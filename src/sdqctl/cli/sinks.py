@@ -9,6 +9,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, BinaryIO
 
 from sdqctl.cli.output import is_terminal, note, write_json_line, write_line
+from sdqctl.cli.refusals import Denials, ToldRefusals, net_line, refused_line
 from sdqctl.errors import StepError
 from sdqctl.model.duration import format_duration
 from sdqctl.model.events import (
@@ -33,7 +34,6 @@ from sdqctl.model.events import (
 
 if TYPE_CHECKING:
     from sdqctl.cli.markdown import MarkdownStream
-    from sdqctl.model.session import ToolCall
     from sdqctl.store.redact import Redactor
 
 Sink = Callable[[Event], None]
@@ -55,43 +55,6 @@ def fan_out(*sinks: Sink) -> Sink:
             sink(event)
 
     return emit
-
-
-class ToldRefusals:
-    """The refusals that were told, so that the end of the refused call is not told as well."""
-
-    def __init__(self) -> None:
-        self._calls: set[str] = set()
-        self._unnamed = 0
-        """Refusals of calls whose id was not known yet; their ends come next."""
-
-    def note(self, event: PermissionDecided) -> None:
-        """Take in a refusal."""
-        if event.tool_call_id is None:
-            self._unnamed += 1
-        else:
-            self._calls.add(event.tool_call_id)
-
-    def covers(self, call: ToolCall) -> bool:
-        """Whether the refusal of a call that ended was told."""
-        if not call.denied:
-            return False
-        if call.id in self._calls:
-            return True
-        told, self._unnamed = self._unnamed > 0, max(0, self._unnamed - 1)
-        return told
-
-
-class Denials:
-    """Collects the tool requests that were refused, for the result."""
-
-    def __init__(self) -> None:
-        self.entries: list[dict[str, str]] = []
-
-    def __call__(self, event: Event) -> None:
-        if isinstance(event, PermissionDecided) and not event.allowed:
-            entry = {"kind": event.kind, "target": event.target, "reason": event.reason}
-            self.entries.append(entry)
 
 
 class Sandboxing:
@@ -203,11 +166,14 @@ class Narrator:
         self._verbosity = verbosity
         self._redact = redact
         self._show_prompts = show_prompts
+        self._session: str | None = None
         self._total = 0
+        self._denials = Denials()
         self._refusals = ToldRefusals()
         self._net_told = False
 
     def __call__(self, event: Event) -> None:
+        self._denials(event)
         line = self._line(event)
         if line is not None and self._verbosity >= Verbosity.NORMAL:
             note(self._redact(line))
@@ -216,7 +182,8 @@ class Narrator:
         match event:
             case SessionOpened():
                 verb = "going on in" if event.resumed else "new"
-                return f"{verb} session {event.name or event.session_id} ({event.adapter})"
+                self._session = event.name or event.session_id
+                return f"{verb} session {self._session} ({event.adapter})"
             case RunStarted():
                 return self._run_started(event)
             case StepStarted():
@@ -228,7 +195,7 @@ class Narrator:
             case StepFinished():
                 return self._step_finished(event)
             case RunFinished():
-                return f"run {event.status}: {event.steps_done} of {event.steps_total} steps done"
+                return self._run_finished(event)
             case Warned():
                 return f"warning: {event.message}"
             case PermissionDecided(allowed=False) | NetRefused():
@@ -257,11 +224,11 @@ class Narrator:
         """Of the net only the first, with what would allow it; the result counts the others."""
         if isinstance(event, PermissionDecided):
             self._refusals.note(event)
-            return f"  denied: {event.kind} {event.target}: {event.reason}"
+            return f"  denied: {refused_line(event)}"
         told, self._net_told = self._net_told, True
         if told and self._verbosity < Verbosity.VERBOSE:
             return None
-        return f"  {refusal_line(event)}"
+        return f"  {net_line(event)}"
 
     def _run_started(self, event: RunStarted) -> str | None:
         self._total = event.steps_total
@@ -271,15 +238,13 @@ class Narrator:
         changed = f", {event.steps_changed} changed" if event.steps_changed else ""
         return f"{event.steps_done} done{changed}, {left} to run"
 
+    def _run_finished(self, event: RunFinished) -> str:
+        done = f"run {event.status}: {event.steps_done} of {event.steps_total} steps done"
+        return "\n".join([done + self._denials.count(), *self._denials.ways(self._session)])
+
     def _step_finished(self, event: StepFinished) -> str:
         took = f" in {format_duration(event.seconds)}" if event.seconds is not None else ""
         return f"[{event.position}/{self._total}] {event.status}{took}"
-
-
-def refusal_line(event: NetRefused) -> str:
-    """What a net refused, and what would allow it."""
-    what = "read" if event.access == "read" else "written"
-    return f"sandbox ({event.by}): {event.path} may not be {what}; {event.hint}"
 
 
 def _indented(text: str) -> str:

@@ -164,8 +164,13 @@ class PermissionDecided(_Event, frozen=True, kw_only=True, tag="permission.decid
     target: str
     allowed: bool
     reason: str
+    """What the agent was told."""
     by: str = ""
     """What decided, as in ToolDecision."""
+    why: str = ""
+    """The reason in a few words, for the user."""
+    rules: tuple[str, ...] = ()
+    """The rules that together would allow what was refused."""
     tool_call_id: str | None = None
 
 

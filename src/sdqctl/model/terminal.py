@@ -45,6 +45,22 @@ def title(text: str, width: int) -> str:
     return f"{words} …" if blank else f"{cut[:_LONG_WORD]}…"
 
 
+def between_words(text: str, width: int) -> str:
+    """The text on one line, cut between words to about `width` columns.
+
+    The first word stays whole as long as it has at most ten times as many: a path of which only
+    the beginning is shown means another file.
+    """
+    whole = one_line(text)
+    if display_width(whole) <= width:
+        return whole
+    first, _, rest = whole.partition(" ")
+    if display_width(first) >= width - 2:
+        cut = one_line(first, 10 * width)
+        return f"{cut} …" if rest and cut == first else cut
+    return f"{one_line(whole, width - 1)[:-1].rpartition(' ')[0].rstrip()} …"
+
+
 def display_width(text: str) -> int:
     """How many columns a terminal gives the text."""
     return len(text) if text.isascii() else sum(map(_columns, text))

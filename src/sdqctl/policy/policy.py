@@ -15,7 +15,7 @@ from pathlib import Path
 from sdqctl.errors import UsageError
 from sdqctl.model.events import PermissionDecided
 from sdqctl.model.modes import may_write
-from sdqctl.model.terminal import one_line
+from sdqctl.model.terminal import between_words, one_line
 from sdqctl.model.tools import ToolDecision, ToolKind, ToolRequest
 from sdqctl.model.workflow import FileRule
 from sdqctl.policy.paths import ALLOW_ALL, PathRules
@@ -239,7 +239,12 @@ class DenialCounter:
 
     def describe(self, event: PermissionDecided) -> str:
         """Why the step is stopped."""
-        return f"the same tool request was denied {self._count} times in a row: {event.reason}"
+        ways = " ".join(f"--allow-tool {_quoted(rule)}" for rule in event.rules)
+        return (
+            f"the same tool request was denied {self._count} times in a row: {event.kind} "
+            f"{between_words(event.target, _SHOWN_WIDTH)}: {event.why or event.reason}"
+            + (f" (to allow it: {ways})" if ways else "")
+        )
 
 
 def _covers(rule: ToolRule, name: str, *, denies: bool) -> bool:

@@ -84,6 +84,8 @@ class CopilotSession:
             allowed=decision.allowed,
             reason=decision.reason,
             by=decision.by,
+            why=decision.why,
+            rules=decision.rules,
             tool_call_id=request.tool_call_id,
         )
         if self._queue is not None:

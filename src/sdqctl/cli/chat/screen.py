@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Self
 
 from sdqctl.cli.output import counted, note, write_line, write_painted
 from sdqctl.cli.progress import LiveLine, wants_live_line
-from sdqctl.cli.sinks import Answers, Sink, ToldRefusals, fan_out, refusal_line
+from sdqctl.cli.refusals import ToldRefusals, net_line, refused_line
+from sdqctl.cli.sinks import Answers, Sink, fan_out
 from sdqctl.cli.table import age
 from sdqctl.model.events import (
     Event,
@@ -17,7 +18,7 @@ from sdqctl.model.events import (
     ToolFinished,
     Warned,
 )
-from sdqctl.model.terminal import one_line
+from sdqctl.model.terminal import between_words, one_line
 
 if TYPE_CHECKING:
     from sdqctl.model.run import RunRecord, StepRecord
@@ -64,12 +65,13 @@ class _ToolLines:
             case ToolFinished():
                 call = event.call
                 outcome = "ok" if call.ok else ("denied" if call.denied else "failed")
-                note(f"  {outcome:<7}{one_line(f'{call.name} {call.summary}', _WIDTH - 9)}")
+                what = between_words(f"{call.name} {call.summary}", _WIDTH - 9)
+                note(f"  {outcome:<7}{what}")
             case PermissionDecided(allowed=False):
                 self._refusals.note(event)
-                note(f"  denied {one_line(f'{event.kind} {event.target}', _WIDTH - 9)}")
+                note(f"  denied {refused_line(event)}")
             case NetRefused():
-                note(f"  {one_line(refusal_line(event))}")
+                note(f"  {one_line(net_line(event))}")
             case StepRecovered():
                 note(f"  {event.message}")
             case Warned():
