@@ -100,16 +100,25 @@ def test_a_planted_repository_runs_nothing_in_a_conversation(
     assert repository.marks == []
 
 
-async def ask_once(settings: AdapterSettings, config: AdapterConfig, prompt: str) -> None:
-    """One prompt in a new session, through the adapter."""
+async def ask_twice(settings: AdapterSettings, config: AdapterConfig, marks: Path) -> list[str]:
+    """A prompt in a new session, and one in it resumed; the marks that only the second left."""
     async with CopilotAdapter(settings) as adapter:
         session = await adapter.create_session(config)
-        async for _ in session.send(prompt, turn_id="t"):
+        async for _ in session.send("PLAN:main", turn_id="new"):
             pass
         await session.close()
+    first = sorted(path.name for path in marks.iterdir())
+    for path in marks.iterdir():
+        path.unlink()
+    async with CopilotAdapter(settings) as adapter:
+        session = await adapter.resume_session(session.info.id, config)
+        async for _ in session.send("PLAN:main", turn_id="again"):
+            pass
+        await session.close()
+    return first
 
 
-def test_a_trusted_repository_gets_its_hooks_and_its_language_server(
+def test_a_trusted_repository_gets_what_it_brings_in_new_and_in_resumed_sessions(
     home: Path, repository: HostileRepository, planned: LoopbackModel
 ) -> None:
     settings = AdapterSettings(
@@ -119,9 +128,9 @@ def test_a_trusted_repository_gets_its_hooks_and_its_language_server(
         environment=dict(os.environ),
     )
     config = AdapterConfig(working_directory=repository.folder, trust_repository=True)
-    asyncio.run(ask_once(settings, config, "PLAN:main"))
-    assert "hook-hooks-sessionStart" in repository.marks
-    assert any(mark.startswith("lsp-") for mark in repository.marks)
+    first = asyncio.run(ask_twice(settings, config, repository.marks_folder))
+    for marks in (first, repository.marks):
+        assert {"hook-hooks-sessionStart", "mcp-file-0", "extension-evil"} <= set(marks)
 
 
 def test_instructions_are_read_as_text_unless_one_leads_out_of_the_repository(

@@ -289,7 +289,7 @@ class CopilotAdapter:
     ) -> AdapterSession:
         sessions: list[CopilotSession] = []
         options = session_options(config, self._settings, info, folder, sessions)
-        options |= repository_options(trusted=config.trust_repository, create=create)
+        options |= repository_options(folder, trusted=config.trust_repository, create=create)
         stray = None if config.trust_repository else stray_instruction(folder)
         if stray is not None:
             options["skip_custom_instructions"] = True

@@ -95,7 +95,9 @@ class ToolJudge:
         if isinstance(self.policy, AsksHumans) and not decision.final:
             known = KNOWN_TOOLS.get(tool)
             exact = known.asks if known else request.kind is ToolKind.CUSTOM
-            return None if exact else {"permissionDecision": "ask"}
+            if exact and not self.session.trusted:  # a trusted repository's hook may say yes for us
+                return None
+            return {"permissionDecision": "ask"}
         return self._refuse(request, decision)
 
     async def on_permission_request(self, request: Any, _: object) -> Any:

@@ -10,6 +10,7 @@ What lies in COPILOT_HOME is the user's own and stays.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,14 +23,17 @@ _INSTRUCTIONS = (
     ".claude/CLAUDE.md",
     ".github/copilot-instructions.md",
 )
+_SERVERS = ".mcp.json"
+"""At the top of the repository; the only one of several such files that runtime 1.0.102 reads."""
 _INSTRUCTION_FOLDERS = (".github/instructions", ".claude/rules")
 
 
-def repository_options(*, trusted: bool, create: bool) -> dict[str, Any]:
-    """The SDK's options for what the repository brings.
+def repository_options(folder: Path, *, trusted: bool, create: bool) -> dict[str, Any]:
+    """The SDK's options for what the repository around `folder` brings.
 
     `enable_config_discovery=False` alone leaves hooks on, `enable_file_hooks=False` alone leaves
-    agents, skills and MCP servers to the folder trust that the native client keeps.
+    agents, skills and MCP servers to the folder trust that the native client keeps. That trust
+    can be lent to a new session only: a resumed one is told the MCP servers.
     """
     options: dict[str, Any] = {
         "enable_file_hooks": trusted,
@@ -39,6 +43,8 @@ def repository_options(*, trusted: bool, create: bool) -> dict[str, Any]:
     }
     if trusted and create:
         options["trust_working_directory"] = "session"
+    elif trusted and (servers := _servers(_places(folder)[-1] / _SERVERS)):
+        options["mcp_servers"] = servers
     return options
 
 
@@ -51,6 +57,15 @@ def stray_instruction(folder: Path) -> Path | None:
             if path.exists() and not Path(os.path.realpath(path)).is_relative_to(top):
                 return path
     return None
+
+
+def _servers(file: Path) -> dict[str, Any]:
+    """The MCP servers of a file; one that cannot be read has none, as for the runtime."""
+    try:
+        found = json.loads(file.read_bytes())["mcpServers"]
+        return {str(name): {"tools": ["*"], **server} for name, server in found.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
 
 
 def _places(folder: Path) -> list[Path]:
