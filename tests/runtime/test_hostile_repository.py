@@ -35,6 +35,13 @@ TOUCHING: list[Call] = [
 AGENTS = ("task", *(f"evil-{index}" for index in range(3)))
 
 
+@pytest.fixture(autouse=True)
+def without_a_net(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No sandbox, which would keep programs from leaving their marks."""
+    (home / "my.toml").write_text('sandbox = "none"\n')
+    monkeypatch.setenv("SDQCTL_CONFIG", str(home / "my.toml"))
+
+
 @pytest.fixture
 def repository(home: Path, project: Path) -> HostileRepository:
     return plant(project, home.parent / "marks")
@@ -75,10 +82,10 @@ def test_a_planted_repository_runs_nothing_on_run_resume_and_in_a_fork(
     assert any("bash" in names for names in tools_offered(planned, "sub")) is (mode != "audit")
 
 
-def test_a_planted_repository_runs_nothing_when_a_workflow_is_applied_to_its_files(
+def test_a_planted_repository_runs_nothing_when_a_workflow_is_applied_to_a_file_of_it(
     home: Path, repository: HostileRepository, planned: LoopbackModel
 ) -> None:
-    done = sdqctl("apply", workflow(home), "--components", "*.*", "--mode", "implement")
+    done = sdqctl("apply", workflow(home), "--components", "*.rs", "--mode", "implement")
     assert done.code == 0, done.err
     assert len(tools_offered(planned, "main")) > len(TOUCHING)
     assert repository.marks == []

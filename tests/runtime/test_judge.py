@@ -31,6 +31,13 @@ Script = Callable[[Request], Reply]
 ModelWith = Callable[[Script], AbstractContextManager[LoopbackModel]]
 
 
+@pytest.fixture(autouse=True)
+def without_a_net(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No sandbox: what holds here is held by the judge alone."""
+    (home / "my.toml").write_text('sandbox = "none"\n')
+    monkeypatch.setenv("SDQCTL_CONFIG", str(home / "my.toml"))
+
+
 @pytest.fixture
 def model_with(home: Path, monkeypatch: pytest.MonkeyPatch) -> ModelWith:
     @contextmanager
