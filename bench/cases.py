@@ -112,6 +112,7 @@ def cases(bench: Bench) -> Iterator[Case]:
     yield from _listing(bench)
     yield from _reading(bench)
     yield from _running(bench)
+    yield from _sandboxed(bench)
     yield from growth(bench)
     yield from _cleanup(bench)
     yield from _inside(bench)
@@ -213,6 +214,31 @@ def _running(bench: Bench) -> Iterator[Case]:
         note="one process with the runtime in it, no SDK, no Python; keeps no record of its own",
     )
     yield Case("resume --prompt", ours, [native], 1.8)
+
+
+def _sandboxed(bench: Bench) -> Iterator[Case]:
+    """What the net costs: of a prompt on the runtime at most 0.1 s, which is this bound."""
+    note = "the same command without the operating system's net"
+    commands = bench.sized(20, 5)
+    texts = {
+        "run, 1 prompt, in the sandbox": (f"MODE implement\nPROMPT go {WORDS}\n", 1.06),
+        f"{commands} RUN steps, in the sandbox": ("ADAPTER mock\n" + "RUN true\n" * commands, None),
+    }
+    for number, (name, (text, bound)) in enumerate(texts.items()):
+        home = bench.new_home(f"sandbox-{number}")
+        workflow = home / "work" / "w.conv"
+        workflow.parent.mkdir()
+        workflow.write_text(text)
+        run = bench.at(home, SDQCTL, "run", str(workflow))
+        ours = Command("run", [*run, "--sandbox", "auto"], bench.new_session, workflow.parent)
+        free = Command(
+            "--sandbox none",
+            [*run, "--sandbox", "none"],
+            bench.new_session,
+            workflow.parent,
+            note=note,
+        )
+        yield Case(name, ours, [free], bound)
 
 
 def sdk_prompts(

@@ -153,7 +153,9 @@ def test_rules_hold_for_a_tool_that_says_of_itself_that_it_only_reads(
         denied = run_plan(home, "denied", "--allow-all-tools", "--deny-tool", "mcp(lab)")
         assert refused(denied) == [("mcp", "lab:lab-look"), ("mcp", "lab:lab-change")]
         assert called.read_text() == ""
-        one = run_plan(home, "one", "--allow-tool", "mcp(lab:look)")
+        server = f"read({Path(__file__).parent})"  # in the sandbox: it lies outside of the project
+        opened = ("--allow-tool", server, "--allow-tool", f"write({called})")
+        one = run_plan(home, "one", "--allow-tool", "mcp(lab:look)", *opened)
         assert refused(one) == [("mcp", "lab:lab-change")]
         assert called.read_text() == "look\n"
 

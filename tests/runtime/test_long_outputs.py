@@ -57,16 +57,18 @@ def counting(
         yield model
 
 
+@pytest.mark.parametrize("sandbox", ["auto", "none"])
 def test_the_model_may_look_at_an_output_that_was_too_long_for_it(
-    project: Path, counting: LoopbackModel
+    sandbox: str, project: Path, counting: LoopbackModel
 ) -> None:
     (project / "w.conv").write_text("PROMPT count\n")
-    allowed = ("--allow-tool", "shell(seq:*)")
+    allowed = ("--allow-tool", "shell(seq:*)", "--sandbox", sandbox)
     done = sdqctl("run", "w.conv", "--session-name", "long", *allowed, "--format", "json")
     assert done.code == 0, done.err
     assert done.json["denied"] == []
     assert "1" in done.json["output"].split()
     path = place_in(counting.requests[-1].tool_results[0])
-    asked = ToolRequest(kind=ToolKind.READ, target=path)
-    assert build_policy(mode="audit", cwd=project).decide(asked).allowed, path
+    if sandbox == "none":  # else it lay in the run's own folder
+        asked = ToolRequest(kind=ToolKind.READ, target=path)
+        assert build_policy(mode="audit", cwd=project).decide(asked).allowed, path
     Path(path).unlink(missing_ok=True)
