@@ -174,6 +174,7 @@ PLAIN = [
     "password: {{ vault_password }}",
     'password = "<your password>"',
     "--password PASSWORD  The password.",
+    "the --username and --password options, and --token takes one",
     "password=********",
     '"password": "required"',
     '<input type="password" name="password">',

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from sdqctl.store.secret_names import is_secret_member, is_secret_variable, named_secrets
-from sdqctl.store.secret_shapes import SHAPES
+from sdqctl.store.secret_shapes import shaped_secrets
 
 MARK = "[redacted]"
 _SHORTEST = 8
@@ -64,8 +64,7 @@ class Redactor:
                 yield start, start + len(form)
                 start = text.find(form, start + len(form))
         lower = _lower(text)
-        for shape in SHAPES:
-            yield from shape.spans(text, lower)
+        yield from shaped_secrets(text, lower)
         yield from named_secrets(text, lower)
 
 

@@ -70,7 +70,10 @@ def is_secret_member(name: str, value: str) -> bool:
 
 def named_secrets(text: str, lower: str) -> Iterator[tuple[int, int]]:
     """Where the values are that a name before them makes secrets; `lower` is the text so."""
+    done = 0
     for end in _END.finditer(lower):
+        if end.start() < done:
+            continue
         name = _NAME.search(text[max(0, end.start() - _LONGEST_NAME) : end.end()])
         if name is None:
             continue
@@ -81,6 +84,7 @@ def named_secrets(text: str, lower: str) -> Iterator[tuple[int, int]]:
             continue
         if found := _span(match, bool(name["password"])):
             yield found
+            done = found[1]
 
 
 def _is_part_of_a_path(text: str, end: re.Match[str], match: re.Match[str]) -> bool:
@@ -93,12 +97,11 @@ def _span(match: re.Match[str], password: bool) -> tuple[int, int] | None:
     if match["call"]:
         return None
     value = match[group].rstrip(".:") if group == "bare" else match[group]
-    if not _is_secret(
-        value,
-        password,
-        quoted=group != "bare",
-        tight=match["sign"] == "=" or match["sign"].isspace(),
-    ):
+    flagged = match["sign"].isspace()
+    if flagged and _OF_WORDS.fullmatch(value):
+        return None  # prose about the flag
+    tight = match["sign"] == "=" or flagged
+    if not _is_secret(value, password, quoted=group != "bare", tight=tight):
         return None
     return match.start(group), match.start(group) + len(value)
 

@@ -39,17 +39,14 @@ class Shape:
         """The expression, compiled when a text with one of the words is met: there are many."""
         return re.compile(self.expression, re.ASCII | (re.IGNORECASE if self.any_case else 0))
 
-    def spans(self, text: str, lower: str) -> Iterator[tuple[int, int]]:
-        """Where it is in a text; `lower` is the same text in lower case."""
-        within = lower if self.any_case else text
-        if self.leads:
-            for word in self.words:
-                yield from self._led_by(word, text, within)
-        elif any(word in within for word in self.words):
-            for match in self.pattern.finditer(text):
-                yield self._span(match)
+    def spans(self, text: str) -> Iterator[tuple[int, int]]:
+        """Where it is in a text."""
+        return map(self._span, self.pattern.finditer(text))
 
-    def _led_by(self, word: str, text: str, within: str) -> Iterator[tuple[int, int]]:
+    def spans_at(self, word: str, text: str, within: str) -> Iterator[tuple[int, int]]:
+        """Where it is in a text that has a word that it begins with; the word is looked up in
+        `within`: the text, or the same in lower case.
+        """
         start = within.find(word)
         while start >= 0:
             match = self.pattern.match(text, start)
@@ -231,3 +228,20 @@ SHAPES = (
     _any_case(rf"(?:sshpass\s+-p|mysql(?:dump|admin)?\b[^\n|;&]{{0,200}}?\s-p)\s*[\"']?{_TEMPLATE}"
               r"(?P<secret>[^\s\"'`$]{3,512})", "sshpass", "mysql"),
 )  # fmt: skip
+_HOLDING = tuple(shape for shape in SHAPES if not shape.leads)
+_LEADING = tuple((word, shape) for shape in SHAPES if shape.leads for word in shape.words)
+_CASED = tuple(pair for pair in _LEADING if not pair[1].any_case)
+_ANY_CASE = tuple(pair for pair in _LEADING if pair[1].any_case)
+
+
+def shaped_secrets(text: str, lower: str) -> Iterator[tuple[int, int]]:
+    """Where a text holds what has one of the shapes; `lower` is the same text in lower case.
+
+    Most texts hold none of the words, and many are short: finding that out has to be cheap.
+    """
+    for within, pairs in ((text, _CASED), (lower, _ANY_CASE)):
+        for word, shape in [pair for pair in pairs if pair[0] in within]:
+            yield from shape.spans_at(word, text, within)
+    for shape in _HOLDING:
+        if any(word in text for word in shape.words):
+            yield from shape.spans(text)
