@@ -62,6 +62,10 @@ class Terminal:
         """Send keys."""
         self._child.send(text)
 
+    def kill(self, number: int) -> None:
+        """Send a signal to the program."""
+        self._child.kill(number)
+
     def resize(self, columns: int, rows: int = 50) -> None:
         """Another size."""
         self._screen.resize(rows, columns)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from pathlib import Path
 
@@ -212,6 +213,21 @@ def wait_for_request(model: LoopbackModel, number: int) -> None:
     while len(model.requests) < number:
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+@pytest.mark.parametrize("text", ["Wait for ever [[hang: x1]]", ""])
+def test_sigterm_ends_the_conversation_and_not_only_the_turn(
+    text: str, talk: Path, model: LoopbackModel
+) -> None:
+    with Terminal(["resume", "talk"]) as terminal:
+        terminal.wait_for_prompt()
+        if text:
+            before = len(model.requests)
+            terminal.type(f"{text}{ENTER}")
+            wait_for_request(model, before + 1)
+        terminal.kill(signal.SIGTERM)
+        assert terminal.wait_for_end() == 130
+        assert "the conversation goes on" not in terminal.text
 
 
 def test_never_holds_for_the_rest_of_the_conversation_and_is_told_in_one_line(

@@ -113,6 +113,8 @@ class Talk:
             with self._typed.collecting():
                 await self._do(text)
         except InterruptedRunError:
+            if _is_ending():
+                raise
             self._aborted = True
             note("aborted; the conversation goes on")
         except SdqctlError as error:
@@ -193,3 +195,9 @@ class Talk:
             raise InterruptedRunError("aborted") from None
         finally:
             loop.remove_signal_handler(signal.SIGINT)
+
+
+def _is_ending() -> bool:
+    """Whether the conversation as a whole was cancelled: SIGTERM ends it, Ctrl-C only a turn."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
