@@ -83,11 +83,12 @@ def _print_summary(app: App, entries: list[Entry]) -> None:
 
 def _runtime(app: App) -> tuple[str, str]:
     """The Copilot runtime that would be used, and the model behind it; nothing is started."""
+    from sdqctl.adapters.copilot.account import describe_account
     from sdqctl.adapters.copilot.provider import describe_provider
     from sdqctl.adapters.copilot.runtime import find_runtime
     from sdqctl.errors import RuntimeMissingError
 
-    provider = describe_provider(app.environment) or "the signed-in Copilot account"
+    provider = describe_provider(app.environment) or describe_account(app.adapter_settings)
     try:
         program = find_runtime(app.adapter_settings)
     except RuntimeMissingError as error:
@@ -179,15 +180,17 @@ def _print_sandbox(found: Held) -> None:
 
 
 def _print_auth(app: App, health: list[Health]) -> None:
+    from sdqctl.adapters.copilot.account import WAYS_IN, describe_account, stored_login
+
     for found in health:
         if found.adapter != "copilot":
             continue
         if found.provider is not None:
             write_line(f"copilot: a provider of your own, {one_line(found.provider)}")
-        elif found.signed_in:
-            write_line("copilot: the account of the token in the environment")
         else:
-            write_line("copilot: the account that `copilot login` stored, if there is one")
+            write_line(f"copilot: {one_line(describe_account(app.adapter_settings))}")
+            if stored_login(app.adapter_settings.copilot_home) is None and not found.signed_in:
+                write_line(f"  a login in a keychain is seen by the runtime alone; else {WAYS_IN}")
 
 
 def _object(

@@ -19,6 +19,7 @@ from sdqctl.adapters.base import (
     Health,
     ToolNames,
 )
+from sdqctl.adapters.copilot.account import opening_error, refuse_nobody, token_variable
 from sdqctl.adapters.copilot.disk import CopilotArchive
 from sdqctl.adapters.copilot.early import LOG_LEVEL, adopting, give_up, import_sdk, start_early
 from sdqctl.adapters.copilot.history_store import purge
@@ -56,7 +57,6 @@ _LOG = logging.getLogger(__name__)
 _START = 60.0
 """Seconds the runtime is given to start; the first start on a machine unpacks 235 MB."""
 _STOP = 5.0
-_TOKENS = ("COPILOT_GITHUB_TOKEN", "GH_TOKEN", "GITHUB_TOKEN")
 
 
 class CopilotAdapter:
@@ -72,9 +72,11 @@ class CopilotAdapter:
         self._client: Any = None
         self._process: RuntimeProcess | None = None
         self._mark: str | None = None
+        self._signed_in = False
 
     async def __aenter__(self) -> Self:
         program = require_runtime(self._settings)
+        provider_from(self._settings.environment)  # offline without one, it would not start
         try:
             self._client = await self._start(program.path)
         except SandboxError:
@@ -162,12 +164,20 @@ class CopilotAdapter:
                 f"a session named {existing.label!r} exists already",
                 hint="choose another name, or resume it",
             )
+        await self._require_account()
         folder = _folder(config.working_directory or Path.cwd())
         info = SessionInfo(id=session_id, adapter=self.name, name=name, cwd=str(folder))
         return await self._open(info, config, folder, create=True)
 
     async def resume_session(self, session_id: str, config: AdapterConfig) -> AdapterSession:
-        """Open an existing session with its history; everything in `config` is applied again."""
+        """Open an existing session with its history; everything in `config` is applied again.
+
+        Raises AuthenticationError when nobody is signed in, and what the Protocol says.
+        """
+        await self._require_account()
+        return await self._resume(session_id, config)
+
+    async def _resume(self, session_id: str, config: AdapterConfig) -> AdapterSession:
         info = await self.get_session(session_id)
         if info is None:
             raise SessionNotFoundError(f"the Copilot runtime has no session {session_id!r}")
@@ -224,7 +234,7 @@ class CopilotAdapter:
         """Give a closed session another name (Renames)."""
         from copilot.generated import rpc
 
-        session = await self.resume_session(session_id, AdapterConfig())
+        session = await self._resume(session_id, AdapterConfig())
         try:
             request = rpc.NameSetRequest(name=name)
             await self._ask(session._sdk.rpc.name.set(request), "rename the session")  # type: ignore[attr-defined]
@@ -241,8 +251,17 @@ class CopilotAdapter:
         if provider_from(self._settings.environment) is not None:
             model = self._settings.environment.get("COPILOT_MODEL")
             return [model] if model else []
+        await self._require_account()
         found = await self._ask(self._client.list_models(), "list its models")
         return [model.id for model in found]
+
+    async def _require_account(self) -> None:
+        """Raise AuthenticationError when no model can answer, for nobody is signed in."""
+        if not self._signed_in and provider_from(self._settings.environment) is None:
+            status = await self._ask(self._client.get_auth_status(), "tell who is signed in")
+            self._signed_in = bool(status.isAuthenticated)
+            if not self._signed_in:
+                refuse_nobody(self._settings)
 
     async def list_tools(self) -> ToolNames:
         """What sessions are given of the runtime's tools; starts a runtime to ask (ListsTools)."""
@@ -281,7 +300,7 @@ class CopilotAdapter:
             runtime_path=str(program.path),
             found_by=program.found_by,
             provider=provider,
-            signed_in=True if any(environment.get(name) for name in _TOKENS) else None,
+            signed_in=True if token_variable(environment) else None,
         )
 
     async def _open(
@@ -308,9 +327,7 @@ class CopilotAdapter:
             raise
         except Exception as error:
             verb = "created" if create else "resumed"
-            raise SessionUnusableError(
-                f"session {info.label!r} cannot be {verb}: {error}"
-            ) from error
+            raise opening_error(f"session {info.label!r} cannot be {verb}", error) from error
         assert self._process is not None, "a session is opened in a started adapter"
         session = CopilotSession(sdk, info, self._process, self._client)
         session.bind_sandbox(self._settings.sandbox, folder)

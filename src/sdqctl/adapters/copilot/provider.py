@@ -38,7 +38,8 @@ def provider_from(environment: Mapping[str, str]) -> dict[str, Any] | None:
         if environment.get("COPILOT_OFFLINE", "").lower() in _TRUE:
             raise AuthenticationError(
                 "COPILOT_OFFLINE is set, but no model provider",
-                hint="set COPILOT_PROVIDER_BASE_URL, or unset COPILOT_OFFLINE",
+                hint="set COPILOT_PROVIDER_BASE_URL, unset COPILOT_OFFLINE to use an account, or "
+                "try it with `-a mock`",
             )
         return None
     provider: dict[str, Any] = {"type": "openai", "base_url": base_url}

@@ -1,0 +1,78 @@
+"""The account behind the runtime: what is known of it without the runtime, and what to do without.
+
+Tokens come from the environment (`copilot help environment`), a login from the runtime's own
+`config.json` (`loggedInUsers`, runtime 1.0.102) or from the system's keychain, which only the
+runtime reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from sdqctl.adapters.settings import AdapterSettings
+from sdqctl.errors import (
+    AuthenticationError,
+    BusyError,
+    SdqctlError,
+    SessionUnusableError,
+)
+
+_TOKENS = ("COPILOT_GITHUB_TOKEN", "GH_TOKEN", "GITHUB_TOKEN")
+_CLASSIC = "ghp_"
+WAYS_IN = (
+    "sign in with `copilot` and its command /login, set COPILOT_GITHUB_TOKEN to a fine-grained "
+    "token, point COPILOT_PROVIDER_BASE_URL at a model of your own, or try it with `-a mock`"
+)
+
+
+def token_variable(environment: Mapping[str, str]) -> str | None:
+    """The variable whose token the runtime takes."""
+    return next((name for name in _TOKENS if environment.get(name)), None)
+
+
+def stored_login(copilot_home: Path) -> str | None:
+    """The login that the runtime has stored in its folder; one in a keychain is not seen."""
+    try:
+        text = (copilot_home / "config.json").read_text("utf-8")
+        lines = (line for line in text.splitlines() if not line.lstrip().startswith("//"))
+        users: Any = msgspec.json.decode("\n".join(lines)).get("loggedInUsers")
+        return str(users[0]["login"]) if users else None
+    except (OSError, ValueError, AttributeError, TypeError, KeyError, IndexError):
+        return None
+
+
+def describe_account(settings: AdapterSettings) -> str:
+    """Who would answer where there is no provider of one's own, as far as that is known."""
+    if variable := token_variable(settings.environment):
+        return f"the account of the token in {variable}"
+    if login := stored_login(settings.copilot_home):
+        return f"the Copilot account {login}"
+    return "none is known: no provider, no token, and no login in the runtime's folder"
+
+
+def refuse_nobody(settings: AdapterSettings) -> None:
+    """Raise AuthenticationError where a runtime that says that nobody is signed in is right.
+
+    With a token or a stored login the network may be at fault; that is seen later.
+    """
+    variable = token_variable(settings.environment)
+    if variable and settings.environment[variable].startswith(_CLASSIC):
+        raise AuthenticationError(
+            f"the runtime does not take the token in {variable}: it is a classic one", hint=WAYS_IN
+        )
+    if variable is None and stored_login(settings.copilot_home) is None:
+        raise AuthenticationError("nobody is signed in to GitHub Copilot", hint=WAYS_IN)
+
+
+def opening_error(what: str, error: Exception) -> SdqctlError:
+    """Why a session could not be opened: the account, the network, or the session."""
+    message = f"{what}: {error}"
+    if "Authentication failed" not in message:
+        return SessionUnusableError(message)
+    if "network fetch failed" in message:
+        return BusyError(message, hint="GitHub could not be asked about the token; try later")
+    return AuthenticationError(message, hint=WAYS_IN)
