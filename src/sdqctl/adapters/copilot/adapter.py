@@ -19,21 +19,20 @@ from sdqctl.adapters.base import (
     Health,
     ToolNames,
 )
-from sdqctl.adapters.copilot.account import opening_error, refuse_nobody, token_variable
+from sdqctl.adapters.copilot.account import opening_error, refuse_nobody
 from sdqctl.adapters.copilot.disk import CopilotArchive
 from sdqctl.adapters.copilot.early import LOG_LEVEL, adopting, give_up, import_sdk, start_early
+from sdqctl.adapters.copilot.health import check_health
 from sdqctl.adapters.copilot.history_store import purge
 from sdqctl.adapters.copilot.needs import session_sandbox
 from sdqctl.adapters.copilot.options import session_options
 from sdqctl.adapters.copilot.probe import runtime_tools
 from sdqctl.adapters.copilot.process import RuntimeProcess
-from sdqctl.adapters.copilot.provider import describe_provider, provider_from
+from sdqctl.adapters.copilot.provider import provider_from
 from sdqctl.adapters.copilot.repository import repository_options, stray_instruction
 from sdqctl.adapters.copilot.runtime import (
-    find_runtime,
     require_runtime,
     runtime_environment,
-    runtime_version,
 )
 from sdqctl.adapters.copilot.session import CopilotSession
 from sdqctl.adapters.copilot.toolbox import KNOWN_TOOLS, TRUSTED_TOOLS, unknown_tools
@@ -278,30 +277,7 @@ class CopilotAdapter:
 
     async def check(self) -> Health:
         """What is installed, and which model would answer; starts nothing but `--version`."""
-        environment = self._settings.environment
-        provider = describe_provider(environment)
-        try:
-            program = find_runtime(self._settings)
-            if program is None:
-                require_runtime(self._settings)
-            assert program is not None, "require_runtime raises"
-            version = await asyncio.to_thread(
-                runtime_version, program, runtime_environment(self._settings)
-            )
-            provider_from(environment)
-        except RuntimeMissingError as error:
-            return _ill(error, installed=False, provider=provider)
-        except SdqctlError as error:
-            return _ill(error, installed=True, provider=provider)
-        return Health(
-            adapter=self.name,
-            installed=True,
-            version=version,
-            runtime_path=str(program.path),
-            found_by=program.found_by,
-            provider=provider,
-            signed_in=True if token_variable(environment) else None,
-        )
+        return await check_health(self._settings)
 
     async def _open(
         self, info: SessionInfo, config: AdapterConfig, folder: Path, *, create: bool
@@ -393,13 +369,3 @@ def _folder(path: Path) -> Path:
             hint="give another one with --cwd DIR",
         )
     return path.resolve()
-
-
-def _ill(error: SdqctlError, *, installed: bool, provider: str | None) -> Health:
-    return Health(
-        adapter="copilot",
-        installed=installed,
-        provider=provider,
-        problem=error.message,
-        hint=error.hint,
-    )
