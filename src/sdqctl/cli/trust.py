@@ -119,9 +119,11 @@ def _agrees(found: Repository) -> bool:
     """Ask on the terminal; what was typed before the question is no answer to it."""
     import termios
 
+    from sdqctl.model.terminal import one_line
+
     sys.stdout.flush()
     termios.tcflush(sys.stdin, termios.TCIFLUSH)
-    sys.stderr.write(f"Let this take effect in {found.place}? [y/N] ")
+    sys.stderr.write(f"Let this take effect in {one_line(str(found.place))}? [y/N] ")
     sys.stderr.flush()
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
