@@ -247,7 +247,8 @@ def test_tab_loads_nothing_heavy(arguments: list[str], sessions: Bench) -> None:
         check=True,
         env=os.environ | {"_SDQCTL_COMPLETE": "zsh"},
     )
-    assert not set(done.stderr.splitlines()[-1].split("|")) & HEAVY
+    records = {"msgspec"}  # sessions are read with it, as a list reads them
+    assert not set(done.stderr.splitlines()[-1].split("|")) & (HEAVY - records)
 
 
 @pytest.mark.parametrize("shell", SHELLS)
