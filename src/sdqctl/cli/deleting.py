@@ -153,7 +153,8 @@ def _ask(request: DeleteRequest, chosen: list[Entry]) -> None:
         )
     print_table(chosen, datetime.now(UTC))
     sys.stdout.flush()
-    sys.stderr.write(f"Delete {counted(len(chosen), 'session')} for good? [y/N] ")
+    verb, where = ("Delete", "for good") if request.purge else ("Move", "to the trash")
+    sys.stderr.write(f"{verb} {counted(len(chosen), 'session')} {where}? [y/N] ")
     sys.stderr.flush()
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise InterruptedRunError("nothing was deleted")

@@ -79,7 +79,7 @@ def _print_table(group: str, rows: list[UsageRow]) -> None:
             Cell(row.group),
             Cell(str(row.prompts)),
             Cell(f"{_tokens(row):,}"),
-            Cell("█" * max(1, round(_BAR * _tokens(row) / most)), colour="blue"),
+            Cell(_bar(_tokens(row), most), colour="blue"),
             Cell(str(row.tools)),
             Cell(f"{row.usage.cost:g}" if row.usage.cost else "-"),
             Cell(format_duration(row.seconds)),
@@ -87,6 +87,11 @@ def _print_table(group: str, rows: list[UsageRow]) -> None:
         for row in rows
     ]
     print_rows(columns, cells, as_table=True)
+
+
+def _bar(tokens: int, most: int) -> str:
+    """A bar of tokens; any are at least a block, none are none."""
+    return "█" * max(1, round(_BAR * tokens / most)) if tokens else ""
 
 
 def _tokens(row: UsageRow) -> int:

@@ -101,19 +101,33 @@ def choose_target(
     if not found:
         return Target(ref=SessionRef(adapter, session_id_for(name)), name=name, exists=False)
     entry = found[0]
+    ref = SessionRef(adapter, entry.id)
     if not resume_if_exists:
         raise SessionExistsError(
             f"a session named {entry.label!r} exists already",
-            hint=f"`sdqctl resume {shlex.quote(entry.label)} --continue` does its remaining steps; "
-            "`--resume-if-exists` goes on in it with this workflow",
+            hint=_ways_on(entry.label, ledger.runs_of(ref)),
         )
-    ref = SessionRef(adapter, entry.id)
     runs = [
         run
         for run in ledger.runs_of(ref)
         if run.status.unfinished and run.workflow_path == workflow_path
     ]
     return Target(ref=ref, name=entry.label, exists=True, run=runs[-1] if runs else None)
+
+
+def _ways_on(label: str, runs: Sequence[RunRecord]) -> str:
+    """What can be done with a session that is there already, by its last run of a workflow."""
+    last = next((run for run in reversed(runs) if run.workflow_path is not None), None)
+    if last is not None and last.status.unfinished:
+        return (
+            f"`sdqctl resume {shlex.quote(label)} --continue` does its remaining steps; "
+            "`--resume-if-exists` goes on in it with this workflow"
+        )
+    state = "its run is completed; " if last is not None else ""
+    return (
+        f"{state}`--resume-if-exists` runs this workflow in that conversation, "
+        "another `--session-name` in a new one"
+    )
 
 
 async def launch(request: Launch) -> RunRecord:

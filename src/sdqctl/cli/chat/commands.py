@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 from sdqctl.cli.chat.screen import show_turn
 from sdqctl.cli.output import note, write_line
-from sdqctl.errors import UsageError
+from sdqctl.errors import SdqctlError, UsageError
 from sdqctl.model.session import Usage
 from sdqctl.model.terminal import one_line
+from sdqctl.text.suggest import meant
 
 if TYPE_CHECKING:
     from sdqctl.cli.chat.talk import Talk
@@ -56,9 +57,11 @@ async def _history(talk: Talk, argument: str) -> None:
 
 async def _show(talk: Talk, argument: str) -> None:
     turns = talk.turns()
-    number = int(argument) if argument.isdecimal() else len(turns)
+    if not turns:
+        raise UsageError("/show: there is no turn yet")
+    number = int(argument) if argument.isdecimal() else 0 if argument else len(turns)
     if not 1 <= number <= len(turns):
-        raise UsageError(f"/show N: there are turns 1 to {len(turns)}")
+        raise UsageError(f"/show {argument}: there are turns 1 to {len(turns)}")
     show_turn(turns[number - 1])
 
 
@@ -74,9 +77,27 @@ async def _compact(talk: Talk, argument: str) -> None:
 
 
 async def _model(talk: Talk, argument: str) -> None:
+    unchecked = await _check_model(talk, argument) if argument else ""
     if argument:
         talk.request = replace(talk.request, flags=replace(talk.request.flags, model=argument))
-    note(f"model: {one_line(talk.request.flags.model or talk.info.model or 'the default')}")
+    model = talk.request.flags.model or talk.info.model or "the default"
+    note(f"model: {one_line(model)}{unchecked}")
+
+
+async def _check_model(talk: Talk, name: str) -> str:
+    """What is to be said of a model that cannot be checked; nothing for one that is there.
+
+    Raises UsageError for one that is not.
+    """
+    try:
+        known, provider = await talk.models()
+    except SdqctlError as error:
+        return f" (not checked: {one_line(error.message)})"
+    if name in known:
+        return ""
+    if provider is not None or not known:
+        return " (not checked: its provider does not list its models)"
+    raise UsageError(f"/model {name}: there is no such model", hint=meant(name, known, "models"))
 
 
 async def _rename(talk: Talk, argument: str) -> None:
@@ -84,6 +105,7 @@ async def _rename(talk: Talk, argument: str) -> None:
 
     info = talk.info
     await asyncio.to_thread(rename_session, talk.app, info.id, argument, info.adapter)
+    talk.renamed(argument)
 
 
 async def _fork(talk: Talk, argument: str) -> None:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
+from sdqctl.adapters.base import ListsModels
 from sdqctl.cli.chat.commands import COMMANDS, Leave, run_command
 from sdqctl.cli.chat.reading import Reader, ask_permission
 from sdqctl.cli.chat.screen import TurnScreen, recap
+from sdqctl.cli.confinement import nets_of
 from sdqctl.cli.interrupting import interruptible
 from sdqctl.cli.keyboard import TypedAhead
 from sdqctl.cli.launching import Start, carry_out, launch_request, plan_of
@@ -62,7 +66,7 @@ class Talk:
 
     @property
     def info(self) -> SessionInfo:
-        """The session as it was found."""
+        """The session, under the name that it has now."""
         return self.entry.info
 
     async def hold(self) -> None:
@@ -152,6 +156,22 @@ class Talk:
         """The conversation so far."""
         archive = self.app.archive(self.info.adapter)
         return read_turns(archive, self.info.id, self.ledger.turns_of(self.entry.ref))[0]
+
+    def renamed(self, name: str) -> None:
+        """The session has another name now."""
+        info = msgspec.structs.replace(self.info, name=name)
+        self.entry = replace(self.entry, info=info)
+
+    async def models(self) -> tuple[Sequence[str], str | None]:
+        """The models that the session's adapter lists, and the provider that may have others.
+
+        Raises what starting the runtime and asking it raise.
+        """
+        begin = self._shared_start(prompt_start(self.app, self.request, self.info, "", self.ledger))
+        pair = nets_of(self.app.working_in(begin.cwd), begin)
+        adapter = await self._shared.current(pair.runtime)
+        known = await adapter.list_models() if isinstance(adapter, ListsModels) else []
+        return known, (await adapter.check()).provider
 
     def _session_names(self) -> list[str]:
         archives = self.app.archives().values()
