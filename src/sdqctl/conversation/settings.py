@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from sdqctl.conversation import values
+from sdqctl.conversation.expansion import unquotable
+from sdqctl.conversation.template import joined
 from sdqctl.model.workflow import (
     CompactStep,
     OnError,
@@ -68,12 +70,16 @@ class StepSettings:
         )
 
     def run_step(self, span: Span, command: str, *, background: bool = False) -> RunStep:
-        """A RUN with the settings in force. Raises ValueError for one that needs a shell."""
+        """A RUN with the settings in force. Raises ValueError for one that needs a shell, and for a
+        variable where a shell would not take its value as it is.
+        """
         values.text(command)
+        if self.shell and (problem := unquotable(command)):
+            raise ValueError(problem)
         return RunStep(
             span=span,
             command=command,
-            argv=None if self.shell else values.arguments(command),
+            argv=None if self.shell else values.arguments(joined(command)),
             on_error=self.on_error,
             output=self.output,
             output_limit=self.output_limit,

@@ -81,6 +81,7 @@ class StepDirectives(Building):
         try:
             if not item.faulty:
                 step = self._settings.run_step(item.span, item.value, background=background)
+                self._check_variables(item, item.value)
         finally:
             self._step(step)
 
@@ -101,10 +102,12 @@ class StepDirectives(Building):
 
     def on_run_env(self, item: Item) -> None:
         name, value = values.assignment(item.value)
+        self._check_variables(item, value)
         self._settings.environment[name] = value
 
     def on_run_cwd(self, item: Item) -> None:
         self._settings.cwd = values.text(item.value)
+        self._check_variables(item, item.value)
 
     def on_allow_shell(self, item: Item) -> None:
         self._settings.shell = values.boolean(item.value)
@@ -113,6 +116,7 @@ class StepDirectives(Building):
         count, prompt = [*item.value.split(None, 1), "", ""][:2]
         retries = values.number(count, least=0, most=20)
         self._settings.retries = retries
+        self._check_variables(item, prompt)
         self._settings.retry_prompt = values.unquoted(prompt.strip()) or None if retries else None
 
     # -- blocks -----------------------------------------------------------------------------------

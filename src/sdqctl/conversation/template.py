@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 
-_VARIABLE = re.compile(r"\{\{\s*([A-Z_]+)\s*\}\}")
+VARIABLE = re.compile(r"\{\{\s*([A-Z_]+)\s*\}\}")
+"""A variable in a text; its name is the group."""
 _GIT_SECONDS = 5.0
 _HARMLESS = (
     *("--no-pager", "--no-optional-locks"),
@@ -52,12 +53,17 @@ def fill(text: str, variables: Mapping[str, str]) -> tuple[str, list[str]]:
             unknown.append(name)
             return match.group()
 
-    return _VARIABLE.sub(value, text), unknown
+    return VARIABLE.sub(value, text), unknown
+
+
+def joined(text: str) -> str:
+    """The text with no blanks within its variables, so that each is one word."""
+    return VARIABLE.sub(r"{{\1}}", text)
 
 
 def unknown_variables(text: str) -> Iterator[str]:
     """The names in a prompt that no variable has."""
-    return (name for name in _VARIABLE.findall(text) if name not in KNOWN)
+    return (name for name in VARIABLE.findall(text) if name not in KNOWN)
 
 
 def variable_problem(name: str) -> str:

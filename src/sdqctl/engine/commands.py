@@ -11,12 +11,14 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from sdqctl.conversation.expansion import expand
+from sdqctl.conversation.template import variable_problem
 from sdqctl.engine.audit import note_net_refusal
 from sdqctl.engine.options import OnInterrupted
 from sdqctl.engine.shell import TIMED_OUT, CommandResult, Limit, format_output, run_command
 from sdqctl.errors import StepError
 from sdqctl.model.duration import format_duration
-from sdqctl.model.events import NetRefused
+from sdqctl.model.events import NetRefused, Warned
 from sdqctl.model.run import StepRecord, StepStatus
 from sdqctl.model.workflow import OnError, OutputRule, PlannedStep, RunStep, RunWaitStep
 from sdqctl.store.evidence import ENDED, Evidence
@@ -31,7 +33,7 @@ async def run_step(
     step: PlannedStep, record: StepRecord | None, context: StepContext
 ) -> StepRecord:
     """Do a RUN. Raises StepError when its command failed and that is not tolerated."""
-    action = cast("RunStep", step.action)
+    action = _expanded(step, cast("RunStep", step.action), context)
     if action.background:
         return await _start_beside(step, action, record, context)
     result = _found_end(step, action, record, context)
@@ -155,6 +157,7 @@ async def start_again(step: PlannedStep, context: StepContext) -> None:
     record = context.ledger.step(context.run_id, step.position)
     if record is None or record.command == ENDED:
         return
+    action = _expanded(step, action, context)
     found = context.commands.found(record)
     if found.started:
         context.background.adopt(action, found)
@@ -207,6 +210,14 @@ def settle_commands(context: StepContext) -> None:
 def wanted(rule: OutputRule, exit_status: int) -> bool:
     """Whether an output goes to the model."""
     return exit_status != 0 if rule is OutputRule.ON_ERROR else rule is OutputRule.ALWAYS
+
+
+def _expanded(step: PlannedStep, action: RunStep, context: StepContext) -> RunStep:
+    """The command with its template variables filled in. Raises StepError."""
+    expanded, unknown = expand(action, context.variables(step))
+    for name in unknown:
+        context.emit(Warned(message=f"step {step.position}: {variable_problem(name)}"))
+    return expanded
 
 
 def _begin(step: PlannedStep, context: StepContext) -> Evidence:
