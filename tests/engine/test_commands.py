@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import time
@@ -299,3 +300,32 @@ def test_the_nearest_limit_ends_a_command(bench: Bench) -> None:
     told = bench.run(text, "--step-timeout", "30s")
     assert told.done.code == 0, told.done.err
     assert "[ended by its time limit: RUN-TIMEOUT 1.0s]" in told.prompts[0]
+
+
+def test_a_tolerated_failure_is_told_with_its_status_and_that_the_run_goes_on(
+    bench: Bench,
+) -> None:
+    path = bench.write(
+        "w.conv",
+        "SESSION-NAME s\nRUN-ON-ERROR continue\nRUN sh -c 'exit 3'\nPROMPT x [[reply: A]]\n",
+        "SESSION-NAME s\nRUN-ON-ERROR continue\nRUN sh -c 'exit 3'\nPROMPT x [[reply: A]]\n",
+    )
+    done = sdqctl("run", path)
+    assert done.code == 0
+    assert re.search(r"\[1/2\] done in .*but failed \(exit status 3\); the run goes on", done.err)
+    shown = sdqctl("sessions", "show", "s").out
+    assert re.search(r"1 done .*, failed \(exit status 3\), the run went on", shown)
+    step = sdqctl("sessions", "show", "s", "--format", "json").json["runs"][0]["steps"][0]
+    assert (step["status"], step["exit_status"]) == ("done", 3)
+
+
+def test_a_skipped_step_is_not_done_in_a_dry_run(bench: Bench) -> None:
+    path = bench.write(
+        "w.conv",
+        "SESSION-NAME s\nRUN true\nON-FAILURE\nPROMPT never\nEND\nPROMPT x [[reply: A]]\nPAUSE\n",
+    )
+    assert sdqctl("run", path).code == 8
+    dry = sdqctl("resume", "s", "--continue", "--dry-run")
+    states = [line.split()[1] for line in dry.out.splitlines()]
+    assert states[:3] == ["done", "skipped", "done"]
+    assert "2 done, 1 skipped" in dry.err

@@ -33,6 +33,7 @@ from sdqctl.cli.sinks import (
     fan_out,
 )
 from sdqctl.errors import PausedError, SdqctlError
+from sdqctl.model.run import StepStatus
 from sdqctl.model.session import SessionRef
 from sdqctl.model.terminal import one_line
 from sdqctl.store.redact import Redactor
@@ -199,11 +200,13 @@ def print_plan(
     records = ledger.steps(target.run.id) if target.run else []
     match = match_plan(plan, records)
     start = start_at or 1
-    done = {p for p in match.done if start_at is None or p < start}
+    passed_over = {match.moved.get(r.position) for r in records if r.status is StepStatus.SKIPPED}
+    done = {p for p in match.done if start_at is None or p < start} - passed_over
     rows = []
     for step in plan.steps:
         state = "changed" if step.position in match.changed else "to run"
-        state = "skipped" if step.position < start else state
+        over = start_at is None and step.position in passed_over
+        state = "skipped" if step.position < start or over else state
         rows.append((step, "done" if step.position in done else state))
     if output_format != "text":
         write_json(

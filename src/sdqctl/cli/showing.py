@@ -130,6 +130,7 @@ def _print_run(run: RunRecord, steps: list[StepRecord]) -> None:
         title = one_line(step.title)
         write_line(
             f"  {step.position:>3} {step.status.value:<11} {step.kind}: {title}{took}{tries}"
+            + (f", failed ({one_line(step.tolerated)}), the run went on" if step.tolerated else "")
         )
 
 

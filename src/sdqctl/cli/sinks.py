@@ -244,7 +244,8 @@ class Narrator:
 
     def _step_finished(self, event: StepFinished) -> str:
         took = f" in {format_duration(event.seconds)}" if event.seconds is not None else ""
-        return f"[{event.position}/{self._total}] {event.status}{took}"
+        but = f", but failed ({event.tolerated}); the run goes on" if event.tolerated else ""
+        return f"[{event.position}/{self._total}] {event.status}{took}{but}"
 
 
 def _indented(text: str) -> str:

@@ -193,6 +193,7 @@ class Runner:
                 response=(record.response or "") if record else "",
                 usage=record.usage if record else Usage(),
                 error=error.message if error else None,
+                tolerated=record.tolerated if record else None,
                 seconds=seconds,
             )
         )

@@ -94,6 +94,8 @@ class StepFinished(_Event, frozen=True, kw_only=True, tag="step.finished"):
     response: str = ""
     usage: Usage = Usage()
     error: str | None = None
+    tolerated: str | None = None
+    """What went wrong in a step that is done all the same: the run goes on after it."""
     seconds: float | None = None
 
 

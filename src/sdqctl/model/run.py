@@ -134,6 +134,11 @@ class StepRecord(msgspec.Struct, frozen=True, kw_only=True):
         return max(0.0, (self.completed_at - self.started_at).total_seconds())
 
     @property
+    def tolerated(self) -> str | None:
+        """What went wrong in a step that is done all the same, for the run goes on after it."""
+        return self.error if self.status is StepStatus.DONE else None
+
+    @property
     def exact_prompt(self) -> str | None:
         """The prompt as it was sent; None when it is kept without the secrets that were in it."""
         kept = self.prompt is not None and prompt_digest(self.prompt) == self.prompt_digest

@@ -165,6 +165,7 @@ def step_entry(step: StepRecord) -> dict[str, object]:
         "completed_at": step.completed_at,
         "usage": step.usage,
         "error": step.error,
+        "exit_status": step.exit_status,
     }
 
 
