@@ -308,7 +308,6 @@ def test_a_tolerated_failure_is_told_with_its_status_and_that_the_run_goes_on(
     path = bench.write(
         "w.conv",
         "SESSION-NAME s\nRUN-ON-ERROR continue\nRUN sh -c 'exit 3'\nPROMPT x [[reply: A]]\n",
-        "SESSION-NAME s\nRUN-ON-ERROR continue\nRUN sh -c 'exit 3'\nPROMPT x [[reply: A]]\n",
     )
     done = sdqctl("run", path)
     assert done.code == 0
