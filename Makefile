@@ -52,9 +52,11 @@ fuzz: setup
 	$(BIN)/python -m tests.fuzz.run $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS))
 
 bench: setup
+	$(BIN)/python -m pip install $(PIP_FLAGS) --constraint constraints.txt --editable '.[fuzz]'
 	$(BIN)/python bench/run.py
 
 bench-quick: setup
+	$(BIN)/python -m pip install $(PIP_FLAGS) --constraint constraints.txt --editable '.[fuzz]'
 	$(BIN)/python bench/run.py --quick
 
 clean:

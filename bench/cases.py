@@ -21,6 +21,22 @@ from sdqctl.testing.loopback import LoopbackModel
 ROOT = Path(__file__).resolve().parent.parent
 SDQCTL = str(Path(sys.executable).parent / "sdqctl")
 YARDSTICKS = ROOT / "bench" / "yardsticks"
+SHFMT = str(Path(sys.executable).parent / "shfmt")
+COMMANDS = """\
+git log --oneline -5 --author="$author" -- src/program/recovery.py | head -3 && echo "done: $x"
+git status --short > /dev/null 2>&1 || git stash list
+for i in 1 2 3; do git show "HEAD~$i" | grep -n 'a longer pattern' | cut -d: -f1; done
+branch=$(git rev-parse --abbrev-ref HEAD); git diff "$branch" -- src/*.py docs/guide/*.md | wc -l
+git add src/program/engine/recovery.py tests/engine/test_recovery.py docs/guide/recovery.md
+git commit -m "$(cat <<'EOF'
+Recovery goes on where it was, also after the machine lost its power
+
+What was begun and not ended is looked up in the journal; what is found there is recorded, and
+what is not found is sent again. A step that is done is never sent twice.
+EOF
+)"
+"""
+"""What an agent might run, one after the other."""
 LATENCY = "[[sleep: 2]] [[reply: done]]"
 WORDS = "[[reply: done]]"
 
@@ -311,12 +327,35 @@ def _inside(bench: Bench) -> Iterator[Case]:
     note = "reads the file and splits it into lines; builds nothing"
     split = Command("read and split", _python(script, "split", str(file), times), note=note)
     yield Case("parsing 10,000 lines", parse, [split])
+    yield from _judging(bench)
     steps = bench.sized(300, 50)
     ledger = Command("ledger", _python(str(YARDSTICKS / "ledger.py"), str(steps)))
     commits = _python(str(YARDSTICKS / "commits.py"), str(3 * steps))
     note = "one table, one column, the same durability; reads nothing back"
     bare = Command("bare SQLite", commits, note=note)
     yield Case(f"{3 * steps} ledger commits", ledger, [bare])
+
+
+def _judging(bench: Bench) -> Iterator[Case]:
+    """A long command line, against a parse of the same line by shfmt (from the extra `fuzz`).
+
+    Judging happens in the process that runs; shfmt is started for each line, as it must be.
+    """
+    folder = bench.new_home("judge")
+    times = bench.sized(50, 5)
+    moves = "cd .;" * 48
+    for name, line in (
+        ("many commands", COMMANDS * (95_000 // len(COMMANDS))),
+        ("many words", moves + "git log " + "some/path/name.py " * 5_000),
+    ):
+        file = folder / f"{name}.sh"
+        file.write_text(line)
+        script = str(YARDSTICKS / "judge.py")
+        judge = Command("judge", _python(script, str(file), str(times)), cwd=folder)
+        loop = f"for i in $(seq {times}); do '{SHFMT}' -ln bash '{file}' > /dev/null; done"
+        shfmt = Command("shfmt, a process a line", ["/bin/sh", "-c", loop], cwd=folder)
+        title = f"judging {len(line):,} characters, {name}"
+        yield Case(title, judge, [shfmt], 5.0)
 
 
 def make_sessions(copilot_home: Path, number: int, turns: int) -> None:

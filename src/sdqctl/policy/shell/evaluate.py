@@ -116,7 +116,8 @@ class _Judge(Walker):
         self._settled = True
         self._redirected = 0
         self._by = ""
-        self._beside: _RefusedError | None = None
+        self._beside = ""
+        """The first program that is harmless next to an allowed one."""
 
     def whole(self, line: str) -> ShellVerdict:
         """The verdict on a whole line. Raises UnclearCommandError and _RefusedError."""
@@ -125,8 +126,8 @@ class _Judge(Walker):
             raise _RefusedError(
                 f"its arithmetic evaluates {name}, which may hold more than a number"
             )
-        if self._beside is not None and not self._by:
-            raise self._beside
+        if self._beside and not self._by:
+            raise _not_allowed(self._beside)
         everything = next((rule.text for rule in self.rules.allow if rule.pattern is None), "")
         return ShellVerdict(True, "allowed", self._by or everything)
 
@@ -166,9 +167,8 @@ class _Judge(Walker):
         inner = unwrap(words, posix=self._posix)
         self._denials(words, inner)
         moved = self._move(words, places)
-        if self._strict:
-            self._permission(words, inner, moved, places)
-        self._facts(facts_of(words, ""))
+        ruled = self._strict and self._permission(words, inner, moved, places)
+        self._facts(facts_of(words, ""), ruled=ruled)
         self._mentions(words[1:], places)
         outcome = self._inner(inner, places)
         if moved is not None:
@@ -181,6 +181,8 @@ class _Judge(Walker):
     def _inner(self, inner: Inner, places: Places) -> Outcome:
         """Judge what a program runs."""
         outcome = (places, places)
+        if not inner.runs and inner.text is None:
+            return outcome
         if self._depth >= _DEEPEST:
             raise UnclearCommandError("it is nested too deep")
         self._depth += 1
@@ -217,7 +219,8 @@ class _Judge(Walker):
 
     # -- what is evaluated and set -------------------------------------------------------------
 
-    def _facts(self, facts: Iterable[Fact]) -> None:
+    def _facts(self, facts: Iterable[Fact], *, ruled: bool = False) -> None:
+        """Judge what is evaluated and set. `ruled`: by a builtin that a rule names."""
         for fact in facts:
             self.meter.spend(1)
             if isinstance(fact, Doubt):
@@ -227,13 +230,14 @@ class _Judge(Walker):
                     why = f"its arithmetic evaluates {fact.name}, which may hold more than a number"
                     self._doubt(why)
             else:
-                self._set(fact)
+                self._set(fact, ruled=ruled)
 
-    def _set(self, fact: Set) -> None:
-        self.numbers.note(fact.name, number=fact.number, certain=fact.certain)
-        self._steer_git(fact.name)
-        if self._strict and fact.name not in ("IFS", ""):
-            self._may_set(fact.name, fact.value, alone=True)
+    def _set(self, fact: Set, *, ruled: bool) -> None:
+        self._note(fact.name, number=fact.number, certain=fact.certain)
+        has_value = fact.fallback and fact.name == "IFS"  # every shell sets it when it starts
+        if not self._strict or has_value or (ruled and not variables.steers(fact.name)):
+            return
+        self._may_set(fact.name, fact.value, alone=True)
 
     def _doubt(self, why: str) -> None:
         if self._guarded:
@@ -245,15 +249,18 @@ class _Judge(Walker):
         for assignment in assignments:
             self.mentions.note(assignment)
             number = variables.is_number_set(assignment, posix=self._posix)
-            self.numbers.note(assignment.name, number=number, certain=number and alone)
+            self._note(assignment.name, number=number, certain=number and alone)
             value = None if assignment.value is None else assignment.value.text
             if self._strict and not (
                 assignment.name == "IFS" and value == "" and words and words[0].text == "read"
             ):
                 self._may_set(assignment.name, value, alone=alone)
-            self._steer_git(assignment.name)
 
-    def _steer_git(self, name: str) -> None:
+    def _note(self, name: str, *, number: bool, certain: bool) -> None:
+        """A variable is set. Raises _RefusedError where that means more."""
+        self.numbers.note(name, number=number, certain=certain)
+        if why := variables.doubt_about(name, number=number):
+            self._doubt(why)
         for rule in self.rules.deny if name.startswith("GIT_CONFIG") else ():
             if rule.words[:1] == ("git",):
                 why = f"{name} may give git what the rule {rule.text} denies"
@@ -273,12 +280,12 @@ class _Judge(Walker):
 
     def _permission(
         self, words: tuple[Word, ...], inner: Inner, moved: Move | None, places: Places
-    ) -> None:
-        """Refuse a program that no rule allows."""
+    ) -> bool:
+        """Whether a rule allows a program. Raises _RefusedError where nothing does."""
         if inner.unclear:
             raise _RefusedError(f"it cannot be judged: {inner.unclear}; use plain commands")
         if inner.transparent or inner.asks or (moved is not None and moved.allowed):
-            return
+            return False
         called = words[0].text
         if called is None:
             raise _RefusedError(f"{_UNKNOWN_PROGRAM}; write the program's name")
@@ -287,11 +294,11 @@ class _Judge(Walker):
             rule = next((rule for rule in self.rules.allow if rule.allows_command(words)), None)
             if rule is not None:
                 self._by = self._by or rule.text
-                return
-        refused = _RefusedError(f"the program {called} is not allowed", hint_for(called))
+                return True
         if not self._is_harmless(words, places):
-            raise refused
-        self._beside = self._beside or refused
+            raise _not_allowed(called)
+        self._beside = self._beside or called
+        return False
 
     def _is_harmless(self, words: tuple[Word, ...], places: Places) -> bool:
         """Whether a program does no harm next to one that is allowed."""
@@ -347,6 +354,10 @@ class _Judge(Walker):
         """What is known only when the shell runs is left to a shell that may do anything."""
         if self._strict or self.rules.paths.denies_paths:
             raise _RefusedError(why)
+
+
+def _not_allowed(program: str) -> _RefusedError:
+    return _RefusedError(f"the program {program} is not allowed", hint_for(program))
 
 
 def hint_for(name: str) -> str | None:

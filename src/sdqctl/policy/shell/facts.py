@@ -9,13 +9,13 @@ class UnclearCommandError(Exception):
     """The command line could mean something that was not seen."""
 
 
-class Use(msgspec.Struct, frozen=True):
+class Use(msgspec.Struct, frozen=True, gc=False):
     """A variable's value is evaluated as arithmetic: bash runs the substitutions in it."""
 
     name: str
 
 
-class Set(msgspec.Struct, frozen=True):
+class Set(msgspec.Struct, frozen=True, gc=False):
     """A variable is set. `value` None: to what is not known."""
 
     name: str
@@ -24,9 +24,11 @@ class Set(msgspec.Struct, frozen=True):
     """Whether the value is a number, whatever it is."""
     certain: bool = False
     """Whether it is set whenever the command runs."""
+    fallback: bool = False
+    """Whether it is set only if it is empty or not set."""
 
 
-class Doubt(msgspec.Struct, frozen=True):
+class Doubt(msgspec.Struct, frozen=True, gc=False):
     """Something is evaluated that is known only when the shell runs."""
 
     why: str

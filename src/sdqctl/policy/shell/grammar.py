@@ -91,18 +91,23 @@ class _Parser(ListReader):
 
     def _simple(self) -> Command:
         """A simple command, or a function that begins like one."""
-        with self.own_draft():
-            found = self.simple()
-            name = found.words[0].raw if len(found.words) == 1 else ""
-            function = _EMPTY_PARENTHESES.match(self.text, self.at)
-            if self.peek() != "(":
-                return found
-            if function is None or not _FUNCTION_NAME.fullmatch(name) or found.has_more:
-                raise UnclearCommandError("it uses '(' within a command")
-            if name in RESERVED:
-                raise UnclearCommandError(f"{name} cannot be a function")
-            self.at = function.end()
-            return self._function(name)
+        facts, inner = self.facts, self.inner
+        self.facts, self.inner = [], []
+        command = self.simple()
+        found = self._named_function(command) if self.peek() == "(" else command
+        self.facts, self.inner = facts, inner
+        return found
+
+    def _named_function(self, found: SimpleCommand) -> Compound:
+        """A function whose name was read as a command."""
+        name = found.words[0].raw if len(found.words) == 1 else ""
+        function = _EMPTY_PARENTHESES.match(self.text, self.at)
+        if function is None or not _FUNCTION_NAME.fullmatch(name) or found.has_more:
+            raise UnclearCommandError("it uses '(' within a command")
+        if name in RESERVED:
+            raise UnclearCommandError(f"{name} cannot be a function")
+        self.at = function.end()
+        return self._function(name)
 
     def _function(self, name: str) -> Compound:
         self.newlines()

@@ -15,6 +15,8 @@ RESERVED_WORD = re.compile(
     r"(?:if|then|elif|else|fi|while|until|do|done|for|select|case|esac|in|function|time|coproc"
     r"|\[\[|\]\]|\{|\}|!)(?=[ \t\n;&|<>()]|\Z)"
 )
+_SEPARATOR = re.compile(r"&&|\|\||;|&")
+_PIPE = re.compile(r"\|&|\|(?!\|)")
 _TIME_OPTION = re.compile(r"-p(?=[ \t])")
 
 
@@ -36,11 +38,12 @@ class ListReader(SimpleReader):
         """The commands of a substitution up to its `)`."""
         if self.pending:
             raise UnclearCommandError("a substitution follows a here-document")
-        with self.own_draft():
-            found = self.line(lambda: self.peek() == ")")
-            if self.pending or not self.follows(")"):
-                raise UnclearCommandError("a substitution is not closed")
-            self.at += 1
+        facts, inner = self.facts, self.inner
+        found = self.line(lambda: self.text[self.at : self.at + 1] == ")")
+        if self.pending or not self.follows(")"):
+            raise UnclearCommandError("a substitution is not closed")
+        self.at += 1
+        self.facts, self.inner = facts, inner
         self.inner.append(found)
 
     def backticks(self, text: str) -> None:
@@ -78,12 +81,12 @@ class ListReader(SimpleReader):
         if char == "\n":
             self.newlines()
             return ";"
-        for operator in ("&&", "||", ";", "&"):
-            if self.follows(operator):
-                self.operator(operator)
-                self.skip_blanks()
-                return operator
-        raise UnclearCommandError(f"it uses {char!r} where a command ends")
+        found = _SEPARATOR.match(self.text, self.at)
+        if found is None:
+            raise UnclearCommandError(f"it uses {char!r} where a command ends")
+        self.operator(found.group())
+        self.skip_blanks()
+        return found.group()
 
     def operator(self, operator: str) -> None:
         """Consume an operator, unless the next line would make it another one."""
@@ -108,10 +111,10 @@ class ListReader(SimpleReader):
                 self.at = option.end()
                 self.skip_blanks()
         commands = [self.command()]
-        while self.follows("|") and not self.follows("||"):
-            if self.follows("|&"):
+        while found := _PIPE.match(self.text, self.at):
+            if found.group() == "|&":
                 self.bash_only("|&")
-            self.operator("|&" if self.follows("|&") else "|")
+            self.operator(found.group())
             self.newlines()
             commands.append(self.command())
         return Step(commands, negated, "")

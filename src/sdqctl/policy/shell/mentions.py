@@ -44,6 +44,7 @@ class Mentions:
         self._real: dict[str, str] = {}
         self._judged: dict[tuple[str, str], PathRefusal | None] = {}
         self._listed: dict[str, frozenset[str]] = {}
+        self._listings: dict[str, Sequence[str]] = {}
         self._looked = 0
 
     def note(self, assignment: Assignment) -> None:
@@ -94,8 +95,13 @@ class Mentions:
         if "/" in name or name in (".", "..") or name.startswith("~"):
             return False
         if folder not in self._listed:
-            self._listed[folder] = frozenset(each.casefold() for each in _listing(folder))
+            self._listed[folder] = frozenset(each.casefold() for each in self._names_in(folder))
         return name.casefold() not in self._listed[folder]
+
+    def _names_in(self, folder: str) -> Sequence[str]:
+        if folder not in self._listings:
+            self._listings[folder] = _listing(folder)
+        return self._listings[folder]
 
     def _texts(self, word: Word, folder: str) -> Iterator[str]:
         """What a word may become."""
@@ -140,7 +146,7 @@ class Mentions:
     def _named(self, pattern: str, folder: str) -> Iterator[str]:
         escaped = pattern.replace("[^", "[!")
         wanted = re.compile(translate(escaped).translate(_UNQUOTED_EXPRESSION), re.IGNORECASE)
-        for name in _listing(folder):
+        for name in self._names_in(folder):
             self._looked += 1
             if self._looked > _MOST_NAMES:
                 raise UnclearCommandError("it names more files than can be looked up")

@@ -18,9 +18,11 @@ RESERVED = frozenset(
     {"if", "then", "elif", "else", "fi", "while", "until", "do", "done", "for", "select", "case"}
     | {"esac", "in", "function", "time", "coproc", "[[", "]]", "{", "}", "!"}
 )
-_REDIRECTIONS = ("<<<", "<<-", "<<", "<>", "<&", "<", "&>>", "&>", ">>", ">&", ">|", ">")
+_REDIRECTION = re.compile(r"<<<|<<-|<<|<>|<&|<|&>>|&>|>>|>&|>\||>")
 _BASH_REDIRECTIONS = frozenset({"<<<", "&>>", "&>"})
 _BLANKS = re.compile(r"(?:[ \t]+|\\\n)*")
+_PLAIN_WORDS = re.compile(r"(?:[A-Za-z0-9_./:=,+@%^-]+[ \t]+)+")
+_BEGIN_BLANKS = frozenset(" \t\\")
 JOINED = re.compile(r"(?:\\\n)+[&|;<>()]")
 _ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)(\[[^\]=]*\])?(\+?)=", re.ASCII)
 _ARRAY = re.compile(r"[A-Za-z_]\w*\+?=", re.ASCII)
@@ -37,7 +39,7 @@ _ENDS = " \t\n;&|)<>"
 _STOPS = frozenset(["", *"\n;&|()<>"])
 
 
-class HereDocument(msgspec.Struct, frozen=True):
+class HereDocument(msgspec.Struct, frozen=True, gc=False):
     """A here-document whose text has not come yet, and the command that it belongs to."""
 
     delimiter: str
@@ -100,9 +102,12 @@ class SimpleReader(WordReader):
 
     def skip_blanks(self, *, comments: bool = True) -> None:
         """Skip blanks, continued lines and a comment, where a token may begin."""
-        blanks = _BLANKS.match(self.text, self.at)
-        self.at = blanks.end() if blanks else self.at
-        if comments and self.peek() == "#":
+        char = self.text[self.at : self.at + 1]
+        if char in _BEGIN_BLANKS:
+            blanks = _BLANKS.match(self.text, self.at)
+            self.at = blanks.end() if blanks else self.at
+            char = self.text[self.at : self.at + 1]
+        if char == "#" and comments:
             end = self.text.find("\n", self.at)
             self.at = len(self.text) if end < 0 else end
 
@@ -111,9 +116,10 @@ class SimpleReader(WordReader):
         found = SimpleCommand([], [], [], self.inner, self.facts, [])
         while True:
             self.skip_blanks()
-            char = self.peek()
+            char = self.text[self.at : self.at + 1]
             if char not in _STOPS:
-                self._element(found)
+                if not found.words or not self._plain_words(found.words):
+                    self._element(found)
             elif (char and char in "<>") or self.follows("&>"):
                 if char != "&" and self.text[self.at + 1 : self.at + 2] == "(":
                     found.words.append(self.word())
@@ -125,6 +131,17 @@ class SimpleReader(WordReader):
             what = f"{char!r}" if char else "its end"
             raise UnclearCommandError(f"a command is missing before {what}")
         return found
+
+    def _plain_words(self, words: list[Word]) -> bool:
+        """Read the words up to the next one that is not plain; False: there is none."""
+        plain = _PLAIN_WORDS.match(self.text, self.at)
+        if plain is None:
+            return False
+        texts = plain.group().split()
+        words.extend([Word(text, text) for text in texts])
+        self.meter.spend(len(texts))
+        self.at = plain.end()
+        return True
 
     def _element(self, command: SimpleCommand) -> None:
         """A word, an assignment, or the descriptor before a redirection."""
@@ -207,7 +224,8 @@ class SimpleReader(WordReader):
     # -- redirections --------------------------------------------------------------------------
 
     def _redirection(self, command: SimpleCommand) -> None:
-        operator = next(o for o in _REDIRECTIONS if self.follows(o))
+        found = _REDIRECTION.match(self.text, self.at)
+        operator = found.group() if found else ""
         if operator in _BASH_REDIRECTIONS:
             self.bash_only(operator)
         self.at += len(operator)

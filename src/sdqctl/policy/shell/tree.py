@@ -10,14 +10,14 @@ from sdqctl.policy.shell.facts import Fact
 from sdqctl.policy.shell.word import Word
 
 
-class Redirection(msgspec.Struct, frozen=True):
+class Redirection(msgspec.Struct, frozen=True, gc=False):
     """A file that is opened: for reading, else for writing."""
 
     target: Word
     reads: bool
 
 
-class Assignment(msgspec.Struct, frozen=True):
+class Assignment(msgspec.Struct, frozen=True, gc=False):
     """A variable that is set. `value` None: not one word, but elements or a loop's words."""
 
     name: str
@@ -26,7 +26,7 @@ class Assignment(msgspec.Struct, frozen=True):
     loop: bool = False
 
 
-class SimpleCommand(msgspec.Struct):
+class SimpleCommand(msgspec.Struct, gc=False):
     """One program with its words, the variables set for it, and its redirections."""
 
     words: list[Word]
@@ -56,7 +56,7 @@ class Shape(Enum):
     FUNCTION = "function"
 
 
-class Step(msgspec.Struct):
+class Step(msgspec.Struct, gc=False):
     """A pipeline, and the operator after it: `&&`, `||`, `;` or `&`."""
 
     commands: list[Command]
@@ -64,13 +64,13 @@ class Step(msgspec.Struct):
     then: str
 
 
-class Line(msgspec.Struct):
+class Line(msgspec.Struct, gc=False):
     """Commands in their order."""
 
     steps: list[Step]
 
 
-class Compound(msgspec.Struct):
+class Compound(msgspec.Struct, gc=False):
     """A compound command. In a branch and in a loop the first line always runs."""
 
     shape: Shape

@@ -32,6 +32,10 @@ _WITH_VALUE = {
 }
 """Variables of which certain values are harmless."""
 _RANGE = re.compile(r"\{-?\d{1,9}\.\.-?\d{1,9}(?:\.\.-?\d{1,9})?\}", re.ASCII)
+_EVALUATED = frozenset({"RANDOM", "SRANDOM", "OPTIND", "HISTCMD", "BASHPID", "UID", "EUID", "PPID"})
+"""bash gives these the attribute of integers: what they are given is evaluated."""
+_TABLES = frozenset({"BASH_ALIASES", "BASH_CMDS"})
+"""An entry of these gives a command another name or another file."""
 _LOCAL = re.compile(r"(?!npm_)(?![a-z_]*proxy)(?!histchars)[a-z][a-z0-9_]*")
 _NEUTRAL_PART = (
     r"ALL|AGE|AMOUNT|ARGS?|AUTHOR|BASE|BEGIN|BODY|BRANCH|CHANGED?|CODE|COMMIT|COMMITS|COUNT|COUNTER"
@@ -66,6 +70,13 @@ def may_be_set(name: str, value: str | None, *, alone: bool) -> bool:
     if not alone:
         return False
     return bool(_LOCAL.fullmatch(name)) or is_neutral(name)
+
+
+def doubt_about(name: str, *, number: bool) -> str:
+    """Why it is not known what comes of setting a variable; empty: it is."""
+    if name in _EVALUATED and not number:
+        return f"bash evaluates what {name} is given"
+    return f"{name} changes what a name means" if name in _TABLES else ""
 
 
 def is_neutral(name: str) -> bool:

@@ -32,7 +32,7 @@ class Piece(msgspec.Struct, frozen=True, gc=False):
     default: str | None = None
 
 
-class Word(msgspec.Struct, frozen=True):
+class Word(msgspec.Struct, frozen=True, gc=False):
     """A word. `text` None: what it becomes is known only when the shell runs it."""
 
     text: str | None

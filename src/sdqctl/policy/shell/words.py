@@ -21,6 +21,7 @@ _DEEPEST = 24
 _META = frozenset(" \t\n;&|<>()")
 _SIMPLE = re.compile(r"[A-Za-z0-9_./:=,+@%^-]+(?=[ \t\n;&|<>()]|\Z)")
 _PLAIN = re.compile(r"[^ \t\n;&|<>()\\'\"`$]+")
+_PLAIN_DOUBLE = re.compile(r'"([^"\\`$]*)"')
 _QUOTED = re.compile(r'[^"\\`$]+')
 _BODY = re.compile(r"[^\\`$]+")
 _NAME = re.compile(r"[A-Za-z_]\w*|[0-9@*#?$!-]", re.ASCII)
@@ -106,7 +107,8 @@ class WordReader(ABC):
         self.meter.spend(1)
         if simple := _SIMPLE.match(self.text, self.at):
             self.at = simple.end()
-            return Word(simple.group(), simple.group())
+            text = simple.group()
+            return Word(text, text)
         begin, parts = self.at, _Parts()
         tilde = self.peek() == "~"
         while self.at < len(self.text):
@@ -140,7 +142,11 @@ class WordReader(ABC):
             parts.add(Kind.TEXT, self.text[self.at + 1 : end])
             self.at = end + 1
         elif char == '"':
-            self._double_quoted(parts)
+            if plain := _PLAIN_DOUBLE.match(self.text, self.at):
+                parts.add(Kind.TEXT, plain.group(1))
+                self.at = plain.end()
+            else:
+                self._double_quoted(parts)
         elif char == "$":
             self._dollar(parts, quoted=False)
         elif char == "`":
@@ -319,7 +325,7 @@ class WordReader(ABC):
         self.at += 1
         text = known_text(inner.pieces)
         if operator.endswith("="):
-            self.facts.append(Set(name, None if text is None else text))
+            self.facts.append(Set(name, text, fallback=True))
         kept = operator.lstrip(":") in ("-", "=", "+")
         parts.add(Kind.VARIABLE, name, text if kept else None)
 

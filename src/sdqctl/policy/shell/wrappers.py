@@ -25,14 +25,14 @@ _HOLE = "{}"
 """What find -exec puts a name in for."""
 
 
-class Run(msgspec.Struct, frozen=True):
+class Run(msgspec.Struct, frozen=True, gc=False):
     """A command that another program runs, with the variables that are set for it."""
 
     words: tuple[Word, ...]
     assignments: tuple[Assignment, ...] = ()
 
 
-class Text(msgspec.Struct, frozen=True):
+class Text(msgspec.Struct, frozen=True, gc=False):
     """A text that is run as a command line. `posix`: by a shell that may be dash or bash."""
 
     line: str
@@ -43,7 +43,7 @@ class Text(msgspec.Struct, frozen=True):
     """At a time that is not known."""
 
 
-class Inner(msgspec.Struct, frozen=True):
+class Inner(msgspec.Struct, frozen=True, gc=False):
     """What a program runs besides itself.
 
     `unclear` says why it is not known; `opaque` that this lies in its nature, so that a rule which
@@ -120,6 +120,8 @@ _OPAQUE = {
     "fish": "fish reads its words in its own way",
 }
 
+_NOTHING = Inner()
+
 
 def base_name(text: str) -> str:
     """The name of a program without its folder."""
@@ -138,8 +140,7 @@ def unwrap(words: tuple[Word, ...], *, posix: bool) -> Inner:
             return Inner(tuple(_executed(words)))
     except _OptionError as error:
         return Inner(unclear=str(error), known=True)
-    opaque = _OPAQUE.get(name, "")
-    return Inner(opaque=opaque, known=bool(opaque))
+    return Inner(opaque=_OPAQUE[name], known=True) if name in _OPAQUE else _NOTHING
 
 
 class _OptionError(Exception):
