@@ -65,5 +65,5 @@ def bench(home: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """How many random kills the crash suite makes, and from which seed."""
-    parser.addoption("--kills", type=int, default=40, help="random kills of the crash suite")
+    parser.addoption("--kills", type=int, default=10, help="random kills of the crash suite")
     parser.addoption("--crash-seed", type=int, help="repeat the kills of this seed")

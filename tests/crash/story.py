@@ -1,48 +1,34 @@
-"""One workflow on the real runtime, killed again and again until it is done."""
+"""One workflow on the real runtime, killed again and again until it is done, and looked at then.
+
+Between a kill and the resume a user asks something else, here or in the native client, makes a
+copy, or deletes the session and brings it back. What is looked at are the files, and what the model
+finally receives; no code of sdqctl reads them here.
+"""
 
 from __future__ import annotations
 
-import json
 import os
 import random
-import re
 import signal
 import sqlite3
 import subprocess
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
-from sdqctl.model.followup import quoted_prompt
-from sdqctl.testing.loopback import LoopbackModel, MarkerScript, Reply, Request, Script
+from sdqctl.testing.loopback import LoopbackModel
 from tests.command import SDQCTL
 from tests.conftest import RUNTIME, SHARED_CACHE
+from tests.crash.plots import PLOTS, Agent, answer, is_follow_up, step_of
 
 NAME = "victim"
-WORKFLOW = """\
-SESSION-NAME victim
-MODE implement
-PROMPT step-1 [[sleep: 0.3]] [[reply: one]]
-PROMPT step-2 [[sleep: 0.3]] [[reply: two]]
-RUN sh -c "echo line >> lines.txt; sleep 0.2"
-PROMPT step-3 [[tool: bash {"command": "echo effect >> effects.txt", "description": "note"}]] \
-[[sleep: 0.2]] [[reply: three]]
-CHECKPOINT middle
-PROMPT step-4 [[sleep: 0.3]] [[reply: four]]
-PROMPT step-5 [[sleep: 0.3]] [[reply: five]]
-PROMPT step-6 [[sleep: 0.3]] [[reply: six]]
-PROMPT alike [[sleep: 0.2]] [[reply: more]]
-PROMPT alike [[sleep: 0.2]] [[reply: more]]
-"""
-ANSWERS = {1: "one", 2: "two", 3: "three", 4: "four", 5: "five", 6: "six"}
-ALIKE = 2
-"""Prompts at the end that are the same."""
-STEPS = 8 + ALIKE
-_CALLS = {1: 1, 2: 1, 3: 2, 4: 1, 5: 1, 6: 1}
-_STEP = re.compile(r"step-(\d)")
-_OURS = re.compile(r"step-\d|alike|the end")
-_LIMIT = 120.0
+_LIMIT = 180.0
+_MOST_COMMANDS = 60
+_TOLD = "sent again as told"
+"""What is said about a prompt that a resend on request took out of the context."""
 
 
 @dataclass
@@ -50,41 +36,41 @@ class Counts:
     """What the kills did, over all stories."""
 
     kills: Counter[str] = field(default_factory=Counter)
+    between: Counter[str] = field(default_factory=Counter)
+    exits: Counter[int] = field(default_factory=Counter)
+    stories: int = 0
     steps: int = 0
     prompts_sent: int = 0
     repeated_calls: int = 0
     repeated_after_done: int = 0
     lost: int = 0
-    duplicated: int = 0
+    repeated: int = 0
+    wedged: int = 0
+    bugs: int = 0
     continued: int = 0
     commands_resent: int = 0
+    failures: list[str] = field(default_factory=list)
 
     def add(self, other: Counts) -> None:
         """Sum up."""
-        self.kills += other.kills
-        for name in (
-            "steps",
-            "prompts_sent",
-            "repeated_calls",
-            "repeated_after_done",
-            "lost",
-            "duplicated",
-            "continued",
-            "commands_resent",
-        ):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
+        for each in fields(self):
+            mine, theirs = getattr(self, each.name), getattr(other, each.name)
+            setattr(self, each.name, mine + theirs)
 
     def __str__(self) -> str:
-        kills = ", ".join(f"{victim} {count}" for victim, count in sorted(self.kills.items()))
         return (
-            f"{self.kills.total()} kills ({kills}); {self.steps} steps; "
-            f"{self.prompts_sent} prompts sent; {self.repeated_calls} model calls repeated "
-            f"(all of turns cut off before their end was recorded; "
-            f"{self.repeated_after_done} of done steps); "
-            f"{self.continued} turns finished by a follow-up prompt; "
-            f"{self.commands_resent} cut-off commands run again on request; "
-            f"{self.lost} lost, {self.duplicated} duplicated"
+            f"{self.kills.total()} kills ({_listed(self.kills)}) in {self.stories} stories; "
+            f"between them {_listed(self.between)}; exits {_listed(self.exits)}; "
+            f"{self.steps} steps; {self.prompts_sent} prompts sent; {self.repeated_calls} model "
+            f"calls repeated (all of turns cut off before their end was recorded; "
+            f"{self.repeated_after_done} of done steps); {self.continued} turns finished by a "
+            f"follow-up prompt; {self.commands_resent} cut-off commands run again on request; "
+            f"{self.lost} lost, {self.repeated} repeated, {self.wedged} wedged, {self.bugs} bugs"
         )
+
+
+def _listed(counts: Counter[str] | Counter[int]) -> str:
+    return ", ".join(f"{key} {count}" for key, count in sorted(counts.items())) or "nothing"
 
 
 class Story:
@@ -92,37 +78,29 @@ class Story:
 
     def __init__(self, folder: Path, seed: int, kills: int) -> None:
         self._random = random.Random(seed)
+        self._seed = seed
         self._left = kills
+        self.plot = PLOTS[seed % len(PLOTS)]
         self.home, self.project = folder / "home", folder / "project"
         self.home.mkdir(parents=True)
         self.project.mkdir()
-        (self.project / "victim.conv").write_text(WORKFLOW)
-        self.counts = Counts()
-        self.calls: Counter[int] = Counter()
+        (self.project / "victim.conv").write_text(self.plot.text)
+        self.agent = Agent(self.plot, self.project, self._is_done)
+        self.counts = Counts(stories=1)
         self.history: list[str] = []
+        self._asked: list[str] = []
 
     def play(self) -> Counts:
         """Run, kill and resume until the workflow is done, then look at everything."""
-        with LoopbackModel(self._script(MarkerScript())) as model:
-            self._environment = self._variables(model)
-            self._until_done(model)
-            self._final = self._command("resume", NAME, "--prompt", "the end [[reply: end]]")
-            assert self._final.returncode == 0, self._told(self._final)
-            self._check(model)
+        try:
+            with LoopbackModel(self.agent) as model:
+                self._environment = self._variables(model)
+                self._until_done(model)
+                self._check(model)
+        except AssertionError as error:
+            told = "\n".join(self.history)
+            self.counts.failures.append(f"seed {self._seed}: {error}\n{told}")
         return self.counts
-
-    def _script(self, markers: MarkerScript) -> Script:
-        def script(request: Request) -> Reply:
-            found = _STEP.search(request.prompt)
-            if found is not None:
-                step = int(found.group(1))
-                self.calls[step] += 1
-                self.counts.prompts_sent += not request.tool_results
-                if step in self._done():
-                    self.counts.repeated_after_done += 1
-            return markers(request)
-
-        return script
 
     def _variables(self, model: LoopbackModel) -> dict[str, str]:
         kept = {key: os.environ[key] for key in ("PATH", "LANG") if key in os.environ}
@@ -136,23 +114,40 @@ class Story:
             "COPILOT_CLI_PATH": str(RUNTIME),
         }
 
+    # -- what is done -----------------------------------------------------------------------------
+
     def _until_done(self, model: LoopbackModel) -> None:
         arguments = ["run", "victim.conv"]
-        while True:
-            process = self._start(*arguments)
-            if self._left > 0:
-                self._kill_some_time(process, model)
-            _, err = process.communicate(timeout=_LIMIT)
-            self.history.append(f"{' '.join(arguments)} -> {process.returncode}\n{err}")
-            if process.returncode == 0:
+        for _ in range(_MOST_COMMANDS):
+            code, err = self._play(arguments, model)
+            if code == 0:
                 return
-            arguments = self._way_on(process.returncode, err)
+            if code == -signal.SIGKILL:
+                self._between(model)
+            arguments = self._way_on(code, err)
+        self.counts.wedged += 1
+        raise AssertionError("it never came to its end")
+
+    def _play(self, arguments: list[str], model: LoopbackModel) -> tuple[int, str]:
+        """A command that may be killed at some time."""
+        process = self._start(*arguments)
+        if self._left > 0:
+            self._kill_some_time(process, model)
+        _, err = process.communicate(timeout=_LIMIT)
+        return self._note(arguments, process.returncode, err), err
+
+    def _note(self, arguments: list[str], code: int, err: str) -> int:
+        self.history.append(f"{' '.join(arguments)} -> {code}\n{err}")
+        self.counts.exits[code] += 1
+        self.counts.bugs += code == 1
+        self.counts.wedged += code == 75
+        return code
 
     def _way_on(self, code: int, err: str) -> list[str]:
         """What the message of a command that ended early tells a user to do."""
-        assert code in (-signal.SIGKILL, 4, 5, 7), self._all_told()
+        assert code in (-signal.SIGKILL, 4, 5, 7), f"exit {code}"
         if code == 4:
-            assert "cut off" in err, self._all_told()
+            assert "cut off" in err
             self.counts.commands_resent += 1
             return ["resume", NAME, "--continue", "--on-interrupted", "resend"]
         if code == 7:
@@ -162,13 +157,13 @@ class Story:
     def _kill_some_time(self, process: subprocess.Popen[str], model: LoopbackModel) -> None:
         """Wait by the clock or for a model call, then kill one of them, or both."""
         before = len(model.requests)
-        by_call = self._random.random() < 0.65
+        by_call = self._random.random() < 0.7
         limit = time.monotonic() + (20 if by_call else self._random.uniform(0.1, 2.5))
         while process.poll() is None and time.monotonic() < limit:
             if by_call and len(model.requests) > before:
                 break
             time.sleep(0.01)
-        time.sleep(self._random.uniform(0.0, 0.9) if by_call else 0.0)
+        time.sleep(self._random.uniform(0.0, 1.2) if by_call else 0.0)
         victim = self._random.choice(["sdqctl", "runtime", "both"])
         runtime = _runtimes(process.pid)
         if process.poll() is not None or (victim == "runtime" and not runtime):
@@ -180,69 +175,150 @@ class Story:
         self._left -= 1
         self.counts.kills[victim] += 1
 
+    # -- what is done in between ------------------------------------------------------------------
+
+    def _between(self, model: LoopbackModel) -> None:
+        """What a user does before going on with a run that was killed."""
+        what = self._random.choice(["nothing", "nothing", "prompt", "native", "fork", "delete"])
+        if not (self.home / "copilot" / "session-state" / NAME / "events.jsonl").exists():
+            what = "nothing"
+        self.counts.between[what] += 1
+        number = len(self._asked) + 1
+        if what == "prompt":
+            self._asked.append(f"aside {number}")
+            arguments = ["resume", NAME, "--prompt", self._asked[-1]]
+            code, _ = self._play(arguments, model)
+            while code in (-signal.SIGKILL, 5):
+                code, _ = self._play(arguments, model)
+            assert code == 0, f"exit {code} of a prompt"
+        elif what == "native":
+            self._asked.append(f"aside {number}")
+            self._ask_natively(self._asked[-1])
+        elif what == "fork":
+            self._patiently("sessions", "fork", NAME, f"copy {number} {len(self.history)}")
+        elif what == "delete":
+            self._patiently("sessions", "delete", NAME, "--force")
+            self._patiently("sessions", "restore", NAME)
+
+    def _ask_natively(self, prompt: str) -> None:
+        folder = self.home / "copilot" / "session-state" / NAME
+        self._wait_for(lambda: not any(_is_alive(mark) for mark in folder.glob("inuse.*.lock")))
+        done = subprocess.run(
+            [str(RUNTIME), "-p", prompt, f"--resume={NAME}"],
+            cwd=self.project,
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_LIMIT,
+            check=False,
+        )
+        self.history.append(f"copilot -p {prompt} -> {done.returncode}\n{done.stderr}")
+        assert done.returncode == 0, "the native client failed"
+
+    def _patiently(self, *arguments: str) -> None:
+        """A command that is refused while the runtime of the killed process still goes."""
+        deadline = time.monotonic() + 20
+        while (done := self._command(*arguments)).returncode == 75:
+            assert time.monotonic() < deadline, f"{arguments} stays busy"
+            time.sleep(0.2)
+        self._note([*arguments], done.returncode, done.stderr)
+        assert done.returncode == 0, f"exit {done.returncode} of {arguments}"
+
+    # -- what is looked at ------------------------------------------------------------------------
+
     def _check(self, model: LoopbackModel) -> None:
         self._check_ledger()
-        self._check_context(model.user_messages())
-        lines = (self.project / "lines.txt").read_text().count("line\n")
-        assert 1 <= lines <= 1 + self.counts.commands_resent, self._all_told()
-        file = self.project / "effects.txt"
-        effects = file.read_text().count("effect\n") if file.exists() else 0
-        told = self._all_told().count("sent again as told")  # a resend on request was for all steps
-        assert effects <= 1 + told, self._all_told()
-        assert effects >= 1 or self.counts.continued > 0, self._all_told()
+        for name, steps in self.plot.conversations.items():
+            end = ["resume", name, "--prompt", "the end"]
+            done = self._command(*end)
+            assert self._note(end, done.returncode, done.stderr) == 0
+            self._check_context(name, steps, model.user_messages())
+        told = "\n".join(self.history).count(_TOLD)
+        lines = self._lines("lines.txt")["line"]
+        most = self.plot.lines + self.counts.commands_resent
+        self.counts.lost += max(0, self.plot.lines - lines)
+        self.counts.repeated += max(0, lines - most)
+        assert self.plot.lines <= lines <= most, f"{lines} lines of commands"
+        effects, wanted = self._lines("effects.txt"), self.plot.effects
+        self.counts.lost += (wanted - effects).total()
+        self.counts.repeated += max(0, (effects - wanted).total() - told * len(wanted))
+        assert set(effects) == set(wanted), f"effects {effects}"
+        assert told or effects == wanted, f"effects {effects}"
         self._check_processes()
-        self.counts.repeated_calls = sum(
-            max(0, count - _CALLS[step]) for step, count in self.calls.items()
+        self._count_calls()
+
+    def _count_calls(self) -> None:
+        counts, agent = self.counts, self.agent
+        least = Counter(self.plot.steps) + Counter(
+            step for step in self.plot.steps for _ in self.plot.tools.get(step, [])
         )
-        assert self.counts.repeated_after_done == 0, self._all_told()
+        counts.repeated_calls = (agent.calls - least).total()
+        counts.prompts_sent = agent.prompts
+        counts.repeated_after_done = agent.repeated_after_done
+        assert agent.repeated_after_done == 0, "a done step was sent again"
+
+    def _lines(self, file: str) -> Counter[str]:
+        path = self.project / file
+        return Counter(path.read_text().split() if path.exists() else [])
 
     def _check_ledger(self) -> None:
-        shown = json.loads(self._command("sessions", "show", NAME, "--format", "json").stdout)
-        runs = [run for run in shown["runs"] if run["workflow"] == "victim"]
-        done = [s for run in runs for s in run["steps"] if s["status"] == "done"]
-        positions = Counter(step["position"] for step in done)
-        self.counts.steps = len(positions)
-        self.counts.lost += STEPS - len(positions)
-        self.counts.duplicated += positions.total() - len(positions)
-        assert positions == Counter(range(1, STEPS + 1)), self._all_told()
-        assert runs[-1]["status"] == "completed", self._all_told()
-        responses = Counter(turn["response"] for turn in shown["turns"])
-        for step, answer in ANSWERS.items():
-            cut = step == 3 and self._continued(shown)
-            assert responses[answer] == 1 or cut, (step, responses, self._all_told())
-        assert responses["more"] == ALIKE, (responses, self._all_told())
+        own = f"r.workflow = 'victim' AND r.session_name = '{NAME}'"
+        runs = self._rows(f"SELECT status FROM runs AS r WHERE {own}")
+        assert runs == [("completed",)], f"runs: {runs}"
+        rows = self._rows(
+            "SELECT a.position, a.kind, a.response, a.follows FROM attempts AS a "
+            f"JOIN runs AS r ON r.id = a.run_id WHERE {own} AND NOT a.superseded "
+            "AND a.status = 'done' ORDER BY a.position"
+        )
+        done = Counter(row[0] for row in rows)
+        self.counts.steps += len(done)
+        self.counts.lost += self.plot.positions - len(done)
+        self.counts.repeated += done.total() - len(done)
+        assert done == Counter(range(1, self.plot.positions + 1)), f"done: {done}"
+        self.counts.continued = sum(row[3] is not None for row in rows)
+        answers = [row[2] for row in rows if row[1] == "prompt"]
+        assert answers == [answer(step) for step in self.plot.steps], f"answers: {answers}"
 
-    def _continued(self, shown: dict[str, list[dict[str, str]]]) -> bool:
-        follow_ups = [t for t in shown["turns"] if quoted_prompt(t["prompt"]) is not None]
-        self.counts.continued = len(follow_ups)
-        return self.counts.continued > 0
-
-    def _check_context(self, messages: list[str]) -> None:
+    def _check_context(self, name: str, steps: list[str], messages: list[str]) -> None:
         """Each prompt stands once and in order in what the model finally receives."""
-        messages = [text for text in messages if quoted_prompt(text) is None]
-        found = [int(m.group(1)) for text in messages if (m := _STEP.search(text))]
-        assert found == list(ANSWERS), (messages, self._all_told())
-        assert sum("alike" in text for text in messages) == ALIKE, (messages, self._all_told())
-        extra = [text for text in messages if not _OURS.search(text)]
-        assert extra == [], (extra, self._all_told())
+        own = [text for text in messages if not is_follow_up(text)]
+        found = [step for text in own if (step := step_of(text)) is not None]
+        missing, more = Counter(steps) - Counter(found), Counter(found) - Counter(steps)
+        self.counts.lost += missing.total()
+        self.counts.repeated += more.total()
+        assert found == steps, f"{name}: {messages}"
+        aside = [text for text in own if text.startswith("aside")]
+        assert aside == (self._asked if name == NAME else []), f"{name}: {messages}"
 
     def _check_processes(self) -> None:
         """Nothing that was started with this home is left."""
-        mark = f"SDQCTL_HOME={self.home / 'sdqctl'}".encode()
-        deadline = time.monotonic() + 10
-        while left := [pid for pid in _pids() if mark in _environ(pid)]:
-            assert time.monotonic() < deadline, f"left behind: {left}\n{self._all_told()}"
+        mark = f"COPILOT_HOME={self.home / 'copilot'}".encode()
+        self._wait_for(lambda: not [pid for pid in _pids() if mark in _environ(pid)])
+
+    def _wait_for(self, condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 20
+        while not condition():
+            assert time.monotonic() < deadline, "a process is left"
             time.sleep(0.05)
 
-    def _done(self) -> set[int]:
-        """The prompts that the ledger has as done, read while the victim runs."""
+    def _is_done(self, step: str) -> bool:
+        """Whether the ledger has all prompts of a step as done, read while the victim runs."""
+        if not (self.home / "sdqctl" / "ledger.db").exists():
+            return False
+        rows = self._rows(
+            "SELECT count(*) FROM attempts AS a JOIN runs AS r ON r.id = a.run_id "
+            f"WHERE a.status = 'done' AND r.session_name = '{NAME}' AND NOT a.superseded "
+            f"AND a.prompt LIKE '%step-{step}%'"
+        )
+        return rows[0] >= (self.plot.steps.count(step),)
+
+    def _rows(self, query: str) -> list[tuple[Any, ...]]:
         file = self.home / "sdqctl" / "ledger.db"
         with sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=10) as connection:
-            rows = connection.execute(
-                "SELECT prompt FROM attempts WHERE status = 'done' AND prompt IS NOT NULL"
-            ).fetchall()
+            rows = connection.execute(query).fetchall()
         connection.close()
-        return {int(m.group(1)) for (text,) in rows if (m := _STEP.search(text))}
+        return rows
 
     def _start(self, *arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
@@ -250,7 +326,7 @@ class Story:
             cwd=self.project,
             env=self._environment,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
         )
@@ -267,12 +343,6 @@ class Story:
             check=False,
         )
 
-    def _told(self, done: subprocess.CompletedProcess[str]) -> str:
-        return f"{done.returncode}\n{done.stderr}\n{self._all_told()}"
-
-    def _all_told(self) -> str:
-        return "\n".join(self.history)
-
 
 def _runtimes(pid: int) -> list[int]:
     """The runtime among a process's children (a RUN's command is one too)."""
@@ -288,6 +358,10 @@ def _kill(pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
     except ProcessLookupError:
         return
+
+
+def _is_alive(mark: Path) -> bool:
+    return Path(f"/proc/{mark.name.split('.')[1]}").exists()
 
 
 def _pids() -> list[int]:

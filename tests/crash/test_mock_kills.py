@@ -1,126 +1,325 @@
-"""A kill at every commit point of a workflow on the mock, one after another."""
+"""A kill at every commit point, one after another, of runs, of resumes, and of what is between."""
 
 from __future__ import annotations
 
-import signal
-from collections import Counter
-from collections.abc import Iterator
+import ast
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from sdqctl.adapters import AdapterSettings, get_archive
-from sdqctl.model.followup import quoted_prompt
-from sdqctl.model.session import Turn
-from tests.command import Done, forked
+import sdqctl
+from tests.crash.mock_story import BESIDE, HEAD, KILLED, MOVING, STRAIGHT, Home, Workflow, reset
+from tests.released import test_released
 
 pytestmark = pytest.mark.crash
 
-WORKFLOW = """\
-ADAPTER mock
-MODE implement
-SESSION-NAME victim
-PROMPT first [[reply: one]]
-PROMPT second [[reply: two]]
-RUN sh -c "echo line >> lines.txt"
-PROMPT third [[tool: write effects.txt effect]] [[reply: three]]
-CHECKPOINT middle
-PROMPT fourth [[reply: four]]
-COMPACT
-PROMPT fifth [[reply: five]]
-PROMPT sixth [[reply: six]]
-"""
-ANSWERS = ["one", "two", "three", "four", "five", "six"]
-POINTS = [
-    "ledger.run.before",
-    "ledger.run.after",
-    "ledger.session.before",
-    "ledger.session.after",
-    "ledger.plan.before",
-    "ledger.plan.after",
-    "ledger.begin.before",
-    "ledger.begin.after",
-    "ledger.accept.before",
-    "ledger.accept.after",
-    "ledger.finish.before",
-    "ledger.finish.after",
-    "ledger.tool.before",
-    "ledger.tool.after",
+WORKFLOWS = {"straight": STRAIGHT, "moving": MOVING, "beside": BESIDE}
+OF_A_RUN = [
+    "ledger.run",
+    "ledger.session",
+    "ledger.plan",
+    "ledger.begin",
+    "ledger.accept",
+    "ledger.finish",
+]
+"""Passed by every run, before and after each commit."""
+AFTER_COMMITS = [f"{name}.after" for name in OF_A_RUN]
+"""After one is before the next: half of the points tell nearly all."""
+OF_THE_MOCK = [
     "mock.accepted",
     "mock.stored",
     "mock.answered",
     "mock.tool.before",
     "mock.tool.after",
 ]
+ELSEWHERE = {
+    "document": "test_a_kill_around_the_writing_of_the_document",
+    "ledger.tool": "test_a_kill_where_a_tool_s_request_is_recorded",
+    "ledger.shown": "test_a_kill_around_the_showing_of_a_gate",
+    "ledger.commands": "test_a_kill_where_the_commands_of_a_run_are_settled",
+    "ledger.supersede": "test_a_kill_while_steps_are_taken_out_of_a_run",
+    "ledger.fork": "test_a_kill_during_a_fork_leaves_the_original_and_another_fork_can_be_made",
+    "ledger.import": "test_a_kill_during_an_import_leaves_all_or_nothing",
+    "migrate": "test_a_kill_during_a_migration_is_made_good_by_the_next_command",
+    "mock.rewind": "test_a_kill_while_a_prompt_is_taken_out_of_the_context",
+}
+"""Commit points that a plain run does not pass, and the test that kills there."""
+BEGUN = [
+    ("straight", "mock.tool.after:1"),
+    ("moving", "ledger.run.after:3"),
+    ("moving", "mock.tool.after:2"),
+    ("beside", "ledger.begin.after:4"),
+]
+"""Runs that are killed for a first time; their resumes are killed everywhere."""
+_WRITE = re.compile(r"ledger\.(?!json$|db$)[a-z-]+|migrate")
+"""What a write to the ledger is called."""
+_MOST = 60
+"""More often no point is passed in one command."""
 
 
-@pytest.fixture
-def workflow(home: Path, project: Path) -> Path:
-    path = project / "victim.conv"
-    path.write_text(WORKFLOW)
-    return path
+def points(names: list[str]) -> list[str]:
+    """The commit points of these names: two around each write to the ledger."""
+    return [
+        point
+        for name in names
+        for point in ([name] if name.startswith("mock.") else [f"{name}.before", f"{name}.after"])
+    ]
 
 
-def finish(first: Done, workflow: Path) -> int:
-    """Resume until the workflow is done; returns how often that was needed."""
-    assert first.code in (-signal.SIGKILL, 137)
-    for tries in range(1, 5):
-        done = forked("resume", "victim", "--continue", "--on-interrupted", "continue")
-        if done.code == 7:  # killed before anything was recorded: there is nothing to resume
-            done = forked("run", workflow)
-        elif done.code == 4 and "cut off" in done.err:
-            done = forked("resume", "victim", "--continue", "--on-interrupted", "resend")
-        assert done.code == 0, done.err
-        if "run completed" in done.err:
-            return tries
-    raise AssertionError("the workflow never came to its end")
+def kill_everywhere(
+    point: str,
+    workflow: Workflow,
+    folder: Path,
+    attempt: Callable[[Home, str], int],
+    then: Callable[[Home, int], None] = lambda home, number: home.finish(),
+) -> int:
+    """Kill at each passing of a point, in a home of its own, and look at it when it was finished.
+
+    `attempt` makes the command that is killed. Returns how many kills there were.
+    """
+    for number in range(1, _MOST):
+        home = Home(reset(folder), workflow)
+        if attempt(home, f"{point}:{number}") not in KILLED:
+            return number - 1
+        then(home, number)
+    raise AssertionError(f"{point} is passed without end")
 
 
-def turns(home: Path) -> list[Turn]:
-    settings = AdapterSettings(data_dir=home / "sdqctl", copilot_home=home / "copilot")
-    return list(get_archive("mock", settings).turns("victim"))
-
-
-def passings(point: str) -> Iterator[int]:
-    """How often a run passes a point is not known here: until the kill does not come any more."""
-    yield from range(1, 60)
-
-
-@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize(
+    ("name", "point"),
+    [
+        *(("straight", point) for point in points(OF_A_RUN + OF_THE_MOCK)),
+        *(("moving", point) for point in [*AFTER_COMMITS, *OF_THE_MOCK]),
+        *(("beside", point) for point in [*AFTER_COMMITS, *OF_THE_MOCK[:3]]),
+    ],
+)
 def test_a_kill_at_any_commit_point_loses_and_repeats_nothing(
-    point: str, home: Path, project: Path, workflow: Path
+    name: str, point: str, home: Path, tmp_path: Path
 ) -> None:
-    kills = 0
-    for count in passings(point):
-        first = forked("run", workflow, SDQCTL_CRASH_AT=f"{point}:{count}")
-        if first.code == 0:
-            break
-        kills += 1
-        finish(first, workflow)
-        check(point, home, project)
-        reset(home, project)
+    def finish(home: Home, number: int) -> None:
+        asides = between(home, number)
+        home.finish()
+        home.check(asides)
+
+    workflow = WORKFLOWS[name]
+    kills = kill_everywhere(
+        point, workflow, tmp_path / "one", lambda home, at: home.run(at).code, finish
+    )
     assert kills > 0, f"{point} is never passed"
 
 
-def check(point: str, home: Path, project: Path) -> None:
-    shown = forked("sessions", "show", "victim", "--format", "json").json
-    steps = shown["runs"][-1]["steps"]
-    assert [step["position"] for step in steps] == list(range(1, 10))
-    assert {step["status"] for step in steps} == {"done"}
-    found = turns(home)
-    own = [turn for turn in found if quoted_prompt(turn.prompt) is None]
-    assert Counter(t.prompt.split()[0] for t in own if "$" not in t.prompt) <= Counter(
-        ["first", "second", "fourth", "fifth", "sixth"]
+def between(home: Home, number: int) -> int:
+    """What a user does between a kill and the resume: each time another thing.
+
+    Returns how many prompts that made in the first conversation.
+    """
+    match number % 4:
+        case 1:
+            done = home.command("resume", "victim", "--prompt", "aside [[reply: beside]]")
+            assert done.code in (0, 7), home.story()
+            return 1 if done.code == 0 else 0
+        case 2:
+            done = home.command("sessions", "fork", "victim", "copy")
+            assert done.code in (0, 7), home.story()
+        case 3:
+            done = home.command("sessions", "delete", "victim", "--force")
+            assert done.code in (0, 7), home.story()
+            if done.code == 0:
+                assert home.command("sessions", "restore", "victim").code == 0, home.story()
+    return 0
+
+
+@pytest.mark.parametrize("point", [*AFTER_COMMITS, *OF_THE_MOCK])
+@pytest.mark.parametrize(("name", "first"), BEGUN)
+def test_a_kill_during_a_resume_loses_and_repeats_nothing(
+    name: str, first: str, point: str, home: Path, tmp_path: Path
+) -> None:
+    def attempt(home: Home, at: str) -> int:
+        assert home.run(first).code in KILLED
+        return home.go_on(crash=at).code
+
+    def finish(home: Home, number: int) -> None:
+        home.finish()
+        home.check()
+
+    kill_everywhere(point, WORKFLOWS[name], tmp_path / "one", attempt, finish)
+
+
+def begun(folder: Path, workflow: Workflow, point: str) -> Home:
+    home = Home(reset(folder), workflow)
+    assert home.run(point).code in KILLED
+    return home
+
+
+@pytest.mark.parametrize("point", points(["ledger.shown"]))
+def test_a_kill_around_the_showing_of_a_gate(point: str, home: Path, tmp_path: Path) -> None:
+    place = Home(tmp_path / "one", BESIDE)
+    assert place.run(f"{point}:1").code in KILLED
+    assert place.go_on().code == (8 if point.endswith("before") else 0)
+    place.finish()
+    place.check()
+
+
+@pytest.mark.parametrize("point", points(["ledger.commands"]))
+def test_a_kill_where_the_commands_of_a_run_are_settled(
+    point: str, home: Path, tmp_path: Path
+) -> None:
+    def finish(home: Home, number: int) -> None:
+        home.finish()
+        home.check()
+
+    kills = kill_everywhere(
+        point, STRAIGHT, tmp_path / "one", lambda home, at: home.run(at).code, finish
     )
-    assert len(own) == len(ANSWERS), [turn.prompt for turn in found]
-    answers = [turn.response for turn in found if turn.finished and turn.response in ANSWERS]
-    assert [a for a in ANSWERS if a in answers or a == "three"] == ANSWERS
-    assert (project / "lines.txt").read_text() == "line\n"
-    effects = project / "effects.txt"
-    assert effects.exists() or point == "mock.tool.before"  # the scripted agent does not go back
+    assert kills > 0
 
 
-def reset(home: Path, project: Path) -> None:
-    assert forked("sessions", "delete", "victim", "--force").code == 0
-    for name in ("lines.txt", "effects.txt"):
-        (project / name).unlink(missing_ok=True)
+@pytest.mark.parametrize("point", points(["ledger.tool"]))
+def test_a_kill_where_a_tool_s_request_is_recorded(point: str, home: Path, tmp_path: Path) -> None:
+    def finish(home: Home, number: int) -> None:
+        home.finish()
+        home.check()
+
+    kills = kill_everywhere(
+        point, STRAIGHT, tmp_path / "one", lambda home, at: home.run(at).code, finish
+    )
+    assert kills > 0
+
+
+@pytest.mark.parametrize("point", points(["document"]))
+def test_a_kill_around_the_writing_of_the_document(point: str, home: Path, tmp_path: Path) -> None:
+    workflow = replace(STRAIGHT, text=f"{STRAIGHT.text}OUTPUT-FILE out.md\n")
+    place = Home(tmp_path / "one", workflow)
+    assert place.run(f"{point}:1").code in KILLED
+    place.finish()
+    place.check()
+    assert (place.project / "out.md").read_text() == "one\n\ntwo\n\nthree\n"
+
+
+@pytest.mark.parametrize("point", points(["ledger.supersede"]))
+def test_a_kill_while_steps_are_taken_out_of_a_run(point: str, home: Path, tmp_path: Path) -> None:
+    """`--from 3` has steps 3 to 6 run again; whichever were taken out, all are done in the end."""
+
+    def attempt(home: Home, at: str) -> int:
+        assert home.run().code == 0
+        return home.go_on("--from", "3", crash=at).code
+
+    def finish(home: Home, number: int) -> None:
+        assert home.go_on("--from", "3").code == 0, home.story()
+        done = home.rows("SELECT position FROM attempts WHERE superseded = 0 AND status = 'done'")
+        assert sorted(row["position"] for row in done) == [1, 2, 3, 4, 5, 6]
+        asked = [e["data"]["content"] for e in home.journal("victim") if "content" in e["data"]]
+        assert sum(text.startswith("first") for text in asked) == 1
+        assert sum(text.startswith("third") for text in asked) == 2
+
+    kills = kill_everywhere(point, STRAIGHT, tmp_path / "one", attempt, finish)
+    assert kills == 4
+
+
+@pytest.mark.parametrize("point", points(["ledger.fork", "ledger.session"]))
+def test_a_kill_during_a_fork_leaves_the_original_and_another_fork_can_be_made(
+    point: str, home: Path, tmp_path: Path
+) -> None:
+    place = begun(tmp_path / "one", STRAIGHT, "ledger.begin.after:3")
+    assert place.command("sessions", "fork", "victim", "copy", crash=f"{point}:1").code in KILLED
+    listed = place.command("sessions", "list")
+    assert listed.code == 0, place.story()
+    assert place.command("sessions", "fork", "victim", "other").code == 0, place.story()
+    assert place.command("resume", "other", "--continue").code == 0, place.story()
+    for path in ("effects", "lines"):
+        (place.project / path).unlink(missing_ok=True)
+    (place.project / "lines").write_text("line\n")
+    assert place.command("sessions", "delete", "other", "--force").code == 0
+    if "copy" in listed.out:
+        assert place.command("sessions", "delete", "copy", "--force").code == 0
+    place.finish()
+    place.check()
+
+
+@pytest.mark.parametrize("point", points(["ledger.import"]))
+def test_a_kill_during_an_import_leaves_all_or_nothing(
+    point: str, home: Path, tmp_path: Path
+) -> None:
+    place = begun(tmp_path / "one", STRAIGHT, "mock.tool.after:1")
+    bundle = tmp_path / "victim.sdqctl"
+    export = ("sessions", "export", "victim", "--format", "bundle", "-o", bundle)
+    assert place.command(*export).code == 0
+    other = Home(tmp_path / "other", STRAIGHT)
+    shutil.copytree(place.project, other.project, dirs_exist_ok=True)
+    bring = ("sessions", "import", bundle, "--cwd", other.project)
+    assert other.command(*bring, crash=f"{point}:1").code in KILLED
+    assert other.command(*bring).code == 0, other.story()
+    other.finish()
+    other.check()
+
+
+@pytest.mark.parametrize("point", points(["ledger.session"]))
+def test_a_kill_during_a_delete_leaves_a_session_that_goes_on_or_can_be_restored(
+    point: str, home: Path, tmp_path: Path
+) -> None:
+    place = begun(tmp_path / "one", STRAIGHT, "mock.tool.after:1")
+    delete = ("sessions", "delete", "victim", "--force")
+    assert place.command(*delete, crash=f"{point}:1").code in KILLED
+    if place.command("resume", "victim", "--continue").code == 7:
+        assert place.command("sessions", "restore", "victim").code in (0, 7), place.story()
+    place.finish()
+    place.check()
+
+
+@pytest.mark.parametrize("point", points(["migrate"]))
+def test_a_kill_during_a_migration_is_made_good_by_the_next_command(
+    point: str, home: Path, tmp_path: Path
+) -> None:
+    """A ledger of version 0.1, killed at each of the migrations that it misses."""
+    workflow = Workflow(HEAD + "PROMPT first [[reply: one]]\n", 1, {"victim": {"first": "one"}})
+
+    def attempt(home: Home, at: str) -> int:
+        home.data.mkdir()
+        shutil.copy(test_released.VERSION / "home" / "sdqctl" / "ledger.db", home.data)
+        return home.run(at).code
+
+    def finish(home: Home, number: int) -> None:
+        home.finish()
+        home.command("sessions", "list")
+        runs = home.rows("SELECT number FROM runs ORDER BY number")
+        assert [row["number"] for row in runs] == list(range(1, len(runs) + 1))
+        kept = home.rows("SELECT count(*) AS n FROM attempts")
+        assert kept[0]["n"] > 30
+
+    kills = kill_everywhere(point, workflow, tmp_path / "one", attempt, finish)
+    assert kills >= 4
+
+
+@pytest.mark.parametrize("policy", ["continue", "resend"])
+def test_a_kill_while_a_prompt_is_taken_out_of_the_context(
+    policy: str, home: Path, tmp_path: Path
+) -> None:
+    first = "mock.stored:2" if policy == "continue" else "mock.tool.before:1"
+    place = begun(tmp_path / "one", STRAIGHT, first)
+    flags = ["--on-interrupted", policy]
+    for number in (1, 1):
+        assert place.go_on(*flags, crash=f"mock.rewind:{number}").code in KILLED
+    assert place.go_on(*flags).code == 0, place.story()
+    place.check()
+
+
+def test_the_suite_kills_at_every_commit_point_there_is() -> None:
+    """Found in the source: what `commit_point` and the ledger's `write` are called with."""
+    known = {*points(OF_A_RUN + OF_THE_MOCK), *points([*ELSEWHERE])}
+    found = set()
+    for path in Path(sdqctl.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            text = node.value if isinstance(node, ast.Constant) else None
+            if isinstance(text, str) and _WRITE.fullmatch(text):
+                found |= {f"{text}.before", f"{text}.after"}
+            if isinstance(node, ast.Call) and "commit_point" in ast.unparse(node.func):
+                name = ast.unparse(node.args[0])
+                assert re.fullmatch(r"'[a-z.]+'|f'\{name\}\.(before|after)'", name), (path, name)
+                found |= {name.strip("'")} if name.startswith("'") else set()
+    assert found == known
+    tests = set(globals())
+    assert set(ELSEWHERE.values()) <= tests

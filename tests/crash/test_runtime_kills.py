@@ -37,4 +37,6 @@ def test_kills_at_random_times_lose_and_repeat_nothing(
                 totals.add(counts)
     with capsys.disabled():
         print(f"crash suite: {totals}")
-    assert (totals.lost, totals.duplicated, totals.repeated_after_done) == (0, 0, 0)
+    assert totals.failures == [], "\n\n".join(totals.failures)
+    assert (totals.lost, totals.repeated, totals.repeated_after_done) == (0, 0, 0)
+    assert (totals.wedged, totals.bugs) == (0, 0)

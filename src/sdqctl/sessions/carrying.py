@@ -16,9 +16,17 @@ from sdqctl.errors import BundleError, SessionExistsError, UsageError
 from sdqctl.files import make_private_folder, write_private
 from sdqctl.model.session import SessionInfo, SessionRef, name_problem, session_id_for
 from sdqctl.sessions.bundle import Bundle, write_bundle
-from sdqctl.store.carrying import SessionRows, moved, put_rows, take_rows, without_permissions
+from sdqctl.store.carrying import (
+    SessionRows,
+    moved,
+    put_rows,
+    remove_runs,
+    take_rows,
+    without_permissions,
+)
 from sdqctl.store.ledger import Ledger
 from sdqctl.store.locks import SessionLock
+from sdqctl.store.session_table import put_session
 
 if TYPE_CHECKING:
     from sdqctl.sessions.cleaning import Cleaner
@@ -122,18 +130,25 @@ def _write(
     *,
     unchanged: bool,
 ) -> None:
-    """Files and rows together: the rows are committed when the files are in their place."""
+    """Rows, then files: there is no session before its rows are on disk, and an import that is cut
+    off in between can be made again.
+    """
     staging = archive.staging()
     try:
         bundle.unpack(staging)
         with ledger.database.write("ledger.import") as connection:
             try:
-                put_rows(connection, rows)
+                ids = put_rows(connection, rows)
             except ValueError as error:
                 raise BundleError(f"{bundle.path}: {error}") from error
+            if name is not None:
+                put_session(connection, ref, name=name, cwd=cwd, created_at=datetime.now(UTC))
+        try:
             archive.place(staging, ref.id, name=name, cwd=cwd, unchanged=unchanged)
-        if name is not None:
-            ledger.record_session(ref, name=name, cwd=cwd, created_at=datetime.now(UTC))
+        except BaseException:
+            with ledger.database.write("ledger.import") as connection:
+                remove_runs(connection, ids)
+            raise
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 

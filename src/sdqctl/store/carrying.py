@@ -99,14 +99,17 @@ def moved(
     )
 
 
-def put_rows(connection: sqlite3.Connection, rows: SessionRows) -> None:
-    """Insert rows within an open transaction. A run whose id is taken gets a new one.
+def put_rows(connection: sqlite3.Connection, rows: SessionRows) -> list[str]:
+    """Insert rows within an open transaction, and return the ids of the runs.
+
+    A run that is recorded for the same session is replaced: the session was deleted, or its import
+    was cut off. A run whose id is taken otherwise gets a new one.
 
     Raises ValueError for rows that are none of a ledger: they may come from anyone's bundle.
     """
     try:
         _refuse_unknown_columns(connection, rows)
-        ids = {run["id"]: _free_id(connection, run["id"]) for run in rows.runs}
+        ids = {run["id"]: _free_id(connection, run) for run in rows.runs}
         for run in rows.runs:  # in the order they were begun in; here they are the newest
             number = next_number(connection)
             own = {"id": ids[run["id"]], "pid": None, "number": number}
@@ -124,6 +127,12 @@ def put_rows(connection: sqlite3.Connection, rows: SessionRows) -> None:
         raise ValueError(f"the ledger's rows do not fit: {error}") from error
     except KeyError as error:
         raise ValueError(f"the ledger's rows miss {error}") from error
+    return list(ids.values())
+
+
+def remove_runs(connection: sqlite3.Connection, ids: Iterable[str]) -> None:
+    """Delete runs with all that belongs to them, within an open transaction."""
+    connection.executemany("DELETE FROM runs WHERE id = ?", ((run_id,) for run_id in ids))
 
 
 def _insert_numbered(connection: sqlite3.Connection, table: str, row: Row) -> None:
@@ -219,8 +228,13 @@ def _shown_by_then(attempt: Row, runs: Iterable[Row]) -> Row:
     return {"shown_at": begun} if shown else {}
 
 
-def _free_id(connection: sqlite3.Connection, run_id: str) -> str:
-    taken = connection.execute("SELECT 1 FROM runs WHERE id = ?", (run_id,)).fetchone()
+def _free_id(connection: sqlite3.Connection, run: Row) -> str:
+    run_id, own = run["id"], (run["adapter"], run["session_id"])
+    query = "SELECT adapter, session_id FROM runs WHERE id = ?"
+    taken = connection.execute(query, (run_id,)).fetchone()
+    if taken is not None and tuple(taken) == own:
+        remove_runs(connection, [run_id])
+        return str(run_id)
     return f"{run_id[:17]}-{secrets.token_hex(3)}" if taken else run_id
 
 

@@ -28,10 +28,7 @@ class SessionTable(ABC):
     ) -> None:
         """Record that sdqctl makes a session; the newest name of an id counts."""
         with self.database.write("ledger.session") as connection:
-            connection.execute(
-                "INSERT OR REPLACE INTO sessions VALUES (?, ?, ?, ?, ?)",
-                (ref.adapter, ref.id, name, cwd, created_at.isoformat()),
-            )
+            put_session(connection, ref, name=name, cwd=cwd, created_at=created_at)
 
     def rename_session(self, ref: SessionRef, name: str) -> None:
         """Record a session's new name."""
@@ -76,3 +73,18 @@ class SessionTable(ABC):
     def kept_sessions(self) -> set[SessionRef]:
         """The sessions that cleanup leaves alone."""
         return {SessionRef(r["adapter"], r["id"]) for r in self.rows("SELECT * FROM kept_sessions")}
+
+
+def put_session(
+    connection: sqlite3.Connection,
+    ref: SessionRef,
+    *,
+    name: str,
+    cwd: str | None,
+    created_at: datetime,
+) -> None:
+    """`record_session` within an open transaction."""
+    connection.execute(
+        "INSERT OR REPLACE INTO sessions VALUES (?, ?, ?, ?, ?)",
+        (ref.adapter, ref.id, name, cwd, created_at.isoformat()),
+    )

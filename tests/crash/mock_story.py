@@ -1,0 +1,203 @@
+"""A workflow on the mock that is killed at one commit point, resumed, and looked at.
+
+What is looked at are the files alone: the ledger's rows, the journals' lines, and what was left in
+the project by tools and commands. No code of sdqctl reads them here.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import sqlite3
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.command import Done, forked
+
+KILLED = (-signal.SIGKILL, 137)
+_QUOTE = "\n\n> "
+"""What stands before the quotation in a prompt that follows up another one."""
+_OWN = "runs.workflow IS NOT NULL AND runs.session_name = 'victim'"
+_MOST_COMMANDS = 12
+
+
+@dataclass(frozen=True)
+class Workflow:
+    """A workflow, and what must be left of it however often it was killed.
+
+    `conversations` are the own prompts of each of its conversations, by their first words, with
+    their answers; `effects` are the lines that its tools, and `lines` those that its commands left
+    in files of these names. `told` is what a later prompt must hold of a command's output.
+    """
+
+    text: str
+    steps: int
+    conversations: dict[str, dict[str, str]]
+    effects: tuple[str, ...] = ()
+    lines: tuple[str, ...] = ()
+    told: dict[str, str] = field(default_factory=dict)
+
+
+HEAD = "ADAPTER mock\nMODE implement\nSESSION-NAME victim\n"
+STRAIGHT = Workflow(
+    HEAD
+    + """\
+PROMPT first [[reply: one]]
+RUN sh -c "echo said; echo line >> lines"
+PROMPT second [[tool: shell echo 1 >> effects]] [[tool: shell echo 2 >> effects]] [[reply: two]]
+CHECKPOINT middle
+COMPACT
+PROMPT third [[reply: three]]
+""",
+    6,
+    {"victim": {"first": "one", "second": "two", "third": "three"}},
+    effects=("1", "2"),
+    lines=("line",),
+    told={"second": "said"},
+)
+MOVING = Workflow(
+    HEAD
+    + """\
+SESSION-MODE fresh
+MAX-CYCLES 2
+PROMPT a{{CYCLE_NUMBER}} [[tool: shell echo {{CYCLE_NUMBER}} >> effects]] [[reply: A]]
+NEW-CONVERSATION
+PROMPT b{{CYCLE_NUMBER}} [[reply: B]]
+""",
+    7,
+    {
+        "victim": {"a1": "A"},
+        "victim (2)": {"b1": "B"},
+        "victim (3)": {"a2": "A"},
+        "victim (4)": {"b2": "B"},
+    },
+    effects=("1", "2"),
+)
+BESIDE = Workflow(
+    HEAD
+    + """\
+PROMPT first [[reply: one]]
+RUN-ASYNC sh -c "echo beside"
+RUN-WAIT 0.2s
+PROMPT second [[reply: two]]
+PAUSE look
+PROMPT third [[reply: three]]
+""",
+    6,
+    {"victim": {"first": "one", "second": "two", "third": "three"}},
+    told={"second": "beside"},
+)
+
+
+class Home:
+    """A home and a project of their own, in which one workflow is run, killed and resumed."""
+
+    def __init__(self, folder: Path, workflow: Workflow) -> None:
+        self.data, self.project = folder / "sdqctl", folder / "project"
+        self.project.mkdir(parents=True)
+        self.workflow = workflow
+        self.file = self.project / "victim.conv"
+        self.file.write_text(workflow.text)
+        self.told: list[str] = []
+
+    def command(self, *arguments: str | Path, crash: str | None = None) -> Done:
+        """A command in this home, perhaps killed at a point."""
+        at = {"SDQCTL_CRASH_AT": crash} if crash else {}
+        where: list[str | Path] = ["--cwd", self.project] if arguments[0] != "sessions" else []
+        done = forked(*arguments, *where, SDQCTL_HOME=str(self.data), **at)
+        self.told.append(f"{arguments} {crash or ''} -> {done.code}\n{done.err}")
+        assert done.code != 1, self.story()
+        return done
+
+    def run(self, crash: str | None = None) -> Done:
+        """The first command."""
+        return self.command("run", self.file, crash=crash)
+
+    def go_on(self, *flags: str, crash: str | None = None) -> Done:
+        """Go on with the run, or begin it where nothing of it was recorded."""
+        done = self.command("resume", "victim", "--continue", *flags, crash=crash)
+        return self.run(crash) if done.code == 7 else done
+
+    def finish(self) -> None:
+        """Go on until it is done, as the messages say."""
+        flags: tuple[str, ...] = ()
+        for _ in range(_MOST_COMMANDS):
+            done = self.go_on(*flags)
+            if done.code == 0:
+                return
+            assert done.code in (4, 8), self.story()
+            assert done.code == 8 or "cut off" in done.err, self.story()
+            flags = ("--on-interrupted", "resend") if done.code == 4 else ()
+        raise AssertionError(f"it never came to its end\n{self.story()}")
+
+    def story(self) -> str:
+        """All commands so far, with what they said."""
+        return "\n".join(self.told)
+
+    def rows(self, query: str) -> list[sqlite3.Row]:
+        """What a query finds in the ledger."""
+        with sqlite3.connect(self.data / "ledger.db") as connection:
+            connection.row_factory = sqlite3.Row
+            found = connection.execute(query).fetchall()
+        connection.close()
+        return found
+
+    def journal(self, name: str) -> list[dict[str, Any]]:
+        """The events of the session of this name."""
+        for file in (self.data / "mock").glob("[!.]*/session.json"):
+            if json.loads(file.read_text())["name"] == name:
+                lines = (file.parent / "events.jsonl").read_text().splitlines()
+                return [json.loads(line) for line in lines]
+        raise AssertionError(f"there is no session {name}\n{self.story()}")
+
+    def check(self, asides: int = 0) -> None:
+        """Everything was done, and nothing twice; so many other prompts stand in between."""
+        self._check_ledger()
+        for name, expected in self.workflow.conversations.items():
+            self._check_conversation(name, expected, asides)
+        for file, lines in (("effects", self.workflow.effects), ("lines", self.workflow.lines)):
+            path = self.project / file
+            found = path.read_text().split() if path.exists() else []
+            assert tuple(found) == lines, (file, self.story())
+
+    def _check_ledger(self) -> None:
+        runs = self.rows(f"SELECT status FROM runs WHERE {_OWN}")
+        assert [row["status"] for row in runs] == ["completed"], self.story()
+        query = f"""
+            SELECT a.position FROM attempts AS a JOIN runs ON runs.id = a.run_id
+            WHERE {_OWN} AND a.superseded = 0 AND a.status = 'done'
+        """
+        done = Counter(row["position"] for row in self.rows(query))
+        assert done == Counter(range(1, self.workflow.steps + 1)), self.story()
+
+    def _check_conversation(self, name: str, expected: dict[str, str], asides: int) -> None:
+        events = self.journal(name)
+        prompts, answers, asked = [], [], ""
+        for event in events:
+            if event["type"] == "user.message":
+                asked = event["data"]["content"]
+                if _QUOTE not in asked and not asked.startswith("aside"):
+                    prompts.append(own_words(asked))
+                    told = self.workflow.told.get(prompts[-1])
+                    assert told is None or asked.count(f"\n{told}\n") == 1, (asked, self.story())
+            elif event["type"] == "assistant.message" and not asked.startswith("aside"):
+                answers.append(event["data"]["content"])
+        assert prompts == [*expected], (prompts, self.story())
+        assert answers == [*expected.values()], (answers, self.story())
+        aside = [e for e in events if e["data"].get("content", "").startswith("aside")]
+        assert name != "victim" or len(aside) == asides, self.story()
+
+
+def own_words(prompt: str) -> str:
+    """The first word of the line that has the orders, which outputs of commands may precede."""
+    return next(line for line in prompt.split("\n") if "[[" in line).split()[0]
+
+
+def reset(folder: Path) -> Path:
+    """The folder, empty."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    return folder
