@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sdqctl.adapters.base import SessionArchive
     from sdqctl.cli.context import App
     from sdqctl.model.session import SessionInfo
+    from sdqctl.model.workflow import Workflow
     from sdqctl.sessions.trash import Deleted
 
 _SUFFIXES = {
@@ -204,14 +205,18 @@ def empty_trash(app: App, older_than: float, *, force: bool) -> None:
 def workflow_text(path: Path) -> str | None:
     """A workflow file's text with its includes resolved, None when it cannot be read."""
     from sdqctl.conversation import load_workflow
-    from sdqctl.conversation.unparse import unparse
 
     try:
         workflow = load_workflow(path).workflow
     except SdqctlError:
         return None
-    if workflow is None:
-        return None
+    return None if workflow is None else whole_text(workflow)
+
+
+def whole_text(workflow: Workflow) -> str:
+    """A workflow's text with its includes resolved."""
+    from sdqctl.conversation.unparse import unparse
+
     includes = re.search(r"^INCLUDE\b", workflow.source, re.MULTILINE)
     return unparse(workflow) if includes else workflow.source
 

@@ -48,7 +48,7 @@ def validate_files(app: App, paths: Sequence[Path], *, strict: bool, as_json: bo
 
 def _check(app: App, path: Path) -> tuple[list[Diagnostic], int]:
     try:
-        parsed = load_workflow(path)
+        parsed = load_workflow(path, app.directory)
         findings = list(parsed.diagnostics)
         if parsed.workflow is not None:
             findings += _plan_findings(app, parsed.workflow)
@@ -124,7 +124,7 @@ def render_workflow(app: App, request: RenderRequest) -> None:
     from sdqctl.conversation.render import Roots
     from sdqctl.model.workflow import SessionMode
 
-    workflow = check_workflow(request.path)
+    workflow = check_workflow(request.path, folder=app.directory)
     cwd = working_directory(app, request.cwd, workflow)
     options = PlanOptions(
         cycles=request.cycles,
@@ -133,7 +133,7 @@ def render_workflow(app: App, request: RenderRequest) -> None:
         epilogues=tuple(map(read_text_argument, request.epilogues)),
     )
     plan = build_plan(workflow, options)
-    name = request.session_name or workflow.session_name or request.path.stem
+    name = request.session_name or workflow.session_name or Path(workflow.path).stem
     variables = base_variables(workflow, cwd, name)
     roots = Roots.of(workflow, cwd)
     shown = []

@@ -12,6 +12,7 @@ import msgspec
 
 from sdqctl.cli.documents import destinations
 from sdqctl.cli.interrupting import interruptible
+from sdqctl.cli.keeping import kept_text
 from sdqctl.cli.options import read_text_argument
 from sdqctl.cli.preflight import check_mode, check_start, read_workflow
 from sdqctl.cli.reporting import Report, print_plan
@@ -81,15 +82,19 @@ def run_workflow(app: App, request: RunRequest) -> int:
     Raises what `engine.launch.launch` raises, WorkflowError and UsageError before anything starts.
     """
     flags = request.flags
-    workflow = read_workflow(request.path, adapter=request.adapter, quiet=flags.quiet)
+    workflow = read_workflow(
+        request.path, adapter=request.adapter, quiet=flags.quiet, folder=app.directory
+    )
     cwd = working_directory(app, request.flags.cwd, workflow)
     app = app.working_in(cwd)
     adapter = request.adapter or workflow.adapter or app.settings.adapter
     options = new_options(app, request)
     name = session_name(app, request, workflow, base_variables(workflow, cwd, ""), adapter)
-    with app.ledger() as ledger:
+    with app.ledger() as ledger, kept_text(app, request, workflow, adapter, name, ledger) as kept:
+        workflow = kept.workflow
 
         def choose(entries: Iterable[SessionInfo]) -> Target:
+            kept.write()
             return target_of(app, request, workflow, adapter, name, ledger, entries)
 
         begin = Start(

@@ -16,8 +16,11 @@ if TYPE_CHECKING:
     from sdqctl.model.workflow import Diagnostic, Plan, Workflow
 
 
-def read_workflow(path: Path, *, adapter: str | None = None, quiet: bool = False) -> Workflow:
-    """A workflow that can be run, with its warnings shown. `adapter`: what goes before ADAPTER.
+def read_workflow(
+    path: Path, *, adapter: str | None = None, quiet: bool = False, folder: Path | None = None
+) -> Workflow:
+    """A workflow that can be run, with its warnings shown. `adapter`: what goes before ADAPTER;
+    `folder`: where the user is, if it may come from stdin.
 
     Raises UsageError for a file that is not there, WorkflowError with all errors.
     """
@@ -30,7 +33,7 @@ def read_workflow(path: Path, *, adapter: str | None = None, quiet: bool = False
         if not quiet:
             note(describe(warning))
 
-    workflow = check_workflow(path, show)
+    workflow = check_workflow(path, show, folder=folder)
     finding = adapter_finding(workflow, adapter_names()) if adapter is None else None
     if finding is not None:
         raise WorkflowError(describe(finding))

@@ -179,13 +179,15 @@ def _refuse_another_run(
 
 def _recorded_path(run: RunRecord | None, info: SessionInfo) -> Path:
     """The file of a recorded run. Raises UsageError that says what is known if it is gone."""
+    from sdqctl.conversation.source import is_stream
+
     if run is None or run.workflow_path is None:
         raise UsageError(
             f"session {info.label!r} has no run of a workflow to go on with",
             hint=f"name one: `sdqctl resume {shlex.quote(info.label)} --continue WORKFLOW`",
         )
     path = Path(run.workflow_path)
-    if path.is_file():
+    if path.is_file() and not is_stream(path):
         return path
     raise UsageError(
         f"the workflow of session {info.label!r} is not there any more: {path} "

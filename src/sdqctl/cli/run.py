@@ -43,7 +43,7 @@ def run(
     epilogues: tuple[str, ...],
     **flags: Any,  # noqa: ANN401 - the shared options, checked by RunFlags
 ) -> int:
-    """Run WORKFLOW, a .conv file, in a named session; several, each in its own.
+    """Run WORKFLOW, a .conv file or - for stdin, in a named session; several, each in its own.
 
     A name that exists is refused (exit 7) unless --resume-if-exists is given. What was done is
     recorded step by step: after a kill, `sdqctl resume NAME --continue` goes on where it was.

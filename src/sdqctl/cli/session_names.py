@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sdqctl.errors import UsageError, WorkflowError
@@ -28,7 +29,7 @@ def session_name(
     if request.session_name is not None:
         return given_name(request.session_name)
     if workflow.session_name is None:
-        stem = request.path.stem[:60].strip() or "run"
+        stem = Path(workflow.path).stem[:60].strip() or "run"
         return _free_name(app, f"{stem}-{datetime.now():%Y%m%d-%H%M%S}", request, adapter)
     name = render_text(workflow.session_name, variables)
     if problem := name_problem(name):

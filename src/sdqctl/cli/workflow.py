@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @format_option("text", "json")
 @click.pass_obj
 def validate(app: App, /, files: tuple[str, ...], strict: bool, output_format: str) -> int:
-    """Check workflow files; all findings of all files are told at once.
+    """Check workflow files, or - for stdin; all findings of all files are told at once.
 
     Exit 3 when there is an error.
     """

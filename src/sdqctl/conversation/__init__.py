@@ -11,28 +11,43 @@ if TYPE_CHECKING:
     from sdqctl.model.workflow import Diagnostic, Workflow
 
 
-def load_workflow(path: Path) -> ParsedWorkflow:
-    """Read and parse a workflow file. Raises UsageError for a missing one, WorkflowError."""
-    from sdqctl.conversation.source import load_workflow
+def load_workflow(path: Path, folder: Path | None = None) -> ParsedWorkflow:
+    """Read and parse a workflow file; with a `folder`, in which the user is, also `-` and pipes.
 
-    return load_workflow(path)
+    Raises UsageError for a file that is missing or, without a `folder`, can be read only once;
+    WorkflowError.
+    """
+    from sdqctl.conversation.source import is_stream, load_stream, load_workflow
+    from sdqctl.errors import UsageError
+
+    if not is_stream(path):
+        return load_workflow(path)
+    if folder is None:
+        raise UsageError(
+            f"{path} is no file that can be read again",
+            hint="write the workflow to a file; `sdqctl run -` reads one from stdin",
+        )
+    return load_stream(path, folder)
 
 
 def check_workflow(
-    path: Path, warn: Callable[[Diagnostic], None] = lambda warning: None
+    path: Path,
+    warn: Callable[[Diagnostic], None] = lambda warning: None,
+    *,
+    folder: Path | None = None,
 ) -> Workflow:
-    """A workflow without errors; `warn` gets each warning.
+    """A workflow without errors; `warn` gets each warning. `folder` is as in `load_workflow`.
 
     Raises WorkflowError with all errors, and UsageError for a file that is not there.
     """
     from sdqctl.conversation.diagnostics import describe_errors
+    from sdqctl.conversation.source import is_stream
     from sdqctl.errors import WorkflowError
 
-    parsed = load_workflow(path)
+    parsed = load_workflow(path, folder)
     if parsed.workflow is None:
-        raise WorkflowError(
-            describe_errors(parsed.diagnostics), hint=f"`sdqctl validate {path}` shows warnings too"
-        )
+        hint = None if is_stream(path) else f"`sdqctl validate {path}` shows warnings too"
+        raise WorkflowError(describe_errors(parsed.diagnostics), hint=hint)
     for diagnostic in parsed.diagnostics:
         warn(diagnostic)
     return parsed.workflow

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from sdqctl.conversation.lexer import Item, Lexed, lex
 from sdqctl.conversation.parser import ParsedWorkflow, build
@@ -13,6 +14,9 @@ from sdqctl.model.workflow import Diagnostic, Severity, Span
 
 LARGEST = 1024 * 1024
 """Bytes of a workflow file."""
+STDIN_FILE = "stdin.conv"
+"""What a workflow from stdin is called where a file has a name."""
+_STDIN = "<stdin>"
 _MOST_FILES = 100
 _DEEPEST = 20
 
@@ -25,11 +29,36 @@ def load_workflow(path: Path) -> ParsedWorkflow:
     where = path.absolute()
     if not os.path.lexists(where):
         raise UsageError(f"there is no workflow file {path}", hint=_nearest(path))
-    text = read_text(where)
-    own = lex(text, str(path))
+    return _parsed(read_text(where), str(path), where)
+
+
+def load_stream(path: Path, folder: Path) -> ParsedWorkflow:
+    """Read and parse what can be read only once; `-` is stdin. INCLUDE starts from `folder`.
+
+    Raises UsageError for a terminal, WorkflowError for what is no text.
+    """
+    name = _STDIN if str(path) == "-" else str(path)
+    try:
+        with open(0 if name == _STDIN else path, "rb", closefd=name != _STDIN) as stream:
+            text = _text_of(stream, name)
+    except OSError as error:
+        raise WorkflowError(f"{name} cannot be read: {error.strerror}") from error
+    return _parsed(text, name, folder / STDIN_FILE)
+
+
+def is_stream(path: Path) -> bool:
+    """Whether a path is stdin, a pipe, a device: what it gives now it may not give again."""
+    whole = path.absolute()
+    if str(path) == "-" or whole.is_relative_to("/dev") or whole.is_relative_to("/proc"):
+        return True
+    return path.exists() and not path.is_file() and not path.is_dir()
+
+
+def _parsed(text: str, name: str, where: Path) -> ParsedWorkflow:
+    own = lex(text, name)
     reader = _Reader(_folders(where, own))
     lexed = reader.resolve(where, own, (Path(os.path.realpath(where)),))
-    parsed = build(lexed.items, lexed.diagnostics, text, str(path))
+    parsed = build(lexed.items, lexed.diagnostics, text, name)
     return parsed if parsed.workflow is None else _with_path(parsed, where)
 
 
@@ -47,9 +76,18 @@ def read_text(path: Path) -> str:
         raise WorkflowError(f"{path} is a folder, not a workflow file")
     try:
         with path.open("rb") as stream:
-            data = stream.read(LARGEST + 1)
+            return _text_of(stream, str(path))
     except OSError as error:
         raise WorkflowError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _text_of(stream: BinaryIO, path: str) -> str:
+    if stream.isatty():
+        raise UsageError(
+            f"{path} is a terminal, not a workflow file",
+            hint="name a file, or pipe a workflow in: `... | sdqctl run -`",
+        )
+    data = stream.read(LARGEST + 1)
     if len(data) > LARGEST:
         raise WorkflowError(f"{path} is larger than 1 MiB", hint="is it a workflow file?")
     if b"\0" in data:

@@ -13,7 +13,6 @@ import msgspec
 
 from sdqctl.adapters.base import SessionArchive
 from sdqctl.errors import BundleError, SessionExistsError, UsageError
-from sdqctl.files import make_private_folder, write_private
 from sdqctl.model.session import SessionInfo, SessionRef, name_problem, session_id_for
 from sdqctl.sessions.bundle import Bundle, write_bundle
 from sdqctl.store.carrying import (
@@ -27,6 +26,7 @@ from sdqctl.store.carrying import (
 from sdqctl.store.ledger import Ledger
 from sdqctl.store.locks import SessionLock
 from sdqctl.store.session_table import put_session
+from sdqctl.store.workflows import keep_text, workflows_folder
 
 if TYPE_CHECKING:
     from sdqctl.sessions.cleaning import Cleaner
@@ -187,9 +187,9 @@ def _place_workflows(bundle: Bundle, home: Path, read_workflow: ReadWorkflow) ->
         if read_workflow(Path(path)) == text:
             paths[run_id] = path
             continue
-        file = home / "workflows" / _safe(run_id) / f"{Path(path).stem or 'workflow'}.conv"
-        make_private_folder(file.parent)
-        write_private(file, text.encode("utf-8", "surrogatepass"))
+        folder = workflows_folder(home) / _safe(run_id)
+        file = folder / f"{Path(path).stem or 'workflow'}.conv"
+        keep_text(file, text)
         paths[run_id] = str(file)
     return paths
 
@@ -201,7 +201,7 @@ def _safe(run_id: str) -> str:
 
 
 def _remove_workflows(home: Path, paths: Mapping[str, str]) -> None:
-    folder = home / "workflows"
+    folder = workflows_folder(home)
     for path in map(Path, paths.values()):
         if path.is_relative_to(folder):
             path.unlink(missing_ok=True)

@@ -13,6 +13,7 @@ from sdqctl.sessions.entries import CLIENT, Entry
 from sdqctl.store.evidence import remove_commands_of, remove_forgotten_commands
 from sdqctl.store.ledger import Ledger
 from sdqctl.store.locks import SessionLock
+from sdqctl.store.workflows import remove_unused
 
 
 @dataclass
@@ -101,7 +102,9 @@ async def _delete(
         if save is None and isinstance(adapter, Purges):
             await adapter.purge_session(entry.info.id)
         remove_commands_of(home, entry.ref, ledger)
+        workflows = [run.workflow_path for run in ledger.runs_of(entry.ref)]
         ledger.forget_session(entry.ref)
+        remove_unused(home, workflows, ledger)
 
 
 def _reason_to_stay(entry: Entry, all_clients: bool, run_may_go: bool) -> str | None:

@@ -1,0 +1,46 @@
+"""Workflows whose text has no file of the user's: it is kept here as long as a run needs it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from sdqctl.files import make_private_folder, write_private
+from sdqctl.store.ledger import Ledger
+
+
+def workflows_folder(home: Path) -> Path:
+    """Where they lie, each in a folder of its own."""
+    return home / "workflows"
+
+
+def kept_file(home: Path, adapter: str, session_name: str, text: str) -> Path:
+    """Where a text from stdin is kept for a session: the same text again is the same workflow."""
+    parts = "\0".join((adapter, session_name.casefold(), text))
+    digest = hashlib.sha256(parts.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    return workflows_folder(home) / f"stdin-{digest}" / "stdin.conv"
+
+
+def keep_text(path: Path, text: str) -> None:
+    """Write a text to its place, for its owner alone. Raises StoreError."""
+    make_private_folder(path.parent)
+    write_private(path, text.encode("utf-8", "surrogatepass"))
+
+
+def is_used(path: str, ledger: Ledger) -> bool:
+    """Whether a run has a file for its workflow."""
+    return bool(ledger.rows("SELECT 1 FROM runs WHERE workflow_path = ? LIMIT 1", path))
+
+
+def remove_unused(home: Path, paths: Iterable[str | None], ledger: Ledger) -> None:
+    """Remove those of the files that lie here and that no run has for its workflow any more."""
+    folder = workflows_folder(home)
+    for name in {path for path in paths if path is not None}:
+        path = Path(name)
+        if not path.is_relative_to(folder) or ".." in path.parts or is_used(name, ledger):
+            continue
+        path.unlink(missing_ok=True)
+        with suppress(OSError):
+            path.parent.rmdir()
