@@ -227,6 +227,18 @@ def test_a_long_output_is_read_from_the_runs_own_folder_which_is_gone_afterwards
     assert not folder.exists()
 
 
+def test_what_node_compiled_is_kept_from_run_to_run(
+    home: Path, project: Path, model: LoopbackModel
+) -> None:
+    """Else each start of the runtime would compile its program anew."""
+    order = bash('ls -a $TMPDIR; echo "in:$NODE_COMPILE_CACHE"')
+    run(project, f"MODE implement\nPROMPT {order} {DONE}\n")
+    lines = model.requests[-1].tool_results[0].splitlines()
+    assert "node-compile-cache" not in lines
+    kept = next(line for line in lines if line.startswith("in:")).removeprefix("in:")
+    assert any(Path(kept).rglob("*"))
+
+
 def test_runs_side_by_side_share_a_net_and_each_keeps_to_it(
     secret: Path, home: Path, project: Path, model: LoopbackModel
 ) -> None:

@@ -38,6 +38,8 @@ class SandboxNeeds:
     """Folders; those that are missing are made, for the owner alone."""
     ports: tuple[int, ...] = ()
     """TCP ports that it connects to."""
+    variables: tuple[tuple[str, str], ...] = ()
+    """Set in its environment, unless they are there; for what it would keep in a new TMPDIR."""
     sockets: bool = False
     """Whether it talks to a local service, such as a keyring, over a Unix socket."""
 

@@ -25,12 +25,15 @@ _TEMPORARY = ("TMPDIR", "TMP", "TEMP")
 
 @dataclass(frozen=True, kw_only=True)
 class _Confining:
-    """What both nets share. `temporary` is the run's own folder, `missing` is made when needed."""
+    """What all nets share. `temporary` is the run's own folder, `missing` is made when needed,
+    `variables` are set where they are not.
+    """
 
     profile: Profile
     cwd: str
     temporary: str
     missing: tuple[Path, ...] = ()
+    variables: tuple[tuple[str, str], ...] = ()
 
     @property
     def paths(self) -> SandboxPaths:
@@ -41,7 +44,7 @@ class _Confining:
     def _environment(self, environment: Mapping[str, str]) -> dict[str, str]:
         gone = _AGENTS if self.profile.sockets else (*_AGENTS, _DESKTOP)
         kept = {name: value for name, value in environment.items() if name not in gone}
-        return kept | dict.fromkeys(_TEMPORARY, self.temporary)
+        return {**dict(self.variables), **kept, **dict.fromkeys(_TEMPORARY, self.temporary)}
 
     def _make_missing(self) -> None:
         for folder in self.missing:

@@ -72,7 +72,13 @@ def _pair(kind: str, runtime: Wanted, inside: Profile, commands: Profile | None)
     cwd = str(runtime.cwd)
     caches = tuple(missing_caches(runtime.environment, runtime.cwd))
     needed = (*runtime.needs.writes, *(caches if inside.ports is None else ()))
-    around_runtime = net(profile=inside, cwd=cwd, temporary=temporary, missing=needed)
+    around_runtime = net(
+        profile=inside,
+        cwd=cwd,
+        temporary=temporary,
+        missing=needed,
+        variables=runtime.needs.variables,
+    )
     if commands is None:
         return NetPair(around_runtime, temporary=temporary)
     around_commands = net(profile=commands, cwd=cwd, temporary=temporary, missing=caches)
