@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from sdqctl.testing.loopback import LoopbackModel
 from tests.command import SDQCTL, sdqctl
 
 MOCK = "ADAPTER mock\nPROMPT hello [[reply: hi]]\n"
@@ -141,7 +142,7 @@ def test_a_configuration_that_is_named_must_be_there(home: Path, workflow: Path)
 
 @pytest.mark.parametrize("program", ["/nowhere/copilot", "/etc/hostname", "/bin/false", "/bin/cat"])
 def test_a_runtime_path_that_is_no_runtime_is_exit_5(
-    program: str, home: Path, project: Path
+    program: str, home: Path, project: Path, model: LoopbackModel
 ) -> None:
     (project / "w.conv").write_text("PROMPT x\n")
     done = sdqctl("run", "w.conv", COPILOT_CLI_PATH=program)
