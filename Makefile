@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP_FLAGS := --quiet --disable-pip-version-check
 STAMPS := .make
 
-.PHONY: setup demo test lint types suite coverage bench bench-quick crash fuzz docs clean
+.PHONY: nightly setup demo test lint types suite coverage bench bench-quick crash fuzz docs clean
 
 setup: $(STAMPS)/python $(STAMPS)/runtime
 
@@ -58,6 +58,8 @@ bench: setup
 bench-quick: setup
 	$(BIN)/python -m pip install $(PIP_FLAGS) --constraint constraints.txt --editable '.[fuzz]'
 	$(BIN)/python bench/run.py --quick
+
+nightly: test crash fuzz bench
 
 clean:
 	rm -rf .venv node_modules $(STAMPS)
