@@ -76,8 +76,10 @@ KILL_AT_BEGIN = """\
 import os, pathlib, signal, sys
 from sdqctl.cli.app import run
 from sdqctl.store.ledger import Ledger
-begin_step = Ledger.begin_step
+begin_step, kind = Ledger.begin_step, sys.argv.pop(1)
 def begin_and_kill(self, *arguments, **values):
+    if values["kind"] != kind:
+        return begin_step(self, *arguments, **values)
     Ledger.begin_step = begin_step
     for child in pathlib.Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():
         os.kill(int(child), signal.SIGKILL)
@@ -92,7 +94,7 @@ def test_a_runtime_that_dies_before_it_stored_the_new_session_is_survived(
 ) -> None:
     (project / "work.conv").write_text("SESSION-NAME new\nPROMPT hello [[reply: hi]]\n")
     done = subprocess.run(
-        [sys.executable, "-c", KILL_AT_BEGIN, "run", "work.conv"],
+        [sys.executable, "-c", KILL_AT_BEGIN, "prompt", "run", "work.conv"],
         capture_output=True,
         text=True,
         timeout=120,
@@ -138,3 +140,23 @@ def test_a_journal_that_was_deleted_is_never_replaced_by_an_empty_conversation(
     assert len(model.requests) == 1
     shown = sdqctl("sessions", "show", "kept", "--format", "json").json
     assert [turn["response"] for turn in shown["turns"]] == ["hi"]
+
+
+def test_a_runtime_that_dies_while_the_conversation_changes_is_survived(
+    home: Path, project: Path, model: LoopbackModel
+) -> None:
+    (project / "work.conv").write_text(
+        "SESSION-NAME new\nPROMPT one [[reply: 1]]\nNEW-CONVERSATION\nPROMPT two [[reply: 2]]\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", KILL_AT_BEGIN, "new-conversation", "run", "work.conv"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "1\n\n2\n"), done.stderr
+    assert "a new one is started" in done.stderr
+    assert model.user_messages() == ["two [[reply: 2]]"]
+    listed = sdqctl("sessions", "list", "--format", "json").json
+    assert {entry["name"]: entry["turns"] for entry in listed} == {"new": 1, "new (2)": 1}

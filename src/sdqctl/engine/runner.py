@@ -16,11 +16,24 @@ from sdqctl.engine.options import RunOptions
 from sdqctl.engine.recovery import check_context, clear_context
 from sdqctl.engine.steps import carry_out, skip
 from sdqctl.engine.turns import TurnRunner
-from sdqctl.errors import BusyError, InterruptedRunError, PausedError, SdqctlError
+from sdqctl.errors import (
+    BusyError,
+    InterruptedRunError,
+    PausedError,
+    RuntimeDiedError,
+    SdqctlError,
+)
 from sdqctl.model.events import RunFinished, RunStarted, StepFinished, StepStarted, Warned
 from sdqctl.model.run import OutcomeStatus, RunRecord, RunStatus, StepRecord, StepStatus
 from sdqctl.model.session import SessionRef, Usage
-from sdqctl.model.workflow import CheckpointStep, ConsultStep, PauseStep, Plan, PlannedStep
+from sdqctl.model.workflow import (
+    CheckpointStep,
+    ConsultStep,
+    NewConversationStep,
+    PauseStep,
+    Plan,
+    PlannedStep,
+)
 from sdqctl.processes import commit_point
 from sdqctl.store.ledger import Ledger
 
@@ -98,7 +111,11 @@ class Runner:
     async def _prepare(self, start_at: int | None) -> None:
         """Settle what was open, lay the plan over what is recorded, and check the context."""
         job = self._job
-        await self._settle_open_turns()
+        try:
+            await self._settle_open_turns()
+        except RuntimeDiedError as error:
+            await self._start_anew(error)
+            await self._settle_open_turns()
         match = match_plan(job.plan, job.ledger.steps(job.run.id))
         job.ledger.replace_plan(job.run.id, _rows(job.plan), match.moved)
         for record in job.ledger.steps(job.run.id):
@@ -160,13 +177,28 @@ class Runner:
         )
         self._step_begun = time.monotonic()
         try:
-            done = await carry_out(step, record, job.context, self._turns)
+            done = await self._carry_out(step, record)
         except PausedError:
             raise
         except SdqctlError as error:
             self._tell_end(step, attempt, self._last(step), error)
             raise
         self._tell_end(step, attempt, done, None)
+
+    async def _carry_out(self, step: PlannedStep, record: StepRecord | None) -> StepRecord:
+        """Do a step. One death of the runtime is survived also where no turn runs."""
+        context = self._job.context
+        if not isinstance(step.action, NewConversationStep):
+            return await carry_out(step, record, context, self._turns)
+        try:
+            return await carry_out(step, record, context, self._turns)
+        except RuntimeDiedError as error:
+            await self._start_anew(error)
+        return await carry_out(step, self._last(step), context, self._turns)
+
+    async def _start_anew(self, error: RuntimeDiedError) -> None:
+        self._job.emit(Warned(message=f"{error.message}; a new one is started"))
+        await self._turns.reopen()
 
     def _tell_end(
         self,

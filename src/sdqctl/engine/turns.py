@@ -80,7 +80,7 @@ class TurnRunner:
                     raise
                 died = True
                 self._warn(step, f"{error.message}; a new one is started")
-                await self._reopen()
+                await self.reopen()
                 asked = None
                 continue
             if isinstance(end, TurnFinished):
@@ -109,7 +109,7 @@ class TurnRunner:
                     raise
                 died = True
                 self._warn(step, f"{error.message}; a new one is started")
-                await self._reopen()
+                await self.reopen()
                 continue
             if isinstance(end, TurnFinished):
                 return self._finish(record, end) if record is not None else None
@@ -141,7 +141,8 @@ class TurnRunner:
         if not isinstance(event, TurnFinished | TurnFailed):
             self._emit(event)
 
-    async def _reopen(self) -> None:
+    async def reopen(self) -> None:
+        """Start a new runtime, and open the session in it. Raises what that raises."""
         info = self._connection.session.info
         untouched = self._ledger.is_untouched(SessionRef(info.adapter, info.id))
         await self._connection.reopen(untouched=untouched)
