@@ -30,6 +30,8 @@ class Kind:
     mode: str = "audit"
     programs: frozenset[str] = frozenset()
     denied: frozenset[str] = frozenset()
+    share: int = 1
+    """One in so many of the made lines is run at most."""
 
     def policy(self, cwd: Path) -> Policy:
         """The policy in a folder."""
@@ -49,15 +51,17 @@ KINDS = (
     Kind(
         "two programs",
         ("shell(git:*)", "shell(al:*)", "shell(echo:*)"),
-        programs=frozenset({"git", "al"}),
+        programs=frozenset({"git", "al", "sleep"}),
     ),
     Kind(
         "two programs and builtins",
         ("shell(git:*)", "shell(al:*)", *(f"shell({name}:*)" for name in _BUILTINS.split())),
-        programs=frozenset({"git", "al"}),
+        programs=frozenset({"git", "al", "sleep"}),
     ),
     Kind("nothing", ()),
-    Kind("all but one", ("shell",), ("shell(evil:*)",), "full", denied=frozenset({"evil"})),
+    Kind(
+        "all but one", ("shell",), ("shell(evil:*)",), "full", denied=frozenset({"evil"}), share=10
+    ),
 )
 
 
@@ -106,6 +110,7 @@ class Fuzz:
         self.count.allowed += len(allowed)
         self.odd += refused_by_all(sorted(set(allowed)))
         fresh = [line for line in dict.fromkeys(allowed) if (kind.name, line) not in self._done]
+        fresh = fresh[: size // kind.share]
         self._done.update((kind.name, line) for line in fresh)
         return [
             *self._run(kind, fresh, "dash", value),

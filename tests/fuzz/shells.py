@@ -19,10 +19,10 @@ from pathlib import Path
 
 _REAL = """
 env nice nohup timeout xargs stdbuf setsid find cat head tail grep wc sort uniq cut tr sed nl rev
-tac fold paste date basename dirname seq sleep bash dash awk
+tac fold paste date basename dirname seq bash dash awk
 """
 _FAKES = """
-git al evil touch rm x y i a b E 1 0 42 sudo make npm python flock foo fi in ls function
+git al evil touch rm x y i a b E 1 0 42 sudo make npm python flock foo fi in ls function sleep
 """
 _FAKE = """#!/bin/dash
 printf '%s\\n' "${{0##*/}}" >> {log}

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from typing import Protocol
 
+import msgspec
+
 from sdqctl.policy.shell.facts import Doubt, Fact, Set, UnclearCommandError, Use
 
 _TOKEN = re.compile(
@@ -25,6 +27,13 @@ _VALUE = re.compile(
     re.ASCII,
 )
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,17})", re.ASCII)
+_LONGEST_SURE = 200
+_ATOM = "s*[nv1]"
+_SUM = rf"{_ATOM}(?:[so]{_ATOM})*"
+_IN_PARENTHESES = re.compile(rf"\({_SUM}\)")
+_PART = rf"(?:(?:n=)?{_SUM}|ni|in)"
+_SURE = re.compile(rf"{_PART}(?:,{_PART})*")
+"""An expression that cannot fail, in the signs of `_Tokens`: it divides nothing."""
 _VALUES = "its arithmetic takes a value that is known only when the shell runs"
 
 
@@ -43,8 +52,15 @@ def is_number(text: str | None) -> bool:
     return text is not None and _NUMBER.fullmatch(text) is not None
 
 
-def read_expression(reader: Reader, close: str) -> list[Fact]:
-    """What the expression up to `close` does; `close` is consumed. Raises UnclearCommandError."""
+class Expression(msgspec.Struct, frozen=True, gc=False):
+    """What an expression does. `sure`: it cannot fail."""
+
+    facts: list[Fact]
+    sure: bool
+
+
+def read_expression(reader: Reader, close: str) -> Expression:
+    """The expression up to `close`, which is consumed. Raises UnclearCommandError."""
     tokens = _Tokens(reader)
     stack: list[str] = []
     while stack or not reader.follows(close):
@@ -59,7 +75,7 @@ def read_expression(reader: Reader, close: str) -> list[Fact]:
         else:
             tokens.next(char)
     reader.at += len(close)
-    return tokens.facts()
+    return Expression(tokens.facts(), tokens.sure)
 
 
 class _Tokens:
@@ -72,9 +88,12 @@ class _Tokens:
         self._stepped = False
         self._branches = False
         self._doubt = ""
+        self._signs: list[str] = []
+        """What stands there: n a name, v a value, 1 a number, s a sign, o an operator, i a step."""
 
     def bracket(self, char: str) -> None:
         self._reader.at += 1
+        self._signs.append(char)
         if char in "[]":
             self._doubt = self._doubt or "a subscript is evaluated in its arithmetic"
         self._end_name()
@@ -88,6 +107,7 @@ class _Tokens:
             raise UnclearCommandError("its arithmetic is not clear")
         self._reader.at = found.end()
         kind = found.lastgroup
+        self._signs.append(_sign(kind or "", found.group()))
         if kind == "name":
             self._end_name()
             self._name = found.group()
@@ -101,8 +121,10 @@ class _Tokens:
         self._end_name()
         reader = self._reader
         joined = _is_name_character(reader.text[reader.at - 1])
+        signed = reader.text[reader.at - 1] in "+-"
         if found := _VALUE.match(reader.text, reader.at):
             reader.at = found.end()
+            self._signs.append("x" if signed or found.group() == "$!" else "v")
             if name := found.group(1) or found.group(2):
                 self._facts.append(Use(name))
         else:
@@ -139,9 +161,35 @@ class _Tokens:
             self._facts.append(Doubt(self._doubt))
         uses: list[Fact] = [fact for fact in self._facts if not isinstance(fact, Set)]
         sets = [fact for fact in self._facts if isinstance(fact, Set)]
-        if self._branches:
+        if not self.sure:
             sets = [Set(fact.name, number=True) for fact in sets]
         return [*uses, *sets]
+
+    @property
+    def sure(self) -> bool:
+        """Whether the expression cannot fail, so that what it sets is set."""
+        signs, before = "".join(self._signs), ""
+        if self._doubt or self._branches or len(signs) > _LONGEST_SURE:
+            return False
+        while signs != before:
+            signs, before = _IN_PARENTHESES.sub("1", signs), signs
+        return _SURE.fullmatch(signs) is not None
+
+
+def _sign(kind: str, text: str) -> str:
+    """What a token is for `_SURE`."""
+    if kind == "blank":
+        return ""
+    if kind == "number":
+        return "1" if is_number(text) else "x"
+    if kind == "assign":
+        return "i" if text in ("++", "--") else "=" if text in ("=", "+=", "-=", "*=") else "x"
+    if text == ",":
+        return ","
+    if kind == "operator":
+        sure = text in ("*", "<", ">", "<=", ">=", "==", "!=", "&", "|", "^")
+        return "s" if text in "+-" else "o" if sure else "x"
+    return "n" if kind == "name" else "x"
 
 
 def _is_name_character(char: str) -> bool:

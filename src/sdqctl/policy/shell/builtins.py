@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 
 from sdqctl.policy.shell.arithmetic import is_number, read_expression
-from sdqctl.policy.shell.facts import Doubt, Fact, Set, UnclearCommandError, Use
+from sdqctl.policy.shell.facts import Doubt, Fact, Risk, Set, UnclearCommandError, Use
 from sdqctl.policy.shell.word import Kind, Word
 
 _IDENTIFIER = re.compile(r"[A-Za-z_]\w*", re.ASCII)
@@ -14,7 +14,7 @@ _NAMED = re.compile(r"([A-Za-z_]\w*)(=?)", re.ASCII)
 _STORES = re.compile(r"%[-+ #0-9.*'hlLjtzq]*n")
 _SUBSCRIPT = re.compile(r"[A-Za-z_]\w*\[", re.ASCII)
 _SET_OPTIONS = re.compile(r"[-+][eux]+")
-_SHOPT_OPTIONS = frozenset({"nullglob", "failglob", "dotglob", "globstar", "nocaseglob"})
+_SHOPT_OPTIONS = frozenset({"nullglob", "dotglob", "globstar", "nocaseglob"})
 _READ_FLAGS = re.compile(r"-[rs]+")
 _READ_VALUED = re.compile(r"-[dnNpt](.*)", re.DOTALL)
 _DECLARE_FLAGS = re.compile(r"-[rgxlup]+")
@@ -151,6 +151,8 @@ def _unset(words: Sequence[Word]) -> Iterator[Fact]:
 def _declare(words: Sequence[Word]) -> Iterator[Fact]:
     for word in words:
         if word.text is not None and _DECLARE_FLAGS.fullmatch(word.text):
+            if "r" in word.text:
+                yield Risk()
             continue
         found = _NAMED.match(word.raw)
         rest = word.raw[found.end() :] if found else ""
@@ -158,10 +160,16 @@ def _declare(words: Sequence[Word]) -> Iterator[Fact]:
             yield Doubt("a declaration is used in a way that is not known here")
             continue
         if not found.group(2):
+            yield Set(found.group(1))
             continue
         yield Set(found.group(1), None if word.text is None else word.text[found.end() :])
         if word.splits:
             yield Doubt("a declaration may be given other words than are seen; quote them")
+
+
+def _readonly(words: Sequence[Word]) -> Iterator[Fact]:
+    yield Risk()  # whoever sets the variable later fails
+    yield from _declare(words)
 
 
 def _set(words: Sequence[Word]) -> Iterator[Fact]:
@@ -190,7 +198,7 @@ def _let(words: Sequence[Word]) -> Iterator[Fact]:
             continue
         reader = _LetText(word.text + "\0")
         try:
-            yield from read_expression(reader, "\0")
+            yield from read_expression(reader, "\0").facts
         except UnclearCommandError as error:
             yield Doubt(str(error))
 
@@ -235,7 +243,7 @@ _READERS: dict[str, Callable[[Sequence[Word]], Iterator[Fact]]] = {
     "getopts": _getopts,
     "unset": _unset,
     "export": _declare,
-    "readonly": _declare,
+    "readonly": _readonly,
     "local": _declare,
     "declare": _declare,
     "typeset": _declare,

@@ -34,4 +34,8 @@ class Doubt(msgspec.Struct, frozen=True, gc=False):
     why: str
 
 
-Fact = Use | Set | Doubt
+class Risk(msgspec.Struct, frozen=True, gc=False):
+    """An expansion may fail: bash then drops the rest of the line, and goes on with the next."""
+
+
+Fact = Use | Set | Doubt | Risk

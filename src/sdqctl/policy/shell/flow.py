@@ -23,9 +23,11 @@ class Numbers:
     """The variables that certainly hold a number, and those that anything else was put into.
 
     A shell of its own knows nothing for certain, but what it is given counts for all (`outer`).
+    `lost`: what comes may not happen, so that nothing more is certain.
     """
 
     def __init__(self, outer: Numbers | None = None) -> None:
+        self.lost = False
         self._certain: set[str] = set()
         self._order: list[str] = []
         self._used: set[str] = set() if outer is None else outer._used
@@ -44,7 +46,7 @@ class Numbers:
         """A variable is set."""
         if not number:
             self._others.add(name)
-        elif certain and name not in self._certain:
+        elif certain and not self.lost and name not in self._certain:
             self._certain.add(name)
             self._order.append(name)
 
@@ -131,7 +133,11 @@ class Walker(ABC):
         if isinstance(command, SimpleCommand):
             return self.simple(command, places)
         self.around(command, places)
+        mark = self.numbers.mark()
         after = self._compound(command, places)
+        if command.may_fail:
+            self.numbers.back_to(mark)
+            after = joined(after, places)
         return after, after
 
     def _compound(self, compound: Compound, places: Places) -> Places:

@@ -86,7 +86,7 @@ class _Parser(ListReader):
         """A compound command with the redirections after it."""
         found = self.redirections_only()
         compound.redirections, compound.inner = found.redirections, found.inner
-        compound.facts = found.facts
+        compound.facts, compound.may_fail = found.facts, found.may_fail
         return compound
 
     def _simple(self) -> Command:
@@ -140,7 +140,7 @@ class _Parser(ListReader):
         self.bash_only("((...))")
         with self.deeper(), self.own_draft():
             self.at += 2
-            self.facts += self.expression("))")
+            self.expression("))", drops=False)
             if self.pending:
                 raise UnclearCommandError("arithmetic follows a here-document")
             return self.with_keyword("((", [])
@@ -212,7 +212,7 @@ class _Parser(ListReader):
         self.bash_only("for ((...))")
         self.at += 2
         for close in (";", ";", "))"):
-            self.facts += self.expression(close)
+            self.expression(close, drops=False)
         if self.pending:
             raise UnclearCommandError("arithmetic follows a here-document")
         self.skip_blanks()

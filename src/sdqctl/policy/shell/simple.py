@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import msgspec
 
-from sdqctl.policy.shell.facts import Doubt, Fact, Set, UnclearCommandError, Use
+from sdqctl.policy.shell.facts import Doubt, Fact, Risk, Set, UnclearCommandError, Use
 from sdqctl.policy.shell.tree import Assignment, Line, Redirection, SimpleCommand
 from sdqctl.policy.shell.word import Kind, Piece, Word
 from sdqctl.policy.shell.words import Meter, WordReader
@@ -182,14 +182,16 @@ class SimpleReader(WordReader):
             self._subscript(found.group(2)[1:-1])
         if found.group(3):
             self.bash_only("+=")
-        begin = len(found.group())
-        return Assignment(found.group(1), None if found.group(3) else _value(word, begin))
+        value = None if found.group(3) else _value(word, len(found.group()))
+        return Assignment(found.group(1), value, element=bool(found.group(2)))
 
     def _subscript(self, text: str) -> None:
         if _IDENTIFIER.fullmatch(text):
             self.facts.append(Use(text))
         elif not _INDEX.fullmatch(text):
             self.facts.append(Doubt("a subscript is evaluated"))
+        if text.startswith("-"):
+            self.facts.append(Risk())
 
     def _array(self, name: str) -> Assignment:
         self.bash_only("arrays")
@@ -234,11 +236,13 @@ class SimpleReader(WordReader):
             raise UnclearCommandError("an operator is continued on the next line")
         self.skip_blanks()
         if operator in ("<<", "<<-"):
+            command.may_fail = True
             self.pending.append(self._here_document(tabs=operator == "<<-"))
             return
         target = self.word()
         if not target.raw or (self.pending and "\n" in target.raw):
             raise UnclearCommandError("a redirection has no target")
+        command.may_fail = command.may_fail or not _is_safe(operator, target)
         if operator == "<<<":
             command.texts.append(target)
         elif operator not in ("<&", ">&") or not self._is_duplicate(operator, target):
@@ -298,6 +302,13 @@ class SimpleReader(WordReader):
         line = self.text[self.at : end]
         self.at = min(end + 1, len(self.text))
         return line
+
+
+def _is_safe(operator: str, target: Word) -> bool:
+    """Whether a redirection cannot fail: its command then runs for certain."""
+    if operator == ">&":
+        return target.text in ("1", "2")
+    return operator != "<<<" and target.text == "/dev/null"
 
 
 def _is_continued(line: str) -> bool:

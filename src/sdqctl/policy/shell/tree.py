@@ -24,6 +24,8 @@ class Assignment(msgspec.Struct, frozen=True, gc=False):
     value: Word | None
     elements: tuple[Word, ...] = ()
     loop: bool = False
+    element: bool = False
+    """Whether only one element of an array is set."""
 
 
 class SimpleCommand(msgspec.Struct, gc=False):
@@ -37,6 +39,8 @@ class SimpleCommand(msgspec.Struct, gc=False):
     facts: list[Fact] = []
     texts: list[Word] = []
     """The here-strings."""
+    may_fail: bool = False
+    """Whether a redirection may fail, so that the command does not run."""
     keyword: str = ""
     """`[[` or `((`, where it is no program."""
 
@@ -80,6 +84,8 @@ class Compound(msgspec.Struct, gc=False):
     name: str = ""
     """The function's name."""
     redirections: list[Redirection] = []
+    may_fail: bool = False
+    """Whether a redirection may fail, so that none of it runs."""
     inner: list[Line] = []
     """The substitutions in its redirections."""
     facts: list[Fact] = []

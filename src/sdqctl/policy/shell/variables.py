@@ -31,7 +31,8 @@ _WITH_VALUE = {
     "GIT_SEQUENCE_EDITOR": re.compile(r"true|:|cat"),
 }
 """Variables of which certain values are harmless."""
-_RANGE = re.compile(r"\{-?\d{1,9}\.\.-?\d{1,9}(?:\.\.-?\d{1,9})?\}", re.ASCII)
+_BOUND = r"-?(?:0|[1-9]\d{0,8})"
+_RANGE = re.compile(rf"\{{{_BOUND}\.\.{_BOUND}(?:\.\.{_BOUND})?\}}", re.ASCII)
 _EVALUATED = frozenset({"RANDOM", "SRANDOM", "OPTIND", "HISTCMD", "BASHPID", "UID", "EUID", "PPID"})
 """bash gives these the attribute of integers: what they are given is evaluated."""
 _TABLES = frozenset({"BASH_ALIASES", "BASH_CMDS"})
@@ -89,20 +90,24 @@ def steers(name: str) -> bool:
     return bool(_STEERING.fullmatch(name))
 
 
-def is_number_set(assignment: Assignment, *, posix: bool) -> bool:
-    """Whether an assignment gives a variable a number for certain."""
+def number_set(assignment: Assignment, *, posix: bool) -> tuple[bool, bool]:
+    """Whether an assignment can only give a number, and whether it gives one for certain."""
     if assignment.value is not None:
-        return _is_number_word(assignment.value)
+        number, certain = _number_of(assignment.value)
+        return number, certain and not assignment.element
     if not assignment.loop or not assignment.elements:
-        return False
-    return all(
+        return False, False
+    numbers = all(
         is_number(word.text) or (not posix and bool(_RANGE.fullmatch(word.raw)))
         for word in assignment.elements
     )
+    return numbers, numbers
 
 
-def _is_number_word(word: Word) -> bool:
+def _number_of(word: Word) -> tuple[bool, bool]:
     if word.text is not None:
-        return is_number(word.text)
+        return is_number(word.text), is_number(word.text)
     pieces = [piece for piece in word.pieces if piece.text or piece.kind is Kind.NUMBER]
-    return len(pieces) == 1 and pieces[0].kind is Kind.NUMBER
+    if len(pieces) != 1 or pieces[0].kind is not Kind.NUMBER:
+        return False, False
+    return True, pieces[0].sure

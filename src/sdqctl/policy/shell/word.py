@@ -30,6 +30,8 @@ class Piece(msgspec.Struct, frozen=True, gc=False):
     kind: Kind
     text: str = ""
     default: str | None = None
+    sure: bool = False
+    """Of a number: whether there is one for certain; arithmetic may fail."""
 
 
 class Word(msgspec.Struct, frozen=True, gc=False):

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from sdqctl.policy.shell.arithmetic import read_expression
-from sdqctl.policy.shell.facts import Doubt, Fact, Set, UnclearCommandError
+from sdqctl.policy.shell.facts import Doubt, Fact, Risk, Set, UnclearCommandError
 from sdqctl.policy.shell.word import Kind, Piece, Word, finished_word, known_text
 
 _DEEPEST = 24
@@ -56,8 +56,10 @@ class _Parts:
     pieces: list[Piece] = field(default_factory=list)
     splits: bool = False
 
-    def add(self, kind: Kind, text: str = "", default: str | None = None) -> None:
-        self.pieces.append(Piece(kind, text, default))
+    def add(
+        self, kind: Kind, text: str = "", default: str | None = None, *, sure: bool = False
+    ) -> None:
+        self.pieces.append(Piece(kind, text, default, sure))
 
 
 class WordReader(ABC):
@@ -212,7 +214,8 @@ class WordReader(ABC):
         elif name := _NAME.match(self.text, self.at + 1):
             number = name.group() in "#?$!"
             parts.splits = parts.splits or (not quoted and not number) or name.group() == "@"
-            parts.add(Kind.NUMBER if number else Kind.VARIABLE, name.group())
+            sure = number and name.group() != "!"
+            parts.add(Kind.NUMBER if number else Kind.VARIABLE, name.group(), sure=sure)
             self.at = name.end()
         else:
             parts.add(Kind.TEXT, "$")
@@ -227,15 +230,13 @@ class WordReader(ABC):
             return
         if following == "(" and self.peek() == "(":
             self.at += 1
-            self.facts += self.expression("))")
-            parts.add(Kind.NUMBER)
+            parts.add(Kind.NUMBER, sure=self.expression("))"))
             return
         if following == "(":
             self.substitution()
         elif following == "[":
             self.bash_only("$[...]")
-            self.facts += self.expression("]")
-            parts.add(Kind.NUMBER)
+            parts.add(Kind.NUMBER, sure=self.expression("]"))
             return
         elif following == "'":
             self.bash_only("$'...'")
@@ -246,12 +247,18 @@ class WordReader(ABC):
             self._double_quoted(_Parts())
         parts.add(Kind.UNKNOWN)
 
-    def expression(self, close: str) -> list[Fact]:
-        """What an arithmetic expression up to `close` does."""
+    def expression(self, close: str, *, drops: bool = True) -> bool:
+        """Read an arithmetic expression up to `close`; whether it cannot fail.
+
+        `drops`: whether bash drops the rest of the line when it fails.
+        """
         begin = self.at
         found = read_expression(self, close)
         self.meter.spend(self.at - begin)
-        return found
+        self.facts += found.facts
+        if drops and not found.sure:
+            self.facts.append(Risk())
+        return found.sure
 
     def _ansi_quoted(self) -> None:
         while (char := self.peek()) != "'":
@@ -276,7 +283,7 @@ class WordReader(ABC):
             counts = name.startswith("#") and len(name) > 1
             parts.splits = parts.splits or "@" in name
             if counts or name in ("#", "?", "$", "!"):
-                parts.add(Kind.NUMBER)
+                parts.add(Kind.NUMBER, sure=name != "!")
             elif plain.group(1):
                 parts.add(Kind.UNKNOWN)
             else:
@@ -293,7 +300,7 @@ class WordReader(ABC):
             self.facts.append(Doubt("${!...} takes a name from a value"))
         if self.peek() == "[":
             self.at += 1
-            self.facts += self.expression("]")
+            self.expression("]")
         parts.splits = parts.splits or "@" in found.group()
         self._operation(found.group(2), parts, quoted)
 
@@ -313,7 +320,7 @@ class WordReader(ABC):
                 self.facts.append(Doubt("${...@P} runs what is in a value"))
             parts.add(Kind.UNKNOWN)
         elif operator == ":":
-            self.facts += self.expression("}")
+            self.expression("}")
             parts.add(Kind.UNKNOWN)
         else:
             self._default(name, operator, parts, quoted)
