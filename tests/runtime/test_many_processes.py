@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -126,6 +127,30 @@ def test_a_session_killed_before_its_first_prompt_was_stored_goes_on(
     assert [entry["id"] for entry in sdqctl("sessions", "list", "--format", "json").json] == [
         "early"
     ]
+
+
+@pytest.mark.parametrize("forgotten", ["journal", "everything"])
+@pytest.mark.parametrize("point", ["ledger.session.after:2", "ledger.run.after:3"])
+def test_a_later_conversation_that_the_runtime_forgot_is_begun_again(
+    point: str, forgotten: str, home: Path, project: Path, model: LoopbackModel
+) -> None:
+    path = project / "work.conv"
+    path.write_text(
+        "SESSION-NAME s\nPROMPT one [[reply: 1]]\nNEW-CONVERSATION\nPROMPT two [[reply: 2]]\n"
+    )
+    assert sdqctl("run", path, SDQCTL_CRASH_AT=point).code == -signal.SIGKILL
+    (folder,) = (home / "copilot" / "session-state").glob("s-2*")
+    deadline = time.monotonic() + 20
+    while list(folder.glob("inuse.*.lock")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    (folder / "events.jsonl").unlink(missing_ok=True)
+    if forgotten == "everything":
+        shutil.rmtree(folder)
+    done = sdqctl("resume", "s", "--continue")
+    assert (done.code, done.out) == (0, "2\n"), done.err
+    assert model.user_messages() == ["two [[reply: 2]]"]
+    listed = sdqctl("sessions", "list", "--format", "json").json
+    assert {entry["name"]: entry["turns"] for entry in listed} == {"s": 1, "s (2)": 1}
 
 
 def test_a_journal_that_was_deleted_is_never_replaced_by_an_empty_conversation(

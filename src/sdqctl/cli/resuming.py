@@ -140,8 +140,11 @@ def continue_start(app: App, request: ResumeRequest, info: SessionInfo, ledger: 
     run = last if last is not None and _belongs(last, workflow) else None
 
     def choose(entries: Sequence[SessionInfo]) -> Target:
-        _refuse_another_run(last, ledger.runs_of(ref), info)
-        return Target(ref=ref, name=info.label, exists=bool(entries), run=run)
+        now = _last_workflow_run(ledger.runs_of(ref))
+        goes_on = run if now is None else now if _belongs(now, workflow) else None
+        if goes_on is None and now is not None and (last is None or now.id != last.id):
+            raise _another_run(now, info)
+        return Target(ref=ref, name=info.label, exists=bool(entries), run=goes_on)
 
     found = app.archive(info.adapter).get(info.id)
     cwd = _folder(request.flags.cwd, run.cwd if run else info.cwd, app.directory)
@@ -165,16 +168,11 @@ def _last_workflow_run(runs: Sequence[RunRecord]) -> RunRecord | None:
     return next((run for run in reversed(runs) if run.workflow_path is not None), None)
 
 
-def _refuse_another_run(
-    chosen: RunRecord | None, runs: Sequence[RunRecord], info: SessionInfo
-) -> None:
-    """Raise SessionBusyError when another run of a workflow began after one was chosen."""
-    last = _last_workflow_run(runs)
-    if last is not None and (chosen is None or chosen.id != last.id):
-        raise SessionBusyError(
-            f"another run began in session {info.label!r} meanwhile: {last.workflow}",
-            hint="`sdqctl sessions show` has its state; give the command again to go on with it",
-        )
+def _another_run(run: RunRecord, info: SessionInfo) -> SessionBusyError:
+    return SessionBusyError(
+        f"another run began in session {info.label!r} meanwhile: {run.workflow}",
+        hint="`sdqctl sessions show` has its state; give the command again to go on with it",
+    )
 
 
 def _recorded_path(run: RunRecord | None, info: SessionInfo) -> Path:

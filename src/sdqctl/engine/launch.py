@@ -268,20 +268,21 @@ async def _open(
 ) -> None:
     """Open the session; `again`: the dead runtime may have come to make it."""
     target = request.target
-    if target.exists and _was_killed_before_its_first_prompt(request):
-        session = await connection.create_or_resume(run.session_id, target.name)
+    ref = SessionRef(target.ref.adapter, run.session_id)
+    begun = target.exists or (target.run is not None and run.steps_done > 0)
+    if _was_killed_before_its_first_prompt(request, ref) or (
+        not begun and (again or target.run is not None)
+    ):
+        name = request.ledger.session_names().get(ref, target.name)
+        session = await connection.create_or_resume(ref.id, name)
     elif target.exists:
-        session = await connection.resume(run.session_id)
-    elif target.run is not None and run.steps_done == 0:
-        session = await connection.create_or_resume(run.session_id, target.name)
+        session = await connection.resume(ref.id)
     elif target.run is not None:
         raise SessionNotFoundError(
             f"the runtime does not have session {target.name!r} any more, "
             f"though {run.steps_done} steps of its run are recorded",
             hint=f"`sdqctl sessions show {shlex.quote(target.name)}` shows what the ledger kept",
         )
-    elif again:
-        session = await connection.create_or_resume(run.session_id, target.name)
     else:
         session = await connection.create(target.name)
     request.emit(
@@ -296,11 +297,15 @@ async def _open(
     )
 
 
-def _was_killed_before_its_first_prompt(request: Launch) -> bool:
-    """Whether sdqctl made the session, and neither journal nor ledger has anything said in it."""
-    ref = request.target.ref
+def _was_killed_before_its_first_prompt(request: Launch, ref: SessionRef) -> bool:
+    """Whether sdqctl made the session, and neither journal nor ledger has anything said in it.
+
+    A later conversation of the run may not even be there: the runtime forgets what it did not
+    store.
+    """
     info = request.archive.get(ref.id)
-    return info is not None and not info.stored and request.ledger.is_untouched(ref)
+    empty = ref != request.target.ref if info is None else not info.stored
+    return empty and request.ledger.is_untouched(ref)
 
 
 async def _drive(request: Launch, connection: Connection, run: RunRecord) -> RunRecord:
