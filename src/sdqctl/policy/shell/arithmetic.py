@@ -99,7 +99,7 @@ class _Tokens:
         self._end_name()
 
     def next(self, char: str) -> None:
-        if char in ("$", "`") and char:
+        if char in ("$", "`", '"') and char:
             self._value()
             return
         found = _TOKEN.match(self._reader.text, self._reader.at)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 
 from sdqctl.policy.shell.arithmetic import is_number, read_expression
-from sdqctl.policy.shell.facts import Doubt, Fact, Risk, Set, UnclearCommandError, Use
+from sdqctl.policy.shell.facts import Doubt, Fact, Risk, Set, UnclearCommandError, Use, uncertain
 from sdqctl.policy.shell.word import Kind, Word
 
 _IDENTIFIER = re.compile(r"[A-Za-z_]\w*", re.ASCII)
@@ -192,15 +192,19 @@ def _shopt(words: Sequence[Word]) -> Iterator[Fact]:
 
 
 def _let(words: Sequence[Word]) -> Iterator[Fact]:
+    sure = True
     for word in words:
         if word.text is None:
             yield Doubt("let evaluates what is known only then")
             continue
         reader = _LetText(word.text + "\0")
         try:
-            yield from read_expression(reader, "\0").facts
+            found = read_expression(reader, "\0")
         except UnclearCommandError as error:
             yield Doubt(str(error))
+            continue
+        sure = sure and found.sure
+        yield from found.facts if sure else uncertain(found.facts)
 
 
 class _LetText:
@@ -214,7 +218,7 @@ class _LetText:
         return self.text.startswith(text, self.at)
 
     def skip_expansion(self) -> None:
-        raise UnclearCommandError("let evaluates a substitution")
+        raise UnclearCommandError("let evaluates a substitution or a quote")
 
 
 def _hash(words: Sequence[Word]) -> Iterator[Fact]:

@@ -28,6 +28,14 @@ class Set(msgspec.Struct, frozen=True, gc=False):
     """Whether it is set only if it is empty or not set."""
 
 
+def uncertain(facts: list[Fact]) -> list[Fact]:
+    """The same facts of an expression that may not be reached."""
+    return [
+        msgspec.structs.replace(fact, certain=False) if isinstance(fact, Set) else fact
+        for fact in facts
+    ]
+
+
 class Doubt(msgspec.Struct, frozen=True, gc=False):
     """Something is evaluated that is known only when the shell runs."""
 

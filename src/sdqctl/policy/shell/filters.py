@@ -28,8 +28,8 @@ _AWK_PROGRAM = re.compile(
 )
 _FREE = frozenset({"true", "false", ":", "echo", "basename", "dirname", "shift", "type"})
 """These take any words."""
-_NUMBERED = frozenset({"exit", "return", "break", "continue", "sleep", "seq"})
-_BARE = frozenset({"pwd", "wait"})
+_NUMBERED = frozenset({"exit", "return", "break", "continue", "sleep", "seq", "wait"})
+_BARE = frozenset({"pwd"})
 _CHECKED = frozenset({"printf", "test", "[", "read", "set", "local", "let"})
 """What these do besides is judged elsewhere."""
 
@@ -103,7 +103,7 @@ def files_read(words: Sequence[Word]) -> list[str] | None:
 def _is_number(word: Word) -> bool:
     if word.text is not None:
         return bool(_NUMBER.fullmatch(word.text))
-    return word.raw in ("$?", "$#")
+    return word.raw in ("$?", "$#", "$!")
 
 
 @dataclass

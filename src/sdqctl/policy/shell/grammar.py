@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from sdqctl.policy.shell.facts import UnclearCommandError
+from sdqctl.policy.shell.facts import UnclearCommandError, uncertain
 from sdqctl.policy.shell.lists import RESERVED_WORD, ListReader
 from sdqctl.policy.shell.simple import RESERVED
 from sdqctl.policy.shell.tree import (
@@ -211,8 +211,11 @@ class _Parser(ListReader):
     def _arithmetic_for(self) -> Compound:
         self.bash_only("for ((...))")
         self.at += 2
-        for close in (";", ";", "))"):
-            self.expression(close, drops=False)
+        self.expression(";", drops=False)
+        before, self.facts = self.facts, []
+        self.expression(";", drops=False)
+        self.expression("))", drops=False)
+        self.facts = [*before, *uncertain(self.facts)]
         if self.pending:
             raise UnclearCommandError("arithmetic follows a here-document")
         self.skip_blanks()
@@ -280,8 +283,8 @@ class _Parser(ListReader):
             while not self.at_word("]]"):
                 words.append(self._test_word(words[-1].raw if words else "&&"))
             self.reserved("]]")
-            if not words:
-                raise UnclearCommandError("a [[ is empty")
+            if not words or _unpaired(words):
+                raise UnclearCommandError("a [[ is empty, or its parentheses are not paired")
             return self.with_keyword("[[", words)
 
     def _test_word(self, last: str) -> Word:
@@ -302,3 +305,13 @@ class _Parser(ListReader):
             raise UnclearCommandError("a [[ is not closed")
         self.skip_blanks(comments=False)
         return word
+
+
+def _unpaired(words: list[Word]) -> bool:
+    """Whether a `)` among these words has no `(`, or the other way round."""
+    depth = 0
+    for word in words:
+        depth += (word.raw == "(") - (word.raw == ")")
+        if depth < 0:
+            return True
+    return depth > 0

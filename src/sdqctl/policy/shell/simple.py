@@ -11,7 +11,7 @@ import msgspec
 
 from sdqctl.policy.shell.facts import Doubt, Fact, Risk, Set, UnclearCommandError, Use
 from sdqctl.policy.shell.tree import Assignment, Line, Redirection, SimpleCommand
-from sdqctl.policy.shell.word import Kind, Piece, Word
+from sdqctl.policy.shell.word import Kind, Piece, Word, may_hold_blank
 from sdqctl.policy.shell.words import Meter, WordReader
 
 RESERVED = frozenset(
@@ -30,8 +30,8 @@ _ELEMENT = re.compile(r"\[([^\]=]*)\]\+?=")
 _INDEX = re.compile(r"-?\d{1,9}", re.ASCII)
 _IDENTIFIER = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _DESCRIPTOR = re.compile(r"\{([A-Za-z_]\w*)\}", re.ASCII)
-_PLAIN_TARGET = re.compile(r"[\w./@%+=:,-]+", re.ASCII)
-_DUPLICATE = re.compile(r"\d*-?", re.ASCII)
+_PLAIN_TARGET = re.compile(r"[A-Za-z_./][\w./@%+=:,-]*", re.ASCII)
+_DUPLICATE = re.compile(r"\d+-?", re.ASCII)
 _DELIMITER = re.compile(
     r"([\w.,:@%+=/-]+)|'([^'\\\n`$\"]+)'|\"([^\"\\\n`$']+)\"|\\([\w.-]+)", re.ASCII
 )
@@ -239,6 +239,9 @@ class SimpleReader(WordReader):
             command.may_fail = True
             self.pending.append(self._here_document(tabs=operator == "<<-"))
             return
+        if operator in ("<&", ">&") and self.peek() == "-":
+            self._closing(command)
+            return
         target = self.word()
         if not target.raw or (self.pending and "\n" in target.raw):
             raise UnclearCommandError("a redirection has no target")
@@ -250,6 +253,13 @@ class SimpleReader(WordReader):
                 command.redirections.append(Redirection(target, reads=True))
             if operator not in ("<", "<&"):
                 command.redirections.append(Redirection(target, reads=False))
+
+    def _closing(self, command: SimpleCommand) -> None:
+        """The `-` after `<&` or `>&`, which ends the redirection whatever follows."""
+        self.at += 1
+        if self.peek() not in ("", *_ENDS):
+            raise UnclearCommandError("it is not clear what follows a closed descriptor")
+        command.may_fail = True
 
     def _is_duplicate(self, operator: str, target: Word) -> bool:
         """Whether `<&` or `>&` names a descriptor, not a file."""
@@ -319,12 +329,12 @@ def _value(word: Word, begin: int) -> Word:
     """The value of an assignment, in which globs and braces mean nothing."""
     if word.text is not None:
         return Word(word.text[begin:], word.raw[begin:])
+    if any(may_hold_blank(p.text) for p in word.pieces if p.kind is Kind.PLAIN):
+        raise UnclearCommandError("a variable's value is not clear")
     first = word.pieces[0].text
     if len(first) < begin:
         return Word(None, word.raw[begin:])
     pieces = (Piece(Kind.PLAIN, first[begin:]), *word.pieces[1:])
     if any(piece.kind not in (Kind.TEXT, Kind.PLAIN) for piece in pieces):
         return Word(None, word.raw[begin:], pieces=pieces)
-    if any(not piece.text.isascii() for piece in pieces if piece.kind is Kind.PLAIN):
-        raise UnclearCommandError("a variable's value is not clear")
     return Word("".join(piece.text for piece in pieces), word.raw[begin:])

@@ -69,18 +69,18 @@ def known_and_expands(pieces: list[Piece]) -> tuple[bool, bool]:
             separated = brace and ("," in text or ".." in text)
             braces = brace
             expands = expands or glob or separated
-            known = known and not (_UNSAFE_BLANK.search(text) or _has_unsafe_byte(text))
+            known = known and not may_hold_blank(text)
         elif piece.kind is not Kind.TEXT:
             known = False
     return known and not expands, expands
 
 
-def _has_unsafe_byte(text: str) -> bool:
-    """Whether a locale of single bytes could see a blank in it."""
+def may_hold_blank(text: str) -> bool:
+    """Whether some locale sees a blank in a text that has none."""
     if text.isascii():
         return False
     data = text.encode()
-    return b"\x85" in data or b"\xa0" in data
+    return bool(_UNSAFE_BLANK.search(text)) or b"\x85" in data or b"\xa0" in data
 
 
 def known_text(pieces: list[Piece]) -> str | None:

@@ -268,8 +268,10 @@ class WordReader(ABC):
         self.at += 1
 
     def skip_expansion(self) -> None:
-        """Read a `$...` or a backtick of an arithmetic text for the commands in it."""
-        if self.peek() == "$":
+        """Read a `$...`, backtick or quote of an arithmetic text for the commands in it."""
+        if self.peek() == '"':
+            self._double_quoted(_Parts())
+        elif self.peek() == "$":
             self._dollar(_Parts(), quoted=True)
         else:
             self._backtick(_Parts(), quoted=True)
