@@ -72,12 +72,20 @@ def _plan_findings(app: App, workflow: Workflow) -> list[Diagnostic]:
 
     plan = build_plan(workflow, PlanOptions())
     cwd = working_directory(app, None, workflow)
-    variables = base_variables(workflow, cwd, workflow.session_name or Path(workflow.path).stem)
+    variables = _variables(workflow, cwd, None)
     unknown = adapter_finding(workflow, adapter_names())
     files = FileChecks().findings(
         plan, Roots.of(workflow, cwd), lambda step: cycle_variables(variables, plan, step)
     )
     return [*([unknown] if unknown else []), *files]
+
+
+def _variables(workflow: Workflow, cwd: Path, name: str | None) -> Mapping[str, str]:
+    """The variables of a run, in a session of this name or of the workflow's."""
+    from sdqctl.conversation.render import render_text
+
+    text = name or workflow.session_name or Path(workflow.path).stem
+    return base_variables(workflow, cwd, render_text(text, base_variables(workflow, cwd, "")))
 
 
 def _destination_findings(workflow: Workflow) -> list[Diagnostic]:
@@ -133,8 +141,7 @@ def render_workflow(app: App, request: RenderRequest) -> None:
         epilogues=tuple(map(read_text_argument, request.epilogues)),
     )
     plan = build_plan(workflow, options)
-    name = request.session_name or workflow.session_name or Path(workflow.path).stem
-    variables = base_variables(workflow, cwd, name)
+    variables = _variables(workflow, cwd, request.session_name)
     roots = Roots.of(workflow, cwd)
     shown = []
     for step in plan.steps:

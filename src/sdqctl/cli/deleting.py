@@ -125,7 +125,7 @@ def _chosen(request: DeleteRequest, entries: list[Entry]) -> list[Entry]:
     filtered = any(v is not None for v in (query.pattern, query.older_than, query.newer_than))
     if request.names:
         infos = [entry.info for entry in entries]
-        wanted = {id(resolve_session(name, infos)) for name in request.names}
+        wanted = {id(resolve_session(name, infos, whole=True)) for name in request.names}
         entries = [entry for entry in entries if id(entry.info) in wanted]
     elif not filtered:
         raise UsageError("say which sessions: names, --filter or --older-than")

@@ -193,7 +193,7 @@ def _row(entry: Entry, now: datetime) -> list[Cell]:
     info = entry.info
     return [
         Cell(info.label),
-        Cell(entry.status, colour=_COLOURS[entry.status]),
+        Cell(entry.status + (", kept" if entry.kept else ""), colour=_COLOURS[entry.status]),
         Cell(age(entry.modified, now)),
         Cell("yes" if info.is_remote else "no"),
         Cell(_progress(entry)),
@@ -213,6 +213,7 @@ def _tsv(entry: Entry) -> list[Cell]:
         info.client or "",
         info.adapter,
         info.cwd or "",
+        "kept" if entry.kept else "",
     )
     return [Cell(value) for value in values]
 

@@ -66,11 +66,13 @@ class Report:
             Redactor(os.environ),
             show_prompts=flags.show_prompts,
         )
-        sinks: list[Sink] = [narrator, self._denials, self._sandboxing]
+        # What goes to stdout comes first: in one pipe an answer stands before the end of its step.
+        sinks: list[Sink] = [self._denials, self._sandboxing]
         if self._format == "jsonl":
             sinks.append(JsonLines())
         elif self._format == "text" and not self._composed:
             sinks.append(Answers())
+        sinks.append(narrator)
         if plan.workflow.event_log is not None:
             sinks.append(self._event_log())
         if not flags.quiet and wants_live_line():
@@ -143,7 +145,10 @@ class Report:
             return
         steps = self._begin.ledger.steps(run.id)
         found = result_object(run, steps, self._denials.entries, self._sandboxing.entry())
-        (write_json if self._format == "json" else write_json_line)(found)
+        if self._format == "json":
+            write_json(found)
+        else:
+            write_json_line({"type": "result", **found})
 
     def _event_log(self) -> EventLog:
         from sdqctl.cli.documents import event_log_stream

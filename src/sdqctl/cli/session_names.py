@@ -20,14 +20,15 @@ if TYPE_CHECKING:
 def session_name(
     app: App, request: RunRequest, workflow: Workflow, variables: Mapping[str, str], adapter: str
 ) -> str:
-    """--session-name, else SESSION-NAME, else one made of the file's name and the time.
+    """--session-name, else SESSION-NAME, else one made of the file's name and the time; template
+    variables are filled in.
 
     Raises UsageError and WorkflowError for a name that cannot be one.
     """
     from sdqctl.conversation.render import render_text
 
     if request.session_name is not None:
-        return given_name(request.session_name)
+        return given_name(render_text(request.session_name, variables))
     if workflow.session_name is None:
         stem = Path(workflow.path).stem[:60].strip() or "run"
         return _free_name(app, f"{stem}-{datetime.now():%Y%m%d-%H%M%S}", request, adapter)

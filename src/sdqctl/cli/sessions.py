@@ -49,7 +49,7 @@ def sessions() -> None:
 def list_command(app: App, /, **options: object) -> None:
     """List sessions, the last changed first.
 
-    Columns of tsv: name, id, status, modified (ISO), remote, run, client, adapter, cwd.
+    Columns of tsv: name, id, status, modified (ISO), remote, run, client, adapter, cwd, kept.
     """
     from sdqctl.cli.listing import ListRequest, list_sessions
 
@@ -105,7 +105,7 @@ def delete(
     adapter: str | None,
     output_format: str,
 ) -> None:
-    """Delete sessions, by name or by filter. One in use is refused (exit 75)."""
+    """Delete sessions, by whole name or id, or by filter. One in use is refused (exit 75)."""
     from sdqctl.cli.deleting import DeleteRequest, delete_sessions
     from sdqctl.sessions.entries import Query
 

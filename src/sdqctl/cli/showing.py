@@ -81,6 +81,7 @@ def _print_text(
         "adapter": info.adapter,
         "status": entry.status.value,
         "in use by": entry.holder.describe() if entry.holder else None,
+        "kept": "yes: cleanup leaves it alone" if entry.kept else None,
         "started": f"{iso(info.start_time)} ({age(info.start_time)})",
         "modified": f"{iso(entry.modified)} ({age(entry.modified)})",
         "remote": "yes" if info.is_remote else "no",

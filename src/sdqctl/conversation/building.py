@@ -41,6 +41,9 @@ class Building:
         self._checkpoints = 0
         self._given: dict[str, Item] = {}
         self._unused: dict[str, list[Item]] = {}
+        self._checks: list[Item] = []
+        self._late: dict[str, tuple[Item, Item]] = {}
+        """The first setting of its name that stands after a check, with that check."""
 
     # -- steps and lists --------------------------------------------------------------------------
 
@@ -60,10 +63,17 @@ class Building:
         """Remember settings, to tell of those that are overwritten or hold for nothing."""
         row = DIRECTIVES[item.name]
         if row.kind == "step":
-            self._unused[_STEP_OF.get(item.name, item.name)] = []
+            step = _STEP_OF.get(item.name, item.name)
+            self._unused[step] = []
+            if step == "VERIFY":
+                self._checks.append(item)
         elif row.scope in DIRECTIVES:
             if row.scope in self._unused:
                 self._unused[row.scope].append(item)
+            if row.scope == "VERIFY" and item.name not in self._given:
+                self._given[item.name] = item
+                if self._checks:
+                    self._late[item.name] = (item, self._checks[-1])
         elif row.kind == "setting" and row.scope == "file":
             before = self._given.get(item.name)
             if before is not None and before.span.file == item.span.file:
@@ -81,6 +91,14 @@ class Building:
                     self._warn(
                         item, f"{item.name} holds for the {step} steps after it: there are none"
                     )
+                    told.add((item.span.file, item.span.line))
+        for item, check in self._late.values():
+            if (item.span.file, item.span.line) not in told:
+                self._warn(
+                    item,
+                    f"{item.name} holds for the checks after it, not for {check.name} in line "
+                    f"{check.span.line}",
+                )
 
     def _check_variables(self, item: Item, text: str) -> None:
         for name in dict.fromkeys(unknown_variables(text)):

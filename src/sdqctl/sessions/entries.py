@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -25,6 +25,8 @@ class Records(Protocol):
 
     def session_names(self) -> Mapping[SessionRef, str]: ...
 
+    def kept_sessions(self) -> Collection[SessionRef]: ...
+
 
 class Listed(Protocol):
     """What is read of an archive, or of a runtime that is asked."""
@@ -44,6 +46,8 @@ class Entry:
     run: RunRecord | None
     tokens: int | None = None
     """What its runs used; None when that was not asked for."""
+    kept: bool = False
+    """Whether cleanup leaves it alone."""
 
     @property
     def ref(self) -> SessionRef:
@@ -81,7 +85,7 @@ def read_entries(
     lock_holder: Callable[[SessionRef], Holder | None],
 ) -> list[Entry]:
     """All sessions of the archives, in no order."""
-    runs, names = records.last_runs(), records.session_names()
+    runs, names, kept = records.last_runs(), records.session_names(), records.kept_sessions()
     entries = []
     for archive in archives:
         for info in archive.sessions():
@@ -91,7 +95,7 @@ def read_entries(
             holder = lock_holder(ref) or archive.holder(info.id)
             last = runs.get(ref)
             run = as_it_stands(last, holder) if last is not None else None
-            entries.append(Entry(info, _status(run, holder), holder, run))
+            entries.append(Entry(info, _status(run, holder), holder, run, kept=ref in kept))
     return entries
 
 
@@ -123,6 +127,7 @@ def entry_object(entry: Entry, turns: int | None) -> dict[str, object]:
         "is_remote": info.is_remote,
         "status": entry.status,
         "in_use": entry.holder is not None,
+        "kept": entry.kept,
         "client": info.client,
         "model": info.model or (entry.run.model if entry.run else None),
         "cwd": info.cwd,
@@ -161,6 +166,7 @@ def step_entry(step: StepRecord) -> dict[str, object]:
         "title": step.title,
         "status": step.status,
         "attempts": step.attempts,
+        "response": step.response,
         "started_at": step.started_at,
         "completed_at": step.completed_at,
         "usage": step.usage,

@@ -11,8 +11,11 @@ from sdqctl.model.session import SessionInfo
 _SHOWN = 5
 
 
-def resolve_session(argument: str, entries: Iterable[SessionInfo]) -> SessionInfo:
-    """The session of this id, name (without regard to case), or prefix of one that is unique.
+def resolve_session(
+    argument: str, entries: Iterable[SessionInfo], *, whole: bool = False
+) -> SessionInfo:
+    """The session of this id, name (without regard to case), or prefix of one that is unique; no
+    prefix where it has to be `whole`.
 
     Raises SessionNotFoundError with the nearest names, SessionAmbiguousError with the matches.
     """
@@ -22,13 +25,14 @@ def resolve_session(argument: str, entries: Iterable[SessionInfo]) -> SessionInf
         [e for e in known if e.id == argument],
         [e for e in known if e.name == argument],
         [e for e in known if wanted in (e.id.casefold(), (e.name or "").casefold())],
-        [e for e in known if wanted and _begins(e, wanted)],
+        [e for e in known if wanted and not whole and _begins(e, wanted)],
     ):
         if len(matches) == 1:
             return matches[0]
         if matches:
             raise _ambiguous(argument, matches)
-    raise _not_found(argument, known)
+    begun = [e.label for e in known if wanted and _begins(e, wanted)] if whole else []
+    raise _not_found(argument, known, begun)
 
 
 def _begins(entry: SessionInfo, wanted: str) -> bool:
@@ -46,7 +50,11 @@ def _ambiguous(argument: str, matches: list[SessionInfo]) -> SessionAmbiguousErr
     )
 
 
-def _not_found(argument: str, known: list[SessionInfo]) -> SessionNotFoundError:
+def _not_found(argument: str, known: list[SessionInfo], begun: list[str]) -> SessionNotFoundError:
+    if begun:
+        more = ", ..." if len(begun) > _SHOWN else ""
+        hint = f"the whole name is wanted here: {', '.join(begun[:_SHOWN])}{more}"
+        return SessionNotFoundError(f"there is no session {argument!r}", hint=hint)
     labels = {entry.label.casefold(): entry.label for entry in known}
     near = [labels[name] for name in get_close_matches(argument.casefold(), labels, n=3)]
     hint = f"did you mean {', '.join(near)}?" if near else "`sdqctl sessions list` shows them all"
