@@ -26,14 +26,17 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "apply": ("apply:apply", "Run a workflow for each of many components."),
     "resume": ("resume:resume", "Go on in a session: a prompt, the remaining steps, or a talk."),
     "sessions": ("sessions:sessions", "List, show, search, fork, export and clean up sessions."),
-    "status": ("status:status", "Tell what is installed, signed in, and kept."),
+    "status": ("status:status", "Show what is installed, signed in, and kept."),
     "validate": ("workflow:validate", "Check workflow files."),
     "render": ("workflow:render", "Show the prompts that a workflow would send."),
     "trust": ("trust:trust", "Let what a repository brings take effect: settings, hooks, servers."),
     "store": ("store:store", "Check and back up the ledger."),
     "completion": ("completion:completion", "Print the completion script of a shell."),
     "demo": ("demo:demo", "See the main job end to end, in a temporary home."),
-    "help": ("help:help_command", "Read about a topic: directives, exit-codes, environment."),
+    "help": (
+        "help:help_command",
+        "Read about a topic: directives, examples, exit codes, ...",
+    ),
 }
 """Command name -> module and function in `sdqctl.cli`, and the line that `--help` shows."""
 
@@ -88,7 +91,7 @@ class LazyGroup(click.Group):
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, "--version", prog_name="sdqctl", message="%(prog)s %(version)s")
-@click.option("--debug", is_flag=True, help="Tell what goes on inside, with a traceback.")
+@click.option("--debug", is_flag=True, help="Show what goes on inside, with a traceback.")
 @click.pass_context
 def root(ctx: click.Context, debug: bool) -> None:
     """Run scripted workflows in named, persistent coding-agent sessions.

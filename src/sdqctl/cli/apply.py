@@ -8,13 +8,26 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sdqctl.cli.completion import complete_folder, complete_workflow
-from sdqctl.cli.run_options import RunFlags, batch_options, run_options, workflow_options
+from sdqctl.cli.options import examples
+from sdqctl.cli.run_options import (
+    RunCommand,
+    RunFlags,
+    batch_options,
+    run_options,
+    workflow_options,
+)
 
 if TYPE_CHECKING:
     from sdqctl.cli.context import App
 
 
-@click.command()
+@click.command(
+    cls=RunCommand,
+    epilog=examples(
+        "sdqctl apply migrate.conv --components 'src/**/*.py' --parallel 4",
+        "sdqctl apply review.conv --components @changed.txt --output-dir reviews",
+    ),
+)
 @click.argument("workflow", type=click.Path(path_type=Path), shell_complete=complete_workflow)
 @click.option(
     "--components",

@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sdqctl.cli.options import examples
+
 if TYPE_CHECKING:
     from sdqctl.cli.context import App
 
 
-@click.command()
+@click.command(epilog=examples("sdqctl demo", "NO_COLOR=1 sdqctl demo | less"))
 @click.pass_obj
 def demo(app: App, /) -> int:
     """See the main job end to end, in a temporary home that is removed afterwards.

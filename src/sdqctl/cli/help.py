@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from sdqctl.cli.completion import complete_words
+from sdqctl.cli.options import examples
 from sdqctl.cli.output import write_line
 
 _ENVIRONMENT = (
@@ -20,14 +23,14 @@ _ENVIRONMENT = (
 )
 
 
-@click.command("help")
+@click.command("help", epilog=examples("sdqctl help exit-codes", "sdqctl help directives | less"))
 @click.argument(
     "topic",
     required=False,
-    shell_complete=complete_words("directives", "exit-codes", "environment"),
+    shell_complete=complete_words("directives", "examples", "exit-codes", "environment"),
 )
 def help_command(topic: str | None) -> None:
-    """Read about a TOPIC: directives, exit-codes, environment."""
+    """Read about a TOPIC: directives, examples, exit-codes, environment."""
     if topic is None:
         for name, (line, _) in _TOPICS.items():
             write_line(f"{name:<14}{line}")
@@ -71,6 +74,18 @@ def directives() -> str:
     return "\n".join(lines)
 
 
+def workflow_examples() -> str:
+    """The workflows that come with the program, with what each is for, and their folder."""
+    import sdqctl
+
+    folder = Path(sdqctl.__file__).parent / "examples"
+    lines = [f"Copy one and change it. They lie in {folder}:", ""]
+    for path in sorted(folder.glob("*.conv")):
+        purpose = path.read_text("utf-8").partition("\n")[0].removeprefix("# ")
+        lines.append(f"{path.name:<27}{purpose}")
+    return "\n".join(lines)
+
+
 def environment() -> str:
     """The variables that matter."""
     return "\n".join(f"{name:<27}{line}" for name, line in _ENVIRONMENT)
@@ -78,6 +93,7 @@ def environment() -> str:
 
 _TOPICS = {
     "directives": ("what stands in a workflow file", directives),
+    "examples": ("workflows to start from, and where they lie", workflow_examples),
     "exit-codes": ("what a command's exit code means", exit_codes),
     "environment": ("the variables that are read", environment),
 }

@@ -36,6 +36,11 @@ class DurationType(click.ParamType[float]):
 DURATION = DurationType()
 
 
+def examples(*lines: str) -> str:
+    """The end of a command's help: lines as they are typed."""
+    return "\n".join(["\b", "Examples:", *(f"  {line}" for line in lines)])
+
+
 def adapter_option(function: _Function) -> _Function:
     """-a ADAPTER: only its sessions."""
     return click.option(

@@ -8,13 +8,21 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sdqctl.cli.completion import complete_adapter, complete_session, complete_workflow
-from sdqctl.cli.run_options import RunFlags, run_options
+from sdqctl.cli.options import examples
+from sdqctl.cli.run_options import RunCommand, RunFlags, run_options
 
 if TYPE_CHECKING:
     from sdqctl.cli.context import App
 
 
-@click.command()
+@click.command(
+    cls=RunCommand,
+    epilog=examples(
+        "sdqctl resume audit-1 --continue",
+        'sdqctl resume audit-1 --prompt "Which finding is the worst?"',
+        "sdqctl resume audit-1",
+    ),
+)
 @click.argument("session", required=False, shell_complete=complete_session)
 @click.option("-p", "--prompt", metavar="T|@F|-", help="Send one prompt: text, a file, or stdin.")
 @click.option(

@@ -8,13 +8,28 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sdqctl.cli.completion import complete_workflow
-from sdqctl.cli.run_options import RunFlags, batch_options, run_options, workflow_options
+from sdqctl.cli.options import examples
+from sdqctl.cli.run_options import (
+    RunCommand,
+    RunFlags,
+    batch_options,
+    run_options,
+    workflow_options,
+)
 
 if TYPE_CHECKING:
     from sdqctl.cli.context import App
 
 
-@click.command(context_settings={"ignore_unknown_options": False})
+@click.command(
+    context_settings={"ignore_unknown_options": False},
+    cls=RunCommand,
+    epilog=examples(
+        "sdqctl run audit.conv --session-name audit-1",
+        "sdqctl run fix.conv --mode implement --allow-tool 'shell(npm test)'",
+        "generate-workflow | sdqctl run - --format json",
+    ),
+)
 @click.argument(
     "targets", metavar="WORKFLOW...", nargs=-1, required=True, shell_complete=complete_workflow
 )

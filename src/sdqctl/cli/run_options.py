@@ -139,10 +139,79 @@ _OPTIONS = [
         default="text",
         help="json: one object at the end; jsonl: events as they come.",
     ),
-    click.option("-v", "--verbose", is_flag=True, help="Tell more: tools, tokens, retries."),
-    click.option("-q", "--quiet", is_flag=True, help="Tell nothing but errors."),
+    click.option("-v", "--verbose", is_flag=True, help="Narrate more: tools, tokens, retries."),
+    click.option("-q", "--quiet", is_flag=True, help="Errors alone."),
     click.option("-P", "--show-prompts", is_flag=True, help="Show the prompts that are sent."),
 ]
+
+
+_GROUPS: dict[str, tuple[str, ...]] = {
+    "Session": (
+        "session_name",
+        "resume_if_exists",
+        "prompt",
+        "continue_with",
+        "components",
+        "only",
+        "adapter",
+        "model",
+        "cwd",
+        "cycles",
+        "session_mode",
+        "prologues",
+        "epilogues",
+        "from_step",
+        "on_interrupted",
+        "wait",
+    ),
+    "What it may do": (
+        "mode",
+        "allow_tools",
+        "deny_tools",
+        "allow_all_tools",
+        "ask",
+        "sandbox",
+        "no_repository_config",
+        "trust_once",
+    ),
+    "Limits": (
+        "step_timeout",
+        "idle_timeout",
+        "retry_for",
+        "max_turn_tool_calls",
+        "max_tokens",
+        "max_time",
+        "parallel",
+        "keep_going",
+    ),
+    "Output": (
+        "dry_run",
+        "output",
+        "output_dir",
+        "output_format",
+        "verbose",
+        "quiet",
+        "show_prompts",
+    ),
+}
+_LAST = "Output"
+
+
+class RunCommand(click.Command):
+    """A command that runs something; its help has the options in groups."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options, each group under its title; what has none stands in the last."""
+        params = [param for param in self.get_params(ctx) if isinstance(param, click.Option)]
+        options = {param.name: param for param in params}
+        for title, names in _GROUPS.items():
+            found = [options.pop(name) for name in names if name in options]
+            if title == _LAST:
+                found += options.values()  # --help
+            records = (param.get_help_record(ctx) for param in found)
+            rows = [record for record in records if record is not None]
+            with formatter.section(title):
+                formatter.write_dl(rows)
 
 
 def run_options(function: _Function) -> _Function:

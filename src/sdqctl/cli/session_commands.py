@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sdqctl.cli.completion import complete_deleted, complete_folder, complete_session
-from sdqctl.cli.options import DURATION, adapter_option, format_option
+from sdqctl.cli.options import DURATION, adapter_option, examples, format_option
 
 if TYPE_CHECKING:
     from sdqctl.cli.context import App
@@ -17,7 +17,12 @@ _PATH = click.Path(path_type=Path)
 _MONTH = 30 * 86_400.0
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "sdqctl sessions export audit-1 -o audit.html",
+        "sdqctl sessions export audit-1 --format bundle -o audit-1.sdqctl",
+    )
+)
 @click.argument("session", shell_complete=complete_session)
 @click.option(
     "--format",
@@ -47,7 +52,13 @@ def export(
     export_session(app, session, adapter, output_format, output, with_secrets=with_secrets)
 
 
-@click.command("import")
+@click.command(
+    "import",
+    epilog=examples(
+        "sdqctl sessions import audit-1.sdqctl",
+        "sdqctl sessions import audit-1.sdqctl --name from-ci --cwd .",
+    ),
+)
 @click.argument("file", type=_PATH)
 @click.option("--name", metavar="N", help="Another name.")
 @click.option(
@@ -65,7 +76,11 @@ def import_command(app: App, /, file: Path, name: str | None, cwd: Path | None) 
     import_session(app, file, name, cwd)
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "sdqctl sessions restore audit-1", "sdqctl sessions restore audit-1 --name audit-1-again"
+    )
+)
 @click.argument("session", shell_complete=complete_deleted)
 @click.option("--name", metavar="N", help="Under another name.")
 @click.pass_obj
@@ -81,7 +96,10 @@ def trash() -> None:
     """List or empty the trash of deleted sessions."""
 
 
-@trash.command("list")
+@trash.command(
+    "list",
+    epilog=examples("sdqctl sessions trash list", "sdqctl sessions trash list --format json"),
+)
 @format_option("text", "json")
 @click.pass_obj
 def trash_list(app: App, /, output_format: str) -> None:
@@ -91,7 +109,12 @@ def trash_list(app: App, /, output_format: str) -> None:
     list_trash(app, as_json=output_format == "json")
 
 
-@trash.command("empty")
+@trash.command(
+    "empty",
+    epilog=examples(
+        "sdqctl sessions trash empty", "sdqctl sessions trash empty --older-than 0 --force"
+    ),
+)
 @click.option(
     "--older-than", type=DURATION, default=_MONTH, metavar="DUR", help="Default 30d; 0 is all."
 )
@@ -104,7 +127,11 @@ def trash_empty(app: App, /, older_than: float, force: bool) -> None:
     empty_trash(app, older_than, force=force)
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "sdqctl sessions fork audit-1 what-if", "sdqctl sessions fork audit-1 from-step-3 --at 3"
+    )
+)
 @click.argument("session", shell_complete=complete_session)
 @click.argument("name", metavar="NEW")
 @click.option("--at", metavar="PLACE", help="A step, a checkpoint, or turn:N; default the end.")
@@ -120,7 +147,12 @@ def fork(app: App, /, session: str, name: str, at: str | None, adapter: str | No
     fork_session(app, session, name, at, adapter)
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "sdqctl sessions rename audit-1 audit-of-may",
+        "sdqctl sessions rename audit-1 done -a copilot",
+    )
+)
 @click.argument("session", metavar="OLD", shell_complete=complete_session)
 @click.argument("name", metavar="NEW")
 @adapter_option
@@ -132,7 +164,9 @@ def rename(app: App, /, session: str, name: str, adapter: str | None) -> None:
     rename_session(app, session, name, adapter)
 
 
-@click.command()
+@click.command(
+    epilog=examples("sdqctl sessions keep audit-1", "sdqctl sessions keep audit-1 --off")
+)
 @click.argument("session", shell_complete=complete_session)
 @click.option("--off", is_flag=True, help="No longer protect it.")
 @adapter_option
@@ -144,7 +178,12 @@ def keep(app: App, /, session: str, off: bool, adapter: str | None) -> None:
     keep_session(app, session, adapter, off=off)
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "sdqctl sessions search sql injection",
+        "sdqctl sessions search timeout --in prompts --since 7d",
+    )
+)
 @click.argument("text", nargs=-1, required=True)
 @click.option(
     "--in",
@@ -169,7 +208,11 @@ def search(app: App, /, text: tuple[str, ...], **options: object) -> None:
     search_sessions(app, SearchRequest(text=" ".join(text), **options))  # type: ignore[arg-type]
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "sdqctl sessions usage", "sdqctl sessions usage --by workflow --since 30d --format csv"
+    )
+)
 @click.option(
     "--by",
     "group",
@@ -181,7 +224,7 @@ def search(app: App, /, text: tuple[str, ...], **options: object) -> None:
 @click.option("--format", "output_format", type=click.Choice(["table", "json", "csv"]))
 @click.pass_obj
 def usage(app: App, /, group: str, since: float | None, output_format: str | None) -> None:
-    """Tell what runs used: tokens, cost, tools, time.
+    """Show what runs used: tokens, cost, tools, time.
 
     Columns in a pipe: the group, prompts, input, output and cached tokens, model calls, tools,
     cost, seconds.

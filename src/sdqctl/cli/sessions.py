@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sdqctl.cli.completion import complete_session, complete_words
-from sdqctl.cli.options import DURATION, adapter_option, filter_options, format_option
+from sdqctl.cli.options import DURATION, adapter_option, examples, filter_options, format_option
 from sdqctl.cli.session_commands import COMMANDS
 
 if TYPE_CHECKING:
@@ -23,7 +23,13 @@ def sessions() -> None:
     """List, show, search, fork, export and clean up sessions."""
 
 
-@sessions.command("list")
+@sessions.command(
+    "list",
+    epilog=examples(
+        "sdqctl sessions list --filter 'audit-*' --status paused",
+        "sdqctl sessions list --here --format json",
+    ),
+)
 @filter_options
 @click.option("--status", type=click.Choice(_STATUSES), help="Only with this status.")
 @click.option("--here", is_flag=True, help="Only those that work in this project.")
@@ -37,7 +43,7 @@ def sessions() -> None:
     shell_complete=_FIELDS,
 )
 @click.option("--limit", type=click.IntRange(0), metavar="N", help="At most so many.")
-@click.option("-v", "--verbose", is_flag=True, help="Tell where they were read.")
+@click.option("-v", "--verbose", is_flag=True, help="Say where they were read.")
 @adapter_option
 @click.option(
     "--format",
@@ -56,7 +62,9 @@ def list_command(app: App, /, **options: object) -> None:
     list_sessions(app, ListRequest(**options))  # type: ignore[arg-type]
 
 
-@sessions.command()
+@sessions.command(
+    epilog=examples("sdqctl sessions show audit-1", "sdqctl sessions show audit-1 --transcript")
+)
 @click.argument("session", shell_complete=complete_session)
 @click.option("--transcript", is_flag=True, help="The whole conversation.")
 @click.option("--audit", is_flag=True, help="Every tool request: what decided it, and why.")
@@ -83,7 +91,12 @@ def show(
     show_session(app, session, adapter, ShowRequest(transcript, audit, as_json))
 
 
-@sessions.command()
+@sessions.command(
+    epilog=examples(
+        "sdqctl sessions delete audit-1",
+        "sdqctl sessions delete --filter 'try-*' --older-than 7d --dry-run",
+    )
+)
 @click.argument("names", metavar="[SESSION]...", nargs=-1, shell_complete=complete_session)
 @filter_options
 @click.option("--dry-run", is_flag=True, help="Show what would go; delete nothing.")
@@ -122,7 +135,12 @@ def delete(
     delete_sessions(app, request)
 
 
-@sessions.command()
+@sessions.command(
+    epilog=examples(
+        "sdqctl sessions cleanup --older-than 30d --dry-run",
+        "sdqctl sessions cleanup --older-than 7d --filter 'nightly-*' --force",
+    )
+)
 @click.option("--older-than", type=DURATION, required=True, metavar="DUR", help="30m, 24h, 7d.")
 @click.option("--filter", "pattern", metavar="GLOB", help="Only these names or ids.")
 @click.option("--all-clients", is_flag=True, help="Also sessions that sdqctl did not make.")
@@ -146,7 +164,7 @@ def cleanup(
     adapter: str | None,
     output_format: str,
 ) -> None:
-    """Delete sessions by age; those in use stay, and unless told those of others and unfinished."""
+    """Delete sessions by age, but for those in use, of other programs, or with an open run."""
     from sdqctl.cli.deleting import DeleteRequest, delete_sessions
     from sdqctl.sessions.entries import Query
 

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sdqctl.cli.options import format_option
+from sdqctl.cli.options import examples, format_option
 
 if TYPE_CHECKING:
     from sdqctl.cli.context import App
 
 
-@click.command()
+@click.command(epilog=examples("sdqctl status", "sdqctl status --adapters --auth"))
 @click.option("--sessions", is_flag=True, help="The sessions, as a table.")
 @click.option("--adapters", is_flag=True, help="Which runtimes were found, and by what.")
 @click.option("--auth", is_flag=True, help="Which model provider or account is used; no secrets.")
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def status(
     app: App, /, sessions: bool, adapters: bool, auth: bool, models: bool, output_format: str
 ) -> None:
-    """Tell how things stand. Without options nothing is started."""
+    """Show how things stand. Without options nothing is started."""
     from sdqctl.cli.telling import StatusRequest, tell_status
 
     request = StatusRequest(

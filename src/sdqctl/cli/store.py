@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sdqctl.cli.options import examples
+
 if TYPE_CHECKING:
     from sdqctl.cli.context import App
 
@@ -16,7 +18,9 @@ def store() -> None:
     """Check and back up the ledger."""
 
 
-@store.command()
+@store.command(
+    epilog=examples("sdqctl store check", 'sdqctl store check || echo "the ledger is damaged"')
+)
 @click.pass_obj
 def check(app: App, /) -> None:
     """Verify the ledger; exit 9 when it is damaged."""
@@ -41,7 +45,11 @@ def check(app: App, /) -> None:
     write_line(f"{report.path}: sound; {counts}")
 
 
-@store.command()
+@store.command(
+    epilog=examples(
+        "sdqctl store backup ledger-copy.db", 'sdqctl store backup "/backup/ledger-$(date +%F).db"'
+    )
+)
 @click.argument("file", type=click.Path(path_type=Path))
 @click.pass_obj
 def backup(app: App, /, file: Path) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sdqctl.cli.completion import complete_folder
-from sdqctl.cli.options import format_option
+from sdqctl.cli.options import examples, format_option
 
 if TYPE_CHECKING:
     from sdqctl.cli.context import App
@@ -27,7 +27,7 @@ class TrustRequest:
     as_json: bool = False
 
 
-@click.command()
+@click.command(epilog=examples("sdqctl trust --show", "sdqctl trust ~/src/shop"))
 @click.argument(
     "folder",
     metavar="[PATH]",

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 import click
 
 from sdqctl.cli.completion import complete_folder, complete_workflow
-from sdqctl.cli.options import format_option
+from sdqctl.cli.options import examples, format_option
 
 if TYPE_CHECKING:
     from sdqctl.cli.context import App
 
 
-@click.command()
+@click.command(
+    epilog=examples("sdqctl validate *.conv", "sdqctl validate --strict --format json audit.conv")
+)
 @click.argument(
     "files", metavar="WORKFLOW...", nargs=-1, required=True, shell_complete=complete_workflow
 )
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 @format_option("text", "json")
 @click.pass_obj
 def validate(app: App, /, files: tuple[str, ...], strict: bool, output_format: str) -> int:
-    """Check workflow files, or - for stdin; all findings of all files are told at once.
+    """Check workflow files, or - for stdin; all findings of all files come at once.
 
     Exit 3 when there is an error.
     """
@@ -32,7 +34,9 @@ def validate(app: App, /, files: tuple[str, ...], strict: bool, output_format: s
     return validate_files(app, paths, strict=strict, as_json=output_format == "json")
 
 
-@click.command()
+@click.command(
+    epilog=examples("sdqctl render audit.conv", "sdqctl render audit.conv -n 2 --format json")
+)
 @click.argument("file", metavar="WORKFLOW", shell_complete=complete_workflow)
 @click.option("-n", "--cycles", type=click.IntRange(1), metavar="CYCLES", help="How many cycles.")
 @click.option(

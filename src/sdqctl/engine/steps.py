@@ -123,7 +123,7 @@ async def _verify(step: PlannedStep, record: StepRecord | None, context: StepCon
     context.finish(step, StepStatus.FAILED, response=text, error=result.text)
     raise StepError(
         f"step {step.position}: VERIFY {action.check} found problems\n{result.text}",
-        hint="mend them and go on, or write VERIFY-ON-ERROR continue before it",
+        hint="fix them and go on, or write VERIFY-ON-ERROR continue before it",
     )
 
 

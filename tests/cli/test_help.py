@@ -1,0 +1,102 @@
+"""Help: two examples for each command that are what can be typed, options in groups, examples."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import tomllib
+from pathlib import Path
+
+import click
+import pytest
+
+import sdqctl
+from sdqctl.cli.app import COMMANDS, root
+from sdqctl.cli.context import App
+from tests.command import forked
+from tests.conftest import ROOT
+
+
+def commands() -> list[tuple[str, ...]]:
+    """The words of every command that does something."""
+    context = click.Context(root, info_name="sdqctl")
+    found: list[tuple[str, ...]] = []
+
+    def walk(words: tuple[str, ...], command: click.Command | None) -> None:
+        if isinstance(command, click.Group):
+            for name, sub in command.commands.items():
+                walk((*words, name), sub)
+        else:
+            found.append(words)
+
+    for name in COMMANDS:
+        walk((name,), root.get_command(context, name))
+    return found
+
+
+def typed(words: tuple[str, ...]) -> list[list[str]]:
+    """The words of each example line of a command's help, without what stands around it."""
+    help_text = forked(*words, "--help").out
+    block = re.findall(r"^ +(.*\bsdqctl .*)$", help_text.partition("Examples:\n")[2], re.MULTILINE)
+    found = []
+    for line in block:
+        parts = shlex.split(line)
+        rest = parts[parts.index("sdqctl") + 1 :]
+        end = next((n for n, part in enumerate(rest) if part in ("|", "||")), len(rest))
+        found.append(rest[:end])
+    return found
+
+
+@pytest.mark.parametrize("words", commands(), ids=" ".join)
+def test_each_command_has_two_examples_that_can_be_typed(
+    words: tuple[str, ...], home: Path
+) -> None:
+    if words[0] == "completion":
+        assert "sdqctl completion" in forked(*words, "--help").out, "its help has the lines to type"
+        return
+    examples = typed(words)
+    assert len(examples) >= 2
+    for example in examples:
+        names = ("run",) if words == ("iterate",) else words
+        assert tuple(example[: len(names)]) == names
+        parse(example)
+
+
+def parse(arguments: list[str]) -> None:
+    """Have click take the arguments, without doing anything. Raises ClickException."""
+    context = click.Context(root, info_name="sdqctl", obj=App(environment={}))
+    command: click.Command = root
+    rest = list(arguments)
+    while isinstance(command, click.Group):
+        found = command.get_command(context, rest.pop(0))
+        assert found is not None
+        command = found
+    command.make_context("", rest, parent=context)
+
+
+@pytest.mark.parametrize("name", ["run", "apply", "resume"])
+def test_each_option_of_a_run_stands_in_a_group_of_its_own_kind(name: str, home: Path) -> None:
+    text = forked(name, "--help").out
+    titles = re.findall(r"^([A-Z][a-z ]+):$", text, re.MULTILINE)
+    assert titles == ["Session", "What it may do", "Limits", "Output"]
+    last = text.partition("\nOutput:\n")[2].partition("\n\n")[0]
+    options = re.findall(r"^  (?:-\w, )?(--[\w-]+)", last, re.MULTILINE)
+    output = {"--dry-run", "--output", "--output-dir", "--format", "--verbose", "--quiet"}
+    assert {*options} <= {*output, "--show-prompts", "--help"}
+    context = click.Context(root, info_name="sdqctl")
+    command = root.get_command(context, name)
+    assert command is not None
+    known = {o for p in command.params if isinstance(p, click.Option) for o in p.opts[-1:]}
+    assert known <= {*re.findall(r"--[\w-]+", text)}
+
+
+def test_help_examples_lists_what_the_package_carries(home: Path) -> None:
+    out = forked("help", "examples").out
+    folder = Path(sdqctl.__file__).parent / "examples"
+    files = sorted(folder.glob("*.conv"))
+    assert len(files) == 8
+    assert str(folder) in out
+    assert [line.split()[0] for line in out.splitlines()[2:]] == [path.name for path in files]
+    assert (ROOT / "examples").resolve() == folder.resolve()
+    wheel = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]
+    assert wheel["targets"]["wheel"] == {"packages": ["src/sdqctl"]}, "with all that lies in it"
