@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import event_schema
 
 from sdqctl.cli.app import COMMANDS, root
 from sdqctl.cli.help import environment, exit_codes
@@ -27,6 +28,7 @@ def main() -> int:
         "directives.md": directives(),
         "commands.md": commands(),
         "configuration.md": configuration(),
+        "events.md": event_schema.page(),
     }
     stale = []
     for name, text in pages.items():

@@ -2,9 +2,9 @@
 
 The Copilot runtime's names of events and fields; the mock writes the same.
 
-Torn, garbage and unknown lines are passed over (notes, item 7). A turn is finished by the durable
-rule of item 14: the prompt, an answer to it without tool requests, the end of the model's turn,
-and neither an abort nor an error in between.
+Torn, garbage and unknown lines are passed over, as the runtime does at resume. A turn is finished
+by what is durable (docs/copilot-findings.md, Events): the prompt, an answer to it without tool
+requests, the end of the model's turn, and neither an abort nor an error in between.
 """
 
 from __future__ import annotations

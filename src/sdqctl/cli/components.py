@@ -24,7 +24,7 @@ class Component:
 
     @property
     def variables(self) -> Mapping[str, str]:
-        """The template variables of LANGUAGE.md."""
+        """Its template variables (docs/language.md)."""
         path = Path(self.path)
         return {
             "COMPONENT_NAME": path.stem or self.path,

@@ -181,7 +181,7 @@ def result_object(
     denied: list[dict[str, object]],
     sandbox: dict[str, object],
 ) -> dict[str, object]:
-    """The one object that `--format json` ends with (DESIGN part 5)."""
+    """The one object that `--format json` ends with (docs/json.md)."""
     from sdqctl.engine.results import answers, total_usage
     from sdqctl.sessions.entries import run_entry
 

@@ -131,7 +131,7 @@ class TextDelta(_Event, frozen=True, kw_only=True, tag="text.delta"):
 
 
 class TurnProgress(_Event, frozen=True, kw_only=True, tag="turn.progress"):
-    """The model is at work, in a way that has no event of its own; not told to anyone."""
+    """The model is at work, in a way that has no event of its own."""
 
     turn_id: str
 

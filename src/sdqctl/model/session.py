@@ -10,7 +10,7 @@ import msgspec
 
 _PLAIN_ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
 _NAME_UNITS = 100
-"""Most UTF-16 units in a session name (copilot-runtime notes, item 12)."""
+"""Most UTF-16 units in a session name (docs/copilot-findings.md, Names)."""
 
 
 class SessionStatus(StrEnum):
@@ -129,7 +129,8 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
 def name_problem(name: str) -> str | None:
     """Say what is wrong with a session name, or None if it is good.
 
-    The rules are those of the Copilot runtime at create (notes, item 12), kept for all adapters.
+    The rules are those of the Copilot runtime at create (docs/copilot-findings.md, Names), kept for
+    all adapters.
     """
     if not name:
         return "is empty"

@@ -9,7 +9,7 @@ import msgspec
 
 
 class ToolKind(StrEnum):
-    """What a tool wants to do, in the runtime's own words (notes, item 3)."""
+    """What a tool wants to do, in the Copilot runtime's own words."""
 
     SHELL = "shell"
     READ = "read"

@@ -115,7 +115,7 @@ def count_wanted(entries: Iterable[Entry], query: Query, now: datetime) -> int:
 
 
 def entry_object(entry: Entry, turns: int | None) -> dict[str, object]:
-    """One entry of `sessions list --format json` (DESIGN part 5)."""
+    """One entry of `sessions list --format json` (docs/json.md)."""
     info = entry.info
     return {
         "id": info.id,

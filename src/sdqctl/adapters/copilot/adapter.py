@@ -86,7 +86,7 @@ class CopilotAdapter:
                 hint="`sdqctl status --adapters` tells which runtime was found and by what",
             ) from error
         # The SDK has no public names for its child process and the thread that reads from it;
-        # their deaths must be seen (notes, item 5).
+        # their deaths must be seen: a call waits for its time-out otherwise.
         reader = getattr(self._client._client, "_read_thread", None)
         self._process = RuntimeProcess(self._client._cli_process, reader, self._mark)
         _LOG.debug("%s (%s) is process %s", program.path, program.found_by, self._process.pid)
@@ -362,7 +362,7 @@ def _pass_over_unreadable(loop: asyncio.AbstractEventLoop, context: dict[str, An
 
 
 def _folder(path: Path) -> Path:
-    """The working directory; the runtime would silently work elsewhere if it is gone (item 11)."""
+    """The working directory; the runtime would silently work elsewhere if it is gone."""
     if not path.is_dir():
         raise SessionUnusableError(
             f"the session's working directory is not there any more: {path}",

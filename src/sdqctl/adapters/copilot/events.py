@@ -1,4 +1,4 @@
-"""From the SDK's live events to ours, for one turn (event names: notes, item 14)."""
+"""From the SDK's live events to ours, for one turn (docs/copilot-findings.md, Events)."""
 
 from __future__ import annotations
 
@@ -217,7 +217,7 @@ _HANDLERS = {
 
 
 def _classify(error: Any) -> tuple[FailureKind, str, int | None]:
-    """The kind of a `session.error` (notes, item 6)."""
+    """The kind of a `session.error` (docs/copilot-findings.md, Model errors)."""
     status = getattr(error, "status_code", None)
     message = str(error.message)
     match str(error.error_type):

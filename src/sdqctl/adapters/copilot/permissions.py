@@ -3,7 +3,8 @@
 Before a tool its raw arguments are judged, in the session and in its sub-agents: what the policy
 refuses is refused there, also where the runtime would ask nobody, or names something else than it
 touches. What only a human can allow is left to the permission request, which shows the most; where
-the runtime would make none, or a vague one, it is told to ask. (Notes, items 3 and 17.)
+the runtime would make none, or a vague one, it is told to ask.
+(docs/copilot-findings.md, Permission requests.)
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A model provider of the user's own, from the runtime's own variables.
 
 `COPILOT_PROVIDER_*` reach the native program only; an SDK session is given them at create and at
-every resume (notes, item 11). Names are those of `copilot help environment`.
+every resume (docs/copilot-findings.md, Resume). Names are those of `copilot help environment`.
 """
 
 from __future__ import annotations

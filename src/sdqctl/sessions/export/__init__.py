@@ -76,7 +76,7 @@ def exported(found: Found, output_format: str) -> str:
 
 
 def session_object(found: Found) -> dict[str, object]:
-    """The object of `sessions show --format json` (DESIGN part 5)."""
+    """The object of `sessions show --format json` (docs/json.md)."""
     document = entry_object(found.entry, len(found.turns))
     document["turns"] = [turn_entry(turn) for turn in found.turns]
     document["runs"] = [run_entry(run, steps) for run, steps in found.runs]
