@@ -56,6 +56,8 @@ _LOG = logging.getLogger(__name__)
 _START = 60.0
 """Seconds the runtime is given to start; the first start on a machine unpacks 235 MB."""
 _STOP = 5.0
+_OFFLINE = "Offline mode requires"
+"""What the runtime says when it does not start for want of a provider (1.0.102)."""
 
 
 class CopilotAdapter:
@@ -75,12 +77,13 @@ class CopilotAdapter:
 
     async def __aenter__(self) -> Self:
         program = require_runtime(self._settings)
-        provider_from(self._settings.environment)  # offline without one, it would not start
         try:
             self._client = await self._start(program.path)
         except SandboxError:
             raise
         except Exception as error:
+            if _OFFLINE in str(error):
+                provider_from(self._settings.environment)
             raise RuntimeFailure(
                 f"{program.path} does not start as the Copilot runtime: {error or 'no answer'}",
                 hint="`sdqctl status --adapters` tells which runtime was found and by what",
