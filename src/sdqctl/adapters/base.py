@@ -117,7 +117,7 @@ class AdapterSession(Protocol):
     async def find_turn(self, begun: TurnBegun) -> TurnOutcome | None:
         """Look a turn up in the journal: how it ended, or None if its prompt never arrived.
 
-        By its message id where that is known; else the first turn behind `journal_position` that
+        By its message id where that is known; else the first turn after `journal_position` that
         `begun.may_be`: other turns may have had the same prompt.
         """
         ...

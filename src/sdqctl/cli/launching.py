@@ -236,7 +236,7 @@ def renewed(options: RunOptions, now: RunOptions) -> RunOptions:
 def step_position(plan: Plan, wanted: str | None) -> int | None:
     """The position that --from names: a number, or a checkpoint's name. Raises UsageError.
 
-    One more than there are steps is behind all of them.
+    One more than there are steps is after all of them.
     """
     from sdqctl.model.workflow import CheckpointStep
 

@@ -63,7 +63,7 @@ class LiveLine:
         self._erase()
 
     def after_write(self, text: str) -> None:
-        """It was; the line may come back behind a whole line."""
+        """It was; the line may come back after a whole line."""
         if text:
             self._free = text.endswith("\n")
         self._lock.release()

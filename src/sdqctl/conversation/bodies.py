@@ -34,7 +34,7 @@ class Fence:
 
 
 def body_text(first: str, lines: Sequence[str]) -> str:
-    """A body from the text behind its directive and the lines under it."""
+    """A body from the text after its directive and the lines under it."""
     kept = _dedent(_without_trailing_comments(first, lines))
     return "\n".join([first, *kept] if first else kept).rstrip()
 

@@ -11,11 +11,11 @@ from typing import NamedTuple
 
 
 class Directive(NamedTuple):
-    """One directive: what stands behind its name, and what it does."""
+    """One directive: what stands after its name, and what it does."""
 
     group: str
     value: str
-    """What the user writes behind the name, as the reference shows it."""
+    """What the user writes after the name, as the reference shows it."""
     doc: str
     kind: str = "setting"
     """`setting`, `step`, `block` or `refused`."""
@@ -61,7 +61,7 @@ DIRECTIVES: dict[str, Directive] = {
     "EPILOGUE": Directive(
         "Prompts",
         "TEXT|@FILE",
-        "Put behind the last prompt of each cycle.",
+        "Put after the last prompt of each cycle.",
         body=True,
         scope="adds",
     ),
@@ -124,7 +124,7 @@ DIRECTIVES: dict[str, Directive] = {
         "Context window", "TEXT", "Put before the instructions of compactions.", scope="COMPACT"
     ),
     "COMPACT-EPILOGUE": Directive(
-        "Context window", "TEXT", "Put behind the instructions of compactions.", scope="COMPACT"
+        "Context window", "TEXT", "Put after the instructions of compactions.", scope="COMPACT"
     ),
     "NEW-CONVERSATION": Directive(
         "Context window", "", "An empty conversation from here on.", kind="step"
@@ -192,7 +192,7 @@ DIRECTIVES: dict[str, Directive] = {
     "CONSULT": Directive("Stops", '["TOPIC"]', "Stops with exit 8; a human is asked.", kind="step"),
     "CONSULT-TIMEOUT": Directive("Stops", "DUR", "How long a CONSULT may wait.", scope="CONSULT"),
     "HEADER": Directive("Output", "TEXT", "Put before the answers.", body=True, scope="adds"),
-    "FOOTER": Directive("Output", "TEXT", "Put behind the answers.", body=True, scope="adds"),
+    "FOOTER": Directive("Output", "TEXT", "Put after the answers.", body=True, scope="adds"),
     "OUTPUT-FILE": Directive("Output", "FILE", "Where the answers are written."),
     "OUTPUT-DIR": Directive("Output", "DIR", "The folder of OUTPUT-FILE."),
     "OUTPUT-FORMAT": Directive("Output", "markdown|json|text", "How the answers are written."),

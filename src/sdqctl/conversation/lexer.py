@@ -119,7 +119,7 @@ class _Lexer:
             if not fence.take(line, self._at):
                 self._suspect(line)
         if fence.opened:
-            self._warn("the code fence is not closed; everything behind it is text", fence.opened)
+            self._warn("the code fence is not closed; everything after it is text", fence.opened)
         return self._lines[start : self._at]
 
     def _suspect(self, line: str) -> None:
@@ -200,7 +200,7 @@ class _Lexer:
         elif self._last is not None:
             hint = (
                 f"{self._last.name} in line {self._last.span.line} takes one line only; "
-                "text belongs behind a PROMPT"
+                "text belongs after a PROMPT"
             )
         self._error("text outside of a directive", self._at + 1, hint=hint)
 

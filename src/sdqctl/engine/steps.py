@@ -192,7 +192,7 @@ def _check_consultation(step: PlannedStep, action: ConsultStep, shown_at: dateti
     if waited > action.timeout:
         raise StepError(
             f"step {step.position}: the consultation waited longer than CONSULT-TIMEOUT allows",
-            hint=f"go on behind it with `--from {step.position + 1}`",
+            hint=f"go on after it with `--from {step.position + 1}`",
         )
 
 

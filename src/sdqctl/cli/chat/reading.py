@@ -120,7 +120,7 @@ def _keys() -> KeyBindings:
 
 
 class _Completer(Completer):
-    """Commands after `/`, session names behind a command that takes one, files after `@`."""
+    """Commands after `/`, session names after a command that takes one, files after `@`."""
 
     def __init__(
         self,
