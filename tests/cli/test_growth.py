@@ -14,7 +14,7 @@ from tests.adapters.test_turn_counter import bytes_read
 from tests.bench import Bench
 
 MORE = 1.5
-"""A table that grows gets deeper: SQLite reads pages more. What grew with each step would be 2.1."""
+"""A table that grows gets deeper: SQLite reads more pages. Growth with each step would be 2.1."""
 Reading = Callable[[list[str]], tuple[int, int]]
 
 
