@@ -342,11 +342,11 @@ def _judging(bench: Bench) -> Iterator[Case]:
     Judging happens in the process that runs; shfmt is started for each line, as it must be.
     """
     folder = bench.new_home("judge")
-    times = bench.sized(50, 5)
+    times = bench.sized(200, 100)
     moves = "cd .;" * 48
-    for name, line in (
-        ("many commands", COMMANDS * (95_000 // len(COMMANDS))),
-        ("many words", moves + "git log " + "some/path/name.py " * 5_000),
+    for name, bound, line in (
+        ("many words", 5.0, moves + "git log " + "some/path/name.py " * 5_000),
+        ("many commands", None, COMMANDS * (95_000 // len(COMMANDS))),
     ):
         file = folder / f"{name}.sh"
         file.write_text(line)
@@ -355,7 +355,7 @@ def _judging(bench: Bench) -> Iterator[Case]:
         loop = f"for i in $(seq {times}); do '{SHFMT}' -ln bash '{file}' > /dev/null; done"
         shfmt = Command("shfmt, a process a line", ["/bin/sh", "-c", loop], cwd=folder)
         title = f"judging {len(line):,} characters, {name}"
-        yield Case(title, judge, [shfmt], 5.0)
+        yield Case(title, judge, [shfmt], bound)
 
 
 def make_sessions(copilot_home: Path, number: int, turns: int) -> None:

@@ -15,6 +15,7 @@ RESERVED_WORD = re.compile(
     r"(?:if|then|elif|else|fi|while|until|do|done|for|select|case|esac|in|function|time|coproc"
     r"|\[\[|\]\]|\{|\}|!)(?=[ \t\n;&|<>()]|\Z)"
 )
+_BEFORE_PIPELINES = frozenset("!t")
 _SEPARATOR = re.compile(r"&&|\|\||;|&")
 _PIPE = re.compile(r"\|&|\|(?!\|)")
 _TIME_OPTION = re.compile(r"-p(?=[ \t])")
@@ -97,7 +98,7 @@ class ListReader(SimpleReader):
     def newlines(self) -> None:
         """Skip blanks, comments and newlines, and read the here-documents after a newline."""
         self.skip_blanks()
-        while self.peek() == "\n":
+        while self.text[self.at : self.at + 1] == "\n":
             self.at += 1
             self.meter.spend(1)
             self.here_documents()
@@ -105,7 +106,9 @@ class ListReader(SimpleReader):
 
     def _step(self) -> Step:
         negated = False
-        while word := self.reserved("!", "time"):
+        while self.text[self.at : self.at + 1] in _BEFORE_PIPELINES and (
+            word := self.reserved("!", "time")
+        ):
             negated = negated != (word == "!")
             if word == "time" and (option := _TIME_OPTION.match(self.text, self.at)):
                 self.at = option.end()

@@ -40,7 +40,7 @@ class Mentions:
         self._paths = paths
         self._meter = meter
         self._values: dict[str, list[str]] = {}
-        self._harmless: set[tuple[str, str]] = set()
+        self._harmless: dict[str, set[str]] = {}
         self._real: dict[str, str] = {}
         self._judged: dict[tuple[str, str], PathRefusal | None] = {}
         self._listed: dict[str, frozenset[str]] = {}
@@ -59,16 +59,26 @@ class Mentions:
         """The first name of a denied file, with its denial. Raises UnclearCommandError."""
         for place in places if words else ():
             folder = self._folder(place)
+            harmless = self._harmless.setdefault(folder, set())
             for word in words:
-                if word.text is not None and (word.text, folder) in self._harmless:
+                if (word.raw and word.raw in harmless) or self._says_nothing(word):
                     continue
                 for text in self._texts(word, folder):
                     for name in _names(text, tilde=word.tilde):
                         if found := self._denial(name, folder):
                             return name, found
-                if word.text is not None and not word.tilde:
-                    self._harmless.add((word.text, folder))
+                if not any(piece.kind is Kind.VARIABLE for piece in word.pieces):
+                    harmless.add(word.raw)
         return None
+
+    def _says_nothing(self, word: Word) -> bool:
+        """Whether a word has no part that is known."""
+        return word.text is None and not any(
+            piece.default or piece.text in self._values or piece.text in ("PWD", "HOME")
+            if piece.kind is Kind.VARIABLE
+            else piece.text
+            for piece in word.pieces
+        )
 
     def _folder(self, place: Place | None) -> str:
         if place is None:

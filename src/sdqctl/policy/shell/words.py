@@ -21,6 +21,12 @@ _DEEPEST = 24
 _META = frozenset(" \t\n;&|<>()")
 _SIMPLE = re.compile(r"[A-Za-z0-9_./:=,+@%^-]+(?=[ \t\n;&|<>()]|\Z)")
 _PLAIN = re.compile(r"[^ \t\n;&|<>()\\'\"`$]+")
+_WHOLE_QUOTED = re.compile(
+    r"""(?:'([^']*)'|"([^"\\`$]*)"|"\$(?:([A-Za-z_]\w*)|\{([A-Za-z_]\w*)\})")"""
+    r"(?=[ \t\n;&|<>()]|\Z)",
+    re.ASCII,
+)
+"""A word that is one quoted text or one quoted variable, as most are."""
 _PLAIN_DOUBLE = re.compile(r'"([^"\\`$]*)"')
 _QUOTED = re.compile(r'[^"\\`$]+')
 _BODY = re.compile(r"[^\\`$]+")
@@ -111,6 +117,9 @@ class WordReader(ABC):
             self.at = simple.end()
             text = simple.group()
             return Word(text, text)
+        if quoted := _WHOLE_QUOTED.match(self.text, self.at):
+            self.at = quoted.end()
+            return _whole_quoted(quoted)
         begin, parts = self.at, _Parts()
         tilde = self.peek() == "~"
         while self.at < len(self.text):
@@ -374,3 +383,14 @@ class WordReader(ABC):
         self.meter.spend(len(body))
         with self.deeper():
             self.backticks("".join(body))
+
+
+def _whole_quoted(found: re.Match[str]) -> Word:
+    single, double, name, braced = found.groups()
+    raw = found.group().replace("\\\n", "")
+    if name is None and braced is None:
+        return Word(single if double is None else double, raw)
+    return Word(None, raw, False, (_EMPTY, Piece(Kind.VARIABLE, name or braced)))
+
+
+_EMPTY = Piece(Kind.TEXT)
