@@ -1,4 +1,4 @@
-"""Which processes belong to a runtime and its tools, and ending them.
+"""Which processes belong to a runtime and its tools, or to a command, and ending them.
 
 A runtime is started with a mark of its own in its environment, which all that it starts inherits.
 So its tools are found when it is dead and they live on, in sessions of their own, under init. A
@@ -15,14 +15,17 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from sdqctl.processes import is_same, start_mark
 
 MARK = "SDQCTL_RUNTIME"
-"""The variable that holds the mark."""
+"""The variable that holds the mark of a runtime."""
+COMMAND = "SDQCTL_COMMAND"
+"""The variable that holds the mark of a workflow's command: its folder."""
 _GRACE = 1.0
 """Seconds between asking to end and killing."""
 _GIVE_UP = 5.0
@@ -64,15 +67,19 @@ def moment() -> float:
 
 
 def offspring(
-    mark: str, *, having: Mapping[str, str] | None = None, since: float | None = None
+    mark: str,
+    *,
+    variable: str = MARK,
+    having: Mapping[str, str] | None = None,
+    since: float | None = None,
 ) -> list[Process]:
     """The live processes of a mark, without this one.
 
     `having` are further variables that they were started with. `since`: only those that began at
     this `moment` or later; where a start is not known, it counts as earlier.
     """
-    wanted = {f"{name}={value}" for name, value in {**(having or {}), MARK: mark}.items()}
-    seen = _processes(f"{MARK}={mark}")
+    wanted = {f"{name}={value}" for name, value in {**(having or {}), variable: mark}.items()}
+    seen = _processes(f"{variable}={mark}")
     found = {pid for pid, process in seen.items() if wanted <= process.environment}
     grown = -1
     while len(found) != grown:  # a tool may have started something without its environment
@@ -84,40 +91,40 @@ def offspring(
 
 
 def end_offspring(
-    mark: str, *, having: Mapping[str, str] | None = None, since: float | None = None
+    mark: str,
+    *,
+    variable: str = MARK,
+    having: Mapping[str, str] | None = None,
+    since: float | None = None,
 ) -> int:
     """End the processes of a mark, and say how many there were; blocks for seconds at most.
 
     All are stopped first: when a child is ended alone, its shell goes on to the next command.
     """
+    find = partial(offspring, mark, variable=variable, having=having, since=since)
     known: set[Process] = set()
     started = time.monotonic()
-    while left := offspring(mark, having=having, since=since):
+    while left := find():
         known.update(left)
         waited = time.monotonic() - started
         if waited > _GIVE_UP:
             _LOG.warning("processes of an ended runtime live on: %s", [p.pid for p in left])
             break
         asked = waited < _GRACE
-        frozen = _freeze(left, mark, having, since)
+        frozen = _freeze(left, find)
         _signal(frozen, signal.SIGTERM if asked else signal.SIGKILL)
         _signal(frozen, signal.SIGCONT)
         _wait(frozen, _GRACE if asked else _POLL)
     return len(known)
 
 
-def _freeze(
-    found: Iterable[Process],
-    mark: str,
-    having: Mapping[str, str] | None,
-    since: float | None,
-) -> set[Process]:
+def _freeze(found: Iterable[Process], find: Callable[[], Iterable[Process]]) -> set[Process]:
     """Stop processes, also those that they started meanwhile."""
     frozen: set[Process] = set()
     while new := set(found) - frozen:
         _signal(new, signal.SIGSTOP)
         frozen |= new
-        found = offspring(mark, having=having, since=since)
+        found = find()
     return frozen
 
 

@@ -328,3 +328,47 @@ def test_a_skipped_step_is_not_done_in_a_dry_run(bench: Bench) -> None:
     states = [line.split()[1] for line in dry.out.splitlines()]
     assert states[:3] == ["done", "skipped", "done"]
     assert "2 done, 1 skipped" in dry.err
+
+
+def keepers(home: Path) -> list[int]:
+    """The keepers of this test's commands."""
+    return alive(home, b"keeper.py")
+
+
+def test_no_command_outlives_its_killed_keeper(bench: Bench) -> None:
+    path = bench.write("w.conv", "SESSION-NAME s\nRUN sh -c 'sleep 90; echo >> effect'\nPROMPT x\n")
+    process = subprocess.Popen([*SDQCTL, "run", str(path)], stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 30
+    while not alive(bench.home, b"sleep"):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    for pid in keepers(bench.home):
+        os.kill(pid, signal.SIGKILL)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 4
+    assert "exit status 137" in err
+    assert alive(bench.home, b"sleep") == []
+    assert not Path("effect").exists()
+
+
+def test_a_cut_off_command_is_ended_before_it_is_run_again(bench: Bench) -> None:
+    path = bench.write(
+        "w.conv",
+        "SESSION-NAME s\nRUN sh -c 'echo >> starts; test -e again || sleep 91; echo >> ends'\n"
+        "PROMPT x [[reply: A]]\n",
+    )
+    process = subprocess.Popen([*SDQCTL, "run", str(path)], stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 30
+    while not Path("starts").exists() or not alive(bench.home, b"91"):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGSTOP)
+    for pid in [*keepers(bench.home), process.pid]:
+        os.kill(pid, signal.SIGKILL)
+    process.wait()
+    assert alive(bench.home, b"sleep")
+    Path("again").touch()
+    done = sdqctl("resume", "s", "--continue", "--on-interrupted", "resend")
+    assert done.code == 0, done.err
+    assert alive(bench.home, b"sleep") == []
+    assert (Path("starts").read_text(), Path("ends").read_text()) == ("\n\n", "\n")

@@ -15,7 +15,14 @@ from sdqctl.conversation.expansion import expand
 from sdqctl.conversation.template import variable_problem
 from sdqctl.engine.audit import note_net_refusal
 from sdqctl.engine.options import OnInterrupted
-from sdqctl.engine.shell import TIMED_OUT, CommandResult, Limit, format_output, run_command
+from sdqctl.engine.shell import (
+    TIMED_OUT,
+    CommandResult,
+    Limit,
+    end_command,
+    format_output,
+    run_command,
+)
 from sdqctl.errors import StepError
 from sdqctl.model.duration import format_duration
 from sdqctl.model.events import NetRefused, Warned
@@ -116,6 +123,7 @@ def _found_end(
     if (limit := found.limit) is not None:
         context.recovered(step, "recorded", f"the command was ended by its time limit ({limit})")
         return CommandResult(TIMED_OUT, found.output(), limit)
+    end_command(found)
     if found.exists and not found.started:
         context.recovered(step, "rerun", "the command had not been started; run now")
         return None
@@ -162,6 +170,7 @@ async def start_again(step: PlannedStep, context: StepContext) -> None:
     if found.started:
         context.background.adopt(action, found)
     if found.ended is None:
+        end_command(found)
         context.recovered(step, "restarted", f"`{action.command}` works in the background again")
         await context.background.start(action, context.commands.make_again(record))
 

@@ -21,6 +21,7 @@ from typing import Self
 from sdqctl.errors import SandboxError, StepError
 from sdqctl.model.sandbox import Confined, NoSandbox, Sandbox
 from sdqctl.model.workflow import RunStep
+from sdqctl.offspring import COMMAND, end_offspring
 from sdqctl.store.evidence import KEEP, Evidence, Output
 
 NOT_FOUND = 127
@@ -77,7 +78,7 @@ class Command:
         be entered.
         """
         folder = _folder(step, cwd)
-        variables = {**environment, **dict(step.environment)}
+        variables = {**environment, **dict(step.environment), COMMAND: str(evidence.folder)}
         watched, lifeline = os.pipe()
         try:
             with sandbox.confine(
@@ -101,8 +102,10 @@ class Command:
 
     async def wait(self) -> int:
         """Wait for its end; what it leaves behind in its group is killed."""
-        await self._process.wait()
+        status = await self._process.wait()
         self.kill()
+        if status < 0:  # the keeper itself was killed, which could end nothing any more
+            await asyncio.to_thread(end_command, self.evidence)
         return self.exit_status or 0
 
     async def end(self) -> None:
@@ -123,6 +126,11 @@ class Command:
         if self._lifeline >= 0:
             os.close(self._lifeline)
             self._lifeline = -1
+
+
+def end_command(evidence: Evidence) -> None:
+    """End what lives on of a command whose keeper was killed."""
+    end_offspring(str(evidence.folder), variable=COMMAND)
 
 
 async def run_command(
