@@ -357,9 +357,14 @@ class CopilotAdapter:
 
 
 def _pass_over_unreadable(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """An event that the SDK cannot read is no reason for a traceback on the terminal."""
+    """An event that the SDK cannot read, or an answer to a call that was cancelled meanwhile, is no
+    reason for a traceback on the terminal.
+    """
+    error = context.get("exception")
     if "handle_notification" in context["message"]:
-        _LOG.debug("an event of the runtime cannot be read: %r", context.get("exception"))
+        _LOG.debug("an event of the runtime cannot be read: %r", error)
+    elif isinstance(error, asyncio.InvalidStateError):
+        _LOG.debug("an answer came too late: %s", context["message"])
     else:
         loop.default_exception_handler(context)
 
