@@ -19,7 +19,7 @@ from pathlib import Path
 
 _REAL = """
 env nice nohup timeout xargs stdbuf setsid find cat head tail grep wc sort uniq cut tr sed nl rev
-tac fold paste date basename dirname seq bash dash awk
+tac fold paste date basename dirname seq bash dash awk id
 """
 _FAKES = """
 git al evil touch rm x y i a b E 1 0 42 sudo make npm python flock foo fi in ls function sleep

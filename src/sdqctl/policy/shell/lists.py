@@ -40,7 +40,9 @@ class ListReader(SimpleReader):
         if self.pending:
             raise UnclearCommandError("a substitution follows a here-document")
         facts, inner = self.facts, self.inner
+        self.within += 1
         found = self.line(lambda: self.text[self.at : self.at + 1] == ")")
+        self.within -= 1
         if self.pending or not self.follows(")"):
             raise UnclearCommandError("a substitution is not closed")
         self.at += 1

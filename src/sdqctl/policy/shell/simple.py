@@ -56,6 +56,8 @@ class SimpleReader(WordReader):
         super().__init__(text, meter, depth=depth, posix=posix)
         self.inner: list[Line] = []
         self.pending: list[HereDocument] = []
+        self.within = 0
+        """In how many substitutions this is."""
 
     @abstractmethod
     def child(self, text: str) -> WordReader:
@@ -302,6 +304,9 @@ class SimpleReader(WordReader):
                 if len(parts) > 1:
                     break
                 return "\n".join(lines)
+            ends = plain.startswith(document.delimiter) and (")" in plain or "}" in plain)
+            if ends and self.within:  # bash takes this for the end of both
+                raise UnclearCommandError("the end of a here-document is not clear")
             lines.append(line)
         raise UnclearCommandError("a here-document is not closed")
 
