@@ -150,7 +150,7 @@ def test_tab_inserts_what_the_command_then_gets_and_runs_nothing(shell: Shell) -
         "sdqctl run --mode im": ["run", "--mode", "implement"],
         "sdqctl sessions list --format=js": ["sessions", "list", "--format=json"],
         "sdqctl sessions list --format js": ["sessions", "list", "--format", "json"],
-        "sdqctl help ex": ["help", "exit-codes"],
+        "sdqctl help exi": ["help", "exit-codes"],
         "sdqctl comp": ["completion"],
         "sdqctl run a": ["run", "a b.conv"],
         "sdqctl run c": ["run", "c$(touch pwned).conv"],
@@ -207,7 +207,7 @@ def offered(shell: str, *arguments: str) -> list[str]:
 
 def test_a_description_comes_whole(home: Path) -> None:
     line = next(line for line in ask("fish", "stat").out.splitlines() if "\t" in line)
-    assert line == "status\tTell what is installed, signed in, and kept."
+    assert line == "status\tShow what is installed, signed in, and kept."
 
 
 def test_sessions_are_offered_without_case_and_each_once(sessions: Bench) -> None:

@@ -216,7 +216,8 @@ def test_the_projects_own_files_hold_no_secret_but_those_of_tests() -> None:
     found = {
         name
         for name in filter(None, listed.split("\0"))
-        if redact(text := (ROOT / name).read_text(errors="replace")) != text
+        if (ROOT / name).is_file()  # a link to a folder is listed as well
+        and redact(text := (ROOT / name).read_text(errors="replace")) != text
     }
     assert {name for name in found if not name.startswith("tests/")} == set()
 
