@@ -132,8 +132,8 @@ class Walker(ABC):
     def _command(self, command: Command, places: Places) -> Outcome:
         if isinstance(command, SimpleCommand):
             return self.simple(command, places)
-        self.around(command, places)
         mark = self.numbers.mark()
+        self.around(command, places)
         after = self._compound(command, places)
         if command.may_fail:
             self.numbers.back_to(mark)
