@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -318,3 +320,28 @@ def test_each_path_that_a_request_names_is_judged(make: Make) -> None:
     assert make().decide(inside).allowed
     assert not make().decide(outside).allowed
     assert make(allow_tools=["read(../outside/**)"]).decide(outside).allowed
+
+
+PROPOSED = """\
+from pathlib import Path
+from sdqctl.model.tools import ToolKind, ToolRequest
+from sdqctl.policy.policy import build_policy
+line = "git log; cd src; git log > out"
+policy = build_policy(mode="audit", cwd=Path({folder!r}), allow_tools=["shell(git:*)"])
+print(policy.decide(ToolRequest(kind=ToolKind.SHELL, target=line)).rules)
+"""
+
+
+def test_of_several_places_that_a_line_may_be_in_a_refusal_names_the_same_each_time(
+    folder: Path,
+) -> None:
+    said = {
+        subprocess.run(
+            [sys.executable, "-c", PROPOSED.format(folder=str(folder))],
+            env={"PYTHONHASHSEED": seed},
+            capture_output=True,
+            check=True,
+        ).stdout
+        for seed in "12345678"
+    }
+    assert len(said) == 1

@@ -10,7 +10,7 @@ from pathlib import Path
 from sdqctl.model.tools import ToolKind
 from sdqctl.policy.paths import PathRules
 from sdqctl.policy.shell.facts import UnclearCommandError
-from sdqctl.policy.shell.location import Place, Places
+from sdqctl.policy.shell.location import Place, Places, in_order
 from sdqctl.policy.shell.mentions import Mentions
 from sdqctl.policy.shell.tree import Assignment, Redirection
 from sdqctl.policy.shell.verdict import RefusedError
@@ -71,7 +71,7 @@ class Files:
         if _STREAMS.fullmatch(word.text):
             return
         text = os.path.expanduser(word.text) if word.tilde else word.text
-        for place in places:
+        for place in in_order(places):
             if place is None and not text.startswith("/"):
                 self._unknown(f"it {verb} {text} in a folder that is known only then")
                 continue

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from sdqctl.policy.shell.word import Word
@@ -38,6 +38,11 @@ def joined(*sets: Places) -> Places:
     """All of these places."""
     found: Places = frozenset().union(*sets)
     return found if len(found) <= _MOST else UNKNOWN
+
+
+def in_order(places: Places) -> Iterable[Place | None]:
+    """These places, in the same order each time."""
+    return places if len(places) == 1 else sorted(places, key=str)
 
 
 def move(

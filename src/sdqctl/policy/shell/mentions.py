@@ -16,7 +16,7 @@ from pathlib import Path
 
 from sdqctl.policy.paths import PathRefusal, PathRules
 from sdqctl.policy.shell.facts import UnclearCommandError
-from sdqctl.policy.shell.location import Place, Places
+from sdqctl.policy.shell.location import Place, Places, in_order
 from sdqctl.policy.shell.tree import Assignment
 from sdqctl.policy.shell.word import Kind, Piece, Word
 from sdqctl.policy.shell.words import Meter
@@ -57,7 +57,7 @@ class Mentions:
 
     def denied(self, words: Sequence[Word], places: Places) -> tuple[str, PathRefusal] | None:
         """The first name of a denied file, with its denial. Raises UnclearCommandError."""
-        for place in places if words else ():
+        for place in in_order(places) if words else ():
             folder = self._folder(place)
             harmless = self._harmless.setdefault(folder, set())
             for word in words:
