@@ -11,7 +11,7 @@ import msgspec
 
 from sdqctl.policy.shell.facts import Doubt, Fact, Risk, Set, UnclearCommandError, Use
 from sdqctl.policy.shell.tree import Assignment, Line, Redirection, SimpleCommand
-from sdqctl.policy.shell.word import Kind, Piece, Word, may_hold_blank
+from sdqctl.policy.shell.word import QUOTED_WORD, Kind, Piece, Word, may_hold_blank, quoted_word
 from sdqctl.policy.shell.words import Meter, WordReader
 
 RESERVED = frozenset(
@@ -21,7 +21,10 @@ RESERVED = frozenset(
 _REDIRECTION = re.compile(r"<<<|<<-|<<|<>|<&|<|&>>|&>|>>|>&|>\||>")
 _BASH_REDIRECTIONS = frozenset({"<<<", "&>>", "&>"})
 _BLANKS = re.compile(r"(?:[ \t]+|\\\n)*")
-_PLAIN_WORDS = re.compile(r"(?:[A-Za-z0-9_./:=,+@%^-]+[ \t]+)+")
+_PLAIN_WORD = rf"[A-Za-z0-9_./:=,+@%^-]++|{QUOTED_WORD}"
+_PLAIN_WORDS = re.compile(rf"(?:(?:{_PLAIN_WORD})(?:[ \t]++|(?=[\n;&|)]|\Z)))++", re.ASCII)
+"""Words that are followed by others, or by the end of their command."""
+_EACH_PLAIN_WORD = re.compile(_PLAIN_WORD, re.ASCII)
 _BEGIN_BLANKS = frozenset(" \t\\")
 JOINED = re.compile(r"(?:\\\n)+[&|;<>()]")
 _ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)(\[[^\]=]*\])?(\+?)=", re.ASCII)
@@ -120,7 +123,9 @@ class SimpleReader(WordReader):
             self.skip_blanks()
             char = self.text[self.at : self.at + 1]
             if char not in _STOPS:
-                if not found.words or not self._plain_words(found.words):
+                if plain := self._plain_words(first=not found.words):
+                    found.words += plain
+                else:
                     self._element(found)
             elif (char and char in "<>") or self.follows("&>"):
                 if char != "&" and self.text[self.at + 1 : self.at + 2] == "(":
@@ -134,16 +139,24 @@ class SimpleReader(WordReader):
             raise UnclearCommandError(f"a command is missing before {what}")
         return found
 
-    def _plain_words(self, words: list[Word]) -> bool:
-        """Read the words up to the next one that is not plain; False: there is none."""
-        plain = _PLAIN_WORDS.match(self.text, self.at)
+    def _plain_words(self, *, first: bool) -> list[Word]:
+        """Read the words up to the next one that is not plain.
+
+        `first`: where a command begins, at which some words mean more; then there are none.
+        """
+        plain = None if self.pending else _PLAIN_WORDS.match(self.text, self.at)
         if plain is None:
-            return False
-        texts = plain.group().split()
-        words.extend([Word(text, text) for text in texts])
-        self.meter.spend(len(texts))
+            return []
+        text = plain.group()
+        quoted = "'" in text or '"' in text
+        raws = _EACH_PLAIN_WORD.findall(text) if quoted else text.split()
+        if first and (raws[0] in RESERVED or _ASSIGNMENT.match(raws[0])):
+            return []
+        self.meter.spend(len(raws))
         self.at = plain.end()
-        return True
+        if quoted:
+            return [quoted_word(raw) if raw[0] in "'\"" else Word(raw, raw) for raw in raws]
+        return [Word(raw, raw) for raw in raws]
 
     def _element(self, command: SimpleCommand) -> None:
         """A word, an assignment, or the descriptor before a redirection."""

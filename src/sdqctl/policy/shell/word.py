@@ -9,6 +9,10 @@ import msgspec
 
 _UNSAFE_BLANK = re.compile(r"[\x85\xa0\u1680\u2000-\u200b\u2028\u2029\u202f\u205f\u3000\ufeff]")
 
+QUOTED_WORD = r"""'[^']*+'|"(?:[^"\\`$]++|\$(?:[A-Za-z_]\w*+|\{[A-Za-z_]\w*+\}))*+\""""
+"""A quoted text that holds no more than plain variables."""
+_VARIABLE = re.compile(r"\$(?:([A-Za-z_]\w*)|\{([A-Za-z_]\w*)\})", re.ASCII)
+
 
 class Kind(Enum):
     """What a part of a word is."""
@@ -56,6 +60,23 @@ def finished_word(pieces: list[Piece], raw: str, *, tilde: bool, splits: bool) -
     if known:
         return Word("".join(piece.text for piece in pieces), raw, tilde)
     return Word(None, raw, tilde, tuple(pieces), splits or expands)
+
+
+def quoted_word(raw: str) -> Word:
+    """The word that a text like QUOTED_WORD makes."""
+    text = raw[1:-1]
+    raw = raw.replace("\\\n", "")
+    if raw[0] == "'" or "$" not in text:
+        return Word(text, raw)
+    pieces, end = [Piece(Kind.TEXT)], 0
+    for found in _VARIABLE.finditer(text):
+        if end < found.start():
+            pieces.append(Piece(Kind.TEXT, text[end : found.start()]))
+        pieces.append(Piece(Kind.VARIABLE, found.group(1) or found.group(2)))
+        end = found.end()
+    if end < len(text):
+        pieces.append(Piece(Kind.TEXT, text[end:]))
+    return Word(None, raw, False, tuple(pieces))
 
 
 def known_and_expands(pieces: list[Piece]) -> tuple[bool, bool]:

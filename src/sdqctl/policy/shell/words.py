@@ -15,18 +15,21 @@ from dataclasses import dataclass, field
 
 from sdqctl.policy.shell.arithmetic import read_expression
 from sdqctl.policy.shell.facts import Doubt, Fact, Risk, Set, UnclearCommandError
-from sdqctl.policy.shell.word import Kind, Piece, Word, finished_word, known_text
+from sdqctl.policy.shell.word import (
+    QUOTED_WORD,
+    Kind,
+    Piece,
+    Word,
+    finished_word,
+    known_text,
+    quoted_word,
+)
 
 _DEEPEST = 24
 _META = frozenset(" \t\n;&|<>()")
-_SIMPLE = re.compile(r"[A-Za-z0-9_./:=,+@%^-]+(?=[ \t\n;&|<>()]|\Z)")
+_SIMPLE = re.compile(r"[A-Za-z0-9_./:=,+@%^-]++(?=[ \t\n;&|<>()]|\Z)")
 _PLAIN = re.compile(r"[^ \t\n;&|<>()\\'\"`$]+")
-_WHOLE_QUOTED = re.compile(
-    r"""(?:'([^']*)'|"([^"\\`$]*)"|"\$(?:([A-Za-z_]\w*)|\{([A-Za-z_]\w*)\})")"""
-    r"(?=[ \t\n;&|<>()]|\Z)",
-    re.ASCII,
-)
-"""A word that is one quoted text or one quoted variable, as most are."""
+_WHOLE_QUOTED = re.compile(rf"(?:{QUOTED_WORD})(?=[ \t\n;&|<>()]|\Z)", re.ASCII)
 _PLAIN_DOUBLE = re.compile(r'"([^"\\`$]*)"')
 _QUOTED = re.compile(r'[^"\\`$]+')
 _BODY = re.compile(r"[^\\`$]+")
@@ -119,7 +122,7 @@ class WordReader(ABC):
             return Word(text, text)
         if quoted := _WHOLE_QUOTED.match(self.text, self.at):
             self.at = quoted.end()
-            return _whole_quoted(quoted)
+            return quoted_word(quoted.group())
         begin, parts = self.at, _Parts()
         tilde = self.peek() == "~"
         while self.at < len(self.text):
@@ -383,14 +386,3 @@ class WordReader(ABC):
         self.meter.spend(len(body))
         with self.deeper():
             self.backticks("".join(body))
-
-
-def _whole_quoted(found: re.Match[str]) -> Word:
-    single, double, name, braced = found.groups()
-    raw = found.group().replace("\\\n", "")
-    if name is None and braced is None:
-        return Word(single if double is None else double, raw)
-    return Word(None, raw, False, (_EMPTY, Piece(Kind.VARIABLE, name or braced)))
-
-
-_EMPTY = Piece(Kind.TEXT)
