@@ -62,6 +62,13 @@ FAMILIES: dict[str, Callable[[int], str]] = {
     "globs": lambda n: "git log " + "*.py " * (n // 5),
     "braces": lambda n: "git log " + "{a,b} " * (n // 6),
     "many braces": lambda n: "git log " + "{a,b}" * (n // 5),
+    "paths": lambda n: "git add " + " ".join(f"a/b{i}.py" for i in range(n // 11)),
+    "rows": lambda n: "git log\n" * (n // 8),
+    "different rows": lambda n: "".join(f"git log w{i}\n" for i in range(n // 14)),
+    "one long row": lambda n: "git log " + "$(git x) " * (n // 9) + "\ngit log",
+    "rows in groups": lambda n: "{ git log\n};" * (n // 12) + "git log",
+    "rows after moves": lambda n: "cd src\ngit log x\ncd ..\ngit log x\n" * (n // 34),
+    "new values": lambda n: "".join(f"a{i}=b;git log $a{i}c;" for i in range(n // 22)),
     "values": lambda n: "x=a;" * 20 + "git log " + "$x$x " * (n // 5),
 }
 

@@ -27,7 +27,7 @@ from sdqctl.policy.globs import (
     has_wildcard,
     matches_any,
 )
-from sdqctl.policy.places import Place, readings
+from sdqctl.policy.places import Links, Place, readings
 from sdqctl.policy.rules import ToolRule
 from sdqctl.policy.steering import Steering
 
@@ -120,9 +120,9 @@ class PathRules:
             return None
         return PathRefusal(verdict.why, next(iter(verdict.rules), None), verdict.by)
 
-    def named_denial(self, text: str, base: Path) -> PathRefusal | None:
+    def named_denial(self, text: str, base: str, links: Links) -> PathRefusal | None:
         """The denial of a path that a command's words name."""
-        for place in readings(text, str(base), str(self.root)):
+        for place in readings(text, base, str(self.root), links):
             for kind in (ToolKind.READ, ToolKind.WRITE):
                 if found := self._denial(kind, place):
                     return found

@@ -43,7 +43,11 @@ class Place:
         return (self.real, *self.trail)
 
 
-def readings(text: str, base: str, cwd: str) -> tuple[Place, ...]:
+Links = dict[str, str | None]
+"""Where each path leads, None for what is no link: for paths that are judged at one moment."""
+
+
+def readings(text: str, base: str, cwd: str, links: Links | None = None) -> tuple[Place, ...]:
     """What a program may take a path for. `base`: the folder a relative one starts in.
 
     `cwd` is where the program runs. Raises ValueError for what is no path.
@@ -51,16 +55,17 @@ def readings(text: str, base: str, cwd: str) -> tuple[Place, ...]:
     if "\0" in text or len(text) > _LONGEST:
         raise ValueError("no path holds a NUL or is that long")
     written = os.path.join(base, os.path.expanduser(text))
-    found = [follow(path, cwd) for path in dict.fromkeys((written, os.path.normpath(written)))]
+    paths = dict.fromkeys((written, os.path.normpath(written)))
+    found = [follow(path, cwd, links) for path in paths]
     if text.startswith("~"):
         plain = os.path.normpath(os.path.join(base, text))
         found = [Place(p.real, (*p.trail, plain), p.certain, p.guessed) for p in found]
     return tuple(dict.fromkeys(found))
 
 
-def follow(path: str, cwd: str = "/") -> Place:
+def follow(path: str, cwd: str = "/", links: Links | None = None) -> Place:
     """An absolute path as the kernel reads it. What does not exist counts as a plain name."""
-    return _Walk(path, cwd).place()
+    return _Walk(path, cwd, {} if links is None else links).place()
 
 
 def real_path(path: str) -> str:
@@ -71,11 +76,12 @@ def real_path(path: str) -> str:
 class _Walk:
     """One path on its way: `_here` is done, `_rest` (the next one last) is to come."""
 
-    def __init__(self, path: str, cwd: str) -> None:
+    def __init__(self, path: str, cwd: str, links: Links) -> None:
         self._here = "/"
         self._rest = path.split("/")[::-1]
         self._cwd = cwd
-        self._links = 0
+        self._links = links
+        self._followed = 0
         self._trail: list[str] = []
         self._note(path)
 
@@ -88,18 +94,20 @@ class _Walk:
             if name == "..":
                 self._here = posixpath.dirname(self._here)
                 continue
-            new = posixpath.join(self._here, name)
-            if found := _OF_PROCESS.fullmatch(new):
+            new = f"{self._here.rstrip('/')}/{name}"
+            if new.startswith("/proc/") and (found := _OF_PROCESS.fullmatch(new)):
                 return self._of_process(new, found["name"])
             self._step(new)
         return Place(self._here, tuple(dict.fromkeys(self._trail)))
 
     def _step(self, new: str) -> None:
-        target = None if self._links >= _MOST_LINKS or new in _OWN_PROCESS else _target(new)
-        if target is None:
+        if new not in self._links:
+            self._links[new] = None if new in _OWN_PROCESS else _target(new)
+        target = self._links[new]
+        if target is None or self._followed >= _MOST_LINKS:
             self._here = new
             return
-        self._links += 1
+        self._followed += 1
         self._note(posixpath.join(new, *self._rest[::-1]))
         if target.startswith("/"):
             self._here = "/"
@@ -111,7 +119,7 @@ class _Walk:
         starts = {"root": ("/",), "cwd": (self._cwd,)}.get(name, ())
         trail = [*self._trail, link]
         for start in starts:
-            inner = follow(posixpath.join(start, rest), self._cwd)
+            inner = follow(posixpath.join(start, rest), self._cwd, self._links)
             trail += inner.paths
         guessed = link.startswith(_OWN_PROCESS) and (bool(starts) or name in _STREAMS)
         return Place(posixpath.join(link, rest), tuple(trail), certain=False, guessed=guessed)

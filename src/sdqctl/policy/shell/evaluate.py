@@ -22,7 +22,7 @@ from sdqctl.policy.shell.tree import Assignment, Compound, Shape, SimpleCommand
 from sdqctl.policy.shell.verdict import RefusedError, ShellVerdict
 from sdqctl.policy.shell.word import Word
 from sdqctl.policy.shell.words import Meter
-from sdqctl.policy.shell.wrappers import Inner, Text, unwrap
+from sdqctl.policy.shell.wrappers import NOTHING, Inner, Text, unwrap
 
 _UNKNOWN_PROGRAM = "which program it runs is known only when the shell runs"
 _EXIT_STATUS = re.compile(r"\d{1,3}|\$\?", re.ASCII)
@@ -94,6 +94,11 @@ class _Judge(Walker):
         self._by = ""
         self._beside = ""
         """The first program that is harmless next to an allowed one."""
+        self._judged: dict[tuple[tuple[Word, ...], Places], bool] = {}
+        """Commands that may run in these places and change nothing for what follows.
+
+        True: they hold words that may name another file the next time.
+        """
 
     def whole(self, line: str) -> ShellVerdict:
         """The verdict on a whole line. Raises UnclearCommandError and RefusedError."""
@@ -129,9 +134,10 @@ class _Judge(Walker):
         words = tuple(command.words)
         mark = self.numbers.mark()
         self._facts(command.facts)
-        self._assignments(command.assignments, words, alone=not words)
-        self.files.redirections(command.redirections, places)
-        self.files.mentions((*command.texts, *_values(command.assignments)), places)
+        if command.has_more:
+            self._assignments(command.assignments, words, alone=not words)
+            self.files.redirections(command.redirections, places)
+            self.files.mentions((*command.texts, *_values(command.assignments)), places)
         succeeded, failed = places, places
         if command.keyword:
             self._facts(facts_of(words, command.keyword))
@@ -145,11 +151,16 @@ class _Judge(Walker):
     def _program(self, words: tuple[Word, ...], places: Places) -> Outcome:
         """Judge a program with its words, and what it runs. Raises RefusedError."""
         self.meter.spend(1 + len(words))
+        if (words, places) in self._judged:
+            if self._judged[words, places]:
+                self.files.mentions(words[1:], places)
+            return places, places
         inner = unwrap(words, posix=self._posix)
         self._denials(words, inner)
         moved = self._move(words, places)
         ruled = self._strict and self._permission(words, inner, moved, places)
-        self._facts(facts_of(words, ""), ruled=ruled)
+        facts = list(facts_of(words, ""))
+        self._facts(facts, ruled=ruled)
         self.files.mentions(words[1:], places)
         outcome = self._inner(inner, places)
         if moved is not None:
@@ -157,6 +168,8 @@ class _Judge(Walker):
         if self._depth == 0 and _exits(words):
             return frozenset(), frozenset()
         self._settled = self._settled and (words[0].text in _SETTLED)
+        if inner is NOTHING and not facts and words[0].text != "exit":
+            self._judged[words, places] = any(word.text is None for word in words)
         return outcome
 
     def _inner(self, inner: Inner, places: Places) -> Outcome:

@@ -36,6 +36,9 @@ class Move(NamedTuple):
 
 def joined(*sets: Places) -> Places:
     """All of these places."""
+    first = sets[0]
+    if len(sets) == 2 and sets[1] is first:
+        return first
     found: Places = frozenset().union(*sets)
     return found if len(found) <= _MOST else UNKNOWN
 

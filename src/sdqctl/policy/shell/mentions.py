@@ -12,9 +12,9 @@ import re
 from collections.abc import Iterator, Sequence
 from fnmatch import translate
 from itertools import islice, product
-from pathlib import Path
 
 from sdqctl.policy.paths import PathRefusal, PathRules
+from sdqctl.policy.places import Links
 from sdqctl.policy.shell.facts import UnclearCommandError
 from sdqctl.policy.shell.location import Place, Places, in_order
 from sdqctl.policy.shell.tree import Assignment
@@ -41,8 +41,12 @@ class Mentions:
         self._meter = meter
         self._values: dict[str, list[str]] = {}
         self._harmless: dict[str, set[str]] = {}
+        """Words that name no denied file, by folder."""
+        self._harmless_yet: dict[str, set[str]] = {}
+        """The same of words that hold variables, until a variable may hold something else."""
         self._real: dict[str, str] = {}
         self._judged: dict[tuple[str, str], PathRefusal | None] = {}
+        self._links: Links = {}
         self._listed: dict[str, frozenset[str]] = {}
         self._listings: dict[str, Sequence[str]] = {}
         self._looked = 0
@@ -54,26 +58,30 @@ class Mentions:
         for word in words[:_MOST_VALUES]:
             if word.text is not None and len(kept) < _MOST_VALUES:
                 kept.append(word.text)
+                self._harmless_yet.clear()
 
     def denied(self, words: Sequence[Word], places: Places) -> tuple[str, PathRefusal] | None:
         """The first name of a denied file, with its denial. Raises UnclearCommandError."""
         for place in in_order(places) if words else ():
             folder = self._folder(place)
             harmless = self._harmless.setdefault(folder, set())
+            harmless_yet = self._harmless_yet.setdefault(folder, set())
             for word in words:
-                if (word.raw and word.raw in harmless) or self._says_nothing(word):
+                if word.raw in harmless or word.raw in harmless_yet:
                     continue
-                for text in self._texts(word, folder):
+                if word.text is None and self._says_nothing(word):
+                    continue
+                for text in self._texts(word, folder) if word.text is None else (word.text,):
                     for name in _names(text, tilde=word.tilde):
                         if found := self._denial(name, folder):
                             return name, found
-                if not any(piece.kind is Kind.VARIABLE for piece in word.pieces):
-                    harmless.add(word.raw)
+                if word.raw:
+                    (harmless_yet if _varies(word) else harmless).add(word.raw)
         return None
 
     def _says_nothing(self, word: Word) -> bool:
-        """Whether a word has no part that is known."""
-        return word.text is None and not any(
+        """Whether a word whose text is not known has no part that is."""
+        return not any(
             piece.default or piece.text in self._values or piece.text in ("PWD", "HOME")
             if piece.kind is Kind.VARIABLE
             else piece.text
@@ -88,16 +96,16 @@ class Mentions:
         return self._real[place.folder]
 
     def _denial(self, name: str, folder: str) -> PathRefusal | None:
-        if len(name) > _LONGEST or "\0" in name:
-            return None
         if not self._paths.denies_paths and self._is_nothing(name, folder):
+            return None
+        if len(name) > _LONGEST or "\0" in name:
             return None
         key = (name, folder)
         if key not in self._judged:
             if len(self._judged) >= _MOST_NAMES:
                 raise UnclearCommandError("it names more files than can be looked up")
             self._meter.spend(1 + name.count("/"))
-            self._judged[key] = self._paths.named_denial(name, Path(folder))
+            self._judged[key] = self._paths.named_denial(name, folder, self._links)
         return self._judged[key]
 
     def _is_nothing(self, name: str, folder: str) -> bool:
@@ -114,10 +122,7 @@ class Mentions:
         return self._listings[folder]
 
     def _texts(self, word: Word, folder: str) -> Iterator[str]:
-        """What a word may become."""
-        if word.text is not None:
-            yield word.text
-            return
+        """What a word may become whose text is not known."""
         options = [self._options(piece, folder) for piece in word.pieces]
         for parts in islice(product(*options), _MOST_READINGS):
             for text in islice(_without_braces("".join(parts)), _MOST_READINGS):
@@ -154,14 +159,22 @@ class Mentions:
         yield from found
 
     def _named(self, pattern: str, folder: str) -> Iterator[str]:
+        names = self._names_in(folder)
+        if not names:
+            return
         escaped = pattern.replace("[^", "[!")
         wanted = re.compile(translate(escaped).translate(_UNQUOTED_EXPRESSION), re.IGNORECASE)
-        for name in self._names_in(folder):
+        for name in names:
             self._looked += 1
             if self._looked > _MOST_NAMES:
                 raise UnclearCommandError("it names more files than can be looked up")
             if wanted.match(name) and (pattern.startswith(".") or not name.startswith(".")):
                 yield name
+
+
+def _varies(word: Word) -> bool:
+    """Whether a word holds variables."""
+    return any(piece.kind is Kind.VARIABLE for piece in word.pieces)
 
 
 _UNQUOTED_EXPRESSION = {code: re.escape(char) for code, char in _UNQUOTED.items()}
@@ -189,13 +202,12 @@ def _without_braces(text: str) -> Iterator[str]:
             todo.append(text[: found.start()] + part + text[found.end() :])
 
 
-def _names(text: str, *, tilde: bool) -> Iterator[str]:
+def _names(text: str, *, tilde: bool) -> list[str]:
     """The paths that a word may hold: as a whole, in the value of an option, in a list."""
     if not text:
-        return
-    yield text if tilde or not text.startswith("~") else f"./{text}"
-    for part in _SEPARATORS.split(text)[1:]:
-        if part:
-            yield part
+        return []
+    names = [text if tilde or text[0] != "~" else f"./{text}"]
+    names += filter(None, _SEPARATORS.split(text)[1:])
     if len(text) > 2 and text[0] == "-" and text[1] != "-":
-        yield text[2:]
+        names.append(text[2:])
+    return names

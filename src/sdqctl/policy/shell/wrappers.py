@@ -119,8 +119,8 @@ _OPAQUE = {
     "ksh": "ksh reads its words in its own way",
     "fish": "fish reads its words in its own way",
 }
-
-_NOTHING = Inner()
+_RUN_OTHERS = frozenset({*_SHELLS, *_WRAPPERS, *_OPAQUE, "eval", "trap", "find"})
+NOTHING = Inner()
 
 
 def base_name(text: str) -> str:
@@ -131,6 +131,8 @@ def base_name(text: str) -> str:
 def unwrap(words: tuple[Word, ...], *, posix: bool) -> Inner:
     """What a command runs besides itself. `posix`: the shell that runs it may be dash or bash."""
     name = _wrapper_name(words)
+    if name not in _RUN_OTHERS:
+        return NOTHING
     try:
         if name in _SHELLS or name in ("eval", "trap"):
             return _of_text(name, words, posix)
@@ -140,7 +142,7 @@ def unwrap(words: tuple[Word, ...], *, posix: bool) -> Inner:
             return Inner(tuple(_executed(words)))
     except _OptionError as error:
         return Inner(unclear=str(error), known=True)
-    return Inner(opaque=_OPAQUE[name], known=True) if name in _OPAQUE else _NOTHING
+    return Inner(opaque=_OPAQUE[name], known=True)
 
 
 class _OptionError(Exception):
@@ -149,9 +151,10 @@ class _OptionError(Exception):
 
 def _wrapper_name(words: tuple[Word, ...]) -> str:
     text = words[0].text if words else None
-    if text is None or text.rpartition("/")[0] not in _SYSTEM_FOLDERS:
+    if text is None:
         return ""
-    return base_name(text)
+    folder, _, name = text.rpartition("/")
+    return name if folder in _SYSTEM_FOLDERS else ""
 
 
 def _of_text(name: str, words: tuple[Word, ...], posix: bool) -> Inner:
