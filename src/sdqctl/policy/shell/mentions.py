@@ -57,7 +57,7 @@ class Mentions:
         kept = self._values.setdefault(assignment.name, [])
         for word in words[:_MOST_VALUES]:
             if word.text is not None and len(kept) < _MOST_VALUES:
-                kept.append(word.text)
+                kept.append(os.path.expanduser(word.text) if word.tilde else word.text)
                 self._harmless_yet.clear()
 
     def denied(self, words: Sequence[Word], places: Places) -> tuple[str, PathRefusal] | None:
@@ -71,8 +71,9 @@ class Mentions:
                     continue
                 if word.text is None and self._says_nothing(word):
                     continue
-                for text in self._texts(word, folder) if word.text is None else (word.text,):
-                    for name in _names(text, tilde=word.tilde):
+                texts = self._texts(word, folder) if word.text is None else (word.text,)
+                for text in texts:
+                    for name in _names(text, tilde=word.tilde or word.text is None):
                         if found := self._denial(name, folder):
                             return name, found
                 if word.raw:

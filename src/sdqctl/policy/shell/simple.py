@@ -345,14 +345,16 @@ def _is_continued(line: str) -> bool:
 
 def _value(word: Word, begin: int) -> Word:
     """The value of an assignment, in which globs and braces mean nothing."""
+    raw = word.raw[begin:]
+    tilde = raw.startswith("~")
     if word.text is not None:
-        return Word(word.text[begin:], word.raw[begin:])
+        return Word(word.text[begin:], raw, tilde)
     if any(may_hold_blank(p.text) for p in word.pieces if p.kind is Kind.PLAIN):
         raise UnclearCommandError("a variable's value is not clear")
     first = word.pieces[0].text
     if len(first) < begin:
-        return Word(None, word.raw[begin:])
+        return Word(None, raw)
     pieces = (Piece(Kind.PLAIN, first[begin:]), *word.pieces[1:])
     if any(piece.kind not in (Kind.TEXT, Kind.PLAIN) for piece in pieces):
-        return Word(None, word.raw[begin:], pieces=pieces)
-    return Word("".join(piece.text for piece in pieces), word.raw[begin:])
+        return Word(None, raw, tilde, pieces)
+    return Word("".join(piece.text for piece in pieces), raw, tilde)
