@@ -87,6 +87,9 @@ class Lines:
             f"{one}{joint}{two}",
             f"({one})",
             f"{{ {one}; }}",
+            f"{one}\n{two}\n{one}",
+            f"{{\n{one}\n{two}\n}}\n{one}\n{two}",
+            f"for {pick('xi')} in {self._word(depth)} 1; do\n{one}\n{two}\ndone\n{two}",
             f"if {one}; then {two}; fi",
             f"if {one}\nthen {two}\nelse {one}\nfi",
             f"while {one}; do {two}; break; done",
@@ -194,6 +197,7 @@ class Lines:
                     line[:to] + line[at:],
                     line[:at] + other,
                     f"{line}{self._random.choice(('; ', chr(10), ' && ', '|', '&', ' '))}{other}",
+                    f"{line}\n{other}\n{line}",
                     line[:at]
                     + self._random.choice(("\\\n", "\n", " ", "#", "'", '"', "\\"))
                     + line[at:],
