@@ -35,6 +35,8 @@ _BOUND = r"-?(?:0|[1-9]\d{0,8})"
 _RANGE = re.compile(rf"\{{{_BOUND}\.\.{_BOUND}(?:\.\.{_BOUND})?\}}", re.ASCII)
 _EVALUATED = frozenset({"RANDOM", "SRANDOM", "OPTIND", "HISTCMD", "BASHPID", "UID", "EUID", "PPID"})
 """bash gives these the attribute of integers: what they are given is evaluated."""
+_EXPANDED = frozenset({"PS4", "BASH_ENV"})
+"""Shells run the substitutions in these: under `set -x`, and when bash starts."""
 _TABLES = frozenset({"BASH_ALIASES", "BASH_CMDS"})
 """An entry of these gives a command another name or another file."""
 _LOCAL = re.compile(r"(?!npm_)(?![a-z_]*proxy)(?!histchars)[a-z][a-z0-9_]*")
@@ -77,6 +79,8 @@ def doubt_about(name: str, *, number: bool) -> str:
     """Why it is not known what comes of setting a variable; empty: it is."""
     if name in _EVALUATED and not number:
         return f"bash evaluates what {name} is given"
+    if name in _EXPANDED and not number:
+        return f"shells run what {name} is given"
     return f"{name} changes what a name means" if name in _TABLES else ""
 
 

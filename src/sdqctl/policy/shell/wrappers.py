@@ -219,6 +219,8 @@ def _after(wrapper: _Wrapper, name: str, words: tuple[Word, ...]) -> Iterator[Ru
     while wrapper.assigns and index < len(words):
         text = _known(words[index], name)
         match = _ASSIGNMENT.match(text)
+        if match is None and "=" in text:
+            raise _OptionError(f"{name} sets what is no plain variable")
         if match is None:
             break
         assignments.append(Assignment(match.group(1), Word(text[match.end() :])))
