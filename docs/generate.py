@@ -15,11 +15,11 @@ import event_schema
 from sdqctl.cli.app import COMMANDS, root
 from sdqctl.cli.help import environment, exit_codes
 from sdqctl.config import SETTINGS
-from sdqctl.conversation.directives import DIRECTIVES, REFUSED
-from sdqctl.model.duration import format_duration
+from sdqctl.text.duration import format_duration
+from sdqctl.workflow.directives import DIRECTIVES, REFUSED
 
 FOLDER = Path(__file__).resolve().parent
-TESTS = "tests/conversation/test_every_directive.py"
+TESTS = "tests/workflow/test_every_directive.py"
 
 
 def main() -> int:

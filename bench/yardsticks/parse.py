@@ -11,7 +11,7 @@ if kind == "split":
     for _ in range(count):
         lines = [line.split(None, 1) for line in file.read_text("utf-8").split("\n")]
 else:
-    from sdqctl.conversation.parser import parse_workflow
+    from sdqctl.workflow.parser import parse_workflow
 
     for _ in range(count):
         parsed = parse_workflow(file.read_text("utf-8"), str(file))

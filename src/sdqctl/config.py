@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from sdqctl.errors import UsageError
-from sdqctl.model.duration import parse_duration
 from sdqctl.project import FILE_NAME, ProjectFile, project_file
+from sdqctl.text.duration import parse_duration
 
 
 class Rule(Enum):

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from sdqctl.processes import is_same, start_mark
+from sdqctl.process import is_same, start_mark
 
 MARK = "SDQCTL_RUNTIME"
 """The variable that holds the mark of a runtime."""

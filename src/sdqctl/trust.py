@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from sdqctl.errors import StoreError
-from sdqctl.files import make_private_folder, write_private
+from sdqctl.fs import make_private_folder, write_private
 from sdqctl.model.repository import content_digest, total_digest
 
 FOLDER = "trust"

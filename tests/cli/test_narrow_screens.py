@@ -11,7 +11,7 @@ import termios
 
 import pytest
 
-from sdqctl.cli import markdown
+from sdqctl.cli.runs import markdown
 from sdqctl.cli.table import Cell, Column, table_lines
 from tests.bench import Bench
 from tests.command import SDQCTL, TIMEOUT

@@ -7,7 +7,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sdqctl.model.terminal import between_words
+from sdqctl.text.terminal import between_words
 from tests.bench import Bench
 from tests.command import forked
 

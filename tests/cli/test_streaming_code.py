@@ -7,8 +7,8 @@ import re
 
 import pytest
 
-from sdqctl.cli import markdown
-from sdqctl.cli.markdown import MarkdownStream, render
+from sdqctl.cli.runs import markdown
+from sdqctl.cli.runs.markdown import MarkdownStream, render
 
 CODE = '''def f(x):
     """A text

@@ -9,7 +9,7 @@ import pytest
 
 from sdqctl.adapters import AdapterSettings
 from sdqctl.adapters.journal import read_turns
-from sdqctl.adapters.mock_session import write_event
+from sdqctl.adapters.mock.session import write_event
 from sdqctl.errors import RuntimeFailure
 from sdqctl.testing.contract import AdapterContract
 

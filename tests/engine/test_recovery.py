@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from sdqctl.adapters.mock_session import MockSession
+from sdqctl.adapters.mock.session import MockSession
 from sdqctl.model.events import TurnEvent, TurnFinished
 from sdqctl.model.followup import QUOTED, follow_up, quoted_prompt
 from tests.bench import Bench

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from sdqctl.conversation import check_workflow
-from sdqctl.conversation.plan import PlanOptions, build_plan
 from sdqctl.model.workflow import SessionMode
 from sdqctl.testing.loopback import LoopbackModel
+from sdqctl.workflow import check_workflow
+from sdqctl.workflow.plan import PlanOptions, build_plan
 from tests.command import forked, sdqctl
 
 HERE = Path(__file__).parent

@@ -270,7 +270,7 @@ def test_a_runtime_that_the_sdk_starts_itself_is_inside(
 ) -> None:
     """As with an SDK whose way of starting is not known."""
     (project / "sitecustomize.py").write_text(
-        "import sdqctl.adapters.copilot.early as early\nearly._STARTER = 'no_such_method'\n"
+        "import sdqctl.adapters.copilot.prestart as early\nearly._STARTER = 'no_such_method'\n"
     )
     order = bash(f"cat {secret}; echo x > made; echo $TMPDIR; cat w.conv")
     run(project, f"MODE audit\nPROMPT {order} {DONE}\n", PYTHONPATH=str(project))

@@ -12,8 +12,8 @@ from sdqctl.model.run import StepStatus
 from sdqctl.model.session import SessionRef
 from sdqctl.model.tools import ToolDecision, ToolKind, ToolRequest
 from sdqctl.store.audit import record_net_refusal, record_request, requests_of
-from sdqctl.store.carrying import SessionRows, put_rows, take_rows
 from sdqctl.store.ledger import Ledger
+from sdqctl.store.transfer import SessionRows, put_rows, take_rows
 
 REF = SessionRef("mock", "s")
 

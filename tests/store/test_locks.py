@@ -14,7 +14,7 @@ import pytest
 from sdqctl.errors import SessionBusyError
 from sdqctl.model.session import SessionRef
 from sdqctl.offspring import MARK, new_mark
-from sdqctl.processes import is_alive
+from sdqctl.process import is_alive
 from sdqctl.store.locks import SessionLock, holder
 
 REF = SessionRef("mock", "Audit")

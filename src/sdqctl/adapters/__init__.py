@@ -15,7 +15,7 @@ if TYPE_CHECKING:
         SessionArchive,
     )
     from sdqctl.adapters.copilot.adapter import CopilotAdapter
-    from sdqctl.adapters.mock import MockAdapter
+    from sdqctl.adapters.mock.adapter import MockAdapter
     from sdqctl.adapters.registry import adapter_names, get_adapter, get_archive
     from sdqctl.adapters.settings import AdapterSettings
 

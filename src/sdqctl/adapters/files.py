@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from sdqctl.errors import SessionExistsError, SessionUnusableError
-from sdqctl.files import make_private_folder
+from sdqctl.fs import make_private_folder
 
 
 def session_files(folder: Path) -> list[tuple[str, Path]]:

@@ -138,7 +138,7 @@ def find_turn(path: Path, begun: TurnBegun) -> Turn | None:
         return next((t for t in turns if t.message_id == begun.message_id), None)
     before = len(turns) - 1 if begun.journal_position is None else begun.journal_position
     behind = (turn for turn in turns if turn.index > before)
-    return next((turn for turn in behind if begun.may_be(turn.prompt, turn.message_id)), None)
+    return next((turn for turn in behind if begun.matches(turn.prompt, turn.message_id)), None)
 
 
 class TurnCounter:

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 _ADAPTERS = {
     "copilot": ("sdqctl.adapters.copilot.adapter", "CopilotAdapter"),
-    "mock": ("sdqctl.adapters.mock", "MockAdapter"),
+    "mock": ("sdqctl.adapters.mock.adapter", "MockAdapter"),
 }
 _ARCHIVES = {
     "copilot": ("sdqctl.adapters.copilot.disk", "CopilotArchive"),
-    "mock": ("sdqctl.adapters.mock_disk", "MockArchive"),
+    "mock": ("sdqctl.adapters.mock.archive", "MockArchive"),
 }
 _NEEDS = {"copilot": ("sdqctl.adapters.copilot.needs", "sandbox_needs")}
 _REPOSITORIES = {"copilot": "sdqctl.adapters.copilot.repository_files"}

@@ -25,7 +25,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "iterate": ("run:run", "The same as run."),
     "apply": ("apply:apply", "Run a workflow for each of many components."),
     "resume": ("resume:resume", "Go on in a session: a prompt, the remaining steps, or a talk."),
-    "sessions": ("sessions:sessions", "List, show, search, fork, export and clean up sessions."),
+    "sessions": (
+        "sessions.commands:sessions",
+        "List, show, search, fork, export and clean up sessions.",
+    ),
     "status": ("status:status", "Show what is installed, signed in, and kept."),
     "validate": ("workflow:validate", "Check workflow files."),
     "render": ("workflow:render", "Show the prompts that a workflow would send."),

@@ -9,7 +9,7 @@ import click
 
 from sdqctl.cli.completion import complete_folder, complete_workflow
 from sdqctl.cli.options import examples
-from sdqctl.cli.run_options import (
+from sdqctl.cli.runs.options import (
     RunCommand,
     RunFlags,
     batch_options,
@@ -74,8 +74,8 @@ def apply(
 
     Run again after a kill or a failure, it does only what is not done.
     """
-    from sdqctl.cli.applying import ApplyRequest, apply_workflow
-    from sdqctl.cli.launching import RunRequest
+    from sdqctl.cli.runs.batch import ApplyRequest, apply_workflow
+    from sdqctl.cli.runs.launch import RunRequest
 
     run = RunRequest(
         path=workflow,

@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sdqctl.cli.output import counted, note, write_json, write_line
-from sdqctl.cli.variables import base_variables, cycle_variables
-from sdqctl.conversation import check_workflow, load_workflow
-from sdqctl.conversation.diagnostics import describe
+from sdqctl.cli.runs.variables import base_variables, cycle_variables
 from sdqctl.errors import SdqctlError
-from sdqctl.model.terminal import harmless
 from sdqctl.model.workflow import Diagnostic, OutputPart, PromptAction, Severity, Span
+from sdqctl.text.terminal import sanitize
+from sdqctl.workflow import check_workflow, load_workflow
+from sdqctl.workflow.diagnostics import describe
 
 if TYPE_CHECKING:
     from sdqctl.cli.context import App
-    from sdqctl.conversation.render import Roots
     from sdqctl.model.workflow import Plan, PlannedStep, Workflow
+    from sdqctl.workflow.render import Roots
 
 _INVALID = 3
 
@@ -39,7 +39,7 @@ def validate_files(app: App, paths: Sequence[Path], *, strict: bool, as_json: bo
         write_json([_object(finding) for finding in findings])
     else:
         for finding in findings:
-            write_line(harmless(describe(finding)))
+            write_line(sanitize(describe(finding)))
         warnings = sum(finding.severity is Severity.WARNING for finding in findings)
         errors = counted(len(findings) - warnings, "error")
         note(f"{len(paths)} checked: {errors}, {counted(warnings, 'warning')}")
@@ -65,10 +65,10 @@ def _check(app: App, path: Path) -> tuple[list[Diagnostic], int]:
 def _plan_findings(app: App, workflow: Workflow) -> list[Diagnostic]:
     """What a run from here would find before it starts."""
     from sdqctl.adapters.registry import adapter_names
-    from sdqctl.cli.launching import working_directory
-    from sdqctl.conversation.checks import FileChecks, adapter_finding
-    from sdqctl.conversation.plan import PlanOptions, build_plan
-    from sdqctl.conversation.render import Roots
+    from sdqctl.cli.runs.launch import working_directory
+    from sdqctl.workflow.checks import FileChecks, adapter_finding
+    from sdqctl.workflow.plan import PlanOptions, build_plan
+    from sdqctl.workflow.render import Roots
 
     plan = build_plan(workflow, PlanOptions())
     cwd = working_directory(app, None, workflow)
@@ -82,7 +82,7 @@ def _plan_findings(app: App, workflow: Workflow) -> list[Diagnostic]:
 
 def _variables(workflow: Workflow, cwd: Path, name: str | None) -> Mapping[str, str]:
     """The variables of a run, in a session of this name or of the workflow's."""
-    from sdqctl.conversation.render import render_text
+    from sdqctl.workflow.render import render_text
 
     text = name or workflow.session_name or Path(workflow.path).stem
     return base_variables(workflow, cwd, render_text(text, base_variables(workflow, cwd, "")))
@@ -126,11 +126,11 @@ class RenderRequest:
 
 def render_workflow(app: App, request: RenderRequest) -> None:
     """Print the prompts. Raises WorkflowError, also for a context file that is missing."""
-    from sdqctl.cli.launching import working_directory
     from sdqctl.cli.options import read_text_argument
-    from sdqctl.conversation.plan import PlanOptions, build_plan
-    from sdqctl.conversation.render import Roots
+    from sdqctl.cli.runs.launch import working_directory
     from sdqctl.model.workflow import SessionMode
+    from sdqctl.workflow.plan import PlanOptions, build_plan
+    from sdqctl.workflow.render import Roots
 
     workflow = check_workflow(request.path, folder=app.directory)
     cwd = working_directory(app, request.cwd, workflow)
@@ -160,7 +160,7 @@ def _prompt(
     plan: Plan, step: PlannedStep, variables: Mapping[str, str], roots: Roots
 ) -> str | None:
     """The text that a prompt step would send, None for another kind."""
-    from sdqctl.conversation.render import render_prompt
+    from sdqctl.workflow.render import render_prompt
 
     if not isinstance(step.action, PromptAction):
         return None

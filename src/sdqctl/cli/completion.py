@@ -11,7 +11,7 @@ import click
 
 from sdqctl.cli.output import write_line
 from sdqctl.cli.shells import SCRIPTS
-from sdqctl.model.terminal import harmless
+from sdqctl.text.terminal import sanitize
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -177,7 +177,7 @@ def complete_workflow(
 def _label(info: SessionInfo) -> str:
     """A session's name; its id where the name would drive a terminal or look like an option."""
     label = info.label
-    return label if harmless(label) == label and not label.startswith("-") else info.id
+    return label if sanitize(label) == label and not label.startswith("-") else info.id
 
 
 def _beginning_with(incomplete: str, words: Iterable[str]) -> list[CompletionItem[str]]:

@@ -61,7 +61,7 @@ def exit_codes() -> str:
 
 def directives() -> str:
     """All directives with what they do, in their groups."""
-    from sdqctl.conversation.directives import DIRECTIVES
+    from sdqctl.workflow.directives import DIRECTIVES
 
     lines: list[str] = []
     group = None

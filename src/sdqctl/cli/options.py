@@ -11,7 +11,7 @@ import click
 
 from sdqctl.cli.completion import complete_adapter
 from sdqctl.errors import UsageError
-from sdqctl.model.duration import parse_duration
+from sdqctl.text.duration import parse_duration
 
 _Function = TypeVar("_Function", bound=Callable[..., object])
 

@@ -59,9 +59,9 @@ def _put(stream: TextIO, text: str) -> None:
 
 def write(text: str) -> None:
     """Write text for people, without what could drive a terminal, also into a pipe or a file."""
-    from sdqctl.model.terminal import harmless
+    from sdqctl.text.terminal import sanitize
 
-    _put(sys.stdout, harmless(text))
+    _put(sys.stdout, sanitize(text))
 
 
 def write_line(text: str = "") -> None:
@@ -100,10 +100,10 @@ def write_json_line(value: object) -> None:
 
 def note(text: str) -> None:
     """Narrate on stderr, harmless for a terminal."""
-    from sdqctl.model.terminal import harmless
+    from sdqctl.text.terminal import sanitize
 
     sys.stdout.flush()
-    _put(sys.stderr, harmless(text) + "\n")
+    _put(sys.stderr, sanitize(text) + "\n")
     sys.stderr.flush()
 
 
@@ -122,13 +122,13 @@ def print_error(
         record = {"code": code, "exit": exit_code, "message": message, "hint": hint}
         sys.stderr.write(json.dumps({"error": record}, ensure_ascii=False) + "\n")
         return
-    from sdqctl.model.terminal import harmless
+    from sdqctl.text.terminal import sanitize
 
     sys.stdout.flush()
     word, colour = ("paused:", "yellow") if exit_code == _PAUSED else ("error:", "red")
-    sys.stderr.write(f"{paint(word, colour, sys.stderr)} {harmless(message)}\n")
+    sys.stderr.write(f"{paint(word, colour, sys.stderr)} {sanitize(message)}\n")
     if hint:
-        sys.stderr.write(f"{paint('hint:', 'dim', sys.stderr)} {harmless(hint)}\n")
+        sys.stderr.write(f"{paint('hint:', 'dim', sys.stderr)} {sanitize(hint)}\n")
     sys.stderr.flush()
 
 

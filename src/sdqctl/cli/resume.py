@@ -9,7 +9,7 @@ import click
 
 from sdqctl.cli.completion import complete_adapter, complete_session, complete_workflow
 from sdqctl.cli.options import examples
-from sdqctl.cli.run_options import RunCommand, RunFlags, run_options
+from sdqctl.cli.runs.options import RunCommand, RunFlags, run_options
 
 if TYPE_CHECKING:
     from sdqctl.cli.context import App
@@ -56,7 +56,7 @@ def resume(
 
     With --prompt one prompt is sent; with --continue the workflow's remaining steps are done.
     """
-    from sdqctl.cli.resuming import ResumeRequest, resume_session
+    from sdqctl.cli.runs.resume import ResumeRequest, resume_session
 
     if session is None and continue_with:
         session, continue_with = continue_with, ""

@@ -9,7 +9,7 @@ import click
 
 from sdqctl.cli.completion import complete_workflow
 from sdqctl.cli.options import examples
-from sdqctl.cli.run_options import (
+from sdqctl.cli.runs.options import (
     RunCommand,
     RunFlags,
     batch_options,
@@ -63,7 +63,7 @@ def run(
     A name that exists is refused (exit 7) unless --resume-if-exists is given. What was done is
     recorded step by step: after a kill, `sdqctl resume NAME --continue` goes on where it was.
     """
-    from sdqctl.cli.launching import RunRequest, run_workflow
+    from sdqctl.cli.runs.launch import RunRequest, run_workflow
 
     request = RunRequest(
         path=Path(targets[0]),
@@ -77,7 +77,7 @@ def run(
         flags=RunFlags(**flags),
     )
     if len(targets) > 1:
-        from sdqctl.cli.applying import run_workflows
+        from sdqctl.cli.runs.batch import run_workflows
 
         return run_workflows(app, [*map(Path, targets)], request, parallel, keep_going)
     return run_workflow(app, request)

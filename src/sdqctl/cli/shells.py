@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sdqctl.model.terminal import harmless, one_line
+from sdqctl.text.terminal import one_line, sanitize
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -127,7 +127,7 @@ def _lines(
             return [kind]
     if shell == "zsh" and "workflow" in kinds:
         return ["workflow"]
-    safe = [item for item in items if harmless(item.value) == item.value]
+    safe = [item for item in items if sanitize(item.value) == item.value]
     safe = [item for item in safe if not set(item.value) & set("\n\t")]
     alone = len(safe) == 1 and safe[0].value.endswith("/")
     lines = ["open" if alone else "plain"]

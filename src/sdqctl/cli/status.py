@@ -23,7 +23,7 @@ def status(
     app: App, /, sessions: bool, adapters: bool, auth: bool, models: bool, output_format: str
 ) -> None:
     """Show how things stand. Without options nothing is started."""
-    from sdqctl.cli.telling import StatusRequest, tell_status
+    from sdqctl.cli.telling import StatusRequest, report_status
 
     request = StatusRequest(
         sessions=sessions,
@@ -32,4 +32,4 @@ def status(
         models=models,
         as_json=output_format == "json",
     )
-    tell_status(app, request)
+    report_status(app, request)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from sdqctl.cli.output import is_terminal, paint, terminal_width, write, write_painted
-from sdqctl.model.terminal import display_width, harmless, one_line
+from sdqctl.text.terminal import display_width, one_line, sanitize
 
 _GAP = 2
 _NARROWEST = 8
@@ -46,7 +46,7 @@ def print_rows(
     for row in rows:
         values = [cell.value if cell.value is not None else cell.text for cell in row]
         line = "\t".join(values)
-        if line.count("\t") != len(values) - 1 or "\n" in line or harmless(line) != line:
+        if line.count("\t") != len(values) - 1 or "\n" in line or sanitize(line) != line:
             line = "\t".join(map(_one_field, values))
         lines.append(f"{line}\n")
     write("".join(lines))
@@ -118,4 +118,4 @@ def _pad(text: str, width: int) -> str:
 
 
 def _one_field(value: str) -> str:
-    return harmless(" ".join(value.split("\t"))).replace("\n", " ")
+    return sanitize(" ".join(value.split("\t"))).replace("\n", " ")

@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from sdqctl import __version__
-from sdqctl.cli.listing import all_entries, entry_objects, print_table
 from sdqctl.cli.output import write_json, write_line
-from sdqctl.model.terminal import one_line
+from sdqctl.cli.sessions.list import all_entries, entry_objects, print_table
 from sdqctl.sandbox.choice import Held, held
-from sdqctl.sessions.entries import Entry, Query, select
+from sdqctl.sessions.query import Entry, Query, select
+from sdqctl.text.terminal import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,7 +32,7 @@ class StatusRequest:
     as_json: bool = False
 
 
-def tell_status(app: App, request: StatusRequest) -> None:
+def report_status(app: App, request: StatusRequest) -> None:
     """Print the status. Raises StoreError for a damaged or newer ledger."""
     now = datetime.now(UTC)
     entries = select(all_entries(app), Query(), now)

@@ -119,7 +119,7 @@ def _agrees(found: Repository) -> bool:
     """Ask on the terminal; what was typed before the question is no answer to it."""
     import termios
 
-    from sdqctl.model.terminal import one_line
+    from sdqctl.text.terminal import one_line
 
     sys.stdout.flush()
     termios.tcflush(sys.stdin, termios.TCIFLUSH)
@@ -150,7 +150,7 @@ def remove_trust(app: App, request: TrustRequest) -> None:
 def list_trusted(app: App, *, as_json: bool) -> None:
     """Print the trusted folders, and the files that version 0.1 was told to trust."""
     from sdqctl.cli.output import write_json, write_line
-    from sdqctl.model.terminal import one_line
+    from sdqctl.text.terminal import one_line
     from sdqctl.trust import first_trusted, trust_records
 
     records = trust_records(app.trust_home)
@@ -169,8 +169,8 @@ def list_trusted(app: App, *, as_json: bool) -> None:
 def show_repository(request: TrustRequest, found: Repository) -> None:
     """Print what a repository brings, and whether it takes effect."""
     from sdqctl.cli.output import note, write_json, write_line
-    from sdqctl.model.terminal import one_line
     from sdqctl.model.trust import TrustState
+    from sdqctl.text.terminal import one_line
 
     if request.as_json:
         write_json(_object(found))

@@ -6,9 +6,9 @@ import time
 
 from sdqctl.engine.options import RunOptions
 from sdqctl.errors import BudgetError
-from sdqctl.model.duration import format_duration
 from sdqctl.model.events import ToolStarted, TurnEvent, UsageReported
 from sdqctl.model.session import Usage
+from sdqctl.text.duration import format_duration
 
 
 class Budget:

@@ -6,10 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from sdqctl.conversation.render import Roots
-from sdqctl.engine.background import Background
 from sdqctl.engine.budget import Budget
-from sdqctl.engine.connection import Connection
+from sdqctl.engine.command.background import Background
+from sdqctl.engine.live_session import LiveSession
 from sdqctl.engine.options import RunOptions
 from sdqctl.model.events import Event, StepRecovered
 from sdqctl.model.run import StepRecord, StepStatus
@@ -17,6 +16,7 @@ from sdqctl.model.sandbox import Sandbox
 from sdqctl.model.workflow import Plan, PlannedStep
 from sdqctl.store.evidence import CommandFolders
 from sdqctl.store.ledger import Ledger
+from sdqctl.workflow.render import Roots
 
 Sink = Callable[[Event], None]
 
@@ -29,7 +29,7 @@ class StepContext:
     session_name: str
     plan: Plan
     ledger: Ledger
-    connection: Connection
+    connection: LiveSession
     options: RunOptions
     budget: Budget
     roots: Roots

@@ -12,11 +12,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sdqctl.conversation.references import Roots
-from sdqctl.conversation.template import fill
 from sdqctl.errors import WorkflowError
 from sdqctl.model.workflow import Diagnostic, Severity, Span, Workflow
 from sdqctl.policy.steering import Steering
+from sdqctl.workflow.references import Roots
+from sdqctl.workflow.template import fill
 
 _VARIABLE = re.compile(r"\{\{[^{}]*\}\}")
 _ANY_NAME = "x"

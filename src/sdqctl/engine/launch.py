@@ -13,13 +13,12 @@ from functools import partial
 from pathlib import Path
 
 from sdqctl.adapters.base import Adapter, AdapterConfig, SessionArchive
-from sdqctl.conversation.render import Roots
 from sdqctl.engine.audit import recorded
-from sdqctl.engine.background import Background
 from sdqctl.engine.budget import Budget
-from sdqctl.engine.commands import settle_commands
-from sdqctl.engine.connection import Connection
+from sdqctl.engine.command.background import Background
+from sdqctl.engine.command.step import settle_commands
 from sdqctl.engine.context import Sink, StepContext
+from sdqctl.engine.live_session import LiveSession
 from sdqctl.engine.options import RunOptions, encode_options
 from sdqctl.engine.results import total_usage
 from sdqctl.engine.runner import Deliver, Job, Runner
@@ -40,6 +39,7 @@ from sdqctl.store.evidence import CommandFolders
 from sdqctl.store.gates import record_shown
 from sdqctl.store.ledger import Ledger
 from sdqctl.store.locks import SessionLock
+from sdqctl.workflow.render import Roots
 
 _POLL = 0.1
 """Seconds between looks at another client's mark."""
@@ -140,7 +140,7 @@ async def launch(request: Launch) -> RunRecord:
         request, known, locks = await _hold(request, stack)
         fresh = known is None
         run = known or _record_run(request)
-        connection = Connection(
+        connection = LiveSession(
             request.make_adapter,
             replace(request.config, policy=recorded(request.config.policy, request.ledger, run.id)),
             home=request.home,
@@ -253,7 +253,7 @@ def _record_run(request: Launch) -> RunRecord:
     )
 
 
-async def _open_for_sure(request: Launch, connection: Connection, run: RunRecord) -> None:
+async def _open_for_sure(request: Launch, connection: LiveSession, run: RunRecord) -> None:
     """Open the session; one death of the runtime meanwhile is survived."""
     try:
         await _open(request, connection, run)
@@ -264,7 +264,7 @@ async def _open_for_sure(request: Launch, connection: Connection, run: RunRecord
 
 
 async def _open(
-    request: Launch, connection: Connection, run: RunRecord, *, again: bool = False
+    request: Launch, connection: LiveSession, run: RunRecord, *, again: bool = False
 ) -> None:
     """Open the session; `again`: the dead runtime may have come to make it."""
     target = request.target
@@ -308,7 +308,7 @@ def _was_killed_before_its_first_prompt(request: Launch, ref: SessionRef) -> boo
     return empty and request.ledger.is_untouched(ref)
 
 
-async def _drive(request: Launch, connection: Connection, run: RunRecord) -> RunRecord:
+async def _drive(request: Launch, connection: LiveSession, run: RunRecord) -> RunRecord:
     background = Background(
         cwd=request.cwd, environment=request.environment, sandbox=request.nets.commands
     )

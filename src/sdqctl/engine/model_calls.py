@@ -12,8 +12,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 
 from sdqctl.engine.budget import Budget
-from sdqctl.engine.connection import Connection
 from sdqctl.engine.context import Sink
+from sdqctl.engine.live_session import LiveSession
 from sdqctl.engine.options import RunOptions
 from sdqctl.errors import (
     AuthenticationError,
@@ -22,7 +22,6 @@ from sdqctl.errors import (
     SdqctlError,
     StepError,
 )
-from sdqctl.model.duration import format_duration
 from sdqctl.model.events import (
     FailureKind,
     MessageAdded,
@@ -38,6 +37,7 @@ from sdqctl.model.events import (
     UsageReported,
 )
 from sdqctl.policy.policy import DenialCounter
+from sdqctl.text.duration import format_duration
 
 TRANSIENT = frozenset({FailureKind.RATE_LIMIT, FailureKind.NETWORK, FailureKind.SERVER})
 """Failures that may be over in a while."""
@@ -75,7 +75,7 @@ class Watch:
 
     def __init__(
         self,
-        connection: Connection,
+        connection: LiveSession,
         options: RunOptions,
         budget: Budget,
         retries: Retries,

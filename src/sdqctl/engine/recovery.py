@@ -18,8 +18,8 @@ from sdqctl.errors import ContextError, StepError
 from sdqctl.model.followup import follow_up
 from sdqctl.model.run import OutcomeStatus, StepRecord, TurnOutcome
 from sdqctl.model.session import ToolCall, Turn
-from sdqctl.model.terminal import title
 from sdqctl.store.ledger import Ledger
+from sdqctl.text.terminal import title
 
 _EARLIER_FOLLOW_UP = "The previous prompt was interrupted before you had finished."
 """How follow-ups of version 0.1 begin; they are recorded without what they follow."""

@@ -18,9 +18,9 @@ from sdqctl.model.repository import (
     digests,
     total_digest,
 )
-from sdqctl.model.terminal import one_line
 from sdqctl.model.trust import TrustState
 from sdqctl.project import ProjectFile, project_folder
+from sdqctl.text.terminal import one_line
 from sdqctl.trust import TrustRecord, trust_record, was_trusted_first
 
 CONFIGURATION = "configuration"

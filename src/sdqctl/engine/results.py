@@ -12,8 +12,8 @@ import msgspec
 from sdqctl.errors import StoreError
 from sdqctl.model.run import StepRecord, StepStatus
 from sdqctl.model.session import Usage
-from sdqctl.model.terminal import harmless
 from sdqctl.model.workflow import OutputSettings
+from sdqctl.text.terminal import sanitize
 
 
 def answers(steps: Sequence[StepRecord]) -> list[str]:
@@ -36,7 +36,7 @@ def compose(texts: Sequence[str], output: OutputSettings) -> str:
         document = {"header": output.header, "answers": list(texts), "footer": output.footer}
         return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
     parts = [output.header, *texts, output.footer]
-    return harmless("\n\n".join(part.rstrip("\n") for part in parts if part) + "\n")
+    return sanitize("\n\n".join(part.rstrip("\n") for part in parts if part) + "\n")
 
 
 def write_whole(path: Path, text: str) -> None:

@@ -8,13 +8,13 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from sdqctl.engine.commands import start_again
-from sdqctl.engine.connection import Connection
+from sdqctl.engine.command.step import start_again
 from sdqctl.engine.context import Sink, StepContext
+from sdqctl.engine.live_session import LiveSession
 from sdqctl.engine.matching import Match, match_plan
 from sdqctl.engine.options import RunOptions
 from sdqctl.engine.recovery import check_context, clear_context
-from sdqctl.engine.steps import carry_out, skip
+from sdqctl.engine.steps import execute, skip
 from sdqctl.engine.turns import TurnRunner
 from sdqctl.errors import (
     BusyError,
@@ -34,7 +34,7 @@ from sdqctl.model.workflow import (
     Plan,
     PlannedStep,
 )
-from sdqctl.processes import commit_point
+from sdqctl.process import commit_point
 from sdqctl.store.ledger import Ledger
 
 _ABORT_SECONDS = 5.0
@@ -53,7 +53,7 @@ class Job:
     plan: Plan
     options: RunOptions
     ledger: Ledger
-    connection: Connection
+    connection: LiveSession
     context: StepContext
     emit: Sink
     deliver: Deliver | None = None
@@ -177,7 +177,7 @@ class Runner:
         )
         self._step_begun = time.monotonic()
         try:
-            done = await self._carry_out(step, record)
+            done = await self._execute(step, record)
         except PausedError:
             raise
         except SdqctlError as error:
@@ -185,16 +185,16 @@ class Runner:
             raise
         self._tell_end(step, attempt, done, None)
 
-    async def _carry_out(self, step: PlannedStep, record: StepRecord | None) -> StepRecord:
+    async def _execute(self, step: PlannedStep, record: StepRecord | None) -> StepRecord:
         """Do a step. One death of the runtime is survived also where no turn runs."""
         context = self._job.context
         if not isinstance(step.action, NewConversationStep):
-            return await carry_out(step, record, context, self._turns)
+            return await execute(step, record, context, self._turns)
         try:
-            return await carry_out(step, record, context, self._turns)
+            return await execute(step, record, context, self._turns)
         except RuntimeDiedError as error:
             await self._start_anew(error)
-        return await carry_out(step, self._last(step), context, self._turns)
+        return await execute(step, self._last(step), context, self._turns)
 
     async def _start_anew(self, error: RuntimeDiedError) -> None:
         self._job.emit(Warned(message=f"{error.message}; a new one is started"))

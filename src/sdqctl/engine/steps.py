@@ -10,9 +10,7 @@ from functools import cache, partial
 from typing import cast
 
 from sdqctl.adapters.base import Capability, Compacts
-from sdqctl.conversation.render import render_prompt
-from sdqctl.conversation.verify import verify
-from sdqctl.engine.commands import run_step, wait_step, wanted
+from sdqctl.engine.command.step import run_step, wait_step, wanted
 from sdqctl.engine.context import StepContext
 from sdqctl.engine.turns import TurnRunner
 from sdqctl.errors import PausedError, RuntimeDiedError, StepError
@@ -29,9 +27,11 @@ from sdqctl.model.workflow import (
     PromptAction,
     VerifyStep,
 )
+from sdqctl.workflow.render import render_prompt
+from sdqctl.workflow.verify import verify
 
 
-async def carry_out(
+async def execute(
     step: PlannedStep, record: StepRecord | None, context: StepContext, turns: TurnRunner
 ) -> StepRecord:
     """Do one step, or finish what an earlier process began of it (`record`).

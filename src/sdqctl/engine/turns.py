@@ -11,13 +11,12 @@ from typing import cast
 from sdqctl.adapters.base import Compacts
 from sdqctl.engine.audit import note_net_refusal
 from sdqctl.engine.budget import Budget
-from sdqctl.engine.connection import Connection
 from sdqctl.engine.context import Sink
+from sdqctl.engine.live_session import LiveSession
 from sdqctl.engine.model_calls import TRANSIENT, Retries, Watch, failure
 from sdqctl.engine.options import OnInterrupted, RunOptions
 from sdqctl.engine.recovery import Recovery, clear_context, has_effects, recover_turn
 from sdqctl.errors import ContextError, RuntimeDiedError, SdqctlError
-from sdqctl.model.duration import format_duration
 from sdqctl.model.events import (
     Event,
     NetRefused,
@@ -33,6 +32,7 @@ from sdqctl.model.run import StepRecord, StepStatus, TurnOutcome
 from sdqctl.model.session import SessionRef
 from sdqctl.model.workflow import PlannedStep
 from sdqctl.store.ledger import Ledger
+from sdqctl.text.duration import format_duration
 
 
 class TurnRunner:
@@ -42,7 +42,7 @@ class TurnRunner:
         self,
         *,
         ledger: Ledger,
-        connection: Connection,
+        connection: LiveSession,
         run_id: str,
         options: RunOptions,
         budget: Budget,

@@ -51,8 +51,8 @@ class TurnBegun(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a prompt that was about to be sent, for finding it again.
 
     `journal_position` is the adapter's own measure of its journal before the send. The prompt may
-    have lost its secrets; `prompt_digest` is of the text that was sent. `not_these` are the message
-    ids of other turns, which may have had the same prompt.
+    have lost its secrets; `prompt_digest` is of the text that was sent. `exclude_ids` are the
+    message ids of other turns, which may have had the same prompt.
     """
 
     turn_id: str
@@ -60,11 +60,11 @@ class TurnBegun(msgspec.Struct, frozen=True, kw_only=True):
     prompt_digest: str | None = None
     message_id: str | None = None
     journal_position: int | None = None
-    not_these: frozenset[str] = frozenset()
+    exclude_ids: frozenset[str] = frozenset()
 
-    def may_be(self, prompt: str, message_id: str | None) -> bool:
+    def matches(self, prompt: str, message_id: str | None) -> bool:
         """Whether a turn in a journal can be this one, by its prompt and its message id."""
-        if message_id in self.not_these:
+        if message_id in self.exclude_ids:
             return False
         if self.prompt_digest is None:
             return prompt == self.prompt
@@ -152,7 +152,7 @@ class StepRecord(msgspec.Struct, frozen=True, kw_only=True):
             prompt_digest=self.prompt_digest,
             message_id=self.message_id,
             journal_position=self.journal_position,
-            not_these=others,
+            exclude_ids=others,
         )
 
 

@@ -15,12 +15,12 @@ from pathlib import Path
 from sdqctl.errors import UsageError
 from sdqctl.model.events import PermissionDecided
 from sdqctl.model.modes import may_write
-from sdqctl.model.terminal import between_words, one_line
 from sdqctl.model.tools import ToolDecision, ToolKind, ToolRequest
 from sdqctl.model.workflow import FileRule
 from sdqctl.policy.paths import ALLOW_ALL, PathRules
 from sdqctl.policy.rules import ToolRule, parse_rule, rule_for
 from sdqctl.policy.shell.evaluate import ShellRules
+from sdqctl.text.terminal import between_words, one_line
 
 SAME_DENIALS = 5
 """So many denials of the same request in a row stop a step."""

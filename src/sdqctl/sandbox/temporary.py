@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from sdqctl.errors import StoreError
-from sdqctl.processes import is_same, start_mark
+from sdqctl.process import is_same, start_mark
 
 _NAME = re.compile(r"sdqctl-(\w+)-(\d+)-(\d+)-\w+\Z")
 

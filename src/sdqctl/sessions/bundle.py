@@ -22,12 +22,12 @@ from typing import IO, TYPE_CHECKING, Self
 import msgspec
 
 from sdqctl.errors import BundleError, StoreError
-from sdqctl.files import make_private_folder
+from sdqctl.fs import make_private_folder
 from sdqctl.model.session import SessionInfo
-from sdqctl.store.carrying import SessionRows, check_rows
+from sdqctl.store.transfer import SessionRows, check_rows
 
 if TYPE_CHECKING:
-    from sdqctl.sessions.cleaning import Cleaner
+    from sdqctl.sessions.redaction import Cleaner
 
 FORMAT = "sdqctl-bundle"
 VERSION = 1

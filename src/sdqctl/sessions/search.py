@@ -17,7 +17,7 @@ from typing import Self
 
 from sdqctl.adapters.base import SessionArchive
 from sdqctl.errors import StoreError, UsageError
-from sdqctl.files import make_private_folder
+from sdqctl.fs import make_private_folder
 from sdqctl.model.session import SessionRef, Turn
 
 FILE_NAME = "search.db"

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from sdqctl.errors import BundleError, SessionNotFoundError
-from sdqctl.files import make_private_folder
+from sdqctl.fs import make_private_folder
 from sdqctl.model.session import SessionInfo
 from sdqctl.sessions.bundle import Bundle
 

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from sdqctl.errors import StoreError
-from sdqctl.files import FILE_MODE, make_private_folder
+from sdqctl.fs import FILE_MODE, make_private_folder
 
 _KEPT_SECONDS = 86_400
 """Longer than any clock goes back by itself, so that a name by the time is not given twice."""

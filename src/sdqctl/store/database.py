@@ -17,8 +17,8 @@ from sdqctl.errors import (
     StoreError,
     StoreNewerError,
 )
-from sdqctl.files import FILE_MODE, make_private_folder
-from sdqctl.processes import commit_point
+from sdqctl.fs import FILE_MODE, make_private_folder
+from sdqctl.process import commit_point
 from sdqctl.store.migrations import MIGRATIONS
 
 FILE_NAME = "ledger.db"

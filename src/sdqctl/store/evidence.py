@@ -1,6 +1,6 @@
 """What is known of a run's commands outside the ledger: a private folder for each.
 
-A command has no journal, so it gets a small one, which `sdqctl.engine.keeper` writes while the
+A command has no journal, so it gets a small one, which `engine.command.keeper` writes while the
 command runs: that it was started, its output, and how it ended. The ledger's attempt names the
 folder, so it is known wherever an edit moves the step, and each attempt has its own. A background
 command that is started again goes on in a numbered folder within it.
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sdqctl.errors import StoreError
-from sdqctl.files import FOLDER_MODE, make_private_folder, write_private
+from sdqctl.fs import FOLDER_MODE, make_private_folder, write_private
 from sdqctl.model.run import StepRecord
 from sdqctl.model.session import SessionRef
 from sdqctl.store.ledger import Ledger

@@ -19,10 +19,10 @@ from typing import Self, cast
 import msgspec
 
 from sdqctl.errors import SessionBusyError, StoreError
-from sdqctl.files import FILE_MODE, make_private_folder, write_private
+from sdqctl.fs import FILE_MODE, make_private_folder, write_private
 from sdqctl.model.session import Holder, SessionRef
 from sdqctl.offspring import end_offspring
-from sdqctl.processes import is_same, start_mark
+from sdqctl.process import is_same, start_mark
 
 _POLL = 0.1
 _ORPHAN_SECONDS = 5.0

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from sdqctl.files import make_private_folder, write_private
+from sdqctl.fs import make_private_folder, write_private
 from sdqctl.store.ledger import Ledger
 
 

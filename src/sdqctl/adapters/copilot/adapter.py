@@ -21,11 +21,11 @@ from sdqctl.adapters.base import (
 )
 from sdqctl.adapters.copilot.account import opening_error, refuse_nobody
 from sdqctl.adapters.copilot.disk import CopilotArchive
-from sdqctl.adapters.copilot.early import LOG_LEVEL, adopting, give_up, import_sdk, start_early
 from sdqctl.adapters.copilot.health import check_health
 from sdqctl.adapters.copilot.history_store import purge
 from sdqctl.adapters.copilot.needs import session_sandbox
 from sdqctl.adapters.copilot.options import session_options
+from sdqctl.adapters.copilot.prestart import LOG_LEVEL, adopting, give_up, import_sdk, start_early
 from sdqctl.adapters.copilot.probe import runtime_tools
 from sdqctl.adapters.copilot.process import RuntimeProcess
 from sdqctl.adapters.copilot.provider import provider_from

@@ -14,13 +14,13 @@ from pathlib import Path
 
 import msgspec
 
-from sdqctl.adapters.copilot.disk_index import DiskIndex, Row, Stamp, stamp_of
+from sdqctl.adapters.copilot.disk_index import DiskIndex, Row, Stamp, fingerprint_of
 from sdqctl.adapters.copilot.relabel import relabel
 from sdqctl.adapters.files import make_staging, place, session_files
 from sdqctl.adapters.journal import count_turns, read_turns, stamp
 from sdqctl.adapters.settings import AdapterSettings
 from sdqctl.model.session import Holder, SessionInfo, Turn
-from sdqctl.processes import may_hold
+from sdqctl.process import may_hold
 
 _KNOWN_FILES = {"workspace.yaml", "events.jsonl"}
 _HEAD = 8192
@@ -61,8 +61,8 @@ class CopilotArchive:
     def _listed(self, session_id: str, index: DiskIndex) -> SessionInfo | None:
         """One session of a list: from the index where its files did not change."""
         folder = f"{self._root}/{session_id}"
-        journal = stamp_of(f"{folder}/events.jsonl")
-        workspace = stamp_of(f"{folder}/workspace.yaml")
+        journal = fingerprint_of(f"{folder}/events.jsonl")
+        workspace = fingerprint_of(f"{folder}/workspace.yaml")
         row = index.row(session_id, workspace, journal)
         if row is None:
             info = self._read(session_id)
@@ -105,7 +105,7 @@ class CopilotArchive:
         """How many prompts the journal holds."""
         path = f"{self._root}/{session_id}/events.jsonl"
         known = self._turns.get(session_id)
-        if known is not None and known[0] == stamp_of(path):
+        if known is not None and known[0] == fingerprint_of(path):
             return known[1]
         return count_turns(path)
 

@@ -77,7 +77,7 @@ class DiskIndex:
         gone = len(self._rows) - len(self._kept)
         if self._changed + max(gone, 0) < _WORTH_WRITING:
             return
-        from sdqctl.files import make_private_folder, write_private
+        from sdqctl.fs import make_private_folder, write_private
 
         try:
             make_private_folder(self._file.parent)
@@ -94,7 +94,7 @@ class DiskIndex:
         return found.rows if (found.version, found.root) == (_VERSION, self._root) else {}
 
 
-def stamp_of(path: str) -> Stamp:
+def fingerprint_of(path: str) -> Stamp:
     """The state of a file, NO_FILE when it cannot be seen."""
     try:
         found = os.stat(path)

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from sdqctl.errors import SessionUnusableError
-from sdqctl.files import write_private
+from sdqctl.fs import write_private
 
 _FOLDERS = ("cwd", "git_root")
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from sdqctl.foreign import UnsafeFileError, list_foreign, read_foreign, strangers_hand
 from sdqctl.model.repository import RepositoryFile, content_digest
-from sdqctl.model.terminal import one_line
+from sdqctl.text.terminal import one_line
 
 _MOST_FILES = 2000
 _LONGEST = 2000

@@ -12,11 +12,11 @@ from sdqctl.cli.chat.screen import show_turn
 from sdqctl.cli.output import note, write_line
 from sdqctl.errors import SdqctlError, UsageError
 from sdqctl.model.session import Usage
-from sdqctl.model.terminal import one_line
 from sdqctl.text.suggest import meant
+from sdqctl.text.terminal import one_line
 
 if TYPE_CHECKING:
-    from sdqctl.cli.chat.talk import Talk
+    from sdqctl.cli.chat.talk import Repl
 
 _WIDTH = 66
 
@@ -25,18 +25,18 @@ class Leave(Exception):  # noqa: N818 - no error: the user leaves
     """The user wants to leave."""
 
 
-async def run_command(talk: Talk, line: str) -> None:
+async def run_command(talk: Repl, line: str) -> None:
     """Do one command. Raises Leave, UsageError and what the command raises."""
     name, _, argument = line.strip().partition(" ")
     await _COMMANDS[name][1](talk, argument.strip())
 
 
-async def _help(talk: Talk, argument: str) -> None:
+async def _help(talk: Repl, argument: str) -> None:
     for name, (doc, _) in _COMMANDS.items():
         write_line(f"{name:<12}{doc}")
 
 
-async def _steps(talk: Talk, argument: str) -> None:
+async def _steps(talk: Repl, argument: str) -> None:
     run, steps = talk.last_run()
     if run is None:
         note("no workflow ran in this session")
@@ -46,16 +46,16 @@ async def _steps(talk: Talk, argument: str) -> None:
     note(f"{run.steps_done} of {run.steps_total} steps done")
 
 
-async def _continue(talk: Talk, argument: str) -> None:
+async def _continue(talk: Repl, argument: str) -> None:
     await talk.go_on()
 
 
-async def _history(talk: Talk, argument: str) -> None:
+async def _history(talk: Repl, argument: str) -> None:
     for turn in talk.turns():
         write_line(f"{turn.index:>3} {one_line(turn.prompt, _WIDTH)}")
 
 
-async def _show(talk: Talk, argument: str) -> None:
+async def _show(talk: Repl, argument: str) -> None:
     turns = talk.turns()
     if not turns:
         raise UsageError("/show: there is no turn yet")
@@ -65,8 +65,8 @@ async def _show(talk: Talk, argument: str) -> None:
     show_turn(turns[number - 1])
 
 
-async def _compact(talk: Talk, argument: str) -> None:
-    from sdqctl.cli.resuming import prompt_start
+async def _compact(talk: Repl, argument: str) -> None:
+    from sdqctl.cli.runs.resume import prompt_start
     from sdqctl.model.workflow import CompactStep, Span, Workflow
 
     step = CompactStep(span=Span("", 1), summary=argument or None)
@@ -76,7 +76,7 @@ async def _compact(talk: Talk, argument: str) -> None:
     note("the context was compacted")
 
 
-async def _model(talk: Talk, argument: str) -> None:
+async def _model(talk: Repl, argument: str) -> None:
     unchecked = await _check_model(talk, argument) if argument else ""
     if argument:
         talk.request = replace(talk.request, flags=replace(talk.request.flags, model=argument))
@@ -84,7 +84,7 @@ async def _model(talk: Talk, argument: str) -> None:
     note(f"model: {one_line(model)}{unchecked}")
 
 
-async def _check_model(talk: Talk, name: str) -> str:
+async def _check_model(talk: Repl, name: str) -> str:
     """What is to be said of a model that cannot be checked; nothing for one that is there.
 
     Raises UsageError for one that is not.
@@ -100,23 +100,23 @@ async def _check_model(talk: Talk, name: str) -> str:
     raise UsageError(f"/model {name}: there is no such model", hint=meant(name, known, "models"))
 
 
-async def _rename(talk: Talk, argument: str) -> None:
-    from sdqctl.cli.organising import rename_session
+async def _rename(talk: Repl, argument: str) -> None:
+    from sdqctl.cli.sessions.fork import rename_session
 
     info = talk.info
     await asyncio.to_thread(rename_session, talk.app, info.id, argument, info.adapter)
     talk.renamed(argument)
 
 
-async def _fork(talk: Talk, argument: str) -> None:
-    from sdqctl.cli.organising import fork_session
+async def _fork(talk: Repl, argument: str) -> None:
+    from sdqctl.cli.sessions.fork import fork_session
 
     info = talk.info
     await asyncio.to_thread(fork_session, talk.app, info.id, argument, None, info.adapter)
 
 
-async def _export(talk: Talk, argument: str) -> None:
-    from sdqctl.cli.carrying import export_session
+async def _export(talk: Repl, argument: str) -> None:
+    from sdqctl.cli.sessions.transfer import export_session
 
     if not argument:
         raise UsageError("/export FILE: say where; .md, .html, .json, .jsonl, or a bundle")
@@ -126,7 +126,7 @@ async def _export(talk: Talk, argument: str) -> None:
     export_session(talk.app, talk.info.id, talk.info.adapter, chosen, Path(argument))
 
 
-async def _usage(talk: Talk, argument: str) -> None:
+async def _usage(talk: Repl, argument: str) -> None:
     turns = talk.turns()
     usage = sum((turn.usage for turn in turns), Usage())
     tools = sum(len(turn.tools) for turn in turns)
@@ -136,11 +136,11 @@ async def _usage(talk: Talk, argument: str) -> None:
     )
 
 
-async def _exit(talk: Talk, argument: str) -> None:
+async def _exit(talk: Repl, argument: str) -> None:
     raise Leave
 
 
-_COMMANDS: dict[str, tuple[str, Callable[[Talk, str], Awaitable[None]]]] = {
+_COMMANDS: dict[str, tuple[str, Callable[[Repl, str], Awaitable[None]]]] = {
     "/help": ("this list", _help),
     "/steps": ("the steps of the workflow", _steps),
     "/continue": ("do the workflow's remaining steps", _continue),

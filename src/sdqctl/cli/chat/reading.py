@@ -16,10 +16,10 @@ from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 
 from sdqctl.cli.keyboard import TypedAhead
 from sdqctl.cli.output import live_line_away, note
-from sdqctl.files import make_private_folder
-from sdqctl.model.terminal import harmless, one_line
+from sdqctl.fs import make_private_folder
 from sdqctl.model.tools import ToolRequest
 from sdqctl.policy.ask import Answer
+from sdqctl.text.terminal import one_line, sanitize
 
 _MOST_SHOWN = 200
 _DETAIL_LINES = 20
@@ -88,7 +88,7 @@ def _show_request(request: ToolRequest) -> None:
     note(f"The agent wants to use {request.kind}: {one_line(request.target, _MOST_SHOWN)}")
     if request.intention:
         note(f"  for: {one_line(request.intention, _MOST_SHOWN)}")
-    lines = harmless(request.detail).splitlines()
+    lines = sanitize(request.detail).splitlines()
     for line in lines[:_DETAIL_LINES]:
         note(f"  {line}")
     if len(lines) > _DETAIL_LINES:

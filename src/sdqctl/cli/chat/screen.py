@@ -6,9 +6,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from sdqctl.cli.output import counted, note, write_line, write_painted
-from sdqctl.cli.progress import LiveLine, wants_live_line
-from sdqctl.cli.refusals import ToldRefusals, net_line, refused_line
-from sdqctl.cli.sinks import Answers, Sink, fan_out
+from sdqctl.cli.runs.progress import LiveLine, wants_live_line
+from sdqctl.cli.runs.refusals import ToldRefusals, net_line, refused_line
+from sdqctl.cli.runs.sinks import Answers, Sink, fan_out
 from sdqctl.cli.table import age
 from sdqctl.model.events import (
     Event,
@@ -18,12 +18,12 @@ from sdqctl.model.events import (
     ToolFinished,
     Warned,
 )
-from sdqctl.model.terminal import between_words, one_line
+from sdqctl.text.terminal import between_words, one_line
 
 if TYPE_CHECKING:
     from sdqctl.model.run import RunRecord, StepRecord
     from sdqctl.model.session import Turn
-    from sdqctl.sessions.entries import Entry
+    from sdqctl.sessions.query import Entry
 
 _WIDTH = 76
 _SHOWN_LINES = 8
@@ -111,7 +111,7 @@ def open_matters(run: RunRecord | None, steps: list[StepRecord]) -> list[str]:
 
 def show_turn(turn: Turn) -> None:
     """One whole turn."""
-    from sdqctl.cli.markdown import render
+    from sdqctl.cli.runs.markdown import render
 
     write_line(turn.prompt)
     for call in turn.tools:

@@ -16,15 +16,15 @@ from sdqctl.adapters.base import ListsModels
 from sdqctl.cli.chat.commands import COMMANDS, Leave, run_command
 from sdqctl.cli.chat.reading import Reader, ask_permission
 from sdqctl.cli.chat.screen import TurnScreen, recap
-from sdqctl.cli.confinement import nets_of
-from sdqctl.cli.interrupting import interruptible
 from sdqctl.cli.keyboard import TypedAhead
-from sdqctl.cli.launching import Start, carry_out, launch_request, plan_of
 from sdqctl.cli.output import note, print_error, write_line
-from sdqctl.cli.repository import note_repository
-from sdqctl.cli.resuming import ResumeRequest, continue_start, prompt_start
+from sdqctl.cli.runs.confinement import nets_of
+from sdqctl.cli.runs.launch import Start, execute, launch_request, plan_of
+from sdqctl.cli.runs.repository import note_repository
+from sdqctl.cli.runs.resume import ResumeRequest, continue_start, prompt_start
+from sdqctl.cli.signals import interruptible
 from sdqctl.engine.launch import launch
-from sdqctl.engine.sharing import SharedRuntime
+from sdqctl.engine.pool import SharedRuntime
 from sdqctl.errors import InterruptedRunError, PausedError, SdqctlError
 from sdqctl.policy.ask import RememberedAnswers
 from sdqctl.sandbox.nets import Nets
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from sdqctl.cli.context import App
     from sdqctl.model.run import RunRecord, StepRecord
     from sdqctl.model.session import SessionInfo, Turn
-    from sdqctl.sessions.entries import Entry
+    from sdqctl.sessions.query import Entry
     from sdqctl.store.ledger import Ledger
 
 _QUESTIONS = (
@@ -46,11 +46,11 @@ _QUESTIONS = (
 
 def talk(app: App, request: ResumeRequest, entry: Entry, ledger: Ledger) -> int:
     """Hold a conversation until the user leaves. Raises what opening the session raises."""
-    interruptible(Talk(app, request, entry, ledger).hold(), signals=(signal.SIGTERM,))
+    interruptible(Repl(app, request, entry, ledger).hold(), signals=(signal.SIGTERM,))
     return 0
 
 
-class Talk:
+class Repl:
     """One conversation."""
 
     def __init__(self, app: App, request: ResumeRequest, entry: Entry, ledger: Ledger) -> None:
@@ -143,7 +143,7 @@ class Talk:
     async def go_on(self) -> None:
         """Do the remaining steps of the workflow, shown as a run."""
         begin = continue_start(self.app, self.request, self.info, self.ledger)
-        await self._abortable(carry_out(self.app, self._shared_start(begin)))
+        await self._abortable(execute(self.app, self._shared_start(begin)))
 
     async def run_steps(self, begin: Start) -> None:
         """Do the steps of a workflow made up here: a message, a compaction."""

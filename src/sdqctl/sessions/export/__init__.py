@@ -9,8 +9,8 @@ import msgspec
 from sdqctl.adapters.base import SessionArchive
 from sdqctl.model.run import RunRecord, StepRecord
 from sdqctl.model.session import Turn
-from sdqctl.sessions.cleaning import clean_record
-from sdqctl.sessions.entries import Entry, as_it_stands, entry_object, run_entry, turn_entry
+from sdqctl.sessions.query import Entry, effective_status, entry_object, run_entry, turn_entry
+from sdqctl.sessions.redaction import clean_record
 from sdqctl.sessions.transcript import as_markdown, read_turns
 from sdqctl.store.ledger import Ledger
 from sdqctl.store.redact import Redactor
@@ -32,7 +32,7 @@ def gather(entry: Entry, archive: SessionArchive, ledger: Ledger) -> Found:
     found = ledger.runs_of(entry.ref)
     driven = max(found, key=lambda run: run.updated_at, default=None) if entry.holder else None
     runs = [
-        (as_it_stands(run, entry.holder if run is driven else None), ledger.steps(run.id))
+        (effective_status(run, entry.holder if run is driven else None), ledger.steps(run.id))
         for run in found
     ]
     turns, why = read_turns(archive, entry.info.id, ledger.turns_of(entry.ref))

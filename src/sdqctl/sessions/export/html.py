@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from html import escape
 
-from sdqctl.model.duration import format_duration
 from sdqctl.model.run import RunRecord, StepRecord
 from sdqctl.model.session import SessionInfo, ToolCall, Turn
-from sdqctl.model.terminal import harmless, one_line, title
 from sdqctl.sessions.export.page import SCRIPT, STYLE
 from sdqctl.sessions.export.prose import as_prose
+from sdqctl.text.duration import format_duration
+from sdqctl.text.terminal import one_line, sanitize, title
 
 _TITLE = 70
 _COMMAND = 100
@@ -129,7 +129,7 @@ def _bar(kind: str, value: float, most: float, told: str) -> str:
 
 
 def _text(text: str) -> str:
-    return escape(harmless(text))
+    return escape(sanitize(text))
 
 
 def _time(moment: datetime | None) -> str | None:

@@ -11,7 +11,7 @@ from functools import cache
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from sdqctl.model.terminal import harmless
+from sdqctl.text.terminal import sanitize
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
@@ -23,7 +23,7 @@ _BELOW = 2
 
 def as_prose(text: str) -> str:
     """Markdown as HTML; a single line break stays one."""
-    rendered: str = _parser().render(harmless(text))
+    rendered: str = _parser().render(sanitize(text))
     return rendered
 
 

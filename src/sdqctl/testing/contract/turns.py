@@ -87,13 +87,15 @@ class TurnContract(Contract):
                 turn_id="t2", prompt=prompt, journal_position=session.journal_position()
             )
             assert await session.find_turn(begun) is None
-            begun = msgspec.structs.replace(begun, not_these=frozenset({"another"}))
+            begun = msgspec.structs.replace(begun, exclude_ids=frozenset({"another"}))
             second = with_message(begun, await send(session, prompt))
             outcome = await session.find_turn(begun)
             assert outcome is not None
             assert outcome.message_id == second.message_id
             taken = frozenset({str(second.message_id)})
-            assert await session.find_turn(msgspec.structs.replace(begun, not_these=taken)) is None
+            assert (
+                await session.find_turn(msgspec.structs.replace(begun, exclude_ids=taken)) is None
+            )
 
         self.run(settings, story)
 

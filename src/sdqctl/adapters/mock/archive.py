@@ -1,0 +1,160 @@
+"""The mock's sessions on disk: `<data>/mock/<id>/` with `session.json` and `events.jsonl`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from sdqctl.adapters.files import make_staging, place, session_files
+from sdqctl.adapters.journal import count_turns, read_turns, stamp
+from sdqctl.adapters.settings import AdapterSettings
+from sdqctl.errors import SessionUnusableError
+from sdqctl.fs import write_private
+from sdqctl.model.session import Holder, SessionInfo, Turn
+from sdqctl.process import may_hold
+
+JOURNAL = "events.jsonl"
+METADATA = "session.json"
+
+
+class Metadata(msgspec.Struct, kw_only=True):
+    """What session.json says."""
+
+    name: str | None = None
+    cwd: str | None = None
+    model: str | None = None
+    client: str = "sdqctl"
+    created_at: datetime
+    remote: bool = False
+
+
+class MockArchive:
+    """Reads the mock's sessions (SessionArchive)."""
+
+    name = "mock"
+
+    def __init__(self, settings: AdapterSettings) -> None:
+        self._root = settings.data_dir / "mock"
+
+    def sessions(self) -> Iterator[SessionInfo]:
+        """All sessions, in no order."""
+        try:
+            names = os.listdir(self._root)
+        except OSError:
+            return
+        for name in names:
+            info = self.get(name)
+            if info is not None:
+                yield info
+
+    def layout_is_unknown(self) -> bool:
+        """The mock has one layout."""
+        return False
+
+    def get(self, session_id: str) -> SessionInfo | None:
+        """One session by its exact id."""
+        folder = self._root / session_id
+        if not session_id or session_id.startswith(".") or "/" in session_id:
+            return None
+        try:
+            raw = (folder / METADATA).read_bytes()
+        except OSError:
+            return None
+        try:
+            found = msgspec.json.decode(raw, type=Metadata)
+        except msgspec.MsgspecError as error:
+            return SessionInfo(id=session_id, adapter=self.name, damage=f"session.json: {error}")
+        damage = journal_damage(folder / JOURNAL)
+        written = _modified(folder / JOURNAL)
+        return SessionInfo(
+            id=session_id,
+            adapter=self.name,
+            name=found.name,
+            summary=found.name,
+            start_time=found.created_at,
+            modified_time=written or found.created_at,
+            is_remote=found.remote,
+            client=found.client,
+            model=found.model,
+            cwd=found.cwd,
+            stored=written is not None,
+            damage=damage,
+        )
+
+    def turns(self, session_id: str) -> Iterator[Turn]:
+        """The turns, oldest first. Raises OSError when there is no readable journal."""
+        return read_turns(self._root / session_id / JOURNAL)
+
+    def count_turns(self, session_id: str) -> int | None:
+        """How many prompts the journal holds."""
+        return count_turns(self._root / session_id / JOURNAL)
+
+    def stamp(self, session_id: str) -> tuple[int, int] | None:
+        """Size and time of the journal."""
+        return stamp(self._root / session_id / JOURNAL)
+
+    def files(self, session_id: str) -> list[tuple[str, Path]]:
+        """The session's folder."""
+        return session_files(self._root / session_id)
+
+    def staging(self) -> Path:
+        """A folder beside the sessions."""
+        return make_staging(self._root)
+
+    def place(
+        self,
+        staging: Path,
+        session_id: str,
+        *,
+        name: str | None,
+        cwd: str | None,
+        unchanged: bool = False,
+    ) -> None:
+        """Write name and folder into the metadata, then move."""
+        if not unchanged:
+            _relabel(staging / METADATA, name, cwd)
+        place(staging, self._root / session_id)
+
+    def holder(self, session_id: str) -> Holder | None:
+        """The live process that marked the session as in use."""
+        try:
+            marks = list((self._root / session_id).glob("inuse.*.lock"))
+            for mark in marks:
+                pid = mark.name.split(".")[1]
+                if pid.isdecimal() and may_hold(int(pid), mark.stat().st_mtime, "sdqctl"):
+                    return Holder(pid=int(pid), command="sdqctl (mock)")
+        except OSError:  # the session or its mark was just taken away
+            return None
+        return None
+
+
+def _relabel(file: Path, name: str | None, cwd: str | None) -> None:
+    try:
+        known = msgspec.json.decode(file.read_bytes(), type=Metadata)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise SessionUnusableError(f"{METADATA} is none of a mock session: {error}") from error
+    changed = msgspec.structs.replace(known, name=name or known.name, cwd=cwd or known.cwd)
+    write_private(file, msgspec.json.encode(changed))
+
+
+def journal_damage(path: Path) -> str | None:
+    """Why a journal cannot be resumed, None when it can."""
+    try:
+        with path.open("rb") as stream:
+            first = stream.readline()
+    except OSError as error:
+        return f"the journal cannot be read: {error.strerror}"
+    if b'"session.start"' not in first:
+        return "the journal does not begin with session.start"
+    return None
+
+
+def _modified(path: Path) -> datetime | None:
+    try:
+        return datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    except OSError:
+        return None

@@ -1,0 +1,378 @@
+"""One session of the mock: a journal, written ahead, and a scripted agent."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import subprocess
+import tempfile
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from sdqctl.adapters.base import AdapterConfig, ContextUse
+from sdqctl.adapters.journal import ABORTED, TurnCounter, find_turn, read_turns, turn_outcome
+from sdqctl.adapters.mock.archive import JOURNAL
+from sdqctl.adapters.mock.script import Order, Rule, default_answer, orders_of
+from sdqctl.errors import RuntimeDiedError, RuntimeFailure, StepError
+from sdqctl.fs import write_private
+from sdqctl.model.events import (
+    ContextChanged,
+    FailureKind,
+    MessageAdded,
+    PermissionDecided,
+    PromptAccepted,
+    PromptStored,
+    TextDelta,
+    ToolFinished,
+    ToolStarted,
+    TurnEvent,
+    TurnFailed,
+    TurnFinished,
+    UsageReported,
+)
+from sdqctl.model.followup import quoted_prompt
+from sdqctl.model.run import TurnBegun, TurnOutcome
+from sdqctl.model.session import SessionInfo, ToolCall, Turn, Usage
+from sdqctl.model.tools import ToolKind, ToolRequest, judge
+from sdqctl.process import commit_point
+
+_LIMIT = 128_000
+_TOOL_SECONDS = 60.0
+_KINDS = {"read": ToolKind.READ, "write": ToolKind.WRITE, "shell": ToolKind.SHELL}
+_NAMES = {"read": "view", "write": "create", "shell": "bash"}
+
+
+class MockSession:
+    """AdapterSession, ReadsHistory and Compacts."""
+
+    def __init__(
+        self, info: SessionInfo, folder: Path, config: AdapterConfig, rules: tuple[Rule, ...]
+    ) -> None:
+        self._info = info
+        self._folder = folder
+        self._config = config
+        self._rules = rules
+        self._journal = folder / JOURNAL
+        self._counter = TurnCounter(self._journal)
+        self._mark = folder / f"inuse.{os.getpid()}.lock"
+        self._aborting = asyncio.Event()
+        self._turn_running = False
+        self._mark.touch(mode=0o600)
+
+    @property
+    def info(self) -> SessionInfo:
+        """The session as it was when it was opened."""
+        return self._info
+
+    def journal_position(self) -> int:
+        """How many turns the journal holds."""
+        return self._counter.count()
+
+    async def send(self, prompt: str, *, turn_id: str) -> AsyncIterator[TurnEvent]:
+        """Play the script; every event is in the journal before it is told."""
+        self._aborting.clear()
+        self._turn_running = True
+        message_id = str(uuid.uuid4())
+        turn = _Turn(turn_id, message_id, self._orders(prompt))
+        try:
+            yield PromptAccepted(turn_id=turn_id, message_id=message_id)
+            commit_point("mock.accepted")
+            self._write("user.message", content=prompt, messageId=message_id)
+            commit_point("mock.stored")
+            yield PromptStored(turn_id=turn_id, message_id=message_id)
+            self._write("assistant.turn_start", turnId="0")
+            async for event in self._play(turn, prompt):
+                yield event
+        finally:
+            self._turn_running = False
+
+    def _orders(self, prompt: str) -> list[Order]:
+        """What a prompt orders; of one that is quoted to be finished, what was not done yet."""
+        asked = quoted_prompt(prompt)
+        if asked is None:
+            return orders_of(prompt, self._rules)
+        done = sum(
+            call.ok is not None
+            for turn in read_turns(self._journal)
+            if asked in (turn.prompt, quoted_prompt(turn.prompt))
+            for call in turn.tools
+        )
+        left = []
+        for order in orders_of(asked, self._rules):
+            if order.name == "tool" and done > 0:
+                done -= 1
+            else:
+                left.append(order)
+        return left
+
+    async def _play(self, turn: _Turn, prompt: str) -> AsyncIterator[TurnEvent]:
+        for order in turn.orders:
+            if order.name == "delay":
+                await self._wait(float(order.value))
+            elif order.name == "stall":
+                await self._aborting.wait()
+            elif order.name == "die" and self._is_due(order):
+                raise RuntimeDiedError("the mock runtime died, as it was told")
+            elif order.name == "tool":
+                async for event in self._use_tool(turn, order):
+                    yield event
+            elif order.name == "fail" and self._is_due(order):
+                yield self._fail(turn, FailureKind(order.value), f"scripted: {order.value}")
+                return
+            if self._aborting.is_set():
+                self._write("abort", reason="user_initiated")
+                yield self._failed(turn, FailureKind.ABORTED, "the turn was aborted")
+                return
+        for event in self._answer(turn, prompt):
+            yield event
+
+    def _answer(self, turn: _Turn, prompt: str) -> list[TurnEvent]:
+        replies = [order.value for order in turn.orders if order.name == "reply"]
+        number = self._counter.count()
+        text = replies[-1] if replies else default_answer(prompt, number)
+        if any(order.name == "empty" for order in turn.orders):
+            return [self._fail(turn, FailureKind.EMPTY, "the model gave no answer")]
+        turn.usage = Usage(
+            input_tokens=len(prompt) // 4, output_tokens=len(text) // 4, model_calls=1
+        )
+        self._write(
+            "session.usage_record",
+            usage={
+                "inputTokens": turn.usage.input_tokens,
+                "outputTokens": turn.usage.output_tokens,
+            },
+        )
+        self._write(
+            "assistant.message",
+            content=text,
+            toolRequests=[],
+            originatingMessageId=turn.message_id,
+        )
+        self._write("assistant.turn_end", turnId="0")
+        commit_point("mock.answered")
+        deltas: list[TurnEvent] = []
+        if self._config.streaming:
+            deltas = [TextDelta(turn_id=turn.id, text=word) for word in _words(text)]
+        return [
+            *deltas,
+            UsageReported(turn_id=turn.id, usage=turn.usage),
+            MessageAdded(turn_id=turn.id, text=text, final=True),
+            TurnFinished(
+                turn_id=turn.id,
+                response=text,
+                message_id=turn.message_id,
+                tools=tuple(turn.tools),
+                usage=turn.usage,
+            ),
+        ]
+
+    async def _use_tool(self, turn: _Turn, order: Order) -> AsyncIterator[TurnEvent]:
+        what, _, rest = order.value.partition(" ")
+        target = rest.split(" ", 1)[0] if what == "write" else rest
+        call = ToolCall(id=f"call-{len(turn.tools)}-{turn.id}", name=_NAMES[what], summary=target)
+        self._write(
+            "tool.execution_start",
+            toolCallId=call.id,
+            toolName=call.name,
+            arguments={"path" if what != "shell" else "command": target},
+        )
+        commit_point("mock.tool.before")
+        yield ToolStarted(turn_id=turn.id, call=call)
+        request = ToolRequest(kind=_KINDS[what], target=target, tool_call_id=call.id)
+        decision = await judge(self._config.policy, request)
+        yield PermissionDecided(
+            turn_id=turn.id,
+            kind=request.kind,
+            target=target,
+            allowed=decision.allowed,
+            reason=decision.reason,
+            by=decision.by,
+            why=decision.why,
+            rules=decision.rules,
+            tool_call_id=call.id,
+        )
+        ok = await asyncio.to_thread(self._do, what, rest) if decision.allowed else False
+        call = msgspec.structs.replace(call, ok=ok, denied=not decision.allowed)
+        turn.tools.append(call)
+        error = None if decision.allowed else {"message": decision.reason, "code": "denied"}
+        self._write("tool.execution_complete", toolCallId=call.id, success=ok, error=error)
+        commit_point("mock.tool.after")
+        yield ToolFinished(turn_id=turn.id, call=call)
+
+    def _do(self, what: str, rest: str) -> bool:
+        folder = Path(self._info.cwd or ".")
+        try:
+            if what == "read":
+                (folder / rest).read_bytes()
+            elif what == "write":
+                name, _, content = rest.partition(" ")
+                (folder / name).write_text(content, "utf-8")
+            else:
+                done = subprocess.run(
+                    ["/bin/sh", "-c", rest],
+                    cwd=folder,
+                    stdin=subprocess.DEVNULL,
+                    capture_output=True,
+                    timeout=_TOOL_SECONDS,
+                    check=False,
+                )
+                return done.returncode == 0
+        except (OSError, subprocess.SubprocessError):
+            return False
+        return True
+
+    def _fail(self, turn: _Turn, kind: FailureKind, message: str) -> TurnFailed:
+        self._write("assistant.turn_end", turnId="0")
+        self._write("session.error", message=message, originatingMessageId=turn.message_id)
+        return self._failed(turn, kind, message)
+
+    def _failed(self, turn: _Turn, kind: FailureKind, message: str) -> TurnFailed:
+        return TurnFailed(
+            turn_id=turn.id,
+            kind=kind,
+            message=message,
+            message_id=turn.message_id,
+            tools=tuple(turn.tools),
+        )
+
+    async def find_turn(self, begun: TurnBegun) -> TurnOutcome | None:
+        """Look a turn up in the journal."""
+        turn = find_turn(self._journal, begun)
+        return None if turn is None else turn_outcome(turn)
+
+    async def rewind(self, to: TurnBegun) -> None:
+        """ForkPoint the journal before the turn's prompt, by rename."""
+        if self._turn_running:
+            raise StepError("the session is busy; abort the turn first")
+        turn = find_turn(self._journal, to)
+        if turn is None or turn.event_id is None:
+            return
+        mark = f'"id":"{turn.event_id}"'.encode()
+        kept = bytearray()
+        for line in self._journal.read_bytes().splitlines(keepends=True):
+            if mark in line:
+                break
+            kept += line
+        handle, temporary = tempfile.mkstemp(dir=self._folder)
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(kept)
+            stream.flush()
+            os.fsync(stream.fileno())
+        commit_point("mock.rewind")
+        os.replace(temporary, self._journal)
+
+    async def abort(self) -> None:
+        """Stop the running turn; a consumer that went away has its turn ended here."""
+        if self._turn_running:
+            self._aborting.set()
+            await asyncio.sleep(0)
+            return
+        turns = list(read_turns(self._journal))
+        if turns and not turns[-1].finished and turns[-1].error is None:
+            self._write("abort", reason=ABORTED)
+
+    async def close(self) -> None:
+        """Release the session."""
+        self._mark.unlink(missing_ok=True)
+
+    async def history(self) -> Sequence[Turn]:
+        """The turns that stand in the context."""
+        return list(read_turns(self._journal))
+
+    async def compact(
+        self, instructions: str | None = None, *, turn_id: str
+    ) -> AsyncIterator[TurnEvent]:
+        """Mark the context as compacted: what stands before no longer counts."""
+        use = await self.context_use()
+        count = len(await self.history())
+        self._write("session.compaction_complete", customInstructions=instructions)
+        summary = f"The mock's summary of {count} turns."
+        after = len(summary) // 4
+        yield ContextChanged(
+            turn_id=turn_id, what="compaction", tokens_before=use.used, tokens_after=after
+        )
+        yield TurnFinished(turn_id=turn_id, response=summary)
+
+    async def context_use(self) -> ContextUse:
+        """A quarter of the journal's characters since the last compaction."""
+        data = self._journal.read_bytes()
+        start = max(data.rfind(b'"session.compaction_complete"'), 0)
+        return ContextUse(used=(len(data) - start) // 4, limit=_LIMIT)
+
+    async def _wait(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._aborting.wait()
+        except TimeoutError:
+            return
+
+    def _is_due(self, order: Order) -> bool:
+        """Whether an order with a count still holds; counts outlive the process."""
+        if order.times is None:
+            return True
+        path = self._folder / "counts.json"
+        counts = (
+            msgspec.json.decode(path.read_bytes(), type=dict[str, int]) if path.exists() else {}
+        )
+        counts[order.key] = counts.get(order.key, 0) + 1
+        write_private(path, msgspec.json.encode(counts))
+        return counts[order.key] <= order.times
+
+    def _write(self, kind: str, **data: object) -> None:
+        write_event(self._journal, kind, data)
+
+
+class _Turn:
+    def __init__(self, turn_id: str, message_id: str, orders: list[Order]) -> None:
+        self.id = turn_id
+        self.message_id = message_id
+        self.orders = orders
+        self.tools: list[ToolCall] = []
+        self.usage = Usage()
+
+
+def write_event(journal: Path, kind: str, data: dict[str, object]) -> None:
+    """Append one event; it is on disk when this returns.
+
+    A torn line at the end, as a kill leaves it, does not swallow the new one. Raises RuntimeFailure
+    when it cannot be written whole; nothing is left of it then.
+    """
+    event = {
+        "type": kind,
+        "data": data,
+        "id": str(uuid.uuid4()),
+        "timestamp": datetime.now(UTC).isoformat(),
+    }
+    line = msgspec.json.encode(event) + b"\n"
+    try:
+        handle = os.open(journal, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            _append_whole(handle, line)
+        finally:
+            os.close(handle)
+    except OSError as error:
+        raise RuntimeFailure(f"{journal} cannot be written: {error.strerror}") from error
+
+
+def _append_whole(handle: int, line: bytes) -> None:
+    end = os.fstat(handle).st_size
+    torn = end > 0 and os.pread(handle, 1, end - 1) != b"\n"
+    data = b"\n" + line if torn else line
+    try:
+        if os.write(handle, data) != len(data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        os.fsync(handle)
+    except OSError:
+        os.ftruncate(handle, end)
+        raise
+
+
+def _words(text: str) -> list[str]:
+    import re
+
+    return re.findall(r"\S+\s*|\s+", text)

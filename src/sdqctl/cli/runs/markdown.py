@@ -1,0 +1,231 @@
+"""Markdown on a terminal as it streams: a block is shown when it is whole, so nothing flickers.
+
+Code is shown line by line: a block of it may take a model a minute.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING
+
+from sdqctl.cli.output import terminal_width, write, write_painted
+from sdqctl.text.terminal import sanitize
+
+if TYPE_CHECKING:
+    from rich.markdown import Markdown
+
+_LONGEST = 64 * 1024
+"""Characters of a block that are waited for."""
+_CONTEXT = 40
+"""Lines of code that are coloured again with each further one, at the least."""
+_FENCE = re.compile(r" {0,3}(`{3,}(?=[^`]*$)|~{3,})")
+_OPENING = re.compile(r"(?:[ \t]*\n)*( {0,3}(?:`{3,}(?=[^`\n]*\n)|~{3,})[^\n]*)\n")
+_ITEM = re.compile(r"^ {0,3}(?:[-*+]|\d{1,9}[.)])(?:\s|$)")
+_FENCE_IN_LIST = re.compile(r"^\s*(?:(?:[-*+]|\d{1,9}[.)])\s+)*(`{3,}|~{3,})")
+
+
+class MarkdownStream:
+    """Takes pieces of text in, and writes rendered blocks, of code every line as it ends."""
+
+    def __init__(self) -> None:
+        self._text = ""
+        self._first = True
+        self._code: _Code | None = None
+
+    def feed(self, piece: str) -> None:
+        """Add a piece; whole blocks are written, and of one without an end what is there."""
+        self._text += piece
+        if "\n" in piece:
+            self._write_whole()
+        if len(self._text) > _LONGEST:
+            self._write_rest()
+
+    def finish(self) -> None:
+        """The text has ended: write what is left."""
+        self._write_rest()
+        self._first, self._code = True, None
+
+    def _write_whole(self) -> None:
+        """Write the blocks and lines of code that have ended."""
+        while True:
+            if self._code is not None:
+                if not self._write_code_line(self._code):
+                    return
+            elif (fence := _OPENING.match(self._text)) is not None:
+                self._text = self._text[fence.end() :]
+                self._code = _Code(fence.group(1))
+            elif (end := _block_end(self._text)) is not None:
+                block, self._text = self._text[:end], self._text[end:]
+                self._render(block)
+            else:
+                return
+
+    def _write_code_line(self, code: _Code) -> bool:
+        """Write the next line of code; False when there is no whole one."""
+        line, newline, rest = self._text.partition("\n")
+        if not newline:
+            return False
+        self._text = rest
+        if code.is_closed_by(line):
+            self._code = None
+        else:
+            self._write_code(code, line)
+        return True
+
+    def _write_rest(self) -> None:
+        text, self._text = self._text, ""
+        if self._code is None:
+            self._render(text)
+        elif not self._code.is_closed_by(text):
+            self._write_code(self._code, text)
+
+    def _write_code(self, code: _Code, line: str) -> None:
+        begins, painted = not code.shown, code.add(line)
+        if painted:
+            self._write(painted, begins=begins)
+
+    def _render(self, block: str) -> None:
+        if block.strip():
+            self._write(render(block), begins=True)
+
+    def _write(self, painted: str, *, begins: bool) -> None:
+        """Write a block, or a part of one that does not begin it."""
+        if begins and not self._first:
+            write("\n")
+        self._first = False
+        write_painted(painted)
+
+
+class _Code:
+    """The lines of one fenced block, each coloured as those before it ask for."""
+
+    def __init__(self, opening: str) -> None:
+        found = _FENCE.match(opening)
+        assert found is not None, "it opens a block of code"
+        self._opening, self._mark = opening, found.group(1)
+        self._lines: list[str] = []
+        """What is coloured again with each line."""
+        self._blank: list[str] = []
+        """Blank lines, which are written when another line comes after them."""
+        self._width = 0
+        self._written = 0
+        self.shown = False
+        """Whether a line of it was written."""
+
+    def is_closed_by(self, line: str) -> bool:
+        """Whether a line ends the block."""
+        mark, indent = line.strip(), len(line) - len(line.lstrip(" "))
+        return indent <= 3 and mark.startswith(self._mark) and set(mark) == {self._mark[0]}
+
+    def add(self, line: str) -> str:
+        """Take a line in; returns what is to be written now."""
+        if not line.strip():
+            self._blank.append(line)
+            return ""
+        gap = ""
+        if self._may_forget(line):
+            gap = "\n" * len(self._blank) if self.shown else ""
+            self._lines, self._written = [line], 0
+        else:
+            self._lines += [*self._blank, line]
+        self._blank, self.shown = [], True
+        lines = render("\n".join([self._opening, *self._lines, self._mark])).splitlines(True)
+        new, self._written = lines[self._written :], len(lines)
+        return gap + "".join(new)
+
+    def _may_forget(self, line: str) -> bool:
+        """Whether to colour from here anew: no string or comment is likely to go on."""
+        count, old = len(self._lines), self._width
+        self._width = terminal_width()
+        apart = bool(self._blank) and not line[0].isspace()
+        return self._width != old or count > 5 * _CONTEXT or (apart and count > _CONTEXT)
+
+
+def render(text: str) -> str:
+    """Markdown for this terminal: coloured unless NO_COLOR says no; no links that could deceive."""
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    console = Console(
+        width=terminal_width(),
+        force_terminal=True,
+        no_color="NO_COLOR" in os.environ,
+        highlight=False,
+        legacy_windows=False,
+    )
+    with console.capture() as capture:
+        document = Markdown(sanitize(text), hyperlinks=False, code_theme="ansi_dark")
+        _keep_line_breaks(document)
+        console.print(document)
+    lines = "".join(f"{line.rstrip()}\n" for line in capture.get().splitlines())
+    return lines.strip("\n") + "\n"
+
+
+def _keep_line_breaks(document: Markdown) -> None:
+    """Models break lines where they mean it; markdown alone would fold them into a paragraph."""
+    for token in document.parsed:
+        for child in token.children or []:
+            if child.type == "softbreak":
+                child.type = "hardbreak"
+
+
+def _block_end(text: str) -> int | None:
+    """Where a block that is no code ends: after a blank line, or before a fence.
+
+    An item of a list goes on after a blank line as long as what follows is indented, and may have
+    fences in it.
+    """
+    block = _Block()
+    for line in text.splitlines(keepends=True):
+        if (end := block.add(line)) is not None:
+            return end
+        if not line.endswith("\n"):
+            return None
+    return None
+
+
+class _Block:
+    """A block that grows by lines."""
+
+    def __init__(self) -> None:
+        self._size = 0
+        self._begun = False
+        self._in_list = False
+        self._fence: str | None = None
+        self._blank: int | None = None
+        """Where a list's item ended, if what follows is not indented."""
+
+    def add(self, line: str) -> int | None:
+        """Take one line in; where the block ended, if it is known now."""
+        if self._blank is not None and line.strip():
+            if not line[:1].isspace():
+                return self._blank
+            self._blank = None
+        if not line.endswith("\n"):
+            return None
+        if self._fence is None and self._begun and self._is_fence_outside(line):
+            return self._size
+        self._size += len(line)
+        if self._fence is not None:
+            self._add_code(line, self._fence)
+            return None
+        if line.strip():
+            self._add_text(line)
+            return None
+        if self._begun and self._in_list:
+            self._blank = self._blank or self._size
+        return self._size if self._begun and not self._in_list else None
+
+    def _is_fence_outside(self, line: str) -> bool:
+        return _FENCE.match(line) is not None and not (self._in_list and line[0].isspace())
+
+    def _add_text(self, line: str) -> None:
+        self._in_list = self._in_list or (not self._begun and _ITEM.match(line) is not None)
+        mark = _FENCE_IN_LIST.match(line) if self._in_list else None
+        self._fence, self._begun = mark.group(1) if mark else None, True
+
+    def _add_code(self, line: str, fence: str) -> None:
+        mark = line.strip()
+        if mark.startswith(fence) and set(mark) == {fence[0]}:
+            self._fence = None

@@ -1,0 +1,240 @@
+"""What a run shows: its events while it goes, its result at the end, its plan beforehand."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from sdqctl.cli.keyboard import unechoed
+from sdqctl.cli.output import (
+    counted,
+    note,
+    write,
+    write_data,
+    write_json,
+    write_json_line,
+    write_line,
+)
+from sdqctl.cli.runs.progress import LiveLine, wants_live_line
+from sdqctl.cli.runs.refusals import Denials
+from sdqctl.cli.runs.sinks import (
+    Answers,
+    EventLog,
+    JsonLines,
+    Narrator,
+    Sandboxing,
+    Sink,
+    Verbosity,
+    fan_out,
+)
+from sdqctl.errors import PausedError, SdqctlError
+from sdqctl.model.run import StepStatus
+from sdqctl.model.session import SessionRef
+from sdqctl.store.redact import Redactor
+from sdqctl.text.terminal import one_line
+
+if TYPE_CHECKING:
+    from sdqctl.cli.runs.launch import Start
+    from sdqctl.engine.launch import Target
+    from sdqctl.model.run import RunRecord, StepRecord
+    from sdqctl.model.workflow import Plan
+    from sdqctl.store.ledger import Ledger
+
+
+class Report:
+    """The screens of one run. `emit` is the sink that the engine feeds."""
+
+    def __init__(self, begin: Start, plan: Plan) -> None:
+        self._begin = begin
+        self._plan = plan
+        self._stack = ExitStack()
+        self._denials = Denials()
+        self._sandboxing = Sandboxing()
+        self._live: LiveLine | None = None
+        flags, output = begin.flags, plan.workflow.output
+        self._format = flags.output_format
+        self._composed = output.format == "json" or bool(output.header or output.footer)
+        verbose = flags.verbose or plan.workflow.debug is not None
+        level = Verbosity.VERBOSE if verbose else Verbosity.NORMAL
+        narrator = Narrator(
+            Verbosity.QUIET if flags.quiet else level,
+            Redactor(os.environ),
+            show_prompts=flags.show_prompts,
+        )
+        # What goes to stdout comes first: in one pipe an answer stands before the end of its step.
+        sinks: list[Sink] = [self._denials, self._sandboxing]
+        if self._format == "jsonl":
+            sinks.append(JsonLines())
+        elif self._format == "text" and not self._composed:
+            sinks.append(Answers())
+        sinks.append(narrator)
+        if plan.workflow.event_log is not None:
+            sinks.append(self._event_log())
+        if not flags.quiet and wants_live_line():
+            self._live = LiveLine()
+            sinks.append(self._live)
+        self.emit = fan_out(*sinks)
+
+    def __enter__(self) -> Self:
+        if self._live is not None:
+            self._stack.enter_context(unechoed())
+            self._live.start()
+            self._stack.callback(self._live.stop)
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    def begin(self) -> None:
+        """Tell what is about to run, before the runtime is started."""
+        workflow = self._begin.workflow
+        if workflow.path and not self._begin.flags.quiet:
+            note(f"{one_line(Path(workflow.path).name)}: {counted(len(self._plan.steps), 'step')}")
+
+    def deliver(self, steps: Sequence[StepRecord]) -> None:
+        """Print the document of a run whose steps are done, and write it to its file."""
+        from sdqctl.cli.runs.documents import document, write_document
+
+        if self._format == "text" and self._composed:
+            text = document(self._begin, steps)
+            if self._plan.workflow.output.format == "json":
+                write_data(text.encode("utf-8", "surrogatepass"))
+            else:
+                write(text)
+        if path := write_document(self._begin, steps):
+            note(f"answers written to {path}")
+
+    def finish(self, run: RunRecord) -> None:
+        """Print the result of a completed run."""
+        self._print_object(run)
+
+    def fail(self, error: SdqctlError) -> None:
+        """Print the result as far as it goes, and put the way on into the error's hint."""
+        runs = self._begin.ledger.runs_of(self._begin.target.ref)
+        run = runs[-1] if runs else None
+        if run is None:
+            return
+        self._print_object(run)
+        if isinstance(error, PausedError) and self._is_consultation(run, error):
+            error.hint = consult_hint(self._conversation_of(run), self._begin.target.name)
+        elif run.status.unfinished:
+            add_way_on(error, self._begin.target.name)
+
+    def _is_consultation(self, run: RunRecord, error: PausedError) -> bool:
+        steps = self._begin.ledger.steps(run.id)
+        return any(s.position == error.position and s.kind == "consult" for s in steps)
+
+    def _conversation_of(self, run: RunRecord) -> str:
+        """The name of the conversation that the run stands in, which may not be the first one."""
+        names = self._begin.ledger.session_names()
+        ref = SessionRef(run.adapter, run.session_id)
+        return names.get(ref, self._begin.target.name)
+
+    def _print_object(self, run: RunRecord) -> None:
+        if self._format == "text":
+            return
+        steps = self._begin.ledger.steps(run.id)
+        found = result_object(run, steps, self._denials.entries, self._sandboxing.entry())
+        if self._format == "json":
+            write_json(found)
+        else:
+            write_json_line({"type": "result", **found})
+
+    def _event_log(self) -> EventLog:
+        from sdqctl.cli.runs.documents import event_log_stream
+
+        stream = self._stack.enter_context(event_log_stream(self._begin))
+        return EventLog(stream, Redactor(os.environ))
+
+
+def add_way_on(error: SdqctlError, name: str) -> None:
+    """Tell in the error's hint which command goes on with the run, whole where it names flags."""
+    command = f"sdqctl resume {shlex.quote(name)} --continue"
+    if error.hint and "`--" in error.hint:
+        error.hint = error.hint.replace("`--", f"`{command} --")
+        return
+    way = f"go on with `{command}`"
+    error.hint = f"{error.hint}; {way}" if error.hint else way
+
+
+def consult_hint(conversation: str, name: str) -> str:
+    """What to do at a CONSULT: the agent puts its questions in the conversation."""
+    return (
+        f"talk about it with `sdqctl resume {shlex.quote(conversation)}`, "
+        f"then go on with `sdqctl resume {shlex.quote(name)} --continue`"
+    )
+
+
+def result_object(
+    run: RunRecord,
+    steps: list[StepRecord],
+    denied: list[dict[str, object]],
+    sandbox: dict[str, object],
+) -> dict[str, object]:
+    """The one object that `--format json` ends with (docs/json.md)."""
+    from sdqctl.engine.results import answers, total_usage
+    from sdqctl.sessions.query import run_entry
+
+    return {
+        "session": {"id": run.session_id, "name": run.session_name},
+        "run": run_entry(run, steps),
+        "status": run.status,
+        "output": "\n\n".join(answers(steps)),
+        "usage": total_usage(steps),
+        "denied": denied,
+        "sandbox": sandbox,
+    }
+
+
+def print_plan(
+    plan: Plan, ledger: Ledger, target: Target, output_format: str, start_at: int | None
+) -> None:
+    """Show what a run would do, and what is done already."""
+    from sdqctl.engine.matching import match_plan
+
+    records = ledger.steps(target.run.id) if target.run else []
+    match = match_plan(plan, records)
+    start = start_at or 1
+    passed_over = {match.moved.get(r.position) for r in records if r.status is StepStatus.SKIPPED}
+    done = {p for p in match.done if start_at is None or p < start} - passed_over
+    rows = []
+    for step in plan.steps:
+        state = "changed" if step.position in match.changed else "to run"
+        over = start_at is None and step.position in passed_over
+        state = "skipped" if step.position < start or over else state
+        rows.append((step, "done" if step.position in done else state))
+    if output_format != "text":
+        write_json(
+            {
+                "session": {"id": target.ref.id, "name": target.name, "exists": target.exists},
+                "steps": [
+                    {
+                        "position": s.position,
+                        "cycle": s.cycle,
+                        "kind": s.kind,
+                        "title": s.title,
+                        "state": state,
+                    }
+                    for s, state in rows
+                ],
+            }
+        )
+        return
+    for step, state in rows:
+        write_line(f"{step.position:>4}  {state:<8} {step.kind}: {one_line(step.title)}")
+    to_run = sum(state == "to run" for _, state in rows)
+    changed = sum(state == "changed" for _, state in rows)
+    skipped = sum(state == "skipped" for _, state in rows)
+    more = f", {changed} changed" if changed else ""
+    more += f", {skipped} skipped" if skipped else ""
+    note(f"{len(done)} done{more}, {to_run} to run; nothing was run (--dry-run)")

@@ -1,0 +1,1 @@
+"""`sdqctl sessions` and its commands."""

@@ -1,0 +1,98 @@
+"""What `sessions usage` does. Knows no click."""
+
+from __future__ import annotations
+
+import csv
+import io
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from sdqctl.cli.output import is_terminal, note, write, write_json
+from sdqctl.cli.table import Cell, Column, print_rows
+from sdqctl.text.duration import format_duration
+
+if TYPE_CHECKING:
+    from sdqctl.cli.context import App
+    from sdqctl.store.usage import UsageRow
+
+_BAR = 20
+_FIELDS = ("prompts", "input_tokens", "output_tokens", "cached_tokens", "model_calls", "tools")
+
+
+def show_usage(app: App, group: str, since: float | None, output_format: str | None) -> None:
+    """Print what runs used, by day, workflow, model or session."""
+    from sdqctl.store.usage import usage_by
+
+    start = datetime.now(UTC) - timedelta(seconds=since) if since else None
+    with app.ledger(read_only=True) as ledger:
+        rows = usage_by(ledger, group, start)
+    objects = [_object(group, row) for row in rows]
+    if output_format == "json":
+        write_json(objects)
+    elif output_format == "csv":
+        stream = io.StringIO()
+        writer = csv.DictWriter(stream, [group, *_FIELDS, "cost", "seconds"], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(objects)
+        write(stream.getvalue())
+    elif output_format == "table" or is_terminal():
+        _print_table(group, rows)
+    else:
+        print_rows((), [_cells(found) for found in objects], as_table=False)
+
+
+def _object(group: str, row: UsageRow) -> dict[str, object]:
+    usage = row.usage
+    return {
+        group: row.group,
+        "prompts": row.prompts,
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "cached_tokens": usage.cached_tokens,
+        "model_calls": usage.model_calls,
+        "tools": row.tools,
+        "cost": usage.cost,
+        "seconds": round(row.seconds, 3),
+    }
+
+
+def _cells(found: dict[str, object]) -> list[Cell]:
+    return [Cell(str(value)) for value in found.values()]
+
+
+def _print_table(group: str, rows: list[UsageRow]) -> None:
+    if not rows:
+        note("nothing was used yet")
+        return
+    columns = (
+        Column(group.upper(), shrinks=True),
+        Column("PROMPTS"),
+        Column("TOKENS"),
+        Column(""),
+        Column("TOOLS"),
+        Column("COST"),
+        Column("TIME"),
+    )
+    most = max(_tokens(row) for row in rows) or 1
+    cells = [
+        [
+            Cell(row.group),
+            Cell(str(row.prompts)),
+            Cell(f"{_tokens(row):,}"),
+            Cell(_bar(_tokens(row), most), colour="blue"),
+            Cell(str(row.tools)),
+            Cell(f"{row.usage.cost:g}" if row.usage.cost else "-"),
+            Cell(format_duration(row.seconds)),
+        ]
+        for row in rows
+    ]
+    print_rows(columns, cells, as_table=True)
+
+
+def _bar(tokens: int, most: int) -> str:
+    """A bar of tokens; any are at least a block, none are none."""
+    return "█" * max(1, round(_BAR * tokens / most)) if tokens else ""
+
+
+def _tokens(row: UsageRow) -> int:
+    return row.usage.input_tokens + row.usage.output_tokens

@@ -1,0 +1,87 @@
+"""One runtime for many sessions: connections lease it, and a dead one is replaced once for all.
+
+Runs whose nets differ cannot share one: there is a runtime for each net.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self, cast
+
+from sdqctl.adapters.base import Adapter
+from sdqctl.model.sandbox import Sandbox
+from sdqctl.process import is_alive
+
+
+class SharedRuntime:
+    """Starts an adapter when it is first needed, and stops it on leaving."""
+
+    def __init__(self, make_adapter: Callable[[Sandbox], Adapter]) -> None:
+        self._make_adapter = make_adapter
+        self._adapters: dict[Sandbox, Adapter] = {}
+        self._starting = asyncio.Lock()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for sandbox in [*self._adapters]:
+            await self._stop(sandbox)
+
+    def lease(self, sandbox: Sandbox) -> Adapter:
+        """An adapter for one connection; entering it starts nothing that runs already."""
+        return cast("Adapter", _Lease(self, sandbox))
+
+    async def current(self, sandbox: Sandbox) -> Adapter:
+        """The running adapter of a net, a new one if the last died."""
+        async with self._starting:
+            known = self._adapters.get(sandbox)
+            if known is not None and not _is_dead(known):
+                return known
+            await self._stop(sandbox)
+            adapter = self._make_adapter(sandbox)
+            await adapter.__aenter__()
+            self._adapters[sandbox] = adapter
+            return adapter
+
+    async def _stop(self, sandbox: Sandbox) -> None:
+        adapter = self._adapters.pop(sandbox, None)
+        if adapter is not None:
+            await adapter.__aexit__(None, None, None)
+
+
+class _Lease:
+    """Hands every call on to the shared adapter."""
+
+    def __init__(self, shared: SharedRuntime, sandbox: Sandbox) -> None:
+        self._shared = shared
+        self._sandbox = sandbox
+        self._adapter: Adapter | None = None
+
+    async def __aenter__(self) -> Self:
+        self._adapter = await self._shared.current(self._sandbox)
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._adapter = None
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the adapter has
+        if self._adapter is None:
+            raise AttributeError(name)
+        return getattr(self._adapter, name)
+
+
+def _is_dead(adapter: Adapter) -> bool:
+    return adapter.runtime_pid is not None and not is_alive(adapter.runtime_pid)

@@ -1,0 +1,250 @@
+"""Sessions as users see them: what lies on disk, joined with the ledger and the locks."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+
+from sdqctl.errors import UsageError
+from sdqctl.model.run import RunRecord, RunStatus, StepRecord
+from sdqctl.model.session import Holder, SessionInfo, SessionRef, SessionStatus, Turn
+
+CLIENT = "sdqctl"
+
+
+class Records(Protocol):
+    """What is read of the ledger."""
+
+    def last_runs(self) -> Mapping[SessionRef, RunRecord]: ...
+
+    def session_names(self) -> Mapping[SessionRef, str]: ...
+
+    def kept_sessions(self) -> Collection[SessionRef]: ...
+
+
+class Listed(Protocol):
+    """What is read of an archive, or of a runtime that is asked."""
+
+    def sessions(self) -> Iterable[SessionInfo]: ...
+
+    def holder(self, session_id: str) -> Holder | None: ...
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One session with its state."""
+
+    info: SessionInfo
+    status: SessionStatus
+    holder: Holder | None
+    run: RunRecord | None
+    tokens: int | None = None
+    """What its runs used; None when that was not asked for."""
+    kept: bool = False
+    """Whether cleanup leaves it alone."""
+
+    @property
+    def ref(self) -> SessionRef:
+        """Which session."""
+        return SessionRef(self.info.adapter, self.info.id)
+
+    @property
+    def modified(self) -> datetime | None:
+        """When it was last changed, else when it began."""
+        return self.info.modified_time or self.info.start_time
+
+    def unfinished(self) -> bool:
+        """Whether a run of it has something left to do."""
+        return self.run is not None and self.run.status.unfinished
+
+
+@dataclass(frozen=True, kw_only=True)
+class Query:
+    """Which sessions are wanted. Ages are seconds."""
+
+    pattern: str | None = None
+    status: str | None = None
+    here: Path | None = None
+    repository: str | None = None
+    branch: str | None = None
+    older_than: float | None = None
+    newer_than: float | None = None
+    sort: str = "-modified"
+    limit: int | None = None
+
+
+def read_entries(
+    archives: Iterable[Listed],
+    records: Records,
+    lock_holder: Callable[[SessionRef], Holder | None],
+) -> list[Entry]:
+    """All sessions of the archives, in no order."""
+    runs, names, kept = records.last_runs(), records.session_names(), records.kept_sessions()
+    entries = []
+    for archive in archives:
+        for info in archive.sessions():
+            ref = SessionRef(info.adapter, info.id)
+            if info.name is None and ref in names:
+                info = msgspec.structs.replace(info, name=names[ref], client=info.client or CLIENT)
+            holder = lock_holder(ref) or archive.holder(info.id)
+            last = runs.get(ref)
+            run = effective_status(last, holder) if last is not None else None
+            entries.append(Entry(info, _status(run, holder), holder, run, kept=ref in kept))
+    return entries
+
+
+def select(entries: Iterable[Entry], query: Query, now: datetime) -> list[Entry]:
+    """The entries that a query means, in its order. Raises UsageError for an unknown field."""
+    found = [entry for entry in entries if _wanted(entry, query, now)]
+    field = query.sort.removeprefix("-")
+    if field not in _SORTS:
+        raise UsageError(f"--sort {field}: the fields are {', '.join(_SORTS)}")
+    found.sort(key=_SORTS[field], reverse=query.sort.startswith("-"))
+    return found[: query.limit] if query.limit is not None else found
+
+
+def count_wanted(entries: Iterable[Entry], query: Query, now: datetime) -> int:
+    """How many entries a query means, whatever its order and limit."""
+    return sum(_wanted(entry, query, now) for entry in entries)
+
+
+def entry_object(entry: Entry, turns: int | None) -> dict[str, object]:
+    """One entry of `sessions list --format json` (docs/json.md)."""
+    info = entry.info
+    return {
+        "id": info.id,
+        "name": info.name,
+        "adapter": info.adapter,
+        "start_time": info.start_time,
+        "modified_time": info.modified_time,
+        "summary": info.summary,
+        "is_remote": info.is_remote,
+        "status": entry.status,
+        "in_use": entry.holder is not None,
+        "kept": entry.kept,
+        "client": info.client,
+        "model": info.model or (entry.run.model if entry.run else None),
+        "cwd": info.cwd,
+        "repository": info.repository,
+        "branch": info.branch,
+        "turns": turns,
+        "tokens": entry.tokens,
+        "damage": info.damage,
+        "run": run_entry(entry.run) if entry.run else None,
+    }
+
+
+def run_entry(run: RunRecord, steps: Sequence[StepRecord] | None = None) -> dict[str, object]:
+    """A run as JSON shows it, with its steps when they are given."""
+    found: dict[str, object] = {
+        "id": run.id,
+        "workflow": run.workflow,
+        "status": run.status,
+        "steps_done": run.steps_done,
+        "steps_total": run.steps_total,
+        "message": run.message,
+        "started_at": run.started_at,
+        "completed_at": run.completed_at,
+    }
+    if steps is not None:
+        found["steps"] = [step_entry(step) for step in steps]
+    return found
+
+
+def step_entry(step: StepRecord) -> dict[str, object]:
+    """A step as JSON shows it."""
+    return {
+        "position": step.position,
+        "cycle": step.cycle,
+        "kind": step.kind,
+        "title": step.title,
+        "status": step.status,
+        "attempts": step.attempts,
+        "response": step.response,
+        "started_at": step.started_at,
+        "completed_at": step.completed_at,
+        "usage": step.usage,
+        "error": step.error,
+        "exit_status": step.exit_status,
+    }
+
+
+def turn_entry(turn: Turn) -> dict[str, object]:
+    """A turn as JSON shows it."""
+    return {
+        "index": turn.index,
+        "prompt": turn.prompt,
+        "response": turn.response,
+        "started_at": turn.started_at,
+        "completed_at": turn.completed_at,
+        "tools": turn.tools,
+        "usage": turn.usage,
+        "error": turn.error,
+        "finished": turn.finished,
+    }
+
+
+def effective_status(run: RunRecord, holder: Holder | None) -> RunRecord:
+    """A run that was left running by a process that is gone was interrupted."""
+    if run.status is not RunStatus.RUNNING or holder is not None:
+        return run
+    return msgspec.structs.replace(run, status=RunStatus.INTERRUPTED)
+
+
+def _status(run: RunRecord | None, holder: Holder | None) -> SessionStatus:
+    if holder is not None:
+        return SessionStatus.RUNNING
+    return SessionStatus(run.status.value) if run else SessionStatus.IDLE
+
+
+def _wanted(entry: Entry, query: Query, now: datetime) -> bool:
+    info = entry.info
+    return (
+        (query.pattern is None or matches(entry, query.pattern))
+        and (query.status is None or entry.status == query.status)
+        and (query.here is None or _is_below(info.cwd, query.here))
+        and (query.repository is None or info.repository == query.repository)
+        and (query.branch is None or info.branch == query.branch)
+        and (query.older_than is None or _age(entry, now) > query.older_than)
+        and (query.newer_than is None or _age(entry, now) <= query.newer_than)
+    )
+
+
+def matches(entry: Entry, pattern: str) -> bool:
+    """Whether a glob means the name or the id of a session."""
+    names = (entry.info.name, entry.info.id)
+    return any(name is not None and fnmatch.fnmatchcase(name, pattern) for name in names)
+
+
+def _is_below(cwd: str | None, folder: Path) -> bool:
+    return cwd is not None and Path(cwd).is_relative_to(folder)
+
+
+def _age(entry: Entry, now: datetime) -> float:
+    """Seconds since the last change; a session without any time is as young as can be."""
+    return (now - entry.modified) / timedelta(seconds=1) if entry.modified else 0.0
+
+
+def _text(value: str | None) -> tuple[bool, str]:
+    return value is None, (value or "").casefold()
+
+
+def _when(value: datetime | None) -> float:
+    return value.timestamp() if value else 0.0
+
+
+_SORTS: dict[str, Callable[[Entry], Any]] = {
+    "modified": lambda entry: _when(entry.modified),
+    "started": lambda entry: _when(entry.info.start_time),
+    "name": lambda entry: _text(entry.info.label),
+    "status": lambda entry: entry.status.value,
+    "adapter": lambda entry: entry.info.adapter,
+    "cwd": lambda entry: _text(entry.info.cwd),
+    "tokens": lambda entry: entry.tokens or 0,
+}

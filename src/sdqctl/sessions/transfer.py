@@ -1,0 +1,209 @@
+"""A session out into a bundle, and in from one, with its ledger rows and workflows."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from sdqctl.adapters.base import SessionArchive
+from sdqctl.errors import BundleError, SessionExistsError, UsageError
+from sdqctl.model.session import SessionInfo, SessionRef, name_problem, session_id_for
+from sdqctl.sessions.bundle import Bundle, write_bundle
+from sdqctl.store.ledger import Ledger
+from sdqctl.store.locks import SessionLock
+from sdqctl.store.session_table import put_session
+from sdqctl.store.transfer import (
+    SessionRows,
+    moved,
+    put_rows,
+    remove_runs,
+    take_rows,
+    without_permissions,
+)
+from sdqctl.store.workflows import keep_text, workflows_folder
+
+if TYPE_CHECKING:
+    from sdqctl.sessions.redaction import Cleaner
+
+ReadWorkflow = Callable[[Path], str | None]
+"""The text of a workflow file with its includes resolved, None when it cannot be read."""
+
+
+def export_bundle(
+    target: Path,
+    *,
+    info: SessionInfo,
+    archive: SessionArchive,
+    ledger: Ledger,
+    read_workflow: ReadWorkflow,
+    cleaner: Cleaner | None = None,
+) -> None:
+    """Write a session's bundle, without secrets where there is a `cleaner`.
+
+    Raises SessionUnusableError, StoreError.
+    """
+    rows = take_rows(ledger, SessionRef(info.adapter, info.id))
+    workflows = {}
+    for run in rows.runs:
+        text = read_workflow(Path(run["workflow_path"])) if run["workflow_path"] else None
+        text = text or run["workflow_text"]
+        if text:
+            workflows[run["id"]] = text
+    if cleaner is not None and info.summary:
+        info = msgspec.structs.replace(info, summary=cleaner.text(info.summary))
+    write_bundle(
+        target,
+        info=info,
+        files=archive.files(info.id),
+        rows=rows,
+        workflows=workflows,
+        cleaner=cleaner,
+    )
+
+
+def import_bundle(
+    bundle: Bundle,
+    *,
+    archive: SessionArchive,
+    ledger: Ledger,
+    home: Path,
+    taken: Iterable[SessionInfo],
+    read_workflow: ReadWorkflow,
+    name: str | None = None,
+    cwd: Path | None = None,
+    own: bool = False,
+) -> SessionInfo:
+    """Make a session of a bundle; nothing is left when that fails.
+
+    What its runs were allowed is taken over from a bundle of one's `own` (the trash) alone.
+    Raises BundleError, SessionExistsError, UsageError, SessionUnusableError, StoreError.
+    """
+    old = bundle.manifest.session
+    label, session_id = _identity(old, name)
+    _refuse_taken(taken, label, session_id)
+    ref = SessionRef(bundle.manifest.adapter, session_id)
+    folder = str(cwd.resolve()) if cwd is not None else old.cwd
+    paths = _place_workflows(bundle, home, read_workflow)
+    try:
+        rows = moved(
+            bundle.rows() if own else _without_permissions(bundle),
+            old_id=old.id,
+            new=ref,
+            name=label,
+            cwd=(old.cwd, folder) if old.cwd and folder else None,
+            workflows=paths,
+        )
+    except KeyError as error:
+        _remove_workflows(home, paths)
+        raise BundleError(f"{bundle.path}: the ledger's rows miss {error}") from error
+    with SessionLock.acquire(home, ref):
+        try:
+            unchanged = own and name is None and cwd is None
+            _write(bundle, archive, ledger, ref, rows, label, folder, unchanged=unchanged)
+        except BaseException:
+            _remove_workflows(home, paths)
+            raise
+    return archive.get(session_id) or old
+
+
+def _without_permissions(bundle: Bundle) -> SessionRows:
+    try:
+        return without_permissions(bundle.rows())
+    except (KeyError, TypeError, msgspec.MsgspecError) as error:
+        raise BundleError(f"{bundle.path}: a run's options are damaged: {error}") from error
+
+
+def _write(
+    bundle: Bundle,
+    archive: SessionArchive,
+    ledger: Ledger,
+    ref: SessionRef,
+    rows: SessionRows,
+    name: str | None,
+    cwd: str | None,
+    *,
+    unchanged: bool,
+) -> None:
+    """Rows, then files: there is no session before its rows are on disk, and an import that is cut
+    off in between can be made again.
+    """
+    staging = archive.staging()
+    try:
+        bundle.unpack(staging)
+        with ledger.database.write("ledger.import") as connection:
+            try:
+                ids = put_rows(connection, rows)
+            except ValueError as error:
+                raise BundleError(f"{bundle.path}: {error}") from error
+            if name is not None:
+                put_session(connection, ref, name=name, cwd=cwd, created_at=datetime.now(UTC))
+        try:
+            archive.place(staging, ref.id, name=name, cwd=cwd, unchanged=unchanged)
+        except BaseException:
+            with ledger.database.write("ledger.import") as connection:
+                remove_runs(connection, ids)
+            raise
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _identity(old: SessionInfo, name: str | None) -> tuple[str | None, str]:
+    """The name and the id of the new session: the old ones unless another name is wanted."""
+    if name is not None:
+        if problem := name_problem(name):
+            raise UsageError(f"the session name {name!r} {problem}")
+        return name, session_id_for(name)
+    if not old.id or "/" in old.id or old.id.startswith(".") or "\0" in old.id:
+        raise BundleError(f"the bundle's session id {old.id!r} is none")
+    if old.name is not None and name_problem(old.name):
+        raise BundleError(f"the bundle's session name {old.name!r} {name_problem(old.name)}")
+    return old.name, old.id
+
+
+def _refuse_taken(taken: Iterable[SessionInfo], name: str | None, session_id: str) -> None:
+    wanted = {session_id.casefold(), (name or session_id).casefold()}
+    for info in taken:
+        if {info.id.casefold(), (info.name or info.id).casefold()} & wanted:
+            raise SessionExistsError(
+                f"a session named {info.label!r} exists already",
+                hint="import it under another name: --name NAME",
+            )
+
+
+def _place_workflows(bundle: Bundle, home: Path, read_workflow: ReadWorkflow) -> dict[str, str]:
+    """Where each run's workflow is: its old place if it still says the same, else a copy here."""
+    recorded = {run.get("id"): run.get("workflow_path") for run in bundle.rows().runs}
+    paths = {}
+    for run_id, text in bundle.workflows().items():
+        path = recorded.get(run_id)
+        if not isinstance(path, str) or not path:
+            continue
+        if read_workflow(Path(path)) == text:
+            paths[run_id] = path
+            continue
+        folder = workflows_folder(home) / _safe(run_id)
+        file = folder / f"{Path(path).stem or 'workflow'}.conv"
+        keep_text(file, text)
+        paths[run_id] = str(file)
+    return paths
+
+
+def _safe(run_id: str) -> str:
+    if not run_id or not all(char.isalnum() or char in "-_" for char in run_id):
+        raise BundleError(f"the bundle's run id {run_id!r} is none")
+    return run_id
+
+
+def _remove_workflows(home: Path, paths: Mapping[str, str]) -> None:
+    folder = workflows_folder(home)
+    for path in map(Path, paths.values()):
+        if path.is_relative_to(folder):
+            path.unlink(missing_ok=True)
+            with suppress(OSError):
+                path.parent.rmdir()
