@@ -38,7 +38,7 @@ while IFS= read -r -d '' __line <&9; do
   ( unset __at; eval -- "$__line"; wait ) 9<&- < /dev/null > /dev/null 2>&1
 done 9< {lines}
 """
-_NOTES = "() {{ printf '%s\\n' \"not found: $1\" >> {log}; return $((RANDOM % 2)); }}"
+_NOTES = "() {{ printf 'not found: %q\\n' \"$1\" >> {log}; return $((RANDOM % 2)); }}"
 VALUES = ("z[$(evil)]", "evil", "-v", "; evil", "PATH=1", "%n", "z[`evil`]", "$(evil)", "1")
 
 

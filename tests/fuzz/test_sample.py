@@ -52,6 +52,11 @@ def test_the_oracle_sees_what_runs(line: str, programs: set[str], folder: Path) 
     assert programs - {"not found: 1"} <= seen.programs
 
 
+def test_the_oracle_takes_no_part_of_an_unknown_name_for_a_program(folder: Path) -> None:
+    (seen,) = Shells(folder).run(["'x\nevil\ny'; git x"], sh="dash", value="1")
+    assert seen.programs == {"not found: $'x\\nevil\\ny'", "git"}
+
+
 def test_the_oracle_sees_which_line_made_a_file_and_which_did_not_end(folder: Path) -> None:
     lines = ["git a", "git b > made", "until false; do read -t 1 < <(sleep 9); done", "git c"]
     seen = {each.line: each for each in Shells(folder, patience=2).run(lines, sh="dash", value="1")}
