@@ -344,9 +344,12 @@ def _judging(bench: Bench) -> Iterator[Case]:
     folder = bench.new_home("judge")
     times = bench.sized(200, 100)
     moves = "cd .;" * 48
+    numbers = range(85_000 // len(COMMANDS))
+    different = "".join(COMMANDS.replace("git", f"git -C a{number}") for number in numbers)
     for name, bound, line in (
         ("many words", 5.0, moves + "git log " + "some/path/name.py " * 5_000),
-        ("many commands", None, COMMANDS * (95_000 // len(COMMANDS))),
+        ("many commands", 5.0, COMMANDS * (95_000 // len(COMMANDS))),
+        ("many different commands", None, different),
     ):
         file = folder / f"{name}.sh"
         file.write_text(line)
