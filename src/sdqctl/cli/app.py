@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 COMMANDS: dict[str, tuple[str, str]] = {
+    "init": ("init:init", "Write a workflow to start from."),
     "run": ("run:run", "Run a workflow in a named session."),
     "iterate": ("run:run", "The same as run."),
     "apply": ("apply:apply", "Run a workflow for each of many components."),
@@ -91,6 +92,7 @@ class LazyGroup(click.Group):
 
 @click.group(
     cls=LazyGroup,
+    invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, "--version", prog_name="sdqctl", message="%(prog)s %(version)s")
@@ -108,6 +110,12 @@ def root(ctx: click.Context, debug: bool) -> None:
         show_debug_lines()
         ctx.ensure_object(_Boundary).debug = True
     ctx.obj = App(environment=os.environ, debug=debug)
+    if ctx.invoked_subcommand is None:
+        if not (sys.stdin.isatty() and sys.stdout.isatty()):
+            raise click.exceptions.NoArgsIsHelpError(ctx)
+        from sdqctl.cli.welcome import welcome
+
+        welcome(ctx.obj)
 
 
 @dataclass

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from sdqctl.cli.completion import complete_words
@@ -76,13 +74,10 @@ def directives() -> str:
 
 def workflow_examples() -> str:
     """The workflows that come with the program, with what each is for, and their folder."""
-    import sdqctl
+    from sdqctl.cli.init import EXAMPLES, templates
 
-    folder = Path(sdqctl.__file__).parent / "examples"
-    lines = [f"Copy one and change it. They lie in {folder}:", ""]
-    for path in sorted(folder.glob("*.conv")):
-        purpose = path.read_text("utf-8").partition("\n")[0].removeprefix("# ")
-        lines.append(f"{path.name:<27}{purpose}")
+    lines = [f"`sdqctl init NAME` copies one here. They lie in {EXAMPLES}:", ""]
+    lines += [f"{f'{name}.conv':<27}{purpose}" for name, purpose in templates().items()]
     return "\n".join(lines)
 
 

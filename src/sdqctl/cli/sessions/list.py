@@ -72,7 +72,7 @@ def list_sessions(app: App, request: ListRequest) -> None:
     query = Query(
         pattern=request.pattern,
         status=request.status,
-        here=_project(app.directory) if request.here else None,
+        here=project_folder(app.directory) if request.here else None,
         repository=request.repository,
         branch=request.branch,
         older_than=request.older_than,
@@ -230,7 +230,7 @@ def _short(cwd: str | None) -> str:
     return "~" + cwd[len(home) :] if cwd == home or cwd.startswith(home + "/") else cwd
 
 
-def _project(folder: Path) -> Path:
+def project_folder(folder: Path) -> Path:
     """The root of the git repository around a folder, else the folder itself."""
     for candidate in (folder, *folder.parents):
         if (candidate / ".git").exists():

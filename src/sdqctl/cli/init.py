@@ -1,0 +1,96 @@
+"""`sdqctl init`: a workflow to start from, out of the examples that come with the program."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from sdqctl.cli.options import examples
+from sdqctl.cli.output import note, write, write_line
+from sdqctl.errors import UsageError
+from sdqctl.text.suggest import meant
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+"""Where the templates lie; the wheel carries them."""
+
+
+def templates() -> dict[str, str]:
+    """The names of the templates, with what each is for: the first line of its file."""
+    found = {}
+    for path in sorted(EXAMPLES.glob("*.conv")):
+        with path.open(encoding="utf-8") as file:
+            found[path.stem] = file.readline().removeprefix("# ").strip()
+    return found
+
+
+def _complete_template(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list[CompletionItem[str]]:
+    from click.shell_completion import CompletionItem
+
+    return [
+        CompletionItem(name, help=purpose)
+        for name, purpose in templates().items()
+        if name.startswith(incomplete)
+    ]
+
+
+@click.command(epilog=examples("sdqctl init", "sdqctl init security-audit -o audit.conv"))
+@click.argument("template", required=False, shell_complete=_complete_template)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="The file to write; - for stdout. Default: TEMPLATE.conv here.",
+)
+@click.option("--force", is_flag=True, help="Write over a file that exists.")
+def init(template: str | None, output: Path | None, force: bool) -> None:
+    """Write a workflow file from TEMPLATE; without one, list the templates."""
+    if template is None:
+        if output is not None:
+            raise UsageError("-o needs a TEMPLATE", hint="`sdqctl init` lists them")
+        for name, purpose in templates().items():
+            write_line(f"{name:<20}{purpose}")
+        note("`sdqctl init TEMPLATE` writes TEMPLATE.conv into this folder")
+        return
+    text = _text_of(template)
+    path = output or Path(f"{template.removesuffix('.conv')}.conv")
+    if str(path) == "-":
+        write(text)
+        return
+    _write(path, text, force=force)
+    note(f"wrote {path}; try it without an account: `sdqctl run {_word(path)} -a mock`")
+
+
+def _text_of(template: str) -> str:
+    name, known = template.removesuffix(".conv"), templates()
+    if name not in known:
+        raise UsageError(f"there is no template {template!r}", hint=meant(name, known, "templates"))
+    return (EXAMPLES / f"{name}.conv").read_text("utf-8")
+
+
+def _write(path: Path, text: str, *, force: bool) -> None:
+    flags = os.O_TRUNC if force else os.O_EXCL
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | flags, 0o666)
+    except FileExistsError as error:
+        raise UsageError(
+            f"{path} exists already", hint="-o names another file, --force writes over it"
+        ) from error
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}") from error
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+def _word(path: Path) -> str:
+    text = str(path)
+    return shlex.quote(f"./{text}" if text.startswith("-") else text)

@@ -1,0 +1,87 @@
+"""`sdqctl init`, and what the program says when it is called alone."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from sdqctl.cli.init import EXAMPLES
+from tests.command import sdqctl
+from tests.conftest import ROOT
+from tests.terminal import Terminal
+
+TEMPLATES = sorted(path.stem for path in (ROOT / "examples").glob("*.conv"))
+
+
+def test_without_a_name_every_template_is_listed_with_a_line(home: Path) -> None:
+    done = sdqctl("init")
+    assert done.code == 0
+    assert [line.split()[0] for line in done.out.splitlines()] == TEMPLATES
+    assert all(len(line.split()) > 3 for line in done.out.splitlines())
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_a_template_is_written_as_it_is(name: str, home: Path, tmp_path: Path) -> None:
+    done = sdqctl("init", name, cwd=tmp_path)
+    assert done.code == 0
+    assert (tmp_path / f"{name}.conv").read_bytes() == (EXAMPLES / f"{name}.conv").read_bytes()
+    assert f"sdqctl run {name}.conv -a mock" in done.err
+
+
+def test_a_file_that_exists_is_kept_unless_force_is_given(home: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.conv"
+    mine.write_text("PROMPT mine\n")
+    refused = sdqctl("init", "migration", "-o", "mine.conv", cwd=tmp_path)
+    assert refused.code == 2
+    assert mine.read_text() == "PROMPT mine\n"
+    assert "--force" in refused.err
+    assert sdqctl("init", "migration", "-o", "mine.conv", "--force", cwd=tmp_path).code == 0
+    assert mine.read_bytes() == (EXAMPLES / "migration.conv").read_bytes()
+
+
+def test_a_link_in_the_way_is_not_written_through(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "migration.conv").symlink_to(tmp_path / "elsewhere")
+    assert sdqctl("init", "migration", cwd=tmp_path).code == 2
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_dash_writes_to_stdout_and_runs_from_there(home: Path, tmp_path: Path) -> None:
+    done = sdqctl("init", "security-audit", "-o", "-", cwd=tmp_path)
+    assert done.out == (EXAMPLES / "security-audit.conv").read_text()
+    assert not list(tmp_path.glob("*.conv"))
+    ran = sdqctl("run", "-", "-a", "mock", "--session-name", "a", stdin=done.out, cwd=tmp_path)
+    assert ran.code == 0
+
+
+def test_a_misspelt_template_is_an_error_with_the_nearest_name(home: Path) -> None:
+    done = sdqctl("init", "securty-audit")
+    assert (done.code, done.out) == (2, "")
+    assert re.search("did you mean security-audit", done.err)
+
+
+@pytest.mark.parametrize(("columns", "rows"), [(80, 24), (120, 40), (50, 15)])
+def test_alone_on_a_terminal_it_says_what_to_do_and_what_is_unfinished_here(
+    columns: int, rows: int, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workflow = tmp_path / "w.conv"
+    workflow.write_text("PROMPT a\nPAUSE look\nPROMPT b\n")
+    for name in ("here", "there"):
+        (tmp_path / name).mkdir()
+        arguments = ("run", workflow, "-a", "mock", "--session-name", name)
+        assert sdqctl(*arguments, cwd=tmp_path / name).code == 8
+    monkeypatch.chdir(tmp_path / "here")
+    with Terminal([], columns=columns, rows=rows) as terminal:
+        assert terminal.wait_for_end() == 0
+    assert all(len(line) < columns for line in terminal.text.splitlines())
+    for command in ("sdqctl init", "sdqctl run FILE.conv", "sdqctl resume NAME"):
+        assert command in terminal.text
+    assert "sdqctl resume here --continue" in terminal.text
+    assert "sdqctl resume there" not in terminal.text
+
+
+def test_alone_in_a_pipe_it_is_a_usage_error_with_the_whole_help(home: Path) -> None:
+    done = sdqctl()
+    assert (done.code, done.out) == (2, "")
+    assert "Commands:" in done.err
