@@ -254,3 +254,68 @@ def test_tab_loads_nothing_heavy(arguments: list[str], sessions: Bench) -> None:
 @pytest.mark.parametrize("shell", SHELLS)
 def test_its_help_says_how_to_install_it(shell: str, home: Path) -> None:
     assert f"sdqctl completion {shell}" in sdqctl("completion", shell, "--help").out
+
+
+STARTUP = {"bash": ".bashrc", "zsh": ".zshrc", "fish": ".config/fish/completions/sdqctl.fish"}
+
+
+@pytest.mark.parametrize("name", SHELLS)
+def test_installed_it_completes_in_a_shell_as_it_starts(
+    name: str, sessions: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if shutil.which(name) is None:
+        pytest.skip(f"{name} is not on this machine")
+    home = sessions.home / "user"
+    home.mkdir()
+    for variable, value in [("HOME", home), ("SDQCTL_HOME", sessions.home / "sdqctl")]:
+        monkeypatch.setenv(variable, str(value))
+    for variable in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "ZDOTDIR"):
+        monkeypatch.delenv(variable, raising=False)
+    first = home / STARTUP[name]
+    if name != "fish":
+        first.write_text("PS1='ready> '")
+    done = sdqctl("completion", name, "--install")
+    assert done.code == 0
+    assert str(first) in done.out
+    text = first.read_text()
+    if name != "fish":
+        assert text.startswith("PS1='ready> '\n")
+    again = sdqctl("completion", name, "--install")
+    assert (again.code, again.out) == (0, "")
+    assert first.read_text() == text
+    binary = home / "bin" / "sdqctl"
+    binary.parent.mkdir()
+    record = home / "record"
+    record.touch()
+    binary.write_text(RECORDER.format(python=sys.executable, file=str(record)))
+    binary.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{binary.parent}:{os.environ['PATH']}")
+    with Terminal(["-i"], program=shutil.which(name), columns=200) as terminal:
+        if name != "fish":
+            terminal.wait_for("ready>")
+        terminal.type("sdqctl compl\t\r")
+        terminal.wait_until(lambda: record.stat().st_size > 0)
+    assert json.loads(record.read_text()) == ["completion"]
+
+
+def test_installing_keeps_a_link_its_mode_and_the_lines_around(home: Path) -> None:
+    dotfiles = home / "dotfiles"
+    dotfiles.mkdir()
+    real = dotfiles / "bashrc"
+    real.write_text("one\n# >>> sdqctl completion >>>\nold\n# <<< sdqctl completion <<<\ntwo\n")
+    real.chmod(0o640)
+    (home / ".bashrc").symlink_to(real)
+    assert sdqctl("completion", "bash", "--install", HOME=str(home)).code == 0
+    assert (home / ".bashrc").is_symlink()
+    assert real.stat().st_mode & 0o777 == 0o640
+    lines = real.read_text().splitlines()
+    assert (lines[0], lines[-1], "old" in lines) == ("one", "two", False)
+    assert lines.count("# >>> sdqctl completion >>>") == 1
+
+
+def test_a_start_up_file_that_cannot_be_read_is_left_alone(home: Path) -> None:
+    (home / ".bashrc").mkdir()
+    done = sdqctl("completion", "bash", "--install", HOME=str(home))
+    assert done.code == 9
+    assert "cannot be read" in done.err
+    assert list((home / ".bashrc").iterdir()) == []

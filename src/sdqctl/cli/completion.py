@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sdqctl.cli.output import write_line
+from sdqctl.cli.output import note, write_line
 from sdqctl.cli.shells import SCRIPTS
 from sdqctl.text.terminal import sanitize
 
@@ -21,18 +21,23 @@ if TYPE_CHECKING:
 _Completer = Callable[[click.Context, click.Parameter, str], "list[CompletionItem[str]]"]
 
 
+_install_option = click.option("--install", is_flag=True, help="Install it for this user.")
+
+
 @click.group()
 def completion() -> None:
-    """Print the completion script of a shell.
+    """Print the completion script of a shell, or install it.
 
-    The help of each shell's command says how to install it. Commands, options, session names,
+    --install puts it where the shell finds it; the help of each shell's command says how to do
+    that by hand. Commands, options, session names,
     workflow files, adapters and modes are completed.
     """
 
 
 @completion.command()
-def bash() -> None:
-    """Print the script for bash.
+@_install_option
+def bash(install: bool) -> None:
+    """Print the script for bash, or install it.
 
     \b
     Now, in this shell:
@@ -43,12 +48,13 @@ def bash() -> None:
     For good, without it:
       echo 'eval "$(sdqctl completion bash)"' >> ~/.bashrc
     """
-    write_line(SCRIPTS["bash"].rstrip())
+    _give("bash", install=install)
 
 
 @completion.command()
-def zsh() -> None:
-    """Print the script for zsh.
+@_install_option
+def zsh(install: bool) -> None:
+    """Print the script for zsh, or install it.
 
     \b
     Now, in this shell (after compinit):
@@ -59,12 +65,13 @@ def zsh() -> None:
       autoload -Uz compinit && compinit
       eval "$(sdqctl completion zsh)"
     """
-    write_line(SCRIPTS["zsh"].rstrip())
+    _give("zsh", install=install)
 
 
 @completion.command()
-def fish() -> None:
-    """Print the script for fish.
+@_install_option
+def fish(install: bool) -> None:
+    """Print the script for fish, or install it.
 
     \b
     Now, in this shell:
@@ -72,7 +79,19 @@ def fish() -> None:
     For good:
       sdqctl completion fish > ~/.config/fish/completions/sdqctl.fish
     """
-    write_line(SCRIPTS["fish"].rstrip())
+    _give("fish", install=install)
+
+
+def _give(shell: str, *, install: bool) -> None:
+    if not install:
+        write_line(SCRIPTS[shell].rstrip())
+        return
+    from sdqctl.cli.install_completion import install_completion
+
+    changed = install_completion(shell, os.environ)
+    for path in changed:
+        write_line(f"wrote {path}")
+    note("completion is installed; open a new shell" if changed else "it is installed already")
 
 
 def complete_session(
