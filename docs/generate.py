@@ -187,7 +187,10 @@ def _default(known: Field[Any]) -> str:
 def _helps(command: click.Command, title: str) -> Iterator[tuple[str, str]]:
     yield title, _help(command, title)
     if isinstance(command, click.Group):
-        for name, sub in command.commands.items():
+        context = click.Context(command, info_name=title)
+        for name in command.list_commands(context):
+            sub = command.get_command(context, name)
+            assert sub is not None, "the table names commands that there are"
             yield from _helps(sub, f"{title} {name}")
 
 

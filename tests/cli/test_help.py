@@ -24,8 +24,8 @@ def commands() -> list[tuple[str, ...]]:
 
     def walk(words: tuple[str, ...], command: click.Command | None) -> None:
         if isinstance(command, click.Group):
-            for name, sub in command.commands.items():
-                walk((*words, name), sub)
+            for name in command.list_commands(context):
+                walk((*words, name), command.get_command(context, name))
         else:
             found.append(words)
 

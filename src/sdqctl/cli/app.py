@@ -6,28 +6,24 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from itertools import pairwise
-from typing import TYPE_CHECKING, cast
 
 import click
 
 from sdqctl import __version__
 from sdqctl.cli.context import App
+from sdqctl.cli.group import CommandTable, LazyGroup
 from sdqctl.cli.streams import lost_output
 from sdqctl.errors import InterruptedRunError, OutputError, PausedError, SdqctlError
 
-if TYPE_CHECKING:
-    from click.shell_completion import CompletionItem
-
-COMMANDS: dict[str, tuple[str, str]] = {
+COMMANDS: CommandTable = {
     "init": ("init:init", "Write a workflow to start from."),
     "run": ("run:run", "Run a workflow in a named session."),
     "iterate": ("run:run", "The same as run."),
     "apply": ("apply:apply", "Run a workflow for each of many components."),
     "resume": ("resume:resume", "Go on in a session: a prompt, the remaining steps, or a talk."),
     "sessions": (
-        "sessions.commands:sessions",
+        "sessions:sessions",
         "List, show, search, fork, export and clean up sessions.",
     ),
     "status": ("status:status", "Show what is installed, signed in, and kept."),
@@ -42,56 +38,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Read about a topic: directives, examples, exit codes, ...",
     ),
 }
-"""Command name -> module and function in `sdqctl.cli`, and the line that `--help` shows."""
-
-
-class LazyGroup(click.Group):
-    """A group that imports a command only when it is run; its list needs no import."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """The names, in the order in which a reader wants them."""
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import one command."""
-        if cmd_name not in COMMANDS:
-            return None
-        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
-        command = getattr(import_module(f"sdqctl.cli.{module}"), attribute)
-        return cast("click.Command", command)
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command, or fail with the nearest name."""
-        name = args[0]
-        if name not in COMMANDS:
-            from difflib import get_close_matches
-
-            near = get_close_matches(name, COMMANDS, n=1)
-            meant = f" Did you mean {near[0]!r}?" if near else ""
-            raise click.UsageError(f"No such command {name!r}.{meant}", ctx)
-        return super().resolve_command(ctx, args)
-
-    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """Complete a command's name without importing any."""
-        from click.shell_completion import CompletionItem
-
-        names = [
-            CompletionItem(name, help=line)
-            for name, (_, line) in COMMANDS.items()
-            if name.startswith(incomplete)
-        ]
-        return [*names, *click.Command.shell_complete(self, ctx, incomplete)]
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the list of commands without importing any."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
 
 
 @click.group(
     cls=LazyGroup,
+    table=COMMANDS,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )

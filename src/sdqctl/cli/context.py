@@ -45,6 +45,11 @@ class App:
                 "the working directory does not exist any more", hint="cd to another folder"
             ) from error
 
+    @property
+    def home(self) -> Path:
+        """The folder of sdqctl's own data."""
+        return self.settings.home
+
     @cached_property
     def settings(self) -> Settings:
         """The merged settings. Raises UsageError for a broken configuration file."""

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from sdqctl import __version__
 from sdqctl.cli.output import write_json, write_line
-from sdqctl.cli.sessions.list import all_entries, entry_objects, print_table
+from sdqctl.cli.sessions.list import print_table
 from sdqctl.sandbox.choice import Held, held
-from sdqctl.sessions.query import Entry, Query, select
+from sdqctl.sessions.query import Entry, Query, all_entries, entry_objects, select
 from sdqctl.text.terminal import one_line
 
 if TYPE_CHECKING:

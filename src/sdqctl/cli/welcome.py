@@ -8,10 +8,9 @@ from textwrap import fill
 from typing import TYPE_CHECKING
 
 from sdqctl.cli.output import note, paint, terminal_width, write_line, write_painted
-from sdqctl.cli.sessions.list import all_entries, project_folder
 from sdqctl.cli.table import age
 from sdqctl.errors import SdqctlError
-from sdqctl.sessions.query import Entry, Query, select
+from sdqctl.sessions.query import Entry, Query, all_entries, select
 from sdqctl.text.terminal import one_line
 
 if TYPE_CHECKING:
@@ -47,7 +46,7 @@ def _wrapped(text: str) -> None:
 
 def _unfinished(app: App) -> None:
     now = datetime.now(UTC)
-    query = Query(here=project_folder(app.directory))
+    query = Query(here=app.directory)
     found = [entry for entry in select(all_entries(app), query, now) if entry.unfinished()]
     if not found:
         return

@@ -1,15 +1,26 @@
-"""Deleting sessions one by one: each under its lock, none that is in use."""
+"""Deleting sessions: which of them, then one by one, each under its lock, none that is in use."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 from sdqctl.adapters.base import Adapter, Purges, SessionArchive
-from sdqctl.errors import SdqctlError, SessionBusyError, SessionNotFoundError
+from sdqctl.errors import (
+    SdqctlError,
+    SessionBusyError,
+    SessionNotFoundError,
+    SessionUnusableError,
+    UsageError,
+)
 from sdqctl.model.session import SessionRef
-from sdqctl.sessions.query import CLIENT, Entry
+from sdqctl.sessions.access import Access
+from sdqctl.sessions.query import CLIENT, Entry, Query, all_entries, select
+from sdqctl.sessions.resolve import resolve_session
+from sdqctl.sessions.transfer import export_bundle
+from sdqctl.sessions.trash import trash_file
 from sdqctl.store.evidence import remove_commands_of, remove_forgotten_commands
 from sdqctl.store.ledger import Ledger
 from sdqctl.store.locks import SessionLock
@@ -18,10 +29,61 @@ from sdqctl.store.workflows import remove_unused
 
 @dataclass
 class Deletion:
-    """What happened. `failed` are the sessions that are still there, with the error."""
+    """What happened. `failed` are the sessions that are still there, `unsaved` those that went
+    without a bundle in the trash, each with the error.
+    """
 
     deleted: list[Entry] = field(default_factory=list)
     failed: list[tuple[Entry, SdqctlError]] = field(default_factory=list)
+    unsaved: list[tuple[Entry, SdqctlError]] = field(default_factory=list)
+
+
+def choose_named(
+    access: Access, names: Collection[str], query: Query, adapter: str | None = None
+) -> list[Entry]:
+    """The sessions of these whole names that a query means, of all without names.
+
+    Raises UsageError when neither says anything, SessionNotFoundError, SessionAmbiguousError, and
+    SessionBusyError when one of them is in use.
+    """
+    entries = all_entries(access, adapter)
+    if names:
+        infos = [entry.info for entry in entries]
+        wanted = {id(resolve_session(name, infos, whole=True)) for name in names}
+        entries = [entry for entry in entries if id(entry.info) in wanted]
+    elif (query.pattern, query.older_than, query.newer_than) == (None, None, None):
+        raise UsageError("say which sessions: names, --filter or --older-than")
+    chosen = select(entries, query, datetime.now(UTC))
+    for entry in chosen:
+        if entry.holder is not None:
+            raise SessionBusyError(
+                f"session {entry.info.label!r} is in use by {entry.holder.describe()}",
+                hint="end it there first; nothing was deleted",
+            )
+    return chosen
+
+
+def choose_old(
+    access: Access,
+    query: Query,
+    adapter: str | None = None,
+    *,
+    all_clients: bool,
+    include_unfinished: bool,
+) -> tuple[list[Entry], list[tuple[Entry, str]]]:
+    """What a cleanup deletes of the sessions that a query means, and what it leaves, with the
+    reason.
+    """
+    entries = select(all_entries(access, adapter), query, datetime.now(UTC))
+    with access.ledger(read_only=True) as ledger:
+        kept, unfinished = ledger.kept_sessions(), ledger.unfinished_sessions()
+    return spare(
+        entries,
+        kept=kept,
+        unfinished=unfinished,
+        all_clients=all_clients,
+        include_unfinished=include_unfinished,
+    )
 
 
 def spare(
@@ -50,31 +112,59 @@ def spare(
     return going, staying
 
 
-async def delete_entries(
+def delete_entries(
+    access: Access,
     entries: Sequence[Entry],
     *,
-    home: Path,
-    adapter: Adapter,
-    archive: SessionArchive,
-    ledger: Ledger,
-    told: Callable[[Entry], None],
-    save: Callable[[Entry], None] | None,
+    purge: bool = False,
+    gone: Callable[[Entry], None] = lambda entry: None,
 ) -> Deletion:
-    """Delete sessions of one adapter. One that fails does not stop the others.
+    """Delete sessions; one that fails does not stop the others. `gone` is called for each.
 
-    `save` puts each into the trash first; None removes also what the runtime keeps elsewhere.
+    They go into the trash; with `purge` they do not, and what the runtime keeps of them elsewhere
+    is removed, too.
     """
-    result = Deletion()
+    import asyncio  # choosing does without
+
+    async def work() -> Deletion:
+        result = Deletion()
+        with access.ledger() as ledger:
+            for name in sorted({entry.info.adapter for entry in entries}):
+                async with access.adapter(name) as adapter:
+                    chosen = [entry for entry in entries if entry.info.adapter == name]
+                    await _delete_all(access, adapter, ledger, chosen, result, purge, gone)
+            remove_forgotten_commands(access.home, ledger)
+        return result
+
+    return asyncio.run(work())
+
+
+async def _delete_all(
+    access: Access,
+    adapter: Adapter,
+    ledger: Ledger,
+    entries: Sequence[Entry],
+    result: Deletion,
+    purge: bool,
+    gone: Callable[[Entry], None],
+) -> None:
+    archive = access.archive(adapter.name)
+
+    def save(entry: Entry) -> None:
+        try:
+            path = trash_file(access.home, entry.info)
+            export_bundle(path, info=entry.info, archive=archive, ledger=ledger)
+        except SessionUnusableError as error:  # without any file there is nothing to save
+            result.unsaved.append((entry, error))
+
     for entry in entries:
         try:
-            await _delete(entry, home, adapter, archive, ledger, save)
+            await _delete(entry, access.home, adapter, archive, ledger, None if purge else save)
         except SdqctlError as error:
             result.failed.append((entry, error))
         else:
             result.deleted.append(entry)
-            told(entry)
-    remove_forgotten_commands(home, ledger)
-    return result
+            gone(entry)
 
 
 async def _delete(
@@ -85,6 +175,7 @@ async def _delete(
     ledger: Ledger,
     save: Callable[[Entry], None] | None,
 ) -> None:
+    """Delete one; without `save` also from what the runtime keeps elsewhere."""
     with SessionLock.acquire(home, entry.ref):
         holder = archive.holder(entry.info.id)
         if holder is not None:

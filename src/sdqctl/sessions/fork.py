@@ -1,14 +1,22 @@
-"""Where a fork is cut: which turns it keeps, and which steps of the run count as done in it."""
+"""Copying a session up to a place: the turns that it keeps, and the steps that count as done."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
-from sdqctl.errors import UsageError
-from sdqctl.model.run import StepRecord
-from sdqctl.model.session import Turn
+from sdqctl.adapters.base import Adapter, Forks
+from sdqctl.errors import CapabilityError, UsageError
+from sdqctl.model.run import RunRecord, StepRecord
+from sdqctl.model.session import SessionInfo, SessionRef, Turn
+from sdqctl.sessions.access import Access, with_adapter
+from sdqctl.sessions.marks import find_free
+from sdqctl.store.evidence import copy_commands
+from sdqctl.store.ledger import Ledger
+from sdqctl.store.locks import SessionLock
+from sdqctl.store.transfer import cut_rows, moved, put_rows, take_rows
 
 _TURN = re.compile(r"turn:(\d+)\Z")
 
@@ -24,6 +32,64 @@ class ForkPoint:
     before_event: str | None
     kept: frozenset[int]
     begun: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True)
+class Forked:
+    """What was copied: the original, and how much of its run (`total` is None without one)."""
+
+    original: SessionInfo
+    steps_done: int
+    total: int | None
+
+
+def fork_session(
+    access: Access, argument: str, name: str, at: str | None = None, adapter: str | None = None
+) -> Forked:
+    """Copy a session under a new name, up to a place; the original stays as it is.
+
+    Raises UsageError for a place that is not there, SessionExistsError for a name that is taken.
+    """
+    entry = find_free(access, argument, name, adapter)
+    info = entry.info
+    with access.ledger() as ledger, SessionLock.acquire(access.home, entry.ref):
+        run = _workflow_run(ledger, entry.ref)
+        steps = ledger.steps(run.id) if run else []
+        turns = list(access.archive(info.adapter).turns(info.id))
+        cut = find_cut(at, turns=turns, steps=steps, total=run.steps_total if run else 0)
+
+        async def work(adapter: Adapter) -> SessionInfo:
+            if not isinstance(adapter, Forks):
+                raise CapabilityError(f"the {adapter.name} adapter does not fork sessions")
+            return await adapter.fork_session(info.id, name, before_event=cut.before_event)
+
+        copy = with_adapter(access, info.adapter, work)
+        ref = SessionRef(info.adapter, copy.id)
+        ledger.record_session(ref, name=name, cwd=info.cwd, created_at=datetime.now(UTC))
+        if run is not None:
+            _copy_run(access, ledger, run, ref, name, cut.kept | cut.begun)
+    return Forked(info, len(cut.kept), run.steps_total if run else None)
+
+
+def _workflow_run(ledger: Ledger, ref: SessionRef) -> RunRecord | None:
+    runs = [run for run in ledger.runs_of(ref) if run.session_id == ref.id]
+    return next((run for run in reversed(runs) if run.workflow_path is not None), None)
+
+
+def _copy_run(
+    access: Access,
+    ledger: Ledger,
+    run: RunRecord,
+    new: SessionRef,
+    name: str,
+    kept: frozenset[int],
+) -> None:
+    old = SessionRef(run.adapter, run.session_id)
+    rows = cut_rows(take_rows(ledger, old), run.id, kept)
+    copy_commands(access.home, run.id, rows.runs[0]["id"])
+    rows = moved(rows, old_id=old.id, new=new, name=name, cwd=None, workflows={})
+    with ledger.database.write("ledger.fork") as connection:
+        put_rows(connection, rows)
 
 
 def find_cut(
@@ -89,5 +155,5 @@ def _positions(steps: Iterable[StepRecord]) -> frozenset[int]:
 
 
 def _event_after(number: int, turns: Sequence[Turn]) -> str | None:
-    """The event id of the turn behind the first `number` ones."""
+    """The event id of the turn after the first `number` ones."""
     return turns[number].event_id if number < len(turns) else None

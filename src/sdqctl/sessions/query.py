@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
 from sdqctl.errors import UsageError
 from sdqctl.model.run import RunRecord, RunStatus, StepRecord
 from sdqctl.model.session import Holder, SessionInfo, SessionRef, SessionStatus, Turn
+from sdqctl.project import project_folder
+from sdqctl.sessions.access import Access, with_adapter
+from sdqctl.store.locks import holders
+
+if TYPE_CHECKING:
+    from sdqctl.adapters.base import Adapter, SessionArchive
 
 CLIENT = "sdqctl"
 
@@ -66,7 +72,7 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True)
 class Query:
-    """Which sessions are wanted. Ages are seconds."""
+    """Which sessions are wanted. Ages are seconds; `here` is a folder of a project."""
 
     pattern: str | None = None
     status: str | None = None
@@ -77,6 +83,55 @@ class Query:
     newer_than: float | None = None
     sort: str = "-modified"
     limit: int | None = None
+
+
+def all_entries(
+    access: Access,
+    adapter: str | None = None,
+    *,
+    with_tokens: bool = False,
+    asked: Callable[[str], None] = lambda name: None,
+) -> list[Entry]:
+    """Every session on disk, with its state, and with the tokens that its runs used.
+
+    Where a runtime keeps them in a way that is not known here, the runtime itself is asked;
+    `asked` is called with its name.
+    """
+    archives: list[Listed] = []
+    for name, archive in access.archives(adapter).items():
+        if archive.layout_is_unknown():
+            asked(name)
+            archives.append(_AskedRuntime(access, archive))
+        else:
+            archives.append(archive)
+    with access.ledger(read_only=True) as ledger:
+        entries = read_entries(archives, ledger, holders(access.home))
+        if not with_tokens:
+            return entries
+        from sdqctl.store.usage import tokens_by_session  # a list without them does without
+
+        tokens = tokens_by_session(ledger)
+        return [replace(entry, tokens=tokens.get(entry.ref, 0)) for entry in entries]
+
+
+class _AskedRuntime:
+    """The sessions that a runtime tells of itself, through its SDK."""
+
+    def __init__(self, access: Access, archive: SessionArchive) -> None:
+        self._access = access
+        self._archive = archive
+
+    def sessions(self) -> list[SessionInfo]:
+        """All of them; starts the runtime."""
+
+        async def ask(adapter: Adapter) -> list[SessionInfo]:
+            return list(await adapter.list_sessions())
+
+        return with_adapter(self._access, self._archive.name, ask)
+
+    def holder(self, session_id: str) -> Holder | None:
+        """The process that has it open."""
+        return self._archive.holder(session_id)
 
 
 def read_entries(
@@ -101,6 +156,8 @@ def read_entries(
 
 def select(entries: Iterable[Entry], query: Query, now: datetime) -> list[Entry]:
     """The entries that a query means, in its order. Raises UsageError for an unknown field."""
+    if query.here is not None:
+        query = replace(query, here=project_folder(query.here))
     found = [entry for entry in entries if _wanted(entry, query, now)]
     field = query.sort.removeprefix("-")
     if field not in _SORTS:
@@ -112,6 +169,33 @@ def select(entries: Iterable[Entry], query: Query, now: datetime) -> list[Entry]
 def count_wanted(entries: Iterable[Entry], query: Query, now: datetime) -> int:
     """How many entries a query means, whatever its order and limit."""
     return sum(_wanted(entry, query, now) for entry in entries)
+
+
+def entry_objects(access: Access, entries: list[Entry]) -> list[dict[str, object]]:
+    """Sessions as JSON shows them, with their turns counted, and without secrets."""
+    archives = access.archives()
+    entries = _without_secrets(access, entries)
+    return [
+        entry_object(entry, archives[entry.info.adapter].count_turns(entry.info.id))
+        for entry in entries
+    ]
+
+
+def _without_secrets(access: Access, entries: list[Entry]) -> list[Entry]:
+    """Their summaries are the beginnings of prompts. All are looked through at once."""
+    from sdqctl.store.redact import Redactor  # a table shows no summaries
+
+    redact = Redactor(access.environment)
+    texts = [entry.info.summary or "" for entry in entries]
+    clean = redact("\0".join(texts)).split("\0")
+    if clean == texts:
+        return entries
+    if len(clean) != len(texts):
+        clean = [redact(text) for text in texts]
+    return [
+        replace(entry, info=msgspec.structs.replace(entry.info, summary=summary or None))
+        for entry, summary in zip(entries, clean, strict=True)
+    ]
 
 
 def entry_object(entry: Entry, turns: int | None) -> dict[str, object]:

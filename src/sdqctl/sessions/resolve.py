@@ -7,8 +7,17 @@ from difflib import get_close_matches
 
 from sdqctl.errors import SessionAmbiguousError, SessionNotFoundError
 from sdqctl.model.session import SessionInfo
+from sdqctl.sessions.access import Access
+from sdqctl.sessions.query import Entry, all_entries
 
 _SHOWN = 5
+
+
+def find_session(access: Access, argument: str, adapter: str | None = None) -> Entry:
+    """The session that is meant, with its state; see `resolve_session`."""
+    entries = all_entries(access, adapter)
+    info = resolve_session(argument, [entry.info for entry in entries])
+    return next(entry for entry in entries if entry.info is info)
 
 
 def resolve_session(

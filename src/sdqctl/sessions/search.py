@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +19,9 @@ from sdqctl.adapters.base import SessionArchive
 from sdqctl.errors import StoreError, UsageError
 from sdqctl.fs import make_private_folder
 from sdqctl.model.session import SessionRef, Turn
+from sdqctl.sessions.access import Access
+from sdqctl.sessions.query import all_entries
+from sdqctl.store.redact import Redactor
 
 FILE_NAME = "search.db"
 _VERSION = 2
@@ -56,6 +59,29 @@ class Hit:
     kind: str
     at: datetime | None
     snippet: str
+    name: str | None = None
+    """What the session is called, None for one that went in the meantime."""
+
+
+def search_sessions(
+    access: Access,
+    text: str,
+    adapter: str | None = None,
+    *,
+    kinds: Collection[str],
+    since: datetime | None = None,
+    limit: int,
+) -> list[Hit]:
+    """The places where all words of a text stand, the best first; brings the index up to date.
+
+    `kinds` are of `prompt` and `answer`. Raises UsageError without a word, StoreError.
+    """
+    wanted = access.archives(adapter)
+    with SearchIndex.open(access.home, Redactor(access.environment)) as index:
+        index.update(access.archives())
+        found = index.search(text, kinds=kinds, since=since, limit=limit)
+    names = {entry.ref: entry.info.label for entry in all_entries(access, adapter)}
+    return [replace(hit, name=names.get(hit.ref)) for hit in found if hit.ref.adapter in wanted]
 
 
 class SearchIndex:

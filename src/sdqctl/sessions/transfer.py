@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from sdqctl.adapters.base import SessionArchive
-from sdqctl.errors import BundleError, SessionExistsError, UsageError
+from sdqctl.errors import BundleError, SdqctlError, SessionExistsError, UsageError
 from sdqctl.model.session import SessionInfo, SessionRef, name_problem, session_id_for
+from sdqctl.sessions.access import Access
 from sdqctl.sessions.bundle import Bundle, write_bundle
+from sdqctl.sessions.query import Entry, all_entries
+from sdqctl.sessions.redaction import Cleaner
+from sdqctl.sessions.trash import find_deleted, remove
 from sdqctl.store.ledger import Ledger
 from sdqctl.store.locks import SessionLock
+from sdqctl.store.redact import Redactor
 from sdqctl.store.session_table import put_session
 from sdqctl.store.transfer import (
+    Row,
     SessionRows,
     moved,
     put_rows,
@@ -27,12 +33,74 @@ from sdqctl.store.transfer import (
     without_permissions,
 )
 from sdqctl.store.workflows import keep_text, workflows_folder
+from sdqctl.workflow import load_workflow
+from sdqctl.workflow.format import whole_text
+from sdqctl.workflow.parser import parse_workflow
+from sdqctl.workflow.plan import PlanOptions, build_plan
 
-if TYPE_CHECKING:
-    from sdqctl.sessions.redaction import Cleaner
 
-ReadWorkflow = Callable[[Path], str | None]
-"""The text of a workflow file with its includes resolved, None when it cannot be read."""
+@dataclass(frozen=True)
+class Carried:
+    """What of a session did not go into its bundle."""
+
+    left_out: tuple[str, ...] = ()
+    """Files that cannot be looked through, or have a secret."""
+    changed: bool = False
+    """Whether secrets were taken out of the others."""
+
+
+def write_session(
+    access: Access, entry: Entry, target: Path, *, with_secrets: bool = False
+) -> Carried:
+    """Write a session's bundle for another machine, or for somebody else.
+
+    Raises SessionUnusableError, StoreError.
+    """
+    cleaner = None if with_secrets else Cleaner(Redactor(access.environment), _step_digests)
+    archive = access.archive(entry.info.adapter)
+    with access.ledger() as ledger:
+        export_bundle(target, info=entry.info, archive=archive, ledger=ledger, cleaner=cleaner)
+    if cleaner is None:
+        return Carried()
+    return Carried(tuple(cleaner.left_out), cleaner.changed)
+
+
+def import_session(
+    access: Access,
+    file: Path,
+    name: str | None = None,
+    cwd: Path | None = None,
+    *,
+    own: bool = False,
+) -> SessionInfo:
+    """Make a session of a bundle, of one's `own` with what its runs were allowed.
+
+    Raises BundleError, SessionExistsError, UsageError.
+    """
+    if cwd is not None and not cwd.is_dir():
+        raise UsageError(f"--cwd {cwd}: there is no such folder")
+    with Bundle.open(file) as bundle, access.ledger() as ledger:
+        adapter = bundle.manifest.adapter
+        return import_bundle(
+            bundle,
+            archive=access.archive(adapter),
+            ledger=ledger,
+            home=access.home,
+            taken=[entry.info for entry in all_entries(access, adapter)],
+            name=name,
+            cwd=cwd,
+            own=own,
+        )
+
+
+def restore_session(access: Access, argument: str, name: str | None = None) -> SessionInfo:
+    """Bring back the last deleted session of a name or id. Raises SessionNotFoundError and what
+    `import_session` raises.
+    """
+    deleted = find_deleted(access.home, argument)
+    info = import_session(access, deleted.path, name, own=True)
+    remove(deleted)
+    return info
 
 
 def export_bundle(
@@ -41,7 +109,6 @@ def export_bundle(
     info: SessionInfo,
     archive: SessionArchive,
     ledger: Ledger,
-    read_workflow: ReadWorkflow,
     cleaner: Cleaner | None = None,
 ) -> None:
     """Write a session's bundle, without secrets where there is a `cleaner`.
@@ -51,7 +118,7 @@ def export_bundle(
     rows = take_rows(ledger, SessionRef(info.adapter, info.id))
     workflows = {}
     for run in rows.runs:
-        text = read_workflow(Path(run["workflow_path"])) if run["workflow_path"] else None
+        text = _workflow_text(Path(run["workflow_path"])) if run["workflow_path"] else None
         text = text or run["workflow_text"]
         if text:
             workflows[run["id"]] = text
@@ -74,7 +141,6 @@ def import_bundle(
     ledger: Ledger,
     home: Path,
     taken: Iterable[SessionInfo],
-    read_workflow: ReadWorkflow,
     name: str | None = None,
     cwd: Path | None = None,
     own: bool = False,
@@ -89,7 +155,7 @@ def import_bundle(
     _refuse_taken(taken, label, session_id)
     ref = SessionRef(bundle.manifest.adapter, session_id)
     folder = str(cwd.resolve()) if cwd is not None else old.cwd
-    paths = _place_workflows(bundle, home, read_workflow)
+    paths = _place_workflows(bundle, home)
     try:
         rows = moved(
             bundle.rows() if own else _without_permissions(bundle),
@@ -176,7 +242,7 @@ def _refuse_taken(taken: Iterable[SessionInfo], name: str | None, session_id: st
             )
 
 
-def _place_workflows(bundle: Bundle, home: Path, read_workflow: ReadWorkflow) -> dict[str, str]:
+def _place_workflows(bundle: Bundle, home: Path) -> dict[str, str]:
     """Where each run's workflow is: its old place if it still says the same, else a copy here."""
     recorded = {run.get("id"): run.get("workflow_path") for run in bundle.rows().runs}
     paths = {}
@@ -184,7 +250,7 @@ def _place_workflows(bundle: Bundle, home: Path, read_workflow: ReadWorkflow) ->
         path = recorded.get(run_id)
         if not isinstance(path, str) or not path:
             continue
-        if read_workflow(Path(path)) == text:
+        if _workflow_text(Path(path)) == text:
             paths[run_id] = path
             continue
         folder = workflows_folder(home) / _safe(run_id)
@@ -207,3 +273,28 @@ def _remove_workflows(home: Path, paths: Mapping[str, str]) -> None:
             path.unlink(missing_ok=True)
             with suppress(OSError):
                 path.parent.rmdir()
+
+
+def _workflow_text(path: Path) -> str | None:
+    """A workflow file's text with its includes resolved, None when it cannot be read."""
+    try:
+        workflow = load_workflow(path).workflow
+    except SdqctlError:
+        return None
+    return None if workflow is None else whole_text(workflow)
+
+
+def _step_digests(run: Row, text: str) -> list[str]:
+    """The digests of the steps that a run makes of a workflow's text; none of a text that is none.
+
+    `run` is its row in the ledger.
+    """
+    wanted = msgspec.json.decode(run["options"], type=PlanOptions)
+    workflow = parse_workflow(text, run["workflow_path"] or "").workflow
+    if workflow is None:
+        return []
+    try:
+        plan = build_plan(workflow, wanted)
+    except SdqctlError:
+        return []
+    return [step.digest for step in plan.steps]

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 from sdqctl.errors import BundleError, SessionNotFoundError
@@ -13,8 +12,6 @@ from sdqctl.fs import make_private_folder
 from sdqctl.model.session import SessionInfo
 from sdqctl.sessions.bundle import Bundle
 
-KEPT = timedelta(days=30)
-"""How long `trash empty` leaves a deleted session, unless told otherwise."""
 _SUFFIX = ".sdqctl"
 
 
@@ -55,10 +52,22 @@ def deleted_sessions(home: Path) -> list[Deleted]:
     return found
 
 
-def find_deleted(entries: Iterable[Deleted], argument: str) -> Deleted:
+def deleted_before(home: Path, seconds: float) -> list[Deleted]:
+    """What was deleted at least so long ago."""
+    now = datetime.now(UTC)
+    found = deleted_sessions(home)
+    return [each for each in found if (now - each.deleted_at).total_seconds() >= seconds]
+
+
+def remove(entry: Deleted) -> None:
+    """Remove a deleted session for good."""
+    entry.path.unlink(missing_ok=True)
+
+
+def find_deleted(home: Path, argument: str) -> Deleted:
     """The last deleted session of this name or id. Raises SessionNotFoundError."""
     wanted = argument.casefold()
-    for entry in entries:
+    for entry in deleted_sessions(home):
         info = entry.info
         if info is not None and wanted in (info.id.casefold(), (info.name or "").casefold()):
             return entry

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 
@@ -28,6 +29,12 @@ from sdqctl.model.workflow import (
 def format_workflow(workflow: Workflow) -> str:
     """The workflow as a text; INCLUDE is resolved in it, settings stand where they change."""
     return "\n".join([*_declarations(workflow), *_Steps().lines(workflow), ""])
+
+
+def whole_text(workflow: Workflow) -> str:
+    """The workflow's own text, or one with its includes resolved when it has any."""
+    includes = re.search(r"^INCLUDE\b", workflow.source, re.MULTILINE)
+    return format_workflow(workflow) if includes else workflow.source
 
 
 def _declarations(workflow: Workflow) -> Iterator[str]:

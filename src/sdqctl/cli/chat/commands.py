@@ -10,8 +10,12 @@ from typing import TYPE_CHECKING
 
 from sdqctl.cli.chat.screen import show_turn
 from sdqctl.cli.output import note, write_line
+from sdqctl.cli.sessions.fork import report_fork, report_rename
+from sdqctl.cli.sessions.transfer import export_session
 from sdqctl.errors import SdqctlError, UsageError
 from sdqctl.model.session import Usage
+from sdqctl.sessions.fork import fork_session
+from sdqctl.sessions.marks import rename_session
 from sdqctl.text.suggest import meant
 from sdqctl.text.terminal import one_line
 
@@ -101,23 +105,19 @@ async def _check_model(talk: Repl, name: str) -> str:
 
 
 async def _rename(talk: Repl, argument: str) -> None:
-    from sdqctl.cli.sessions.fork import rename_session
-
     info = talk.info
-    await asyncio.to_thread(rename_session, talk.app, info.id, argument, info.adapter)
+    before = await asyncio.to_thread(rename_session, talk.app, info.id, argument, info.adapter)
+    report_rename(before, argument)
     talk.renamed(argument)
 
 
 async def _fork(talk: Repl, argument: str) -> None:
-    from sdqctl.cli.sessions.fork import fork_session
-
     info = talk.info
-    await asyncio.to_thread(fork_session, talk.app, info.id, argument, None, info.adapter)
+    copy = await asyncio.to_thread(fork_session, talk.app, info.id, argument, None, info.adapter)
+    report_fork(copy, argument)
 
 
 async def _export(talk: Repl, argument: str) -> None:
-    from sdqctl.cli.sessions.transfer import export_session
-
     if not argument:
         raise UsageError("/export FILE: say where; .md, .html, .json, .jsonl, or a bundle")
     formats = {"md", "html", "json", "jsonl"}

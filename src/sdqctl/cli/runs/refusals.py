@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from sdqctl.cli.output import counted
-from sdqctl.model.audit import ToolRecord
 from sdqctl.model.events import Event, NetRefused, PermissionDecided
 from sdqctl.model.session import ToolCall
 from sdqctl.text.terminal import between_words, one_line
@@ -14,7 +13,6 @@ from sdqctl.text.terminal import between_words, one_line
 _TARGET = 160
 """Columns of a target; longer ones are cut between words."""
 _MOST_RULES = 4
-_MOST_LISTED = 10
 
 
 class ToldRefusals:
@@ -100,26 +98,6 @@ def net_line(event: NetRefused) -> str:
     """What a net refused, and what would allow it."""
     what = "read" if event.access == "read" else "written"
     return f"sandbox ({event.by}): {event.path} may not be {what}; {event.hint}"
-
-
-def listed(records: Iterable[ToolRecord], label: str) -> list[str]:
-    """The refused ones among the tool requests on record, a line each, and where all are."""
-    refused = [record for record in records if not record.allowed]
-    if not refused:
-        return []
-    were = "was" if len(refused) == 1 else "were"
-    lines = [f"{counted(len(refused), 'tool request')} {were} refused:"]
-    lines += map(_record_line, refused[:_MOST_LISTED])
-    if len(refused) > _MOST_LISTED:
-        lines.append(f"  and {len(refused) - _MOST_LISTED} more")
-    return [*lines, f"  `sdqctl sessions show {shlex.quote(label)} --audit` lists all requests"]
-
-
-def _record_line(record: ToolRecord) -> str:
-    step = f"step {record.position}: " if record.position is not None else ""
-    what = between_words(f"{record.kind or record.tool or ''} {record.target}", _TARGET)
-    why = f": {one_line(record.reason)}" if record.reason else ""
-    return f"  {step}{what}{why}"
 
 
 def _flags(rules: Sequence[str]) -> str:

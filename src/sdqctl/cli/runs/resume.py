@@ -80,7 +80,7 @@ def resume_session(app: App, request: ResumeRequest) -> int:
 
 def _entry(app: App, info: SessionInfo) -> Entry:
     """The session with its state, as a list would show it."""
-    from sdqctl.cli.sessions.list import all_entries
+    from sdqctl.sessions.query import all_entries
 
     for entry in all_entries(app, info.adapter):
         if entry.info.id == info.id:

@@ -46,8 +46,8 @@ def kept_text(
     if not is_stream(request.path) or request.flags.dry_run:
         yield Kept(workflow)
         return
-    from sdqctl.cli.sessions.transfer import whole_text
     from sdqctl.store.workflows import is_used, kept_file, remove_unused
+    from sdqctl.workflow.format import whole_text
 
     text = whole_text(workflow)
     path = kept_file(app.settings.home, adapter, name, text)

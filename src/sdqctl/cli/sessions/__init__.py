@@ -1,1 +1,28 @@
-"""`sdqctl sessions` and its commands."""
+"""`sdqctl sessions`: the group; each command or family of commands has a module here."""
+
+from __future__ import annotations
+
+import click
+
+from sdqctl.cli.group import CommandTable, LazyGroup
+
+COMMANDS: CommandTable = {
+    "list": ("sessions.list:list_command", "List sessions, the last changed first."),
+    "show": ("sessions.show:show", "Show a session: its state, its runs, its turns."),
+    "search": ("sessions.search:search", "Find the places where all words of a text stand."),
+    "usage": ("sessions.usage:usage", "Show what runs used: tokens, cost, tools, time."),
+    "fork": ("sessions.fork:fork", "Copy a session under a new name, up to a place."),
+    "rename": ("sessions.fork:rename", "Give a session a new name, in its runtime too."),
+    "keep": ("sessions.fork:keep", "Protect a session from cleanup."),
+    "export": ("sessions.transfer:export", "Write a session as a text, a page, data, or a bundle."),
+    "import": ("sessions.transfer:import_command", "Make a session of a bundle."),
+    "delete": ("sessions.delete:delete", "Delete sessions, by whole name or id, or by filter."),
+    "cleanup": ("sessions.delete:cleanup", "Delete sessions by age, but for those still needed."),
+    "restore": ("sessions.transfer:restore", "Bring a deleted session back from the trash."),
+    "trash": ("sessions.transfer:trash", "List or empty the trash of deleted sessions."),
+}
+
+
+@click.group(cls=LazyGroup, table=COMMANDS)
+def sessions() -> None:
+    """List, show, search, fork, export and clean up sessions."""

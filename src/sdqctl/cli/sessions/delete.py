@@ -1,116 +1,169 @@
-"""What `sessions delete` and `sessions cleanup` do. Knows no click."""
+"""`sdqctl sessions delete` and `cleanup`: they ask, and say what went."""
 
 from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+import click
+
+from sdqctl.cli.completion import complete_session
+from sdqctl.cli.options import DURATION, adapter_option, examples, filter_options, format_option
 from sdqctl.cli.output import counted, is_terminal, note, write_json, write_line
-from sdqctl.cli.sessions.list import all_entries, print_table
-from sdqctl.errors import (
-    InterruptedRunError,
-    SdqctlError,
-    SessionBusyError,
-    SessionUnusableError,
-    UsageError,
-)
-from sdqctl.sessions.delete import Deletion, delete_entries, spare
-from sdqctl.sessions.query import Entry, Query, select
-from sdqctl.sessions.resolve import resolve_session
+from sdqctl.cli.sessions.list import print_table
+from sdqctl.errors import InterruptedRunError, SdqctlError, UsageError
 from sdqctl.text.terminal import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from sdqctl.cli.context import App
-    from sdqctl.store.ledger import Ledger
+    from sdqctl.sessions.delete import Deletion
+    from sdqctl.sessions.query import Entry
 
 _QUIET_SECONDS = 1.0
 _BAR = 30
+_Function = TypeVar("_Function", bound=Callable[..., object])
 
 
 @dataclass(frozen=True, kw_only=True)
-class DeleteRequest:
-    """What is to go. `cleanup` spares what nobody asked to delete."""
+class _Way:
+    """How sessions are deleted. `asks`: without a terminal nothing is deleted unasked."""
 
-    names: tuple[str, ...]
-    query: Query
-    adapter: str | None
     dry_run: bool
+    purge: bool
     force: bool
-    as_json: bool
-    purge: bool = False
-    cleanup: bool = False
-    all_clients: bool = False
-    include_unfinished: bool = False
+    output_format: str
+    asks: bool = True
+
+    @property
+    def as_json(self) -> bool:
+        """Whether the result is data."""
+        return self.output_format == "json"
 
 
-def delete_sessions(app: App, request: DeleteRequest) -> None:
-    """Delete, after asking on a terminal. Raises the error of the first session that stayed."""
-    chosen = _chosen(request, all_entries(app, request.adapter))
-    staying: list[tuple[Entry, str]] = []
-    if request.cleanup:
-        with app.ledger(read_only=True) as ledger:
-            kept, unfinished = ledger.kept_sessions(), ledger.unfinished_sessions()
-        chosen, staying = spare(
-            chosen,
-            kept=kept,
-            unfinished=unfinished,
-            all_clients=request.all_clients,
-            include_unfinished=request.include_unfinished,
-        )
-        for entry, reason in staying:
-            note(f"kept: {one_line(entry.info.label)}: {reason}")
-    else:
-        _refuse_in_use(chosen)
-    if request.dry_run:
-        _print_result(request, chosen, [])
+def _way_options(function: _Function) -> _Function:
+    """The options of both commands, which are the fields of `_Way`, and --adapter."""
+    for option in (
+        format_option("text", "json"),
+        adapter_option,
+        click.option("--force", is_flag=True, help="Do not ask."),
+        click.option("--purge", is_flag=True, help="Also from the runtime's own full-text store."),
+        click.option("--dry-run", is_flag=True, help="Show what would go; delete nothing."),
+    ):
+        function = option(function)
+    return function
+
+
+@click.command(
+    epilog=examples(
+        "sdqctl sessions delete audit-1",
+        "sdqctl sessions delete --filter 'try-*' --older-than 7d --dry-run",
+    )
+)
+@click.argument("names", metavar="[SESSION]...", nargs=-1, shell_complete=complete_session)
+@filter_options
+@_way_options
+@click.pass_obj
+def delete(
+    app: App,
+    /,
+    names: tuple[str, ...],
+    pattern: str | None,
+    older_than: float | None,
+    newer_than: float | None,
+    adapter: str | None,
+    **options: Any,  # noqa: ANN401 - the fields of _Way
+) -> None:
+    """Delete sessions, by whole name or id, or by filter. One in use is refused (exit 75)."""
+    from sdqctl.sessions import delete, query
+
+    way = _Way(**options)
+    wanted = query.Query(pattern=pattern, older_than=older_than, newer_than=newer_than)
+    chosen = delete.choose_named(app, names, wanted, adapter)
+    if _is_wanted(way, chosen):
+        with _Progress(len(chosen), as_json=way.as_json) as progress:
+            done = delete.delete_entries(app, chosen, purge=way.purge, gone=progress.step)
+        _report(way, done)
+
+
+@click.command(
+    epilog=examples(
+        "sdqctl sessions cleanup --older-than 30d --dry-run",
+        "sdqctl sessions cleanup --older-than 7d --filter 'nightly-*' --force",
+    )
+)
+@click.option("--older-than", type=DURATION, required=True, metavar="DUR", help="30m, 24h, 7d.")
+@click.option("--filter", "pattern", metavar="GLOB", help="Only these names or ids.")
+@click.option("--all-clients", is_flag=True, help="Also sessions that sdqctl did not make.")
+@click.option("--include-unfinished", is_flag=True, help="Also those with an unfinished run.")
+@_way_options
+@click.pass_obj
+def cleanup(
+    app: App,
+    /,
+    older_than: float,
+    pattern: str | None,
+    all_clients: bool,
+    include_unfinished: bool,
+    adapter: str | None,
+    **options: Any,  # noqa: ANN401 - the fields of _Way
+) -> None:
+    """Delete sessions by age, but for those in use, of other programs, or with an open run."""
+    from sdqctl.sessions import delete, query
+
+    way = _Way(asks=False, **options)
+    chosen, staying = delete.choose_old(
+        app,
+        query.Query(pattern=pattern, older_than=older_than),
+        adapter,
+        all_clients=all_clients,
+        include_unfinished=include_unfinished,
+    )
+    for entry, reason in staying:
+        note(f"kept: {one_line(entry.info.label)}: {reason}")
+    if _is_wanted(way, chosen):
+        with _Progress(len(chosen), as_json=way.as_json) as progress:
+            done = delete.delete_entries(app, chosen, purge=way.purge, gone=progress.step)
+        _report(way, done)
+
+
+def _is_wanted(way: _Way, chosen: list[Entry]) -> bool:
+    """Whether to go on: there is something, and the answer on a terminal was yes."""
+    if way.dry_run:
+        _print_result(way, chosen, [])
         note(f"{counted(len(chosen), 'session')} would be deleted; nothing was (--dry-run)")
-        return
+        return False
     if not chosen:
-        _print_result(request, [], [])
+        _print_result(way, [], [])
         note("nothing to delete")
-        return
-    _ask(request, chosen)
-    result = _delete(app, chosen, request)
-    if request.as_json:
-        _print_result(request, result.deleted, result.failed)
+        return False
+    _ask(way, chosen)
+    return True
+
+
+def _report(way: _Way, result: Deletion) -> None:
+    """Say what went. Raises the error of the first session that stayed."""
+    if way.as_json:
+        _print_result(way, result.deleted, result.failed)
+    for entry, error in result.unsaved:
+        note(f"warning: {one_line(entry.info.label)} is not in the trash: {error.message}")
     note(f"{counted(len(result.deleted), 'session')} deleted")
-    _tell_what_stays(request, result)
+    _note_what_stays(way, result)
+    for entry, error in result.failed[1:]:
+        note(f"error: {one_line(entry.info.label)}: {error.message}")
     if result.failed:
-        _raise_first(result)
+        raise result.failed[0][1]
 
 
-def saved_by(app: App, ledger: Ledger) -> Callable[[Entry], None]:
-    """A function that puts a session into the trash. One without any file has nothing to save."""
-    from sdqctl.cli.sessions.transfer import workflow_text
-    from sdqctl.sessions.transfer import export_bundle
-    from sdqctl.sessions.trash import trash_file
-
-    def save(entry: Entry) -> None:
-        try:
-            export_bundle(
-                trash_file(app.settings.home, entry.info),
-                info=entry.info,
-                archive=app.archive(entry.info.adapter),
-                ledger=ledger,
-                read_workflow=workflow_text,
-            )
-        except SessionUnusableError as error:
-            note(f"warning: {one_line(entry.info.label)} is not in the trash: {error.message}")
-
-    return save
-
-
-def _tell_what_stays(request: DeleteRequest, result: Deletion) -> None:
-    if result.deleted and not request.purge:
+def _note_what_stays(way: _Way, result: Deletion) -> None:
+    if result.deleted and not way.purge:
         note("`sdqctl sessions restore NAME` brings a deleted session back")
     if not any(entry.info.adapter == "copilot" for entry in result.deleted):
         return
-    if request.purge:
+    if way.purge:
         note("the Copilot runtime's own session-store.db does not hold their text any more")
     else:
         note(
@@ -120,32 +173,11 @@ def _tell_what_stays(request: DeleteRequest, result: Deletion) -> None:
         )
 
 
-def _chosen(request: DeleteRequest, entries: list[Entry]) -> list[Entry]:
-    query = request.query
-    filtered = any(v is not None for v in (query.pattern, query.older_than, query.newer_than))
-    if request.names:
-        infos = [entry.info for entry in entries]
-        wanted = {id(resolve_session(name, infos, whole=True)) for name in request.names}
-        entries = [entry for entry in entries if id(entry.info) in wanted]
-    elif not filtered:
-        raise UsageError("say which sessions: names, --filter or --older-than")
-    return select(entries, query, datetime.now(UTC))
-
-
-def _refuse_in_use(chosen: list[Entry]) -> None:
-    for entry in chosen:
-        if entry.holder is not None:
-            raise SessionBusyError(
-                f"session {entry.info.label!r} is in use by {entry.holder.describe()}",
-                hint="end it there first; nothing was deleted",
-            )
-
-
-def _ask(request: DeleteRequest, chosen: list[Entry]) -> None:
-    if request.force:
+def _ask(way: _Way, chosen: list[Entry]) -> None:
+    if way.force:
         return
     if not (sys.stdin.isatty() and is_terminal(sys.stderr)):
-        if request.cleanup:
+        if not way.asks:
             return
         raise UsageError(
             "without a terminal nothing is deleted unasked",
@@ -153,59 +185,36 @@ def _ask(request: DeleteRequest, chosen: list[Entry]) -> None:
         )
     print_table(chosen, datetime.now(UTC))
     sys.stdout.flush()
-    verb, where = ("Delete", "for good") if request.purge else ("Move", "to the trash")
+    verb, where = ("Delete", "for good") if way.purge else ("Move", "to the trash")
     sys.stderr.write(f"{verb} {counted(len(chosen), 'session')} {where}? [y/N] ")
     sys.stderr.flush()
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise InterruptedRunError("nothing was deleted")
 
 
-def _delete(app: App, chosen: list[Entry], request: DeleteRequest) -> Deletion:
-    named = is_terminal() and not request.as_json
-    progress = _Progress(len(chosen), wanted=is_terminal(sys.stderr) and not named)
-
-    def told(entry: Entry) -> None:
-        progress.step()
-        if not request.as_json:
-            write_line(one_line(entry.info.label))
-
-    async def work() -> Deletion:
-        total = Deletion()
-        with app.ledger() as ledger:
-            for name in sorted({entry.info.adapter for entry in chosen}):
-                async with app.adapter(name) as adapter:
-                    part = await delete_entries(
-                        [entry for entry in chosen if entry.info.adapter == name],
-                        home=app.settings.home,
-                        adapter=adapter,
-                        archive=app.archive(name),
-                        ledger=ledger,
-                        told=told,
-                        save=None if request.purge else saved_by(app, ledger),
-                    )
-                total.deleted += part.deleted
-                total.failed += part.failed
-        return total
-
-    import asyncio
-
-    try:
-        return asyncio.run(work())
-    finally:
-        progress.end()
-
-
 class _Progress:
-    """A bar on a terminal's stderr, when it takes longer than a second."""
+    """What goes, a line each; or a bar on a terminal's stderr, when it takes over a second."""
 
-    def __init__(self, total: int, *, wanted: bool) -> None:
+    def __init__(self, total: int, *, as_json: bool) -> None:
+        self._named = not as_json
         self._total = total
         self._done = 0
         self._begun = time.monotonic()
-        self._wanted = wanted
+        self._wanted = is_terminal(sys.stderr) and (as_json or not is_terminal())
 
-    def step(self) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Take the bar away."""
+        if self._wanted and time.monotonic() - self._begun > _QUIET_SECONDS:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+
+    def step(self, entry: Entry) -> None:
         """One more is gone."""
+        if self._named:
+            write_line(one_line(entry.info.label))
         self._done += 1
         if self._wanted and time.monotonic() - self._begun > _QUIET_SECONDS:
             filled = round(_BAR * self._done / self._total)
@@ -213,20 +222,12 @@ class _Progress:
             sys.stderr.write(f"\r{bar} {self._done} of {self._total}")
             sys.stderr.flush()
 
-    def end(self) -> None:
-        """Take the bar away."""
-        if self._wanted and time.monotonic() - self._begun > _QUIET_SECONDS:
-            sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()
 
-
-def _print_result(
-    request: DeleteRequest, entries: list[Entry], failed: list[tuple[Entry, SdqctlError]]
-) -> None:
-    if request.as_json:
+def _print_result(way: _Way, entries: list[Entry], failed: list[tuple[Entry, SdqctlError]]) -> None:
+    if way.as_json:
         write_json(
             {
-                "dry_run": request.dry_run,
+                "dry_run": way.dry_run,
                 "sessions": [
                     {"id": e.info.id, "name": e.info.name, "adapter": e.info.adapter}
                     for e in entries
@@ -240,9 +241,3 @@ def _print_result(
         return
     for entry in entries:
         write_line(one_line(entry.info.label))
-
-
-def _raise_first(result: Deletion) -> None:
-    for entry, error in result.failed[1:]:
-        note(f"error: {one_line(entry.info.label)}: {error.message}")
-    raise result.failed[0][1]

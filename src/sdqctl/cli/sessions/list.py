@@ -1,32 +1,25 @@
-"""What `sessions list` and `status --sessions` do. Knows no click."""
+"""`sdqctl sessions list`, and the table of sessions that other commands show."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from msgspec import structs
+import click
 
+from sdqctl.cli.completion import complete_words
+from sdqctl.cli.options import adapter_option, examples, filter_options
 from sdqctl.cli.output import counted, is_terminal, note, write_json
 from sdqctl.cli.table import Cell, Column, age, iso, print_rows
-from sdqctl.sessions.query import (
-    Entry,
-    Listed,
-    Query,
-    count_wanted,
-    entry_object,
-    read_entries,
-    select,
-)
 
 if TYPE_CHECKING:
-    from sdqctl.adapters.base import SessionArchive
     from sdqctl.cli.context import App
-    from sdqctl.model.session import Holder, SessionInfo
+    from sdqctl.sessions.query import Entry
 
+_SORTED_BY = ("modified", "started", "name", "status", "adapter", "cwd", "tokens")
+_FIELDS = complete_words(*_SORTED_BY, *(f"-{field}" for field in _SORTED_BY))
+_STATUSES = ("idle", "running", "paused", "failed", "interrupted", "completed")
 _OLD = 30 * 86_400.0
 _COLOURS = {
     "running": "blue",
@@ -46,126 +39,71 @@ _COLUMNS = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class ListRequest:
-    """What `sessions list` was asked for."""
+@click.command(
+    "list",
+    epilog=examples(
+        "sdqctl sessions list --filter 'audit-*' --status paused",
+        "sdqctl sessions list --here --format json",
+    ),
+)
+@filter_options
+@click.option("--status", type=click.Choice(_STATUSES), help="Only with this status.")
+@click.option("--here", is_flag=True, help="Only those that work in this project.")
+@click.option("--repository", metavar="R", help="Only of this repository (owner/name).")
+@click.option("--branch", metavar="B", help="Only of this branch.")
+@click.option(
+    "--sort",
+    default="-modified",
+    metavar="F",
+    help="modified, started, name, ...; -F.",
+    shell_complete=_FIELDS,
+)
+@click.option("--limit", type=click.IntRange(0), metavar="N", help="At most so many.")
+@click.option("-v", "--verbose", is_flag=True, help="Say where they were read.")
+@adapter_option
+@click.option(
+    "--format",
+    "output_format",
+    type=click.Choice(["table", "json", "tsv"]),
+    help="Default: a table on a terminal, else tsv.",
+)
+@click.pass_obj
+def list_command(
+    app: App,
+    /,
+    here: bool,
+    adapter: str | None,
+    verbose: bool,
+    output_format: str | None,
+    **wanted: Any,  # noqa: ANN401 - the fields of Query, which have the names of the options
+) -> None:
+    """List sessions, the last changed first.
 
-    pattern: str | None = None
-    status: str | None = None
-    here: bool = False
-    repository: str | None = None
-    branch: str | None = None
-    older_than: float | None = None
-    newer_than: float | None = None
-    sort: str = "-modified"
-    limit: int | None = None
-    adapter: str | None = None
-    verbose: bool = False
-    output_format: str | None = None
+    Columns of tsv: name, id, status, modified (ISO), remote, run, client, adapter, cwd, kept.
+    """
+    from sdqctl.sessions import query
 
-
-def list_sessions(app: App, request: ListRequest) -> None:
-    """Print the sessions that are wanted. Raises UsageError for an unknown field or adapter."""
     now = datetime.now(UTC)
-    with_tokens = request.output_format == "json" or request.sort.removeprefix("-") == "tokens"
-    entries = all_entries(app, request.adapter, with_tokens=with_tokens, verbose=request.verbose)
-    query = Query(
-        pattern=request.pattern,
-        status=request.status,
-        here=project_folder(app.directory) if request.here else None,
-        repository=request.repository,
-        branch=request.branch,
-        older_than=request.older_than,
-        newer_than=request.newer_than,
-        sort=request.sort,
-        limit=request.limit,
+    entries = query.all_entries(
+        app,
+        adapter,
+        with_tokens=output_format == "json" or wanted["sort"].removeprefix("-") == "tokens",
+        asked=_note_asked if verbose else lambda name: None,
     )
-    found = select(entries, query, now)
-    if request.output_format == "json":
-        write_json(entry_objects(app, found))
-        return
-    as_table = is_terminal() if request.output_format is None else request.output_format == "table"
-    if as_table:
+    here_in = app.directory if here else None
+    found = query.select(entries, query.Query(here=here_in, **wanted), now)
+    if output_format == "json":
+        write_json(query.entry_objects(app, found))
+    elif output_format == "table" or (output_format is None and is_terminal()):
         print_table(found, now)
-        _print_footer(found, entries, now)
+        old = query.count_wanted(entries, query.Query(older_than=_OLD), now)
+        _print_footer(len(found), len(entries), old)
     else:
         print_rows((), [_tsv(entry) for entry in found], as_table=False)
 
 
-def all_entries(
-    app: App, adapter: str | None = None, *, with_tokens: bool = False, verbose: bool = False
-) -> list[Entry]:
-    """Every session on disk, with its state, and with the tokens that its runs used.
-
-    Where a runtime keeps them in a way that is not known here, the runtime itself is asked.
-    """
-    from sdqctl.store.locks import holders
-
-    archives: list[Listed] = []
-    for name, archive in app.archives(adapter).items():
-        if archive.layout_is_unknown():
-            if verbose:
-                note(f"the {name} runtime keeps its sessions in an unknown way; it is asked itself")
-            archives.append(_AskedRuntime(app, archive))
-        else:
-            archives.append(archive)
-    with app.ledger(read_only=True) as ledger:
-        entries = read_entries(archives, ledger, holders(app.settings.home))
-        if not with_tokens:
-            return entries
-        from sdqctl.store.usage import tokens_by_session
-
-        tokens = tokens_by_session(ledger)
-        return [replace(entry, tokens=tokens.get(entry.ref, 0)) for entry in entries]
-
-
-class _AskedRuntime:
-    """The sessions that a runtime tells of itself, through its SDK."""
-
-    def __init__(self, app: App, archive: SessionArchive) -> None:
-        self._app = app
-        self._archive = archive
-
-    def sessions(self) -> list[SessionInfo]:
-        """All of them; starts the runtime."""
-        import asyncio
-
-        async def ask() -> list[SessionInfo]:
-            async with self._app.adapter(self._archive.name) as adapter:
-                return list(await adapter.list_sessions())
-
-        return asyncio.run(ask())
-
-    def holder(self, session_id: str) -> Holder | None:
-        """The process that has it open."""
-        return self._archive.holder(session_id)
-
-
-def entry_objects(app: App, entries: list[Entry]) -> list[dict[str, object]]:
-    """Sessions as JSON shows them, with their turns counted, and without secrets."""
-    archives = app.archives()
-    entries = _without_secrets(app, entries)
-    return [
-        entry_object(entry, archives[entry.info.adapter].count_turns(entry.info.id))
-        for entry in entries
-    ]
-
-
-def _without_secrets(app: App, entries: list[Entry]) -> list[Entry]:
-    """Their summaries are the beginnings of prompts. All are looked through at once."""
-    from sdqctl.store.redact import Redactor
-
-    redact = Redactor(app.environment)
-    texts = [entry.info.summary or "" for entry in entries]
-    clean = redact("\0".join(texts)).split("\0")
-    if clean == texts:
-        return entries
-    if len(clean) != len(texts):
-        clean = [redact(text) for text in texts]
-    return [
-        replace(entry, info=structs.replace(entry.info, summary=summary or None))
-        for entry, summary in zip(entries, clean, strict=True)
-    ]
+def _note_asked(name: str) -> None:
+    note(f"the {name} runtime keeps its sessions in an unknown way; it is asked itself")
 
 
 def print_table(entries: list[Entry], now: datetime) -> None:
@@ -176,10 +114,9 @@ def print_table(entries: list[Entry], now: datetime) -> None:
         note("no sessions")
 
 
-def _print_footer(found: list[Entry], entries: list[Entry], now: datetime) -> None:
-    if len(found) < len(entries):
-        note(f"{len(found)} of {len(entries)} sessions shown")
-    old = count_wanted(entries, Query(older_than=_OLD), now)
+def _print_footer(found: int, every: int, old: int) -> None:
+    if found < every:
+        note(f"{found} of {every} sessions shown")
     if old:
         verb = "is" if old == 1 else "are"
         note(
@@ -228,11 +165,3 @@ def _short(cwd: str | None) -> str:
         return "-"
     home = os.path.expanduser("~")
     return "~" + cwd[len(home) :] if cwd == home or cwd.startswith(home + "/") else cwd
-
-
-def project_folder(folder: Path) -> Path:
-    """The root of the git repository around a folder, else the folder itself."""
-    for candidate in (folder, *folder.parents):
-        if (candidate / ".git").exists():
-            return candidate
-    return folder

@@ -1,15 +1,15 @@
-"""What `sessions search` does. Knows no click."""
+"""`sdqctl sessions search`."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+import click
+
+from sdqctl.cli.options import DURATION, adapter_option, examples
 from sdqctl.cli.output import counted, is_terminal, note, paint, write_json, write_painted
-from sdqctl.cli.sessions.list import all_entries
 from sdqctl.cli.table import age, iso
-from sdqctl.model.session import SessionRef
 from sdqctl.text.terminal import one_line
 
 if TYPE_CHECKING:
@@ -19,37 +19,50 @@ if TYPE_CHECKING:
 _KINDS = {"prompts": ("prompt",), "answers": ("answer",), "all": ("prompt", "answer")}
 
 
-@dataclass(frozen=True, kw_only=True)
-class SearchRequest:
-    """What `search` was asked for."""
+@click.command(
+    epilog=examples(
+        "sdqctl sessions search sql injection",
+        "sdqctl sessions search timeout --in prompts --since 7d",
+    )
+)
+@click.argument("text", nargs=-1, required=True)
+@click.option(
+    "--in",
+    "where",
+    type=click.Choice(["prompts", "answers", "all"]),
+    default="all",
+    show_default=True,
+    help="Where to look.",
+)
+@click.option("--since", type=DURATION, metavar="DUR", help="Only what was said since then.")
+@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, metavar="N")
+@adapter_option
+@click.option("--format", "output_format", type=click.Choice(["text", "json"]), help="json: data.")
+@click.pass_obj
+def search(
+    app: App,
+    /,
+    text: tuple[str, ...],
+    where: str,
+    since: float | None,
+    limit: int,
+    adapter: str | None,
+    output_format: str | None,
+) -> None:
+    """Find the places where all words of TEXT stand, the best first.
 
-    text: str
-    where: str = "all"
-    since: float | None = None
-    limit: int = 20
-    adapter: str | None = None
-    output_format: str | None = None
+    Columns in a pipe: name, id, turn, prompt or answer, time (ISO), text.
+    """
+    from sdqctl.sessions.search import search_sessions
 
-
-def search_sessions(app: App, request: SearchRequest) -> None:
-    """Print the places where all words stand. Raises UsageError without a word."""
-    from sdqctl.sessions.search import SearchIndex
-    from sdqctl.store.redact import Redactor
-
-    since = datetime.now(UTC) - timedelta(seconds=request.since) if request.since else None
-    archives = app.archives(request.adapter)
-    with SearchIndex.open(app.settings.home, Redactor(app.environment)) as index:
-        index.update(app.archives())
-        found = index.search(
-            request.text, kinds=_KINDS[request.where], since=since, limit=request.limit
-        )
-    found = [hit for hit in found if hit.ref.adapter in archives]
-    names = {entry.ref: entry.info.label for entry in all_entries(app, request.adapter)}
-    if request.output_format == "json":
-        write_json([_object(hit, names) for hit in found])
+    start = datetime.now(UTC) - timedelta(seconds=since) if since else None
+    kinds = _KINDS[where]
+    found = search_sessions(app, " ".join(text), adapter, kinds=kinds, since=start, limit=limit)
+    if output_format == "json":
+        write_json([_object(place) for place in found])
         return
-    for hit in found:
-        write_painted((_line(hit, names) if is_terminal() else _tsv(hit, names)) + "\n")
+    for place in found:
+        write_painted((_line(place) if is_terminal() else _tsv(place)) + "\n")
     if not found:
         note("nothing found")
     elif is_terminal():
@@ -60,28 +73,28 @@ def _plain(snippet: str) -> str:
     return snippet.replace("\x02", "").replace("\x03", "")
 
 
-def _label(hit: Hit, names: dict[SessionRef, str]) -> str:
-    return names.get(hit.ref, hit.ref.id)
+def _label(hit: Hit) -> str:
+    return hit.ref.id if hit.name is None else hit.name
 
 
-def _line(hit: Hit, names: dict[SessionRef, str]) -> str:
+def _line(hit: Hit) -> str:
     shown = []
     for number, part in enumerate(hit.snippet.replace("\x03", "\x02").split("\x02")):
         text = one_line(f"|{part}|")[1:-1]
         shown.append(paint(text, "bold") if number % 2 else text)
-    head = f"{one_line(_label(hit, names))} · {hit.kind} {hit.turn} · {age(hit.at)}"
+    head = f"{one_line(_label(hit))} · {hit.kind} {hit.turn} · {age(hit.at)}"
     return f"{paint(head, 'blue')}\n    {''.join(shown)}"
 
 
-def _tsv(hit: Hit, names: dict[SessionRef, str]) -> str:
-    values = (_label(hit, names), hit.ref.id, str(hit.turn), hit.kind, iso(hit.at))
+def _tsv(hit: Hit) -> str:
+    values = (_label(hit), hit.ref.id, str(hit.turn), hit.kind, iso(hit.at))
     return "\t".join(map(one_line, (*values, _plain(hit.snippet))))
 
 
-def _object(hit: Hit, names: dict[SessionRef, str]) -> dict[str, object]:
+def _object(hit: Hit) -> dict[str, object]:
     return {
         "id": hit.ref.id,
-        "name": names.get(hit.ref),
+        "name": hit.name,
         "adapter": hit.ref.adapter,
         "turn": hit.turn,
         "in": hit.kind,

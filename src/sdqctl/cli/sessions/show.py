@@ -1,79 +1,91 @@
-"""What `sessions show` does. Knows no click."""
+"""`sdqctl sessions show`."""
 
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+import click
+
+from sdqctl.cli.completion import complete_session
+from sdqctl.cli.options import adapter_option, examples, format_option
 from sdqctl.cli.output import counted, is_terminal, note, write, write_json, write_line
-from sdqctl.cli.runs.refusals import listed
-from sdqctl.cli.sessions.audit import print_audit
-from sdqctl.cli.sessions.list import all_entries
-from sdqctl.cli.table import age, iso
+from sdqctl.cli.table import Cell, Column, age, iso, print_rows
 from sdqctl.errors import UsageError
-from sdqctl.model.session import Usage
-from sdqctl.sessions.audit import audit_of
-from sdqctl.sessions.export import gather, session_object, without_secrets
-from sdqctl.sessions.query import Entry
-from sdqctl.sessions.resolve import resolve_session
-from sdqctl.sessions.transcript import as_markdown
-from sdqctl.store.redact import Redactor
 from sdqctl.text.duration import format_duration
-from sdqctl.text.terminal import one_line, sanitize
+from sdqctl.text.terminal import between_words, one_line, sanitize
 
 if TYPE_CHECKING:
     from sdqctl.cli.context import App
+    from sdqctl.model.audit import ToolRecord
     from sdqctl.model.run import RunRecord, StepRecord
-    from sdqctl.model.session import Turn
+    from sdqctl.sessions.detail import SessionDetail
 
 _PREVIEW = 100
+_TARGET = 160
+"""Columns of a target; longer ones are cut between words."""
+_MOST_LISTED = 10
+_COLUMNS = (
+    Column("WHEN"),
+    Column("STEP"),
+    Column("DECISION"),
+    Column("KIND"),
+    Column("TARGET", shrinks=True),
+    Column("BY", shrinks=True),
+    Column("REASON", shrinks=True),
+)
 
 
-@dataclass(frozen=True)
-class ShowRequest:
-    """What of a session is shown."""
-
-    transcript: bool = False
-    audit: bool = False
-    as_json: bool = False
-
-
-def show_session(app: App, argument: str, adapter: str | None, request: ShowRequest) -> None:
-    """Print one session. Raises SessionNotFoundError, SessionAmbiguousError, UsageError."""
-    if request.transcript and request.audit:
-        raise UsageError("--transcript and --audit are two views; give one of them")
-    entries = all_entries(app, adapter)
-    info = resolve_session(argument, [entry.info for entry in entries])
-    entry = next(e for e in entries if e.info is info)
-    redact = Redactor(app.environment)
-    with app.ledger(read_only=True) as ledger:
-        found = gather(entry, app.archive(info.adapter), ledger)
-        records = audit_of(entry.ref, found.turns, ledger, redact)
-    found = without_secrets(found, redact)
-    entry = found.entry
-    turns, why = found.turns, found.why
-    if info.damage or why:
-        note(f"warning: session {info.label}: {info.damage or why}")
-        if why and turns:
-            note("the turns shown are those that the ledger kept")
-    if request.as_json:
-        document = session_object(found)
-        write_json(document | {"audit": records} if request.audit else document)
-    elif request.audit:
-        print_audit(records)
-    elif request.transcript:
-        _page(as_markdown(info.label, turns))
-    else:
-        _print_text(entry, turns, found.runs)
-        for line in listed(records, info.label):
-            write_line(line)
-
-
-def _print_text(
-    entry: Entry, turns: list[Turn], runs: list[tuple[RunRecord, list[StepRecord]]]
+@click.command(
+    epilog=examples("sdqctl sessions show audit-1", "sdqctl sessions show audit-1 --transcript")
+)
+@click.argument("session", shell_complete=complete_session)
+@click.option("--transcript", is_flag=True, help="The whole conversation.")
+@click.option("--audit", is_flag=True, help="Every tool request: what decided it, and why.")
+@adapter_option
+@format_option("text", "json")
+@click.pass_obj
+def show(
+    app: App,
+    /,
+    session: str,
+    transcript: bool,
+    audit: bool,
+    adapter: str | None,
+    output_format: str,
 ) -> None:
+    """Show SESSION: its state, its runs with their steps, its turns.
+
+    Columns of --audit in a pipe: time (ISO), run, step, tool, kind, target, allowed or refused,
+    what decided, reason, source (policy, hook, user, net, journal).
+    """
+    from sdqctl.sessions import detail, export
+
+    if transcript and audit:
+        raise UsageError("--transcript and --audit are two views; give one of them")
+    found = detail.read_detail(app, session, adapter)
+    info = found.entry.info
+    if info.damage or found.why:
+        note(f"warning: session {info.label}: {info.damage or found.why}")
+        if found.why and found.turns:
+            note("the turns shown are those that the ledger kept")
+    if output_format == "json":
+        document = export.session_object(found)
+        write_json(document | {"audit": found.requests} if audit else document)
+    elif audit:
+        _print_audit(found.requests)
+    elif transcript:
+        _page(export.exported(found, "md"))
+    else:
+        _print_text(found)
+        _print_refused(found.requests, info.label)
+
+
+def _print_text(found: SessionDetail) -> None:
+    entry, turns = found.entry, found.turns
     info = entry.info
     facts = {
         "name": info.name or "-",
@@ -91,12 +103,12 @@ def _print_text(
         "repository": info.repository,
         "branch": info.branch,
         "turns": str(len(turns)),
-        "used": _used(turns),
+        "used": _used(found),
     }
     for name, value in facts.items():
         if value is not None:
             write_line(f"{name + ':':<12}{one_line(value)}")
-    for run, steps in runs:
+    for run, steps in found.runs:
         _print_run(run, steps)
     if turns:
         last = turns[-1]
@@ -106,9 +118,9 @@ def _print_text(
         write_line(f"last answer:  {one_line(answer, _PREVIEW)}")
 
 
-def _used(turns: list[Turn]) -> str:
-    usage = sum((turn.usage for turn in turns), Usage())
-    tools = sum(len(turn.tools) for turn in turns)
+def _used(found: SessionDetail) -> str:
+    usage = found.usage
+    tools = sum(len(turn.tools) for turn in found.turns)
     cost = f", cost {usage.cost:g}" if usage.cost else ""
     tokens = f"{usage.input_tokens:,} tokens in, {usage.output_tokens:,} out"
     return f"{tokens}, {counted(tools, 'tool call')}{cost}"
@@ -133,6 +145,59 @@ def _print_run(run: RunRecord, steps: list[StepRecord]) -> None:
             f"  {step.position:>3} {step.status.value:<11} {step.kind}: {title}{took}{tries}"
             + (f", failed ({one_line(step.tolerated)}), the run went on" if step.tolerated else "")
         )
+
+
+def _print_refused(records: Iterable[ToolRecord], label: str) -> None:
+    """The refused ones among the tool requests, a line each, and where all are."""
+    refused = [record for record in records if not record.allowed]
+    if not refused:
+        return
+    were = "was" if len(refused) == 1 else "were"
+    write_line(f"{counted(len(refused), 'tool request')} {were} refused:")
+    for record in refused[:_MOST_LISTED]:
+        step = f"step {record.position}: " if record.position is not None else ""
+        what = between_words(f"{record.kind or record.tool or ''} {record.target}", _TARGET)
+        why = f": {one_line(record.reason)}" if record.reason else ""
+        write_line(f"  {step}{what}{why}")
+    if len(refused) > _MOST_LISTED:
+        write_line(f"  and {len(refused) - _MOST_LISTED} more")
+    write_line(f"  `sdqctl sessions show {shlex.quote(label)} --audit` lists all requests")
+
+
+def _print_audit(records: Sequence[ToolRecord]) -> None:
+    """One line a request: a table on a terminal, tab-separated values in a pipe."""
+    if not records:
+        note("no tool was asked for")
+    elif is_terminal():
+        print_rows(_COLUMNS, [_shown(record) for record in records], as_table=True)
+    else:
+        rows = [[Cell(value) for value in _values(record)] for record in records]
+        print_rows((), rows, as_table=False)
+
+
+def _shown(record: ToolRecord) -> list[Cell]:
+    when = f"{record.time.astimezone():%m-%d %H:%M:%S}" if record.time else "-"
+    decision = Cell("allowed") if record.allowed else Cell("refused", colour="red")
+    step = "-" if record.position is None else str(record.position)
+    kind = record.kind or record.tool or "-"
+    plain = (record.target, record.by, "" if record.allowed else record.reason)
+    return [Cell(when), Cell(step), decision, Cell(kind), *map(Cell, plain)]
+
+
+def _values(record: ToolRecord) -> tuple[str, ...]:
+    """In the order that the command's help names."""
+    return (
+        iso(record.time),
+        record.run or "",
+        "" if record.position is None else str(record.position),
+        record.tool or "",
+        record.kind or "",
+        record.target,
+        "allowed" if record.allowed else "refused",
+        record.by,
+        record.reason,
+        record.source,
+    )
 
 
 def _page(text: str) -> None:

@@ -1,27 +1,29 @@
-"""What `sessions export`, `import`, `restore` and `trash` do. Knows no click."""
+"""`sdqctl sessions export`, `import`, `restore` and `trash`."""
 
 from __future__ import annotations
 
-import re
 import shlex
-from collections.abc import Mapping
-from datetime import UTC, datetime
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+import click
+
+from sdqctl.cli.completion import complete_deleted, complete_folder, complete_session
+from sdqctl.cli.options import DURATION, adapter_option, examples, format_option
 from sdqctl.cli.output import counted, is_terminal, note, write_data, write_json, write_line
-from sdqctl.cli.sessions.list import all_entries
 from sdqctl.cli.table import Cell, Column, age, iso, print_rows
-from sdqctl.errors import SdqctlError, StoreError, UsageError
+from sdqctl.errors import UsageError
 from sdqctl.text.terminal import one_line, sanitize
 
 if TYPE_CHECKING:
-    from sdqctl.adapters.base import SessionArchive
     from sdqctl.cli.context import App
     from sdqctl.model.session import SessionInfo
-    from sdqctl.model.workflow import Workflow
+    from sdqctl.sessions.transfer import Carried
     from sdqctl.sessions.trash import Deleted
 
+_PATH = click.Path(path_type=Path)
+_MONTH = 30 * 86_400.0
 _SUFFIXES = {
     "": "md",
     ".md": "md",
@@ -37,47 +39,171 @@ _SUFFIXES = {
 _COLUMNS = (Column("NAME", shrinks=True), Column("DELETED"), Column("SIZE"), Column("ADAPTER"))
 
 
+@click.command(
+    epilog=examples(
+        "sdqctl sessions export audit-1 -o audit.html",
+        "sdqctl sessions export audit-1 --format bundle -o audit-1.sdqctl",
+    )
+)
+@click.argument("session", shell_complete=complete_session)
+@click.option(
+    "--format",
+    "output_format",
+    type=click.Choice(["md", "html", "json", "jsonl", "bundle"]),
+    help="How it is written; default what FILE's suffix says, else md.",
+)
+@click.option("-o", "--output", type=_PATH, metavar="FILE", help="Write to FILE; default stdout.")
+@click.option("--with-secrets", is_flag=True, help="Carry a bundle whole, with keys and passwords.")
+@adapter_option
+@click.pass_obj
+def export(
+    app: App,
+    /,
+    session: str,
+    output_format: str | None,
+    output: Path | None,
+    with_secrets: bool,
+    adapter: str | None,
+) -> None:
+    """Write SESSION as a text, a page, data, or a bundle that `import` takes.
+
+    What looks like a secret is taken out.
+    """
+    chosen = output_format or _format_of(output)
+    if with_secrets and chosen != "bundle":
+        raise UsageError("--with-secrets is for bundles", hint="say --format bundle -o FILE")
+    export_session(app, session, adapter, chosen, output, with_secrets=with_secrets)
+
+
+@click.command(
+    "import",
+    epilog=examples(
+        "sdqctl sessions import audit-1.sdqctl",
+        "sdqctl sessions import audit-1.sdqctl --name from-ci --cwd .",
+    ),
+)
+@click.argument("file", type=_PATH)
+@click.option("--name", metavar="N", help="Another name.")
+@click.option(
+    "--cwd",
+    type=_PATH,
+    metavar="DIR",
+    help="Where its working directory is here.",
+    shell_complete=complete_folder,
+)
+@click.pass_obj
+def import_command(app: App, /, file: Path, name: str | None, cwd: Path | None) -> None:
+    """Make a session of a bundle: its history, its runs, its workflow."""
+    from sdqctl.sessions.transfer import import_session
+
+    info = import_session(app, file, name, cwd)
+    _report_arrival(info)
+    note(f"imported; `sdqctl resume {shlex.quote(one_line(info.label))}` goes on in it")
+
+
+@click.command(
+    epilog=examples(
+        "sdqctl sessions restore audit-1", "sdqctl sessions restore audit-1 --name audit-1-again"
+    )
+)
+@click.argument("session", shell_complete=complete_deleted)
+@click.option("--name", metavar="N", help="Under another name.")
+@click.pass_obj
+def restore(app: App, /, session: str, name: str | None) -> None:
+    """Bring a deleted SESSION back from the trash, the last deleted of that name."""
+    from sdqctl.sessions.transfer import restore_session
+
+    _report_arrival(restore_session(app, session, name))
+    note("restored")
+
+
+@click.group()
+def trash() -> None:
+    """List or empty the trash of deleted sessions."""
+
+
+@trash.command(
+    "list",
+    epilog=examples("sdqctl sessions trash list", "sdqctl sessions trash list --format json"),
+)
+@format_option("text", "json")
+@click.pass_obj
+def trash_list(app: App, /, output_format: str) -> None:
+    """Show what can be restored."""
+    from sdqctl.sessions.trash import deleted_sessions
+
+    found = deleted_sessions(app.home)
+    if output_format == "json":
+        write_json([_trash_object(entry) for entry in found])
+        return
+    as_table = is_terminal()
+    rows = [_trash_row(entry, as_table=as_table) for entry in found]
+    print_rows(_COLUMNS if as_table else (), rows, as_table=as_table)
+    note(f"{counted(len(found), 'deleted session')}, {_size(sum(e.size for e in found))}")
+
+
+@trash.command(
+    "empty",
+    epilog=examples(
+        "sdqctl sessions trash empty", "sdqctl sessions trash empty --older-than 0 --force"
+    ),
+)
+@click.option(
+    "--older-than", type=DURATION, default=_MONTH, metavar="DUR", help="Default 30d; 0 is all."
+)
+@click.option("--force", is_flag=True, help="Do not ask.")
+@click.pass_obj
+def trash_empty(app: App, /, older_than: float, force: bool) -> None:
+    """Remove for good what was deleted more than 30 days ago."""
+    from sdqctl.sessions.trash import deleted_before, remove
+
+    going = deleted_before(app.home, older_than)
+    if not force and not sys.stdin.isatty():
+        raise UsageError("without a terminal nothing is removed unasked", hint="say --force")
+    if going and not force:
+        sys.stderr.write(f"Remove {counted(len(going), 'deleted session')} for good? [y/N] ")
+        sys.stderr.flush()
+        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+            note("nothing was removed")
+            return
+    for entry in going:
+        remove(entry)
+        write_line(one_line(entry.label))
+    note(f"{counted(len(going), 'deleted session')} removed for good")
+
+
 def export_session(
     app: App,
     argument: str,
     adapter: str | None,
-    output_format: str | None,
+    output_format: str,
     output: Path | None,
     *,
     with_secrets: bool = False,
 ) -> None:
-    """Write a session in a format to stdout or a file, without its secrets.
+    """Write a session in a format to stdout or a file, without its secrets, and say so.
 
     Raises UsageError, StoreError.
     """
-    from sdqctl.sessions.export import exported, gather, without_secrets
-    from sdqctl.sessions.resolve import resolve_session
-    from sdqctl.store.redact import Redactor
+    from sdqctl.sessions import detail, export, resolve, transfer
 
-    output_format = output_format or _format_of(output)
-    if with_secrets and output_format != "bundle":
-        raise UsageError("--with-secrets is for bundles", hint="say --format bundle -o FILE")
-
-    entries = all_entries(app, adapter)
-    info = resolve_session(argument, [entry.info for entry in entries])
-    entry = next(e for e in entries if e.info is info)
-    archive = app.archive(info.adapter)
     if output_format == "bundle":
         if output is None:
             raise UsageError("a bundle is a file: say where with -o FILE")
-        _export_bundle(app, info, archive, output, with_secrets=with_secrets)
-        note(f"exported {one_line(info.label)} to {output}")
+        entry = resolve.find_session(app, argument, adapter)
+        carried = transfer.write_session(app, entry, output, with_secrets=with_secrets)
+        _report_secrets(carried)
+        note(f"exported {one_line(entry.info.label)} to {output}")
         return
-    with app.ledger(read_only=True) as ledger:
-        found = gather(entry, archive, ledger)
-    text = exported(without_secrets(found, Redactor(app.environment)), output_format)
+    found = detail.read_detail(app, argument, adapter)
+    text = export.exported(found, output_format)
     if output_format == "md":
         text = sanitize(text)
     if output is None:
         write_data(text.encode("utf-8", "surrogatepass"))
         return
-    _write_file(output, text)
-    note(f"exported {one_line(info.label)} to {output}")
+    export.write_export(output, text)
+    note(f"exported {one_line(found.entry.info.label)} to {output}")
 
 
 def _format_of(output: Path | None) -> str:
@@ -91,160 +217,20 @@ def _format_of(output: Path | None) -> str:
     return _SUFFIXES[suffix]
 
 
-def _export_bundle(
-    app: App, info: SessionInfo, archive: SessionArchive, output: Path, *, with_secrets: bool
-) -> None:
-    from sdqctl.sessions.redaction import Cleaner
-    from sdqctl.sessions.transfer import export_bundle
-    from sdqctl.store.redact import Redactor
-
-    cleaner = None if with_secrets else Cleaner(Redactor(app.environment), step_digests)
-    with app.ledger() as ledger:
-        export_bundle(
-            output,
-            info=info,
-            archive=archive,
-            ledger=ledger,
-            read_workflow=workflow_text,
-            cleaner=cleaner,
-        )
-    if cleaner is None:
-        return
-    for name in cleaner.left_out:
+def _report_secrets(carried: Carried) -> None:
+    for name in carried.left_out:
         note(f"warning: {one_line(name)} is left out: it cannot be looked through, or has a secret")
-    if cleaner.changed:
+    if carried.changed:
         note(
             "what looks like a secret is not in the bundle, nor in the steps that are still to "
             "run; --with-secrets carries the session whole"
         )
 
 
-def import_session(
-    app: App, file: Path, name: str | None, cwd: Path | None, *, own: bool = False
-) -> SessionInfo:
-    """Make a session of a bundle, of one's `own` with what its runs were allowed.
-
-    Raises BundleError, SessionExistsError, UsageError.
-    """
-    from sdqctl.sessions.bundle import Bundle
-    from sdqctl.sessions.transfer import import_bundle
-
-    if cwd is not None and not cwd.is_dir():
-        raise UsageError(f"--cwd {cwd}: there is no such folder")
-    with Bundle.open(file) as bundle, app.ledger() as ledger:
-        adapter = bundle.manifest.adapter
-        info = import_bundle(
-            bundle,
-            archive=app.archive(adapter),
-            ledger=ledger,
-            home=app.settings.home,
-            taken=[entry.info for entry in all_entries(app, adapter)],
-            read_workflow=workflow_text,
-            name=name,
-            cwd=cwd,
-            own=own,
-        )
+def _report_arrival(info: SessionInfo) -> None:
     write_line(one_line(info.label))
     if info.cwd is not None and not Path(info.cwd).is_dir():
         note(f"its working directory is not here: {info.cwd}; resume it with --cwd DIR")
-    if not own:
-        note(f"imported; `sdqctl resume {shlex.quote(one_line(info.label))}` goes on in it")
-    return info
-
-
-def restore_session(app: App, argument: str, name: str | None) -> None:
-    """Bring a deleted session back from the trash."""
-    from sdqctl.sessions.trash import deleted_sessions, find_deleted
-
-    entry = find_deleted(deleted_sessions(app.settings.home), argument)
-    import_session(app, entry.path, name, None, own=True)
-    entry.path.unlink(missing_ok=True)
-    note("restored")
-
-
-def list_trash(app: App, *, as_json: bool) -> None:
-    """Show what can be restored."""
-    from sdqctl.sessions.trash import deleted_sessions
-
-    found = deleted_sessions(app.settings.home)
-    if as_json:
-        write_json([_trash_object(entry) for entry in found])
-        return
-    as_table = is_terminal()
-    rows = [_trash_row(entry, as_table=as_table) for entry in found]
-    print_rows(_COLUMNS if as_table else (), rows, as_table=as_table)
-    note(f"{counted(len(found), 'deleted session')}, {_size(sum(e.size for e in found))}")
-
-
-def empty_trash(app: App, older_than: float, *, force: bool) -> None:
-    """Remove what was deleted longer ago than `older_than` seconds, for good."""
-    import sys
-
-    from sdqctl.sessions.trash import deleted_sessions
-
-    now = datetime.now(UTC)
-    going = [
-        entry
-        for entry in deleted_sessions(app.settings.home)
-        if (now - entry.deleted_at).total_seconds() >= older_than
-    ]
-    if not force and not sys.stdin.isatty():
-        raise UsageError("without a terminal nothing is removed unasked", hint="say --force")
-    if going and not force:
-        sys.stderr.write(f"Remove {counted(len(going), 'deleted session')} for good? [y/N] ")
-        sys.stderr.flush()
-        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-            note("nothing was removed")
-            return
-    for entry in going:
-        entry.path.unlink(missing_ok=True)
-        write_line(one_line(entry.label))
-    note(f"{counted(len(going), 'deleted session')} removed for good")
-
-
-def workflow_text(path: Path) -> str | None:
-    """A workflow file's text with its includes resolved, None when it cannot be read."""
-    from sdqctl.workflow import load_workflow
-
-    try:
-        workflow = load_workflow(path).workflow
-    except SdqctlError:
-        return None
-    return None if workflow is None else whole_text(workflow)
-
-
-def whole_text(workflow: Workflow) -> str:
-    """A workflow's text with its includes resolved."""
-    from sdqctl.workflow.format import format_workflow
-
-    includes = re.search(r"^INCLUDE\b", workflow.source, re.MULTILINE)
-    return format_workflow(workflow) if includes else workflow.source
-
-
-def step_digests(run: Mapping[str, Any], text: str) -> list[str]:
-    """The digests of the steps that a run makes of a workflow's text; none of a text that is none.
-
-    `run` is its row in the ledger.
-    """
-    from sdqctl.engine.options import decode_options
-    from sdqctl.workflow.parser import parse_workflow
-    from sdqctl.workflow.plan import PlanOptions, build_plan
-
-    options = decode_options(run["options"])
-    workflow = parse_workflow(text, run["workflow_path"] or "").workflow
-    if workflow is None:
-        return []
-    wanted = PlanOptions(
-        cycles=options.cycles,
-        session_mode=options.session_mode,
-        prologues=options.prologues,
-        epilogues=options.epilogues,
-    )
-    try:
-        plan = build_plan(workflow, wanted)
-    except SdqctlError:
-        return []
-    return [step.digest for step in plan.steps]
 
 
 def _trash_object(entry: Deleted) -> dict[str, object]:
@@ -273,11 +259,3 @@ def _size(size: int) -> str:
             return f"{value:.0f} {unit}"
         value /= 1024
     return f"{value:.1f} GiB"
-
-
-def _write_file(path: Path, text: str) -> None:
-    from sdqctl.fs import write_private
-
-    if not path.absolute().parent.is_dir():
-        raise StoreError(f"{path} cannot be written: there is no folder {path.parent}")
-    write_private(path.absolute(), text.encode("utf-8", "surrogatepass"))

@@ -1,4 +1,4 @@
-"""What `sessions usage` does. Knows no click."""
+"""`sdqctl sessions usage`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ import io
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+import click
+
+from sdqctl.cli.options import DURATION, examples
 from sdqctl.cli.output import is_terminal, note, write, write_json
 from sdqctl.cli.table import Cell, Column, print_rows
 from sdqctl.text.duration import format_duration
@@ -19,8 +22,27 @@ _BAR = 20
 _FIELDS = ("prompts", "input_tokens", "output_tokens", "cached_tokens", "model_calls", "tools")
 
 
-def show_usage(app: App, group: str, since: float | None, output_format: str | None) -> None:
-    """Print what runs used, by day, workflow, model or session."""
+@click.command(
+    epilog=examples(
+        "sdqctl sessions usage", "sdqctl sessions usage --by workflow --since 30d --format csv"
+    )
+)
+@click.option(
+    "--by",
+    "group",
+    type=click.Choice(["day", "workflow", "model", "session"]),
+    default="day",
+    show_default=True,
+)
+@click.option("--since", type=DURATION, metavar="DUR", help="Only what was used since then.")
+@click.option("--format", "output_format", type=click.Choice(["table", "json", "csv"]))
+@click.pass_obj
+def usage(app: App, /, group: str, since: float | None, output_format: str | None) -> None:
+    """Show what runs used: tokens, cost, tools, time.
+
+    Columns in a pipe: the group, prompts, input, output and cached tokens, model calls, tools,
+    cost, seconds.
+    """
     from sdqctl.store.usage import usage_by
 
     start = datetime.now(UTC) - timedelta(seconds=since) if since else None
@@ -30,15 +52,19 @@ def show_usage(app: App, group: str, since: float | None, output_format: str | N
     if output_format == "json":
         write_json(objects)
     elif output_format == "csv":
-        stream = io.StringIO()
-        writer = csv.DictWriter(stream, [group, *_FIELDS, "cost", "seconds"], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(objects)
-        write(stream.getvalue())
+        _write_csv(group, objects)
     elif output_format == "table" or is_terminal():
         _print_table(group, rows)
     else:
         print_rows((), [_cells(found) for found in objects], as_table=False)
+
+
+def _write_csv(group: str, objects: list[dict[str, object]]) -> None:
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, [group, *_FIELDS, "cost", "seconds"], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(objects)
+    write(stream.getvalue())
 
 
 def _object(group: str, row: UsageRow) -> dict[str, object]:

@@ -1,0 +1,77 @@
+"""One session in full: its turns, its runs with their steps, what its tools asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import msgspec
+
+from sdqctl.adapters.base import SessionArchive
+from sdqctl.model.audit import ToolRecord
+from sdqctl.model.run import RunRecord, StepRecord
+from sdqctl.model.session import Turn, Usage
+from sdqctl.sessions.access import Access
+from sdqctl.sessions.audit import audit_of
+from sdqctl.sessions.query import Entry, effective_status
+from sdqctl.sessions.redaction import clean_record
+from sdqctl.sessions.resolve import find_session
+from sdqctl.sessions.transcript import read_turns
+from sdqctl.store.ledger import Ledger
+from sdqctl.store.redact import Redactor
+
+
+@dataclass(frozen=True)
+class SessionDetail:
+    """A session with all that is known of it."""
+
+    entry: Entry
+    turns: list[Turn]
+    runs: list[tuple[RunRecord, list[StepRecord]]]
+    why: str | None
+    """Why the ledger had to serve instead of the journal."""
+    requests: list[ToolRecord]
+
+    @property
+    def usage(self) -> Usage:
+        """What its turns used together."""
+        return sum((turn.usage for turn in self.turns), Usage())
+
+
+def read_detail(access: Access, argument: str, adapter: str | None = None) -> SessionDetail:
+    """The session that is meant, in full and without its secrets; see `find_session`."""
+    entry = find_session(access, argument, adapter)
+    redact = Redactor(access.environment)
+    with access.ledger(read_only=True) as ledger:
+        found = _gather(entry, access.archive(entry.info.adapter), ledger)
+        requests = audit_of(entry.ref, found.turns, ledger, redact)
+    return replace(_without_secrets(found, redact), requests=requests)
+
+
+def _gather(entry: Entry, archive: SessionArchive, ledger: Ledger) -> SessionDetail:
+    found = ledger.runs_of(entry.ref)
+    driven = max(found, key=lambda run: run.updated_at, default=None) if entry.holder else None
+    runs = [
+        (effective_status(run, entry.holder if run is driven else None), ledger.steps(run.id))
+        for run in found
+    ]
+    turns, why = read_turns(archive, entry.info.id, ledger.turns_of(entry.ref))
+    return SessionDetail(entry, turns, runs, why, [])
+
+
+def _without_secrets(found: SessionDetail, redact: Redactor) -> SessionDetail:
+    entry = found.entry
+    info = entry.info
+    summary = redact(info.summary) if info.summary else info.summary
+    return replace(
+        found,
+        entry=replace(
+            entry,
+            info=msgspec.structs.replace(info, summary=summary),
+            run=clean_record(entry.run, redact) if entry.run else None,
+        ),
+        turns=[clean_record(turn, redact) for turn in found.turns],
+        runs=[
+            (clean_record(run, redact), [clean_record(step, redact) for step in steps])
+            for run, steps in found.runs
+        ],
+    )

@@ -1,0 +1,62 @@
+"""What a user puts on a session: another name, and protection from cleanup."""
+
+from __future__ import annotations
+
+from sdqctl.adapters.base import Adapter, Renames
+from sdqctl.errors import CapabilityError, SessionBusyError, SessionExistsError, UsageError
+from sdqctl.model.session import name_problem
+from sdqctl.sessions.access import Access, with_adapter
+from sdqctl.sessions.query import Entry, all_entries
+from sdqctl.sessions.resolve import find_session
+from sdqctl.store.locks import SessionLock
+
+
+def rename_session(access: Access, argument: str, name: str, adapter: str | None = None) -> Entry:
+    """Give a session another name, here and in its runtime; returns it as it was before.
+
+    Raises SessionExistsError for a name that is taken, SessionBusyError for a session in use.
+    """
+    entry = find_free(access, argument, name, adapter)
+
+    async def work(adapter: Adapter) -> None:
+        if not isinstance(adapter, Renames):
+            raise CapabilityError(f"the {adapter.name} adapter does not rename sessions")
+        await adapter.rename_session(entry.info.id, name)
+
+    with access.ledger() as ledger, SessionLock.acquire(access.home, entry.ref):
+        with_adapter(access, entry.info.adapter, work)
+        ledger.rename_session(entry.ref, name)
+    return entry
+
+
+def keep_session(
+    access: Access, argument: str, adapter: str | None = None, *, keep: bool = True
+) -> Entry:
+    """Protect a session from cleanup, or no longer."""
+    entry = find_session(access, argument, adapter)
+    with access.ledger() as ledger:
+        ledger.keep_session(entry.ref, keep=keep)
+    return entry
+
+
+def find_free(access: Access, argument: str, new_name: str, adapter: str | None = None) -> Entry:
+    """The session that is meant, if nobody uses it and nothing else has the new name.
+
+    Raises UsageError for what is no name, SessionExistsError, SessionBusyError.
+    """
+    if problem := name_problem(new_name):
+        raise UsageError(f"the session name {new_name!r} {problem}")
+    entry = find_session(access, argument, adapter)
+    wanted = new_name.casefold()
+    for other in all_entries(access, entry.info.adapter):
+        names = (other.info.id.casefold(), (other.info.name or "").casefold())
+        if other.ref != entry.ref and wanted in names:
+            raise SessionExistsError(
+                f"a session named {other.info.label!r} exists already", hint="choose another name"
+            )
+    if entry.holder is not None:
+        raise SessionBusyError(
+            f"session {entry.info.label!r} is in use by {entry.holder.describe()}",
+            hint="end it there first",
+        )
+    return entry
