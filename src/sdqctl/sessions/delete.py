@@ -19,8 +19,6 @@ from sdqctl.model.session import SessionRef
 from sdqctl.sessions.access import Access
 from sdqctl.sessions.query import CLIENT, Entry, Query, all_entries, select
 from sdqctl.sessions.resolve import resolve_session
-from sdqctl.sessions.transfer import export_bundle
-from sdqctl.sessions.trash import trash_file
 from sdqctl.store.evidence import remove_commands_of, remove_forgotten_commands
 from sdqctl.store.ledger import Ledger
 from sdqctl.store.locks import SessionLock
@@ -148,6 +146,9 @@ async def _delete_all(
     purge: bool,
     gone: Callable[[Entry], None],
 ) -> None:
+    from sdqctl.sessions.transfer import export_bundle  # choosing does without
+    from sdqctl.sessions.trash import trash_file
+
     archive = access.archive(adapter.name)
 
     def save(entry: Entry) -> None:
