@@ -13,6 +13,7 @@ import pytest
 import sdqctl
 from sdqctl.cli.app import COMMANDS, root
 from sdqctl.cli.context import App
+from sdqctl.config import SETTINGS
 from tests.command import forked
 from tests.conftest import ROOT
 
@@ -100,3 +101,32 @@ def test_help_examples_lists_what_the_package_carries(home: Path) -> None:
     assert (ROOT / "examples").resolve() == folder.resolve()
     wheel = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]
     assert wheel["targets"]["wheel"] == {"packages": ["src/sdqctl"]}, "with all that lies in it"
+
+
+def test_every_topic_is_a_page_that_fits_a_terminal(home: Path) -> None:
+    listed = [line.split()[0] for line in forked("help").out.splitlines()]
+    assert {"config", "permissions", "templates", "ci", "exit-codes", "sessions"} < {*listed}
+    for topic in listed:
+        done = forked("help", topic)
+        assert done.code == 0
+        if topic not in ("directives", "exit-codes", "examples"):
+            assert max(map(len, done.out.splitlines())) < 80, topic
+
+
+def test_the_configuration_topic_has_every_setting(home: Path) -> None:
+    lines = forked("help", "config").out.splitlines()
+    named = {line.split()[0] for line in lines if line and not line.startswith(" ")}
+    assert {*SETTINGS} <= named
+
+
+def test_commands_that_a_topic_shows_exist(home: Path) -> None:
+    shown = re.findall(r"sdqctl ((?:sessions )?[a-z]+)", forked("help", "sessions").out)
+    assert len(shown) > 5
+    for command in {*shown}:
+        assert forked(*command.split(), "--help").code == 0
+
+
+def test_a_misspelt_topic_is_an_error_with_the_nearest_one(home: Path) -> None:
+    done = forked("help", "permisions")
+    assert (done.code, done.out) == (2, "")
+    assert "did you mean permissions?" in done.err

@@ -4,37 +4,42 @@ from __future__ import annotations
 
 import click
 
+from sdqctl.cli import topics
 from sdqctl.cli.completion import complete_words
 from sdqctl.cli.options import examples
 from sdqctl.cli.output import write_line
+from sdqctl.errors import UsageError
+from sdqctl.text.suggest import meant
 
 _ENVIRONMENT = (
     ("SDQCTL_HOME", "where sdqctl keeps its ledger and locks"),
-    ("SDQCTL_CONFIG", "the user's configuration file, instead of the platform's place"),
+    ("SDQCTL_CONFIG", "the user's configuration file"),
     ("SDQCTL_ADAPTER", "the runtime to use: copilot or mock"),
     ("COPILOT_HOME", "the Copilot runtime's folder; default ~/.copilot"),
-    ("COPILOT_CLI_PATH", "the Copilot runtime's program; else PATH, then the SDK's cache"),
-    ("COPILOT_PROVIDER_BASE_URL", "a model provider of your own; with _TYPE, _API_KEY, ..."),
+    ("COPILOT_CLI_PATH", "the runtime's program; else from PATH, or the SDK's"),
+    ("COPILOT_PROVIDER_BASE_URL", "your own model provider; with _TYPE, _API_KEY, ..."),
     ("COPILOT_MODEL", "the model, when neither -m nor MODEL says one"),
     ("COPILOT_OFFLINE", "the runtime uses no network but the provider"),
     ("NO_COLOR", "no colours"),
 )
 
 
-@click.command("help", epilog=examples("sdqctl help exit-codes", "sdqctl help directives | less"))
-@click.argument(
-    "topic",
-    required=False,
-    shell_complete=complete_words("directives", "examples", "exit-codes", "environment"),
+_NAMES = (
+    *("directives", "templates", "examples", "permissions", "sessions"),
+    *("config", "ci", "environment", "exit-codes"),
 )
+
+
+@click.command("help", epilog=examples("sdqctl help exit-codes", "sdqctl help directives | less"))
+@click.argument("topic", required=False, shell_complete=complete_words(*_NAMES))
 def help_command(topic: str | None) -> None:
-    """Read about a TOPIC: directives, examples, exit-codes, environment."""
+    """Read about a TOPIC; without one, see which there are."""
     if topic is None:
-        for name, (line, _) in _TOPICS.items():
-            write_line(f"{name:<14}{line}")
+        for name in _NAMES:
+            write_line(f"{name:<14}{_TOPICS[name][0]}")
         return
     if topic not in _TOPICS:
-        raise click.UsageError(f"no topic {topic!r}; the topics are {', '.join(_TOPICS)}")
+        raise UsageError(f"there is no topic {topic!r}", hint=meant(topic, _NAMES, "topics"))
     write_line(_TOPICS[topic][1]())
 
 
@@ -88,7 +93,12 @@ def environment() -> str:
 
 _TOPICS = {
     "directives": ("what stands in a workflow file", directives),
+    "templates": ("what {{NAME}} stands for in it", topics.template_variables),
     "examples": ("workflows to start from, and where they lie", workflow_examples),
-    "exit-codes": ("what a command's exit code means", exit_codes),
+    "permissions": ("what the agent's tools may do, and how to say so", topics.permissions),
+    "sessions": ("what can be done with them", topics.sessions),
+    "config": ("every setting", topics.config),
+    "ci": ("runs that nobody watches", topics.ci),
     "environment": ("the variables that are read", environment),
+    "exit-codes": ("what a command's exit code means", exit_codes),
 }
