@@ -16,7 +16,7 @@ from sdqctl.cli.app import COMMANDS, root
 from sdqctl.cli.help import environment, exit_codes
 from sdqctl.config import SETTINGS
 from sdqctl.text.duration import format_duration
-from sdqctl.workflow.directives import DIRECTIVES, REFUSED
+from sdqctl.workflow.directives import DIRECTIVES, GROUPS, REFUSED, Directive
 
 FOLDER = Path(__file__).resolve().parent
 TESTS = "tests/workflow/test_every_directive.py"
@@ -51,23 +51,23 @@ def directives() -> str:
         "Every directive of the `.conv` language ([its rules](language.md)). This page comes from",
         f"the table that the parser uses (`make docs`); the tests named stand in `{TESTS}`.",
     ]
-    group = ""
-    for name, row in DIRECTIVES.items():
-        if row.group != group:
-            group = row.group
-            lines += ["", f"## {group}", "", "| directive | effect | holds for | tested by |"]
-            lines.append("| --- | --- | --- | --- |")
-        value = row.value.replace("|", "\\|")
-        shown = f"`{name} {value}`".replace(" `", "`") if value else f"`{name}`"
-        lines.append(f"| {shown} | {row.doc} | {_scope(name)} | `{tests[name]}` |")
+    for group, rows in GROUPS.items():
+        lines += ["", f"## {group}", "", "| directive | effect | holds for | tested by |"]
+        lines.append("| --- | --- | --- | --- |")
+        for row in rows:
+            shown = f"`{row.name} {row.usage}`".replace("|", "\\|").replace(" `", "`")
+            lines.append(f"| {shown} | {row.doc} | {_scope(row)} | `{tests[row.name]}` |")
     return "\n".join(lines) + "\n"
 
 
-def _scope(name: str) -> str:
-    row = DIRECTIVES[name]
-    if row.kind != "setting":
-        return {"step": "a step", "block": "a block of steps", "refused": "-"}[row.kind]
-    known = {"file": "the file; the last one wins", "adds": "the file; several add up"}
+def _scope(row: Directive) -> str:
+    known = {
+        "file": "the file; the last one wins",
+        "adds": "the file; several add up",
+        "step": "a step",
+        "block": "a block of steps",
+        "refused": "-",
+    }
     return known.get(row.scope) or f"the {row.scope} steps after it"
 
 

@@ -5,29 +5,43 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from typing import get_type_hints
 
-from sdqctl.workflow import file_directives, step_directives
-from sdqctl.workflow.directives import DIRECTIVES, REFUSED
-from sdqctl.workflow.parser import handler_name
+import pytest
+
+from sdqctl.model.workflow import Workflow
+from sdqctl.workflow.directives import DIRECTIVES, GROUPS, Directive
+from sdqctl.workflow.targets import Adds, Field, Lines, Makes, Setting
 from tests.command import sdqctl
 from tests.conftest import ROOT
 
-
-def handlers() -> set[str]:
-    classes = (file_directives.FileDirectives, step_directives.StepDirectives)
-    return {name for kind in classes for name in vars(kind) if name.startswith("on_")}
+FIELDS = get_type_hints(Workflow)
 
 
-def test_every_directive_has_a_builder_and_no_builder_is_left_over() -> None:
-    wanted = {handler_name(name) for name in DIRECTIVES if name not in REFUSED}
-    inherited = {
-        name
-        for kind in (file_directives.FileDirectives, step_directives.StepDirectives)
-        for base in kind.__mro__
-        for name in vars(base)
-        if name.startswith("on_")
-    }
-    assert wanted == inherited >= handlers()
+def fields_of(row: Directive) -> tuple[set[str], set[str]]:
+    """The fields that a row writes, and those that there are."""
+    match row.into:
+        case Field(path) | Lines(path) | Adds(path):
+            record, _, name = path.rpartition(".")
+            kind = FIELDS[record] if record else Workflow
+            place = {f"{name}_span"} if isinstance(row.into, Field) and row.into.place else set()
+            return {name, *place}, set(kind.__struct_fields__)
+        case Setting(kind, name) if row.into.read is None:
+            return {name}, set(kind.__struct_fields__)
+        case Makes(kind, own):
+            return {*([own] if own else []), *row.into.given}, set(kind.__struct_fields__)
+    return set(), set()
+
+
+@pytest.mark.parametrize("row", DIRECTIVES.values(), ids=DIRECTIVES)
+def test_the_value_of_a_directive_goes_where_there_is_a_place_for_it(row: Directive) -> None:
+    written, there = fields_of(row)
+    assert written <= there
+
+
+def test_no_name_stands_in_two_rows() -> None:
+    names = [row.name for rows in GROUPS.values() for row in rows]
+    assert len(names) == len(set(names))
 
 
 def test_the_generated_pages_are_up_to_date() -> None:

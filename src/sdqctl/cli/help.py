@@ -64,16 +64,14 @@ def exit_codes() -> str:
 
 def directives() -> str:
     """All directives with what they do, in their groups."""
-    from sdqctl.workflow.directives import DIRECTIVES
+    from sdqctl.workflow.directives import GROUPS
 
     lines: list[str] = []
-    group = None
-    for name, row in DIRECTIVES.items():
-        if row.group != group:
-            lines += ["", f"{row.group}:"] if lines else [f"{row.group}:"]
-            group = row.group
-        lines.append(f"  {name} {row.value}".rstrip())
-        lines.append(f"      {row.doc}")
+    for group, rows in GROUPS.items():
+        lines += ["", f"{group}:"] if lines else [f"{group}:"]
+        for row in rows:
+            lines.append(f"  {row.name} {row.usage}".rstrip())
+            lines.append(f"      {row.doc}")
     return "\n".join(lines)
 
 

@@ -20,6 +20,10 @@ class Span(msgspec.Struct, frozen=True, order=True):
     column: int = 1
 
 
+NOWHERE = Span("", 0, 0)
+"""The place of what stands in no file, or has not got its place yet."""
+
+
 class Severity(StrEnum):
     """Whether a diagnostic stops the workflow."""
 
@@ -85,7 +89,7 @@ class RunStep(_Step, frozen=True, kw_only=True, tag="run"):
     output: OutputRule = OutputRule.ALWAYS
     output_limit: int | None = 10_000
     """Most characters that go to the model; None: no limit."""
-    timeout: float | None = None
+    timeout: float | None = 600.0
     """Seconds; None: no limit."""
     environment: tuple[tuple[str, str], ...] = ()
     cwd: str | None = None
@@ -107,7 +111,7 @@ class VerifyStep(_Step, frozen=True, kw_only=True, tag="verify"):
 
     check: str
     on_error: OnError = OnError.STOP
-    output: OutputRule = OutputRule.ON_ERROR
+    output: OutputRule = OutputRule.ALWAYS
     output_limit: int | None = 10_000
 
 

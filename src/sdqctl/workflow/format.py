@@ -3,27 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from decimal import Decimal
+from collections.abc import Iterator
+from operator import attrgetter
 
-import msgspec
+from sdqctl.model.workflow import BlockStep, Step, Workflow
+from sdqctl.workflow.directives import DIRECTIVES, Directive
+from sdqctl.workflow.targets import Adds, Closes, Field, Lines, Makes, Opens, Setting
 
-from sdqctl.model.workflow import (
-    BlockStep,
-    CheckpointStep,
-    CompactStep,
-    ConsultStep,
-    ElideStep,
-    NewConversationStep,
-    PauseStep,
-    PromptStep,
-    Reference,
-    RunStep,
-    RunWaitStep,
-    Step,
-    VerifyStep,
-    Workflow,
-)
+_BLANK = Workflow(path="", source="")
 
 
 def format_workflow(workflow: Workflow) -> str:
@@ -38,139 +25,86 @@ def whole_text(workflow: Workflow) -> str:
 
 
 def _declarations(workflow: Workflow) -> Iterator[str]:
-    context, output = workflow.context, workflow.output
-    single = {
-        "MODEL": workflow.model,
-        "ADAPTER": workflow.adapter,
-        "MODE": workflow.mode,
-        "MAX-CYCLES": workflow.max_cycles,
-        "CWD": workflow.cwd,
-        "SESSION-NAME": _quoted(workflow.session_name),
-        "SESSION-RESUME-IF-EXISTS": _boolean(workflow.resume_if_exists),
-        "SESSION-MODE": workflow.session_mode,
-        "VALIDATION-MODE": None if workflow.strict_references else "lenient",
-        "INFINITE-SESSIONS": _enabled(context.infinite_sessions),
-        "COMPACTION-MIN": _percentage(context.compaction_min),
-        "COMPACTION-THRESHOLD": _percentage(context.compaction_threshold),
-        "COMPACTION-MAX": _percentage(context.compaction_max),
-        "CHECKPOINT-AFTER": workflow.checkpoint_after,
-        "CHECKPOINT-NAME": _quoted(workflow.checkpoint_name),
-        "OUTPUT-FILE": _quoted(output.file),
-        "OUTPUT-DIR": _quoted(output.directory),
-        "OUTPUT-FORMAT": output.format,
-        "EVENT-LOG": _quoted(workflow.event_log),
-        "DEBUG": workflow.debug,
-    }
-    yield from (f"{name} {value}" for name, value in single.items() if value is not None)
-    yield from _lists(workflow)
+    written = set()
+    for row in DIRECTIVES.values():
+        if not isinstance(row.into, Field | Lines | Adds) or row.into.path in written:
+            continue
+        path = row.into.path
+        written.add(path)
+        value = attrgetter(path)(workflow)
+        if isinstance(row.into, Adds):
+            yield from (_entry(path, one) for one in value)
+        elif value != attrgetter(path)(_BLANK):
+            yield _line(row, value)
 
 
-def _lists(workflow: Workflow) -> Iterator[str]:
-    for name, texts in (("PROLOGUE", workflow.prologues), ("EPILOGUE", workflow.epilogues)):
-        yield from (_body(name, text) for text in texts)
-    for reference in workflow.references:
-        yield f"{'CONTEXT-OPTIONAL' if reference.optional else 'REFCAT'} {_reference(reference)}"
-    yield from (f"CONTEXT-EXCLUDE {pattern}," for pattern in workflow.excludes)
-    for name, text in (("HEADER", workflow.output.header), ("FOOTER", workflow.output.footer)):
-        if text is not None:
-            yield _body(name, text)
-    for rule in workflow.file_rules:
-        kind = "DIR" if rule.directory else "FILES"
-        yield f"{'ALLOW' if rule.allow else 'DENY'}-{kind} {rule.pattern},"
-    for requirement in workflow.requirements:
-        named = f":{requirement.value}" if requirement.value else ""
-        yield f"REQUIRE {requirement.kind}{named},"
+def _entry(path: str, value: object) -> str:
+    """The line of the first directive that adds such a value."""
+    rows = (row for row in DIRECTIVES.values() if row.into == Adds(path))
+    return next(_line(row, (value,)) for row in rows if row.form.write((value,)) is not None)
 
 
 class _Steps:
     """Writes steps, and before each the settings that are other than before."""
 
     def __init__(self) -> None:
-        self._settings: dict[str, str] = {}
-        self._writers: dict[type, Callable[..., Iterator[str]]] = {
-            PromptStep: self._prompt,
-            RunStep: self._run,
-            RunWaitStep: lambda step: iter([f"RUN-WAIT {_duration(step.seconds)}"]),
-            VerifyStep: self._verify,
-            CompactStep: self._compact,
-            CheckpointStep: lambda step: iter([f"CHECKPOINT {_quoted(step.name)}"]),
-            PauseStep: lambda step: iter([f"PAUSE {_quoted(step.message)}"]),
-            ConsultStep: self._consult,
-            NewConversationStep: lambda step: iter(["NEW-CONVERSATION"]),
-            ElideStep: lambda step: iter(["ELIDE"]),
-            BlockStep: self._block,
-        }
+        self._lines: dict[str, str] = {}
+        """The line of each setting that was written last."""
 
     def lines(self, workflow: Workflow) -> Iterator[str]:
         yield from self._all(workflow.steps)
         if workflow.compaction is not None:
-            yield from self._compaction(workflow.compaction)
+            yield from self._changed(workflow.compaction, None)
 
     def _all(self, steps: tuple[Step, ...]) -> Iterator[str]:
         for step in steps:
-            yield from self._writers[type(step)](step)
-
-    def _set(self, name: str, value: str | None) -> Iterator[str]:
-        if value is not None and self._settings.get(name) != value:
-            self._settings[name] = value
-            yield f"{name} {value}"
-
-    def _prompt(self, step: PromptStep) -> Iterator[str]:
-        yield from self._set("CONTEXT-LIMIT", _percentage(step.context_limit))
-        yield from self._set("ON-CONTEXT-LIMIT", step.on_context_limit)
-        yield from self._text("ON-CONTEXT-LIMIT-PROMPT", step.on_context_limit_prompt)
-        yield _body("PROMPT", step.text)
-
-    def _text(self, name: str, text: str | None) -> Iterator[str]:
-        if text is not None and self._settings.get(name) != text:
-            self._settings[name] = text
-            yield _body(name, text)
-
-    def _run(self, step: RunStep) -> Iterator[str]:
-        yield from self._set("RUN-ON-ERROR", step.on_error)
-        yield from self._set("RUN-OUTPUT", step.output)
-        yield from self._set("RUN-OUTPUT-LIMIT", _size(step.output_limit))
-        yield from self._set("RUN-TIMEOUT", _duration(step.timeout))
-        for name, value in step.environment:
-            if self._settings.get(f"RUN-ENV {name}") != value:
-                self._settings[f"RUN-ENV {name}"] = value
-                yield f'RUN-ENV {name}="{value}"'
-        yield from self._set("RUN-CWD", step.cwd)
-        yield from self._set("ALLOW-SHELL", _boolean(step.argv is None))
-        if step.background:
-            yield f"RUN-ASYNC {step.command}"
-            return
-        retry = f'{step.retries} "{step.retry_prompt or ""}"' if step.retries else "0"
-        yield from self._set("RUN-RETRY", retry)
-        yield f"RUN {step.command}"
-
-    def _verify(self, step: VerifyStep) -> Iterator[str]:
-        yield from self._set("VERIFY-ON-ERROR", step.on_error)
-        yield from self._set("VERIFY-OUTPUT", step.output)
-        yield from self._set("VERIFY-LIMIT", _size(step.output_limit))
-        yield f"VERIFY {step.check}"
-
-    def _compact(self, step: CompactStep) -> Iterator[str]:
-        yield from self._instructions(step)
-        yield f"COMPACT {_list(step.preserve) or ''}".rstrip()
-
-    def _compaction(self, step: CompactStep) -> Iterator[str]:
-        yield from self._set("COMPACT-PRESERVE", _list(step.preserve))
-        yield from self._instructions(step)
-
-    def _instructions(self, step: CompactStep) -> Iterator[str]:
-        yield from self._text("COMPACT-SUMMARY", step.summary)
-        yield from self._set("COMPACT-PROLOGUE", step.prologue)
-        yield from self._set("COMPACT-EPILOGUE", step.epilogue)
-
-    def _consult(self, step: ConsultStep) -> Iterator[str]:
-        yield from self._set("CONSULT-TIMEOUT", _duration(step.timeout))
-        yield f"CONSULT {_quoted(step.topic)}"
+            yield from self._block(step) if isinstance(step, BlockStep) else self._step(step)
 
     def _block(self, step: BlockStep) -> Iterator[str]:
-        yield f"ON-{step.when.upper()}"
+        yield next(row.name for row in DIRECTIVES.values() if row.into == Opens(step.when))
         yield from self._all(step.steps)
-        yield "END"
+        yield next(row.name for row in DIRECTIVES.values() if isinstance(row.into, Closes))
+
+    def _step(self, step: Step) -> Iterator[str]:
+        row, into = next(
+            (row, row.into)
+            for row in DIRECTIVES.values()
+            if isinstance(row.into, Makes) and _is_made_by(step, row.into)
+        )
+        yield from self._changed(step, into.field)
+        yield _line(row, getattr(step, into.field)) if into.field else row.name
+
+    def _changed(self, step: Step, own: str | None) -> Iterator[str]:
+        """The settings of a step that are other than before, but for what its value says too."""
+        for row in DIRECTIVES.values():
+            if not isinstance(row.into, Setting) or not isinstance(step, row.into.kind):
+                continue
+            if row.into.field == own:
+                continue
+            value = row.into.of(step)
+            for entry in value if row.into.many else (value,):
+                line = None if _written(row, entry) is None else _line(row, entry)
+                key = f"{row.name} {entry[0]}" if row.into.many else row.name
+                if line is not None and self._lines.get(key) != line:
+                    self._lines[key] = line
+                    yield line
+
+
+def _is_made_by(step: Step, into: Makes) -> bool:
+    return isinstance(step, into.kind) and all(
+        getattr(step, name) == value for name, value in into.given.items()
+    )
+
+
+def _written(row: Directive, value: object) -> str | None:
+    return row.form.none if value is None else row.form.write(value)
+
+
+def _line(row: Directive, value: object) -> str:
+    text = _written(row, value)
+    if not text:
+        return row.name
+    return _body(row.name, text) if row.is_text else f"{row.name} {text}"
 
 
 def _body(name: str, text: str) -> str:
@@ -179,50 +113,4 @@ def _body(name: str, text: str) -> str:
     lines = {line.rstrip() for line in text.split("\n")}
     while word in lines:
         word += "_"
-    return f"{name} <<{word}\n{text}\n{word}" if text else name
-
-
-def _reference(reference: Reference) -> str:
-    pattern = f'"{reference.pattern}"' if _has_blank(reference.pattern) else reference.pattern
-    return f"@{pattern}" + ("" if reference.fragment is None else f"#{reference.fragment}")
-
-
-def _has_blank(text: str) -> bool:
-    return any(char.isspace() for char in text)
-
-
-def _quoted(text: str | None) -> str | None:
-    return None if text is None else f'"{text}"'
-
-
-def _boolean(value: bool | None) -> str | None:
-    return None if value is None else msgspec.json.encode(value).decode()
-
-
-def _enabled(value: bool | None) -> str | None:
-    return None if value is None else ("enabled" if value else "disabled")
-
-
-def _size(value: int | None) -> str:
-    return "none" if value is None else str(value)
-
-
-def _duration(seconds: float | None) -> str | None:
-    return None if seconds is None else f"{_plain(seconds)}s"
-
-
-def _percentage(fraction: float | None) -> str | None:
-    """The shortest percentage that is read as this fraction."""
-    if fraction is None:
-        return None
-    tries = (_plain(round(fraction * 100, digits)) for digits in range(18))
-    return next((f"{t}%" for t in tries if float(t) / 100 == fraction), f"{fraction * 100}%")
-
-
-def _plain(number: float) -> str:
-    return format(Decimal(repr(number)), "f")
-
-
-def _list(words: tuple[str, ...]) -> str | None:
-    """Words apart by commas, also a single one that holds blanks."""
-    return "".join(f"{word}," for word in words) or None
+    return f"{name} <<{word}\n{text}\n{word}"

@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from sdqctl.model.workflow import Diagnostic, Severity, Span
+from sdqctl.text.suggest import nearest
 from sdqctl.workflow.bodies import Fence, body_text
-from sdqctl.workflow.directives import BODY_DIRECTIVES, DIRECTIVES, nearest
+from sdqctl.workflow.directives import DIRECTIVES, Arity
 
 MOST_DIAGNOSTICS = 1000
-"""A file with more mistakes than this is no workflow; the rest is not told."""
+"""A file with more mistakes than this is no workflow; the rest is not reported."""
 _LONGEST_COMMAND = 500
 """Lines that an open quote of a RUN may take in."""
 _WORD = re.compile(r"([A-Z][A-Z0-9]*(?:-[A-Z0-9]+)*)(?=[\s:]|$)")
@@ -19,7 +21,6 @@ _SHOUTED = re.compile(r"[A-Z][A-Z-]{3,}(?=[\s:]|$)")
 _INFLECTIONS = ("S", "D", "ED", "ING")
 _OFTEN_MEANT = frozenset({"PROMPT", "RUN", "PAUSE", "ELIDE", "COMPACT", "PROLOGUE", "EPILOGUE"})
 _HEREDOC = re.compile(r"<<(-?)\s*(['\"]?)(\w+)\2\s*$")
-_COMMANDS = frozenset({"RUN", "RUN-ASYNC"})
 
 
 @dataclass
@@ -33,7 +34,17 @@ class Item:
     body: str | None = None
     """The text of a body directive, whole."""
     faulty: bool = False
-    """Whether what is wrong with the value has been told already."""
+    """Whether what is wrong with the value has been reported already."""
+
+    @property
+    def text(self) -> str:
+        """What stands after the name, whole."""
+        return self.value if self.body is None else self.body
+
+    @property
+    def value_span(self) -> Span:
+        """Where the value begins."""
+        return Span(self.span.file, self.span.line, self.value_column)
 
 
 @dataclass
@@ -89,9 +100,10 @@ class _Lexer:
         column = len(name) + len(rest) - len(rest.lstrip()) + 1
         item = Item(name, rest.strip(), Span(self._path, self._at + 1), column)
         self._at += 1
-        if name in BODY_DIRECTIVES:
+        row = DIRECTIVES[name]
+        if row.is_text:
             self._body(item)
-        elif name in _COMMANDS:
+        elif row.arity is Arity.COMMAND:
             self._command(item)
         self._found.items.append(item)
         self._last = item
@@ -136,7 +148,7 @@ class _Lexer:
         if name in DIRECTIVES:
             if name in _OFTEN_MEANT or "-" in name:
                 self._warn(f"{name}: is text here; a directive is followed by a blank", self._at)
-        elif (meant := nearest(name)) and name.removeprefix(meant) not in _INFLECTIONS:
+        elif (meant := _directive_near(name)) and name.removeprefix(meant) not in _INFLECTIONS:
             self._warn(f"{name} is text here, no directive; did you mean {meant}?", self._at)
 
     def _heredoc(self, item: Item, word: str, *, strip_tabs: bool) -> None:
@@ -205,7 +217,7 @@ class _Lexer:
         self._error("text outside of a directive", self._at + 1, hint=hint)
 
     def _unknown(self, name: str) -> None:
-        meant = nearest(name, cutoff=0.6)
+        meant = _directive_near(name, cutoff=0.6)
         hint = f"did you mean {meant}?" if meant else None
         if name in DIRECTIVES:
             hint = f"a directive is followed by a blank: {name} ..."
@@ -243,6 +255,11 @@ def directive_name(line: str) -> str | None:
         return None
     following = line[word.end() : word.end() + 1]
     return word.group() if not following or following.isspace() else None
+
+
+@lru_cache(maxsize=1024)
+def _directive_near(name: str, cutoff: float = 0.8) -> str | None:
+    return nearest(name, DIRECTIVES, cutoff=cutoff)
 
 
 def _quote_after(text: str, quote: str) -> str:

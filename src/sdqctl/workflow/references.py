@@ -11,8 +11,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from sdqctl.errors import WorkflowError
-from sdqctl.model.workflow import FileRule, Reference, Span, Workflow
-from sdqctl.workflow.lexer import Item
+from sdqctl.model.workflow import NOWHERE, FileRule, Reference, Workflow
 
 LARGEST_FILE = 1024 * 1024
 LARGEST_TOTAL = 4 * 1024 * 1024
@@ -65,24 +64,24 @@ class Roots:
         return None
 
 
-def parse_references(item: Item, *, optional: bool) -> list[Reference]:
-    """The references of a CONTEXT or REFCAT line. Raises ValueError."""
+def parse_references(text: str, *, optional: bool) -> tuple[Reference, ...]:
+    """The references of a CONTEXT or REFCAT line, without their place yet. Raises ValueError."""
     found = []
-    for word in _split(item.value):
+    for word in _split(text):
         if not word.startswith("@") or len(word) == 1:
             raise ValueError(f"{word!r} is not @PATH (did you forget the @?)")
         pattern, mark, fragment = word[1:].partition("#")
         if mark:
             _check_fragment(fragment)
-        span = Span(item.span.file, item.span.line, item.value_column)
         found.append(
             Reference(
-                pattern=pattern, fragment=fragment if mark else None, optional=optional, span=span
+                pattern=pattern,
+                fragment=fragment if mark else None,
+                optional=optional,
+                span=NOWHERE,
             )
         )
-    if not found:
-        raise ValueError("a reference is missing: @PATH")
-    return found
+    return tuple(found)
 
 
 def expand(reference: Reference, roots: Roots, excludes: Sequence[str]) -> list[Path]:

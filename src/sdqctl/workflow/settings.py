@@ -1,93 +1,79 @@
-"""The settings that hold for the steps after them."""
+"""The settings that hold for the steps after them, and what they make of a step."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections import Counter
+from typing import Any
 
-from sdqctl.model.workflow import (
-    CompactStep,
-    OnError,
-    OutputRule,
-    PromptStep,
-    RunStep,
-    Span,
-)
+from sdqctl.model.workflow import CheckpointStep, CompactStep, RunStep, Span, Step
 from sdqctl.workflow import values
 from sdqctl.workflow.expansion import unquotable
 from sdqctl.workflow.template import joined
 
-_RUN_TIMEOUT = 600.0
-"""Seconds a RUN may take when no RUN-TIMEOUT says otherwise."""
+
+class Settings:
+    """What is in force at a place of the file, by the kind of step that it holds for."""
+
+    def __init__(self) -> None:
+        self._values: dict[type[Step], dict[str, Any]] = {}
+        self.made: Counter[type[Step]] = Counter()
+        """How many steps of a kind stand above."""
+
+    def set(self, kind: type[Step], field: str, value: object) -> None:
+        """Let a value hold from here on."""
+        self._values.setdefault(kind, {})[field] = value
+
+    def put(self, kind: type[Step], field: str, name: str, value: object) -> None:
+        """Let a named value hold from here on, beside those of other names."""
+        before = dict(self._values.get(kind, {}).get(field, ()))
+        self.set(kind, field, tuple({**before, name: value}.items()))
+
+    def of(self, kind: type[Step]) -> dict[str, Any]:
+        """The fields of a step that are set, as a copy."""
+        return dict(self._values.get(kind, {}))
+
+    def compaction(self, span: Span) -> CompactStep:
+        """What a COMPACT without a value would be here."""
+        return CompactStep(span=span, **self.of(CompactStep))
 
 
-@dataclass
-class StepSettings:
-    """What is in force at a place of the file."""
+def complete_prompt(fields: dict[str, Any], settings: Settings) -> None:
+    """Without ON-CONTEXT-LIMIT-PROMPT, the compaction at the limit gets COMPACT's instructions."""
+    wanted = fields.pop("on_context_limit_prompt", None)
+    if fields.get("context_limit") is not None:
+        told = wanted or settings.compaction(Span("", 0)).instructions
+        fields["on_context_limit_prompt"] = told
 
-    context_limit: float | None = None
-    on_context_limit: str = "compact"
-    on_context_limit_prompt: str | None = None
-    preserve: tuple[str, ...] = ()
-    summary: str | None = None
-    prologue: str | None = None
-    epilogue: str | None = None
-    on_error: OnError = OnError.STOP
-    output: OutputRule = OutputRule.ALWAYS
-    output_limit: int | None = 10_000
-    timeout: float | None = _RUN_TIMEOUT
-    environment: dict[str, str] = field(default_factory=dict)
-    cwd: str | None = None
-    shell: bool = False
-    retries: int = 0
-    retry_prompt: str | None = None
-    consult_timeout: float | None = None
-    verify_on_error: OnError = OnError.STOP
-    verify_output: OutputRule = OutputRule.ALWAYS
-    verify_limit: int | None = 10_000
 
-    def prompt_step(self, span: Span, text: str) -> PromptStep:
-        """A PROMPT with the settings in force.
+def complete_compact(fields: dict[str, Any], settings: Settings) -> None:
+    """COMPACT keeps what COMPACT-PRESERVE says and its own value."""
+    fields["preserve"] = (*settings.of(CompactStep).get("preserve", ()), *fields["preserve"])
 
-        Without ON-CONTEXT-LIMIT-PROMPT, a compaction at the limit is told what COMPACT is told.
-        """
-        told = self.on_context_limit_prompt or self.compact_step(span).instructions
-        return PromptStep(
-            span=span,
-            text=text,
-            context_limit=self.context_limit,
-            on_context_limit=self.on_context_limit,
-            on_context_limit_prompt=None if self.context_limit is None else told,
-        )
 
-    def compact_step(self, span: Span, more: tuple[str, ...] = ()) -> CompactStep:
-        """A COMPACT with the settings in force; `more`: what it alone preserves besides."""
-        return CompactStep(
-            span=span,
-            preserve=(*self.preserve, *more),
-            summary=self.summary,
-            prologue=self.prologue,
-            epilogue=self.epilogue,
-        )
+def complete_checkpoint(fields: dict[str, Any], settings: Settings) -> None:
+    """A CHECKPOINT without a name is numbered."""
+    fields["name"] = fields["name"] or f"checkpoint-{settings.made[CheckpointStep] + 1}"
 
-    def run_step(self, span: Span, command: str, *, background: bool = False) -> RunStep:
-        """A RUN with the settings in force. Raises ValueError for one that needs a shell, and for a
-        variable where a shell would not take its value as it is.
-        """
-        values.text(command)
-        if self.shell and (problem := unquotable(command)):
-            raise ValueError(problem)
-        return RunStep(
-            span=span,
-            command=command,
-            argv=None if self.shell else values.arguments(joined(command)),
-            on_error=self.on_error,
-            output=self.output,
-            output_limit=self.output_limit,
-            timeout=self.timeout,
-            environment=tuple(self.environment.items()),
-            cwd=self.cwd,
-            retries=0 if background else self.retries,
-            retry_prompt=None if background else self.retry_prompt,
-            background=background,
-            repeatable=not background and self.retries > 0,
-        )
+
+def complete_run(fields: dict[str, Any], settings: Settings) -> None:
+    """Split a command that no shell runs. Raises ValueError for one that needs a shell, and for a
+    variable where a shell would not take its value as it is.
+    """
+    shell = fields.pop("shell", False)
+    retries, prompt = fields.pop("retry", (0, None))
+    command = fields["command"]
+    if shell and (problem := unquotable(command)):
+        raise ValueError(problem)
+    fields["argv"] = None if shell else values.arguments(joined(command))
+    if not fields.get("background"):
+        fields |= {"retries": retries, "retry_prompt": prompt, "repeatable": retries > 0}
+
+
+def shell_of(step: RunStep) -> bool:
+    """What ALLOW-SHELL says for a RUN."""
+    return step.argv is None
+
+
+def retry_of(step: RunStep) -> tuple[int, str | None] | None:
+    """What RUN-RETRY says for a RUN; nothing for one in the background."""
+    return None if step.background else (step.retries, step.retry_prompt)

@@ -9,6 +9,7 @@ from typing import BinaryIO
 
 from sdqctl.errors import UsageError, WorkflowError
 from sdqctl.model.workflow import Diagnostic, Severity, Span
+from sdqctl.text.suggest import nearest
 from sdqctl.workflow.lexer import Item, Lexed, lex
 from sdqctl.workflow.parser import ParsedWorkflow, build
 
@@ -28,7 +29,7 @@ def load_workflow(path: Path) -> ParsedWorkflow:
     """
     where = path.absolute()
     if not os.path.lexists(where):
-        raise UsageError(f"there is no workflow file {path}", hint=_nearest(path))
+        raise UsageError(f"there is no workflow file {path}", hint=_file_near(path))
     return _parsed(read_text(where), str(path), where)
 
 
@@ -160,10 +161,8 @@ def _problem(item: Item, message: str) -> Diagnostic:
     )
 
 
-def _nearest(path: Path) -> str | None:
+def _file_near(path: Path) -> str | None:
     """The file in the same folder that was probably meant."""
-    from difflib import get_close_matches
-
     folder = path.absolute().parent
     if not folder.is_dir():
         return f"there is no folder {folder}"
@@ -171,7 +170,5 @@ def _nearest(path: Path) -> str | None:
         names = [entry.name for entry in os.scandir(folder) if entry.is_file()]
     except OSError:
         return None
-    near = get_close_matches(path.name, names, n=1) or [
-        n for n in names if n == f"{path.name}.conv"
-    ]
-    return f"did you mean {path.with_name(near[0])}?" if near else None
+    near = nearest(path.name, names) or next((n for n in names if n == f"{path.name}.conv"), None)
+    return f"did you mean {path.with_name(near)}?" if near else None

@@ -66,6 +66,11 @@ def unknown_variables(text: str) -> Iterator[str]:
     return (name for name in VARIABLE.findall(text) if name not in KNOWN)
 
 
+def variable_problems(text: str) -> Iterator[str]:
+    """What is wrong with the variables in a prompt, each said once."""
+    return (variable_problem(name) for name in dict.fromkeys(unknown_variables(text)))
+
+
 def variable_problem(name: str) -> str:
     """Why a variable is not filled in."""
     if name in OUTPUT_ONLY:

@@ -4,22 +4,15 @@ from __future__ import annotations
 
 import re
 import shlex
-from difflib import get_close_matches
 from enum import StrEnum
 from typing import TypeVar
 
 from sdqctl.text.duration import parse_duration
+from sdqctl.text.suggest import did_you_mean
 
 _Choice = TypeVar("_Choice", bound=StrEnum)
 _SIZE = re.compile(r"(\d+)\s*([KkMm]?)[Bb]?")
 _NEEDS_SHELL = re.compile(r"[|&;<>()$`*?\[\]\n]|\{[^}]*(?:,|\.\.)[^}]*\}|^~|\s~|^#|\s#")
-
-
-def text(value: str) -> str:
-    """Any text but none."""
-    if not value:
-        raise ValueError("a value is missing")
-    return value
 
 
 def unquoted(value: str) -> str:
@@ -39,9 +32,7 @@ def word(value: str, *words: str) -> str:
     found = value.strip().lower()
     if found in words:
         return found
-    near = get_close_matches(found, words, n=1)
-    meant = f"; did you mean {near[0]}?" if near else ""
-    raise ValueError(f"{value!r} is not one of {', '.join(words)}{meant}")
+    raise ValueError(f"{value!r} is not one of {', '.join(words)}{did_you_mean(found, words)}")
 
 
 def boolean(value: str) -> bool:
