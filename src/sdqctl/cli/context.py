@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from sdqctl.model.trust import RepositoryUse
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from sdqctl.model.sandbox import Sandbox
     from sdqctl.project import ProjectFile
     from sdqctl.store.ledger import Ledger
+
+_Result = TypeVar("_Result")
 
 
 class App:
@@ -175,3 +177,9 @@ class App:
         from sdqctl.store.redact import Redactor
 
         return Ledger.open(self.settings.home, redact=Redactor(self.environment))
+
+    def play(self, work: Coroutine[object, object, _Result]) -> _Result:
+        """Drive what asks a runtime to its end, or to a signal, which cancels it cleanly."""
+        from sdqctl.cli.signals import interruptible
+
+        return interruptible(work)

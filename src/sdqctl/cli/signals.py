@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import threading
 from collections.abc import Coroutine
 from typing import TypeVar
 
@@ -16,7 +17,8 @@ def interruptible(
     work: Coroutine[object, object, _Result],
     signals: tuple[signal.Signals, ...] = (signal.SIGINT, signal.SIGTERM),
 ) -> _Result:
-    """Run to the end, or until a signal, which cancels the work cleanly.
+    """Run to the end, or until a signal, which cancels the work cleanly. Only the main thread
+    hears signals.
 
     Raises InterruptedRunError when the work was cancelled before it had anything to record.
     """
@@ -24,7 +26,8 @@ def interruptible(
     async def main() -> _Result:
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         assert task is not None, "a coroutine under asyncio.run is a task"
-        for number in signals:
+        heard = threading.current_thread() is threading.main_thread()
+        for number in signals if heard else ():
             loop.add_signal_handler(number, task.cancel)
         return await work
 

@@ -99,32 +99,26 @@ def _runtime(app: App) -> tuple[str, str]:
 
 
 def _health(app: App) -> list[Health]:
-    import asyncio
-
     from sdqctl.adapters.registry import adapter_names
 
     async def check() -> list[Health]:
         return [await app.adapter(name).check() for name in adapter_names()]
 
-    return asyncio.run(check())
+    return app.play(check())
 
 
 def _models(app: App) -> list[str]:
-    import asyncio
-
     from sdqctl.adapters.base import ListsModels
 
     async def ask() -> list[str]:
         async with app.adapter() as adapter:
             return list(await adapter.list_models()) if isinstance(adapter, ListsModels) else []
 
-    return asyncio.run(ask())
+    return app.play(ask())
 
 
 def _tools(app: App) -> dict[str, ToolNames]:
     """The tools of each runtime that tells them, by the adapter's name."""
-    import asyncio
-
     from sdqctl.adapters.base import ListsTools
     from sdqctl.adapters.registry import adapter_names
 
@@ -136,7 +130,7 @@ def _tools(app: App) -> dict[str, ToolNames]:
             if isinstance(adapter, ListsTools)
         }
 
-    return asyncio.run(ask())
+    return app.play(ask())
 
 
 def _print_adapters(health: list[Health], tools: Mapping[str, ToolNames]) -> None:

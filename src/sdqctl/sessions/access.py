@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -36,15 +36,17 @@ class Access(Protocol):
     def ledger(self, *, read_only: bool = False) -> Ledger:
         """The open ledger, with secrets kept out of it."""
 
+    def play(self, work: Coroutine[object, object, _Result]) -> _Result:
+        """Drive what asks a runtime to its end, or to where it was interrupted."""
+
 
 def with_adapter(
     access: Access, name: str, work: Callable[[Adapter], Awaitable[_Result]]
 ) -> _Result:
     """Do something in a runtime that is started for it."""
-    import asyncio  # reading commands do without
 
     async def play() -> _Result:
         async with access.adapter(name) as adapter:
             return await work(adapter)
 
-    return asyncio.run(play())
+    return access.play(play())

@@ -122,7 +122,6 @@ def delete_entries(
     They go into the trash; with `purge` they do not, and what the runtime keeps of them elsewhere
     is removed, too.
     """
-    import asyncio  # choosing does without
 
     async def work() -> Deletion:
         result = Deletion()
@@ -134,7 +133,7 @@ def delete_entries(
             remove_forgotten_commands(access.home, ledger)
         return result
 
-    return asyncio.run(work())
+    return access.play(work())
 
 
 async def _delete_all(
