@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import time
 from pathlib import Path
@@ -107,7 +108,7 @@ def test_commands_and_a_message_of_many_lines(talk: Path, model: LoopbackModel) 
     assert set(names) == {"talk", "twin"}
 
 
-@pytest.mark.parametrize(("answer", "made"), [("o", True), ("n", False)])
+@pytest.mark.parametrize(("answer", "made"), [("y", True), ("n", False)])
 def test_a_tool_is_asked_about(answer: str, made: bool, talk: Path, model: LoopbackModel) -> None:
     shell = '[[tool: bash {"command": "touch made.txt", "description": "make it"}]]'
     with Terminal(["resume", "talk"]) as terminal:
@@ -130,14 +131,14 @@ def test_keys_typed_before_the_question_do_not_answer_it(talk: Path, model: Loop
         terminal.wait_for("Ctrl-D leaves.")
         terminal.type(f"Do it [[sleep: 1]] {SHELL} [[reply: well]]{ENTER}")
         wait_for_request(model, 2)
-        terminal.type(f"s{ENTER}o{ENTER}ok then do it")
-        terminal.wait_for("[n]ever?")
+        terminal.type(f"a{ENTER}y{ENTER}ok then do it")
+        terminal.wait_for("[N]ever,")
         terminal.type(f"maybe{ENTER}")
-        terminal.wait_for("o, s or n, please")
+        terminal.wait_for("y, a, n, N or e, please")
         assert not Path("made.txt").exists()
         terminal.type(f"n{ENTER}")
         terminal.wait_for("\nwell")
-        terminal.wait_for("> s")  # what was typed ahead are messages
+        terminal.wait_for("> a")  # what was typed ahead are messages
         terminal.wait_for("> ok then do it")
     assert not Path("made.txt").exists()
 
@@ -150,12 +151,48 @@ def test_keys_typed_before_a_run_asks_do_not_answer_it(
         terminal.type(f"s{ENTER}")
         terminal.wait_for("[1/1]")
         terminal.type(f"s{ENTER}")
-        terminal.wait_for("[n]ever?")
+        terminal.wait_for("[N]ever,")
         assert terminal.is_quiet()
         assert not Path("made.txt").exists()
         terminal.type(f"n{ENTER}")
         assert terminal.wait_for_end() == 0
     assert not Path("made.txt").exists()
+
+
+@pytest.mark.parametrize("answers", [["e", "use make"], ["e use make"]])
+def test_the_agent_hears_what_to_do_instead(
+    answers: list[str], talk: Path, model: LoopbackModel
+) -> None:
+    with Terminal(["resume", "talk"]) as terminal:
+        terminal.wait_for("Ctrl-D leaves.")
+        terminal.type(f"Do it {SHELL} [[reply: well]]{ENTER}")
+        terminal.wait_for("[N]ever,")
+        assert "asked because: the program touch is not allowed" in terminal.text
+        for question, answer in zip(("[N]ever,", "do instead?"), answers, strict=False):
+            terminal.wait_for(question)
+            terminal.type(f"{answer}{ENTER}")
+        terminal.wait_for("\nwell")
+        terminal.wait_for_prompt()
+    assert not Path("made.txt").exists()
+    assert "says what to do instead: use make" in json.dumps(model.requests[-1])
+
+
+def test_a_write_is_asked_about_with_its_diff_and_never_is_remembered(
+    talk: Path, model: LoopbackModel
+) -> None:
+    write = '[[tool: create {"path": "new.txt", "file_text": "one\\ntwo\\n"}]]'
+    with Terminal(["resume", "talk"]) as terminal:
+        terminal.wait_for("Ctrl-D leaves.")
+        terminal.type(f"Do it {write} [[reply: well]]{ENTER}")
+        terminal.wait_for("[N]ever,")
+        assert "+one" in terminal.text
+        terminal.type(f"N{ENTER}")
+        terminal.wait_for("\nwell")
+        terminal.wait_for_prompt()
+        terminal.type(f"Again {write} [[reply: still well]]{ENTER}")
+        terminal.wait_for("\nstill well")
+        assert terminal.text.count("[N]ever,") == 1
+    assert not Path("new.txt").exists()
 
 
 @pytest.mark.parametrize("key", [CTRL_C, CTRL_D])
@@ -165,7 +202,7 @@ def test_a_question_is_left_by_aborting_the_turn(
     with Terminal(["resume", "talk"]) as terminal:
         terminal.wait_for("Ctrl-D leaves.")
         terminal.type(f"Do it {SHELL} [[reply: well]]{ENTER}")
-        terminal.wait_for("[n]ever?")
+        terminal.wait_for("[N]ever,")
         terminal.type(key)
         terminal.wait_for("aborted; the conversation goes on")
         terminal.wait_for_prompt()
@@ -237,7 +274,7 @@ def test_never_holds_for_the_rest_of_the_conversation_and_is_told_in_one_line(
     with Terminal(["resume", "talk"]) as terminal:
         terminal.wait_for("Ctrl-D leaves.")
         terminal.type(f"Do it {shell} [[reply: well]]{ENTER}")
-        terminal.wait_for("[n]ever?")
+        terminal.wait_for("[N]ever,")
         terminal.type(f"n{ENTER}")
         terminal.wait_for("\nwell")
         terminal.wait_for_prompt()
@@ -325,8 +362,8 @@ def test_a_run_asks_on_a_terminal_when_told_to(
     path = project / "w.conv"
     path.write_text(f"SESSION-NAME asks\nPROMPT {shell} [[reply: well]]\n")
     with Terminal(["run", path, "--ask"]) as terminal:
-        terminal.wait_for("[n]ever?")
-        terminal.type(f"s{ENTER}")
+        terminal.wait_for("[N]ever,")
+        terminal.type(f"a{ENTER}")
         assert terminal.wait_for_end() == 0
     assert Path("made.txt").exists()
     assert sdqctl("run", path, "--ask", "--session-name", "t").code == 2

@@ -21,7 +21,7 @@ from sdqctl.model.tools import (
     may_allow,
     on_record,
 )
-from sdqctl.policy.ask import Answer, AskingPolicy
+from sdqctl.policy.ask import Answer, AskingPolicy, Reply
 from sdqctl.policy.policy import build_policy
 from sdqctl.store.audit import requests_of
 from sdqctl.store.ledger import Ledger
@@ -106,8 +106,8 @@ def test_what_is_judged_before_alone_stays_a_record_of_its_own(
 def test_what_a_human_may_lift_is_recorded_with_the_answer(
     ledger: Ledger, run: str, tmp_path: Path
 ) -> None:
-    async def yes(request: ToolRequest) -> Answer:
-        return Answer.ONCE
+    async def yes(request: ToolRequest, decision: ToolDecision) -> Reply:
+        return Reply(Answer.ONCE)
 
     kept = recorded(AskingPolicy(policy(tmp_path), yes), ledger, run)
     assert isinstance(kept, AsksHumans)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from sdqctl.model.tools import ToolKind, ToolRequest
-from sdqctl.policy.ask import Answer, AskingPolicy, RememberedAnswers
+from sdqctl.model.tools import ToolDecision, ToolKind, ToolRequest
+from sdqctl.policy.ask import Answer, AskingPolicy, RememberedAnswers, Reply
 from sdqctl.policy.policy import build_policy
 
 
@@ -20,13 +20,14 @@ class Human:
         self.asked: list[str] = []
         self._busy = False
 
-    async def __call__(self, request: ToolRequest) -> Answer:
+    async def __call__(self, request: ToolRequest, decision: ToolDecision) -> Reply:
+        assert not decision.allowed
         assert not self._busy, "one question at a time"
         self._busy = True
         self.asked.append(request.target)
         await asyncio.sleep(0)
         self._busy = False
-        return self.answer
+        return Reply(self.answer, "use make")
 
 
 def request(target: str, call: str | None = None) -> ToolRequest:
@@ -40,7 +41,12 @@ def asking(human: Human | RememberedAnswers, **options: object) -> AskingPolicy:
 
 @pytest.mark.parametrize(
     ("answer", "times", "allowed"),
-    [(Answer.ONCE, 2, True), (Answer.SESSION, 1, True), (Answer.NEVER, 1, False)],
+    [
+        (Answer.ONCE, 2, True),
+        (Answer.SESSION, 1, True),
+        (Answer.NEVER, 1, False),
+        (Answer.NOT_NOW, 2, False),
+    ],
 )
 def test_an_answer_holds_for_policies_made_later(answer: Answer, times: int, allowed: bool) -> None:
     human = Human(answer)
@@ -89,3 +95,17 @@ def test_what_a_rule_denies_is_not_asked_about() -> None:
     policy = asking(human, deny_tools=["write(x)"])
     decision = asyncio.run(policy.ask(ToolRequest(kind=ToolKind.WRITE, target="x")))
     assert (decision.allowed, decision.by, human.asked) == (False, "write(x)", [])
+
+
+def test_a_no_holds_for_its_call_alone_and_what_to_do_instead_reaches_the_agent() -> None:
+    human = Human(Answer.INSTEAD)
+    policy = asking(human)
+
+    async def story() -> None:
+        for call in ("1", "1", "2"):
+            decision = await policy.ask(request("ls", call))
+            assert not decision.allowed
+            assert decision.reason.endswith("use make")
+
+    asyncio.run(story())
+    assert human.asked == ["ls", "ls"]

@@ -19,6 +19,7 @@ from sdqctl.adapters.copilot.adapter import CopilotAdapter
 from sdqctl.adapters.settings import AdapterSettings
 from sdqctl.model.events import PermissionDecided
 from sdqctl.model.tools import ToolDecision, ToolPolicy, ToolRequest
+from sdqctl.policy import ask
 from sdqctl.policy.ask import Answer, AskingPolicy
 from sdqctl.policy.policy import build_policy
 from sdqctl.testing.loopback import LoopbackModel, Reply, Request
@@ -197,9 +198,9 @@ def test_a_human_is_asked_once_for_each_call(
     ]
     questions: list[ToolRequest] = []
 
-    async def human(request: ToolRequest) -> Answer:
+    async def human(request: ToolRequest, decision: ToolDecision) -> ask.Reply:
         questions.append(request)
-        return answer
+        return ask.Reply(answer)
 
     policy = AskingPolicy(build_policy(mode="audit", cwd=project), human)
     with model_with(Plans({"main": plan})):
@@ -236,8 +237,8 @@ def test_hooks_of_a_trusted_repository_allow_nothing_that_policy_or_human_refuse
         ("view", {"path": str(outside / "secret.txt")}),
     ]
 
-    async def human(request: ToolRequest) -> Answer:
-        return Answer.NEVER
+    async def human(request: ToolRequest, decision: ToolDecision) -> ask.Reply:
+        return ask.Reply(Answer.NEVER)
 
     audit = build_policy(mode="audit", cwd=project)
     ruled = build_policy(mode="audit", cwd=project, allow_tools=["shell(true)", "write(docs)"])

@@ -107,6 +107,16 @@ def note(text: str) -> None:
     sys.stderr.flush()
 
 
+def note_painted(text: str, colour: str | None) -> None:
+    """The same, in a colour on a terminal."""
+    from sdqctl.text.terminal import sanitize
+
+    text = sanitize(text)
+    sys.stdout.flush()
+    _put(sys.stderr, (paint(text, colour, sys.stderr) if colour else text) + "\n")
+    sys.stderr.flush()
+
+
 def print_error(
     message: str, *, code: str, exit_code: int, hint: str | None, as_json: bool = False
 ) -> None:

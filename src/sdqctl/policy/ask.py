@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from enum import StrEnum
+from typing import assert_never
 
 from sdqctl.model.tools import ToolDecision, ToolPolicy, ToolRequest
 
@@ -16,43 +18,55 @@ class Answer(StrEnum):
 
     ONCE = "once"
     SESSION = "session"
+    NOT_NOW = "not now"
     NEVER = "never"
+    INSTEAD = "instead"
+    """No, and what the agent is to do instead."""
     ABORT = "abort"
     """Nothing: the turn is aborted."""
 
 
-Question = Callable[[ToolRequest], Awaitable[Answer]]
+@dataclass(frozen=True)
+class Reply:
+    """An answer; `text` is what the agent is to do instead."""
+
+    answer: Answer
+    text: str = ""
+
+
+Question = Callable[[ToolRequest, ToolDecision], Awaitable[Reply]]
+"""Asks about a request that a policy refused, with that decision."""
 _Key = tuple[str, str, tuple[str, ...]]
 
 
 class RememberedAnswers:
     """A question whose answers hold as long as this lives: `session` and `never` for the same
-    request, `once` for the same call of a tool. One question is asked at a time.
+    request, the others for the same call of a tool. One question is asked at a time.
     """
 
     def __init__(self, question: Question) -> None:
         self._question = question
-        self._lasting: dict[_Key, Answer] = {}
-        self._calls: set[tuple[str, _Key]] = set()
+        self._lasting: dict[_Key, Reply] = {}
+        self._calls: dict[tuple[str, _Key], Reply] = {}
         self._asking = asyncio.Lock()
 
-    async def __call__(self, request: ToolRequest) -> Answer:
+    async def __call__(self, request: ToolRequest, decision: ToolDecision) -> Reply:
         """What was answered before, else what the human says now."""
         async with self._asking:
             known = self.known(request)
             if known is not None:
                 return known
-            answer = await self._question(request)
-            if answer in (Answer.SESSION, Answer.NEVER):
-                self._lasting[_key(request)] = answer
-            elif answer is Answer.ONCE and request.tool_call_id is not None:
-                self._calls.add((request.tool_call_id, _key(request)))
-            return answer
+            reply = await self._question(request, decision)
+            if reply.answer in (Answer.SESSION, Answer.NEVER):
+                self._lasting[_key(request)] = reply
+            elif reply.answer is not Answer.ABORT and request.tool_call_id is not None:
+                self._calls[request.tool_call_id, _key(request)] = reply
+            return reply
 
-    def known(self, request: ToolRequest) -> Answer | None:
+    def known(self, request: ToolRequest) -> Reply | None:
         """What was answered before that holds for this request."""
-        once = (request.tool_call_id or "", _key(request)) in self._calls
-        return self._lasting.get(_key(request)) or (Answer.ONCE if once else None)
+        key = _key(request)
+        return self._lasting.get(key) or self._calls.get((request.tool_call_id or "", key))
 
 
 class AskingPolicy:
@@ -75,23 +89,30 @@ class AskingPolicy:
         decision = self._policy.decide(request)
         if _is_settled(decision):
             return decision
-        return _decision(await self._answers(request))
+        return _decision(await self._answers(request, decision))
 
 
 def _is_settled(decision: ToolDecision) -> bool:
     return decision.allowed or decision.final
 
 
-def _decision(answer: Answer) -> ToolDecision:
-    match answer:
+def _decision(reply: Reply) -> ToolDecision:
+    match reply.answer:
         case Answer.ONCE:
             return ToolDecision(True, "allowed by the user", by=_BY, why="allowed once")
         case Answer.SESSION:
             reason = "allowed for this session by the user"
             return ToolDecision(True, reason, by=_BY, why="allowed for this session")
+        case Answer.INSTEAD:
+            reason = f"the user refused it, and says what to do instead: {reply.text}"
+            return ToolDecision(False, reason, by=_BY, why="refused, with another way")
         case Answer.ABORT:
             return ToolDecision(False, "the user aborted the turn", by=_BY, why="aborted")
-    return ToolDecision(False, "the user refused it; go on without it", by=_BY, why="refused")
+        case Answer.NOT_NOW | Answer.NEVER:
+            reason = "the user refused it; go on without it"
+            return ToolDecision(False, reason, by=_BY, why="refused")
+        case unknown:
+            assert_never(unknown)
 
 
 def _key(request: ToolRequest) -> _Key:

@@ -15,20 +15,23 @@ from prompt_toolkit.history import FileHistory
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 
 from sdqctl.cli.keyboard import TypedAhead
-from sdqctl.cli.output import live_line_away, note
+from sdqctl.cli.output import counted, live_line_away, note, note_painted
 from sdqctl.fs import make_private_folder
-from sdqctl.model.tools import ToolRequest
-from sdqctl.policy.ask import Answer
-from sdqctl.text.terminal import one_line, sanitize
+from sdqctl.model.tools import ToolDecision, ToolRequest
+from sdqctl.policy.ask import Answer, Reply
+from sdqctl.text.terminal import one_line
 
 _MOST_SHOWN = 200
 _DETAIL_LINES = 20
 _NAMING = ("/fork ", "/rename ")
 _ANSWERS = {
-    **dict.fromkeys(("o", "once", "y", "yes"), Answer.ONCE),
-    **dict.fromkeys(("s", "session"), Answer.SESSION),
-    **dict.fromkeys(("n", "never", "no"), Answer.NEVER),
+    **dict.fromkeys(("y", "yes", "o", "once"), Answer.ONCE),
+    **dict.fromkeys(("a", "all", "s", "session"), Answer.SESSION),
+    **dict.fromkeys(("n", "no"), Answer.NOT_NOW),
+    **dict.fromkeys(("N", "never"), Answer.NEVER),
 }
+_QUESTION = "[y]es, [a]ll such in this session, [n]o, [N]ever, [e]lse: say what? "
+_COLOURS = {"+": "green", "-": "red", "@": "blue"}
 
 
 class Reader:
@@ -58,41 +61,60 @@ class Reader:
         return await self._session.prompt_async("> ", default=begun, handle_sigint=False)
 
 
-async def ask_permission(request: ToolRequest, typed: TypedAhead | None = None) -> Answer:
-    """What the user says to one request. Ctrl-C and Ctrl-D abort the turn.
+async def ask_permission(
+    request: ToolRequest, decision: ToolDecision, typed: TypedAhead | None = None
+) -> Reply:
+    """What the user says to a request that was refused. Ctrl-C and Ctrl-D abort the turn.
 
     What was typed before the question is no answer to it; `typed` keeps it.
     """
     typed = typed or TypedAhead()
     with live_line_away():
-        _show_request(request)
-        session: PromptSession[str] = PromptSession()
-        while True:
-            typed.take()
-            try:
-                said = await session.prompt_async(
-                    "Allow it [o]nce, for this [s]ession, or [n]ever? ",
-                    handle_sigint=False,
-                    pre_run=typed.take,
-                )
-            except (EOFError, KeyboardInterrupt):
-                signal.raise_signal(signal.SIGINT)  # as in any other moment of a turn
-                return Answer.ABORT
-            answer = _ANSWERS.get(said.strip().casefold())
-            if answer is not None:
-                return answer
-            note("o, s or n, please; Ctrl-C aborts the turn")
+        _show_request(request, decision)
+        try:
+            while True:
+                said = await _line(_QUESTION, typed)
+                reply = _reply(said) or await _other_way(said, typed)
+                if reply is not None:
+                    return reply
+        except (EOFError, KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)  # as in any other moment of a turn
+            return Reply(Answer.ABORT)
 
 
-def _show_request(request: ToolRequest) -> None:
-    note(f"The agent wants to use {request.kind}: {one_line(request.target, _MOST_SHOWN)}")
+async def _line(prompt: str, typed: TypedAhead) -> str:
+    typed.take()
+    session: PromptSession[str] = PromptSession()
+    said = await session.prompt_async(prompt, handle_sigint=False, pre_run=typed.take)
+    return said.strip()
+
+
+def _reply(said: str) -> Reply | None:
+    answer = _ANSWERS.get(said) or _ANSWERS.get(said.casefold() if len(said) > 1 else "")
+    return Reply(answer) if answer is not None else None
+
+
+async def _other_way(said: str, typed: TypedAhead) -> Reply | None:
+    """What the agent is to do instead: after `e`, or asked for; None: it is asked again."""
+    word, _, text = said.partition(" ")
+    if word.casefold() not in ("e", "else"):
+        note("y, a, n, N or e, please; Ctrl-C aborts the turn")
+        return None
+    text = text.strip() or await _line("What is the agent to do instead? ", typed)
+    return Reply(Answer.INSTEAD, text) if text else None
+
+
+def _show_request(request: ToolRequest, decision: ToolDecision) -> None:
+    what = f"The agent wants to use {request.kind}: {one_line(request.target, _MOST_SHOWN)}"
+    note_painted(what, "bold")
     if request.intention:
         note(f"  for: {one_line(request.intention, _MOST_SHOWN)}")
-    lines = sanitize(request.detail).splitlines()
+    note(f"  asked because: {one_line(decision.why or decision.reason, _MOST_SHOWN)}")
+    lines = request.detail.splitlines()
     for line in lines[:_DETAIL_LINES]:
-        note(f"  {line}")
+        note_painted(f"  {line}", _COLOURS.get(line[:1]))
     if len(lines) > _DETAIL_LINES:
-        note(f"  … {len(lines) - _DETAIL_LINES} more lines")
+        note(f"  … {counted(len(lines) - _DETAIL_LINES, 'more line')}")
 
 
 def _history_file(home: Path, project: Path) -> Path:
