@@ -82,7 +82,7 @@ def run(arguments: Sequence[str]) -> int:
     if "_SDQCTL_COMPLETE" in os.environ:
         from sdqctl.cli.shells import VARIABLE, answer
 
-        return answer(os.environ[VARIABLE], arguments)
+        return answer(root, os.environ[VARIABLE], arguments)
     boundary = _Boundary(as_json=_wants_json(arguments))
     try:
         result = root.main(list(arguments), prog_name="sdqctl", standalone_mode=False, obj=boundary)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from sdqctl.text.terminal import one_line, sanitize
 
 if TYPE_CHECKING:
+    from click import Command
     from click.shell_completion import CompletionItem
 
 VARIABLE = "_SDQCTL_COMPLETE"
@@ -92,12 +93,11 @@ class Line:
     """The quote that is open at the cursor, or nothing."""
 
 
-def answer(shell: str, arguments: Sequence[str]) -> int:
+def answer(command: Command, shell: str, arguments: Sequence[str]) -> int:
     """Write what may stand at the cursor; what went wrong is nothing to complete."""
     from click import ClickException
     from click.shell_completion import ShellComplete
 
-    from sdqctl.cli.app import root
     from sdqctl.errors import SdqctlError
 
     if shell not in SCRIPTS or not arguments:
@@ -106,7 +106,7 @@ def answer(shell: str, arguments: Sequence[str]) -> int:
         line, replaced = split(arguments[0]), arguments[-1]
     else:
         line, replaced = Line([sys.argv[0], *arguments[:-1]], arguments[-1], ""), ""
-    completer = ShellComplete(root, {}, "sdqctl", VARIABLE)
+    completer = ShellComplete(command, {}, "sdqctl", VARIABLE)
     try:
         items = completer.get_completions(line.words[1:], line.current)
     except (SdqctlError, ClickException, OSError):

@@ -17,9 +17,9 @@ from sdqctl.model.events import PermissionDecided
 from sdqctl.model.modes import may_write
 from sdqctl.model.tools import ToolDecision, ToolKind, ToolRequest
 from sdqctl.model.workflow import FileRule
+from sdqctl.policy.command_line.evaluate import ShellRules
 from sdqctl.policy.paths import ALLOW_ALL, PathRules
 from sdqctl.policy.rules import ToolRule, parse_rule, rule_for
-from sdqctl.policy.shell.evaluate import ShellRules
 from sdqctl.text.terminal import between_words, one_line
 
 SAME_DENIALS = 5

@@ -1,1 +1,1 @@
-"""Judging command lines as bash(1) would read them."""
+"""Reading command lines as bash(1) would; nothing here knows a rule."""

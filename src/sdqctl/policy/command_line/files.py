@@ -8,12 +8,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from sdqctl.model.tools import ToolKind
+from sdqctl.policy.command_line.mentions import Mentions
+from sdqctl.policy.command_line.verdict import RefusedError
 from sdqctl.policy.paths import PathRules
 from sdqctl.policy.shell.facts import UnclearCommandError
 from sdqctl.policy.shell.location import Place, Places, in_order
-from sdqctl.policy.shell.mentions import Mentions
 from sdqctl.policy.shell.tree import Assignment, Redirection
-from sdqctl.policy.shell.verdict import RefusedError
 from sdqctl.policy.shell.word import Word
 from sdqctl.policy.shell.words import Meter
 

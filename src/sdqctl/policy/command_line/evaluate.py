@@ -8,18 +8,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from sdqctl.errors import UsageError
+from sdqctl.policy.command_line.denials import denied_by
+from sdqctl.policy.command_line.files import Files
+from sdqctl.policy.command_line.verdict import RefusedError, ShellVerdict
 from sdqctl.policy.paths import PathRules
 from sdqctl.policy.rules import ToolRule, parse_rule
 from sdqctl.policy.shell import filters, variables
 from sdqctl.policy.shell.builtins import CHANGED_BY_FUNCTIONS, facts_of
-from sdqctl.policy.shell.denials import denied_by
 from sdqctl.policy.shell.facts import Doubt, Fact, Risk, Set, UnclearCommandError, Use
-from sdqctl.policy.shell.files import Files
 from sdqctl.policy.shell.flow import Numbers, Outcome, Walker, survey
 from sdqctl.policy.shell.grammar import new_meter, parse_command_line
 from sdqctl.policy.shell.location import MOVERS, UNKNOWN, Move, Place, Places, joined, move
 from sdqctl.policy.shell.tree import Assignment, Compound, Shape, SimpleCommand
-from sdqctl.policy.shell.verdict import RefusedError, ShellVerdict
 from sdqctl.policy.shell.word import Word
 from sdqctl.policy.shell.words import Meter
 from sdqctl.policy.shell.wrappers import NOTHING, Inner, Text, unwrap
