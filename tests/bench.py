@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.command import Done, forked
+from tests.command import Command, Done, sdqctl
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,15 @@ class Told:
 
 
 class Bench:
-    """A project folder in which workflows are run on the mock."""
+    """A project folder in which workflows are run on the mock.
+
+    `command` may be `forked`, for what a test changed in the program itself.
+    """
 
     def __init__(self, home: Path, project: Path) -> None:
         self.home = home
         self.project = project
+        self.command: Command = sdqctl
 
     def write(self, name: str, text: str) -> Path:
         """A file in the project."""
@@ -50,13 +54,13 @@ class Bench:
         """Run a workflow in session `s`, streaming its events."""
         path = self.write("work.conv", text)
         named = [] if "SESSION-NAME" in text else ["--session-name", "s"]
-        done = forked(command, path, *named, "--format", "jsonl", *flags, **environment)
+        done = self.command(command, path, *named, "--format", "jsonl", *flags, **environment)
         lines = [json.loads(line) for line in done.out.splitlines() if line.startswith("{")]
         return Told(done, lines)
 
     def resume(self, *flags: str) -> Told:
         """Go on in session `s`."""
-        done = forked("resume", "s", *flags, "--format", "jsonl")
+        done = self.command("resume", "s", *flags, "--format", "jsonl")
         lines = [json.loads(line) for line in done.out.splitlines() if line.startswith("{")]
         return Told(done, lines)
 

@@ -7,14 +7,17 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
 from sdqctl.cli.app import run
+from tests.warm import start_variables, warm
 
 SDQCTL = [sys.executable, "-m", "sdqctl"]
 TIMEOUT = 120.0
+Command = Callable[..., "Done"]
 
 
 @dataclass(frozen=True)
@@ -34,10 +37,31 @@ class Done:
 def sdqctl(
     *arguments: str | Path,
     stdin: str | None = None,
-    cwd: Path | None = None,
+    cwd: str | Path | None = None,
     **environment: str,
 ) -> Done:
     """Run `sdqctl` with arguments; keywords are put into its environment."""
+    variables = {**os.environ, **environment}
+    source = warm(with_sdk="COPILOT_PROVIDER_BASE_URL" in variables)
+    if source.environment != start_variables(variables):
+        return started(*arguments, stdin=stdin, cwd=cwd, **environment)
+    done = source.run(
+        [str(argument) for argument in arguments],
+        None if stdin is None else stdin.encode(),
+        str(cwd or os.getcwd()),
+        variables,
+        TIMEOUT,
+    )
+    return Done(done.code, _text(done.out), _text(done.err))
+
+
+def started(
+    *arguments: str | Path,
+    stdin: str | None = None,
+    cwd: str | Path | None = None,
+    **environment: str,
+) -> Done:
+    """The same in an interpreter of its own, whose start and command line may matter."""
     done = subprocess.run(
         [*SDQCTL, *map(str, arguments)],
         input=stdin,
@@ -52,8 +76,12 @@ def sdqctl(
     return Done(done.returncode, done.stdout, done.stderr)
 
 
+def _text(written: bytes) -> str:
+    return written.decode().replace("\r\n", "\n").replace("\r", "\n")
+
+
 def forked(*arguments: str | Path, **environment: str) -> Done:
-    """The same in a forked process, which spares the start-up; it can be killed like any other."""
+    """The same in a fork of this process, with all that a test changed in the program."""
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         child = os.fork()
         if child == 0:

@@ -14,7 +14,7 @@ import pytest
 
 from sdqctl.testing.loopback import LoopbackModel
 from tests.bench import Bench
-from tests.command import SDQCTL, forked, sdqctl
+from tests.command import SDQCTL, sdqctl
 
 EACH = "PROMPT {{COMPONENT_PATH}} {{ITERATION_INDEX}}/{{ITERATION_TOTAL}} [[reply: A]]\nPROMPT b\n"
 
@@ -28,17 +28,17 @@ def parts(bench: Bench) -> Bench:
 
 
 def sessions() -> dict[str, str]:
-    listed = forked("sessions", "list", "--format", "json").json
+    listed = sdqctl("sessions", "list", "--format", "json").json
     return {entry["name"]: entry["status"] for entry in listed}
 
 
 def first_prompt(name: str) -> str:
-    shown = forked("sessions", "show", "--format", "json", "--", name).json
+    shown = sdqctl("sessions", "show", "--format", "json", "--", name).json
     return str(shown["turns"][0]["prompt"])
 
 
 def test_each_component_has_a_session_of_its_own_with_its_variables(parts: Bench) -> None:
-    done = forked("apply", "each.conv", "--components", "src/**/*.py", "--parallel", "2")
+    done = sdqctl("apply", "each.conv", "--components", "src/**/*.py", "--parallel", "2")
     assert done.code == 0, done.err
     names = ["each/src/a.py", "each/src/b.py", "each/src/deep/c.py"]
     assert sessions() == dict.fromkeys(names, "completed")
@@ -52,13 +52,13 @@ def test_each_component_has_a_session_of_its_own_with_its_variables(parts: Bench
 
 def test_from_and_show_prompts_hold_for_each_component(parts: Bench) -> None:
     options = ("each.conv", "--components", "src/*.py", "--from", "2", "--show-prompts")
-    done = forked("apply", *options)
+    done = sdqctl("apply", *options)
     assert done.code == 0, done.err
     assert "src/a.py > b" in done.err
     assert "src/b.py: warning: skipped (--from 2): step 1" in done.err
     assert first_prompt("each/src/a.py") == "b"
-    assert forked("apply", *options, "--dry-run").code == 0
-    wrong = forked("apply", "each.conv", "--components", "src/*.py", "--from", "9")
+    assert sdqctl("apply", *options, "--dry-run").code == 0
+    wrong = sdqctl("apply", "each.conv", "--components", "src/*.py", "--from", "9")
     assert wrong.code == 2
     assert "steps 1 to 2" in wrong.err
 
@@ -69,7 +69,7 @@ def test_from_and_show_prompts_hold_for_each_component(parts: Bench) -> None:
 def test_options_for_one_run_are_refused(flags: tuple[str, ...], parts: Bench) -> None:
     applied = ["apply", "each.conv", "--components", "src/*.py"]
     for command in (applied, ["run", "each.conv", "each.conv"]):
-        done = forked(*command, *flags)
+        done = sdqctl(*command, *flags)
         assert done.code == 2
         assert flags[0] in done.err
     assert sessions() == {}
@@ -85,18 +85,18 @@ def test_components_come_from_a_list_and_names_from_a_template(parts: Bench) -> 
         "--session-name",
         "{{ITERATION_INDEX}}-{{COMPONENT_NAME}}",
     )
-    done = forked("apply", "each.conv", *options, "--format", "json")
+    done = sdqctl("apply", "each.conv", *options, "--format", "json")
     assert done.code == 0, done.err
     assert set(sessions()) == {"1-alpha", "2-x"}
     assert first_prompt("2-x").startswith("x|beta|c ")
     assert [entry["status"] for entry in done.json] == ["completed", "completed"]
-    same = forked("apply", "each.conv", "--components", "@list.txt", "--session-name", "same")
+    same = sdqctl("apply", "each.conv", "--components", "@list.txt", "--session-name", "same")
     assert same.code == 2
     assert "both run in session" in same.err
 
 
 def test_answers_are_written_a_file_each(parts: Bench) -> None:
-    forked("apply", "each.conv", "--components", "src/*.py", "--output-dir", "out")
+    sdqctl("apply", "each.conv", "--components", "src/*.py", "--output-dir", "out")
     written = sorted(path.name for path in (parts.project / "out").iterdir())
     assert written == ["src__a.py.md", "src__b.py.md"]
     assert (parts.project / "out/src__a.py.md").read_text().startswith("A\n")
@@ -105,39 +105,39 @@ def test_answers_are_written_a_file_each(parts: Bench) -> None:
 def test_a_failure_stops_the_others_unless_told_and_again_does_what_is_left(parts: Bench) -> None:
     parts.write("each.conv", "PROMPT {{COMPONENT_NAME}} [[reply: A]]\nRUN sh check.sh\nPROMPT c\n")
     parts.write("check.sh", "exit 1\n")
-    stopped = forked("apply", "each.conv", "--components", "src/*.py", "--format", "json")
+    stopped = sdqctl("apply", "each.conv", "--components", "src/*.py", "--format", "json")
     assert stopped.code == 4
     assert [entry["status"] for entry in stopped.json] == ["failed", "not-started"]
-    going = forked(
+    going = sdqctl(
         "apply", "each.conv", "--components", "src/*.py", "--keep-going", "--format", "json"
     )
     assert going.code == 4
     assert [entry["status"] for entry in going.json] == ["failed", "failed"]
     parts.write("check.sh", "exit 0\n")
-    done = forked("apply", "each.conv", "--components", "src/*.py", "--format", "json")
+    done = sdqctl("apply", "each.conv", "--components", "src/*.py", "--format", "json")
     assert done.code == 0, done.err
-    again = forked("apply", "each.conv", "--components", "src/*.py", "--format", "json")
+    again = sdqctl("apply", "each.conv", "--components", "src/*.py", "--format", "json")
     assert [entry["status"] for entry in again.json] == ["skipped", "skipped"]
     for name in ("each/src/a.py", "each/src/b.py"):
-        shown = forked("sessions", "show", "--format", "json", "--", name).json
+        shown = sdqctl("sessions", "show", "--format", "json", "--", name).json
         assert len(shown["turns"]) == 2
 
 
 def test_no_component_is_an_error(parts: Bench) -> None:
-    assert forked("apply", "each.conv", "--components", "*.rs").code == 2
-    assert forked("apply", "each.conv", "--components", "@none.txt").code == 2
-    assert forked("apply", "each.conv").code == 2
+    assert sdqctl("apply", "each.conv", "--components", "*.rs").code == 2
+    assert sdqctl("apply", "each.conv", "--components", "@none.txt").code == 2
+    assert sdqctl("apply", "each.conv").code == 2
 
 
 def test_several_workflows_run_side_by_side(parts: Bench) -> None:
     for name in ("one", "two"):
         parts.write(f"{name}.conv", f"SESSION-NAME {name}\nPROMPT x [[reply: A]]\n")
-    done = forked("run", "one.conv", "two.conv", "--parallel", "2")
+    done = sdqctl("run", "one.conv", "two.conv", "--parallel", "2")
     assert done.code == 0, done.err
     assert sessions() == {"one": "completed", "two": "completed"}
-    taken = forked("run", "one.conv", "two.conv")
+    taken = sdqctl("run", "one.conv", "two.conv")
     assert taken.code == 7
-    assert forked("run", "one.conv", "two.conv", "--session-name", "x").code == 2
+    assert sdqctl("run", "one.conv", "two.conv", "--session-name", "x").code == 2
 
 
 def documents() -> dict[str, str]:
@@ -149,37 +149,37 @@ def test_a_kill_around_the_writing_of_a_file_of_answers_loses_no_file(
     point: str, parts: Bench
 ) -> None:
     command = ["apply", "each.conv", "--components", "src/*.py", "--output-dir", "out"]
-    assert forked(*command, SDQCTL_CRASH_AT=f"{point}:1").code == -signal.SIGKILL
-    done = forked(*command)
+    assert sdqctl(*command, SDQCTL_CRASH_AT=f"{point}:1").code == -signal.SIGKILL
+    done = sdqctl(*command)
     assert done.code == 0, done.err
     assert set(documents()) == {"src__a.py.md", "src__b.py.md"}
     assert sessions() == {"each/src/a.py": "completed", "each/src/b.py": "completed"}
     for name in sessions():
-        shown = forked("sessions", "show", "--format", "json", "--", name).json
+        shown = sdqctl("sessions", "show", "--format", "json", "--", name).json
         assert len(shown["turns"]) == 2, "nothing was sent again"
 
 
 def test_a_folder_that_could_not_be_written_is_tried_again(parts: Bench) -> None:
     command = ["apply", "each.conv", "--components", "src/*.py", "--output-dir", "out"]
     Path("out").write_text("in the way")
-    failed = forked(*command)
+    failed = sdqctl(*command)
     assert failed.code == 4
     assert "cannot be written" in failed.err
     Path("out").unlink()
-    assert forked(*command).code == 0
+    assert sdqctl(*command).code == 0
     assert set(documents()) == {"src__a.py.md", "src__b.py.md"}
 
 
 def test_a_file_of_answers_that_is_gone_is_written_again_without_a_run(parts: Bench) -> None:
     command = ["apply", "each.conv", "--components", "src/*.py", "--output-dir", "out"]
-    assert forked(*command).code == 0
+    assert sdqctl(*command).code == 0
     before = documents()
     Path("out/src__a.py.md").unlink()
-    again = forked(*command)
+    again = sdqctl(*command)
     assert again.code == 0
     assert [line.split("\t")[1] for line in again.out.splitlines()] == ["skipped", "skipped"]
     assert documents() == before
-    assert forked(*command, "--output-dir", "elsewhere").code == 0
+    assert sdqctl(*command, "--output-dir", "elsewhere").code == 0
     assert len(list(Path("elsewhere").iterdir())) == 2
 
 
@@ -215,19 +215,19 @@ def test_a_cut_off_command_is_settled_for_its_component_alone(parts: Bench) -> N
         "PROMPT do it [[tool: write {{COMPONENT_NAME}}.txt effect]] [[reply: A]]\n",
     )
     command = ["apply", "each.conv", "--components", "src/*.py", "--keep-going"]
-    assert forked(*command, "--sandbox", "none").code == -signal.SIGKILL
-    stuck = forked(*command)
+    assert sdqctl(*command, "--sandbox", "none").code == -signal.SIGKILL
+    stuck = sdqctl(*command)
     assert stuck.code == 4
     assert "1 of 2 failed: src/a.py" in stuck.err
     assert "hint: src/a.py: " in stuck.err
     assert "`--only src/a.py --on-interrupted resend`" in stuck.err
     assert "`--only src/a.py --from 2`" in stuck.err
     assert sessions() == {"each/src/a.py": "failed", "each/src/b.py": "completed"}
-    done = forked(*command, "--only", "src/a.py", "--on-interrupted", "resend")
+    done = sdqctl(*command, "--only", "src/a.py", "--on-interrupted", "resend")
     assert done.code == 0, done.err
     assert [line.split("\t")[:2] for line in done.out.splitlines()] == [["src/a.py", "completed"]]
     assert Path("runs").read_text() == "\n\n\n"
-    wrong = forked(*command, "--only", "src/c.py")
+    wrong = sdqctl(*command, "--only", "src/c.py")
     assert wrong.code == 2
     assert "did you mean 'src/" in wrong.err
 

@@ -13,7 +13,7 @@ import pytest
 
 from sdqctl.testing.loopback import LoopbackModel
 from tests.bench import Bench
-from tests.command import forked, sdqctl
+from tests.command import sdqctl
 from tests.terminal import Terminal
 
 RULES = ("--allow-tool", "shell(echo:*)", "--deny-tool", "write(*.lock)")
@@ -24,7 +24,7 @@ PROMPT act [[tool: shell echo hi]] [[tool: write a.lock x]] [[tool: shell rm wor
 
 
 def audit(name: str = "s") -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = forked(
+    found: list[dict[str, Any]] = sdqctl(
         "sessions", "show", name, "--audit", "--format", "json"
     ).json["audit"]
     return found
@@ -57,7 +57,7 @@ def test_every_request_is_listed_with_what_decided_it(bench: Bench) -> None:
 
 
 def shown(name: str, *flags: str) -> dict[str, Any]:
-    found: dict[str, Any] = forked("sessions", "show", name, "--format", "json", *flags).json
+    found: dict[str, Any] = sdqctl("sessions", "show", name, "--format", "json", *flags).json
     return found
 
 
@@ -65,13 +65,13 @@ def test_the_audit_is_in_the_json_only_when_asked_for(bench: Bench) -> None:
     bench.run(STORY, *RULES)
     assert "audit" not in shown("s")
     assert set(shown("s", "--audit")) == {*shown("s"), "audit"}
-    both = forked("sessions", "show", "s", "--audit", "--transcript")
+    both = sdqctl("sessions", "show", "s", "--audit", "--transcript")
     assert both.code == 2
 
 
 def test_a_pipe_gets_a_line_of_ten_fields_for_each_request(bench: Bench) -> None:
     bench.run(STORY + "PROMPT odd [[tool: shell echo 'a\tb']]\n", *RULES)
-    lines = forked("sessions", "show", "s", "--audit").out.splitlines()
+    lines = sdqctl("sessions", "show", "s", "--audit").out.splitlines()
     rows = [line.split("\t") for line in lines]
     assert [len(row) for row in rows] == [10] * 6
     kinds = [(int(r[2]), r[4], r[5], r[6] == "allowed", r[7]) for r in rows]
@@ -92,11 +92,11 @@ def test_a_terminal_gets_a_table(bench: Bench) -> None:
 
 def test_show_says_how_many_requests_were_refused(bench: Bench) -> None:
     bench.run(STORY, *RULES)
-    out = forked("sessions", "show", "s").out
+    out = sdqctl("sessions", "show", "s").out
     assert "\n3 tool requests were refused:\n" in out
     bench.run("SESSION-NAME calm\nPROMPT hello\n")
-    assert "refused" not in forked("sessions", "show", "calm").out
-    nothing = forked("sessions", "show", "calm", "--audit")
+    assert "refused" not in sdqctl("sessions", "show", "calm").out
+    nothing = sdqctl("sessions", "show", "calm", "--audit")
     assert (nothing.out, nothing.err) == ("", "no tool was asked for\n")
 
 
@@ -133,17 +133,17 @@ def test_the_record_has_no_secrets_and_an_end(bench: Bench) -> None:
 
 def test_the_record_goes_with_the_session_and_its_forks(bench: Bench) -> None:
     bench.run(STORY, *RULES)
-    assert forked("sessions", "fork", "s", "half", "--at", "1").code == 0
+    assert sdqctl("sessions", "fork", "s", "half", "--at", "1").code == 0
     assert decided("half") == EXPECTED[:2]
-    assert forked("sessions", "export", "s", "--format", "bundle", "-o", "s.zip").code == 0
-    assert forked("sessions", "import", "s.zip", "--name", "twin").code == 0
+    assert sdqctl("sessions", "export", "s", "--format", "bundle", "-o", "s.zip").code == 0
+    assert sdqctl("sessions", "import", "s.zip", "--name", "twin").code == 0
     assert decided("twin") == EXPECTED
-    assert forked("sessions", "delete", "s", "--force").code == 0
+    assert sdqctl("sessions", "delete", "s", "--force").code == 0
     ledger = sqlite3.connect(bench.home / "sdqctl" / "ledger.db")
     count = "SELECT count(*) FROM tool_requests WHERE session_id = 's'"
     assert ledger.execute(count).fetchone() == (0,)
     ledger.close()
-    assert forked("sessions", "restore", "s").code == 0
+    assert sdqctl("sessions", "restore", "s").code == 0
     assert decided("s") == EXPECTED
 
 
@@ -182,13 +182,13 @@ def test_what_nobody_here_was_asked_about_is_the_runtimes_or_another_clients(ben
         ("r2", False, "the runtime", "journal"),
         ("o1", False, "another client", "journal"),
     ]
-    assert "2 tool requests were refused" in forked("sessions", "show", "s").out
+    assert "2 tool requests were refused" in sdqctl("sessions", "show", "s").out
 
 
 def test_a_session_of_a_version_without_records_says_so(home: Path, project: Path) -> None:
     released = Path(__file__).parent.parent / "released" / "0.1" / "home" / "sdqctl"
     shutil.copytree(released, home / "sdqctl")
-    names = [entry["name"] for entry in forked("sessions", "list", "--format", "json").json]
+    names = [entry["name"] for entry in sdqctl("sessions", "list", "--format", "json").json]
     by = {entry["by"] for name in names for entry in audit(name)}
     assert by == {"not recorded"}
 

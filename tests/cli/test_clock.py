@@ -81,6 +81,7 @@ def test_a_bundle_keeps_the_order_of_its_runs(
 
 
 def test_no_step_took_less_than_no_time(bench: Bench, backwards: None) -> None:
+    bench.command = forked
     told = bench.run("PROMPT a [[delay: 0.3]] [[reply: A]]\nRUN true\nPROMPT b [[reply: B]]\n")
     assert told.done.code == 0
     seconds = [event["seconds"] for event in told.of("step.finished")]

@@ -10,7 +10,7 @@ import pytest
 
 from sdqctl.testing.loopback import LoopbackModel
 from tests.bench import Bench
-from tests.command import Done, forked, sdqctl
+from tests.command import Done, sdqctl
 from tests.terminal import CTRL_D, ENTER, Terminal
 
 KILLED = (-signal.SIGKILL, 137)
@@ -35,26 +35,26 @@ def test_a_gate_that_nobody_saw_is_shown_before_it_is_passed(
     gate: str, point: str, bench: Bench
 ) -> None:
     path = write(bench, gate)
-    killed = forked("run", path, SDQCTL_CRASH_AT=point)
+    killed = sdqctl("run", path, SDQCTL_CRASH_AT=point)
     assert killed.code in KILLED
-    first = forked("resume", "job", "--continue")
+    first = sdqctl("resume", "job", "--continue")
     assert (first.code, first.out) == (8, ""), first.err
     assert "look first" in first.err
-    second = forked("resume", "job", "--continue")
+    second = sdqctl("resume", "job", "--continue")
     assert (second.code, second.out) == (0, "B\n"), second.err
 
 
 @pytest.mark.parametrize("flag", ["text", "json", "jsonl"])
 def test_a_gate_that_was_shown_is_passed_at_once(flag: str, bench: Bench) -> None:
-    assert forked("run", write(bench, "PAUSE"), "--format", flag).code == 8
-    assert forked("resume", "job", "--continue").code == 0
+    assert sdqctl("run", write(bench, "PAUSE"), "--format", flag).code == 8
+    assert sdqctl("resume", "job", "--continue").code == 0
 
 
 def test_a_kill_after_it_was_recorded_as_shown_does_not_show_it_again(bench: Bench) -> None:
-    killed = forked("run", write(bench, "PAUSE"), SDQCTL_CRASH_AT="ledger.shown.after:1")
+    killed = sdqctl("run", write(bench, "PAUSE"), SDQCTL_CRASH_AT="ledger.shown.after:1")
     assert killed.code in KILLED
     assert "paused: paused" in killed.err
-    assert forked("resume", "job", "--continue").code == 0
+    assert sdqctl("resume", "job", "--continue").code == 0
 
 
 def test_a_batch_that_shows_its_pauses_lets_them_be_passed(bench: Bench) -> None:
@@ -63,7 +63,7 @@ def test_a_batch_that_shows_its_pauses_lets_them_be_passed(bench: Bench) -> None
     path = bench.write("work.conv", "PROMPT a [[reply: A]]\nPAUSE look\nPROMPT b [[reply: B]]\n")
 
     def apply(**environment: str) -> Done:
-        return forked("apply", path, "--components", "in/*.txt", **environment)
+        return sdqctl("apply", path, "--components", "in/*.txt", **environment)
 
     assert apply(SDQCTL_CRASH_AT="ledger.shown.before:1").code in KILLED
     again = apply()
@@ -75,25 +75,25 @@ def test_a_batch_that_shows_its_pauses_lets_them_be_passed(bench: Bench) -> None
 
 def test_the_time_of_a_consultation_begins_when_it_is_shown(bench: Bench) -> None:
     path = write(bench, "CONSULT-TIMEOUT 1h\nCONSULT look first")
-    assert forked("run", path, SDQCTL_CRASH_AT="ledger.begin.after:2").code in KILLED
+    assert sdqctl("run", path, SDQCTL_CRASH_AT="ledger.begin.after:2").code in KILLED
     with sqlite3.connect(bench.home / "sdqctl" / "ledger.db") as connection:
         connection.execute("UPDATE attempts SET started_at = '2020-01-01T00:00:00+00:00'")
     connection.close()
-    assert forked("resume", "job", "--continue").code == 8
-    assert forked("resume", "job", "--continue").code == 0
+    assert sdqctl("resume", "job", "--continue").code == 8
+    assert sdqctl("resume", "job", "--continue").code == 0
 
 
 def test_after_a_consult_the_talk_is_hinted_at_first(bench: Bench) -> None:
-    told = forked("run", write(bench, "CONSULT which way"))
+    told = sdqctl("run", write(bench, "CONSULT which way"))
     assert told.code == 8
     talk, on = told.err.index("`sdqctl resume job`"), told.err.index("`sdqctl resume job --con")
     assert talk < on
-    as_json = forked("resume", "job", "--continue", "--from", "2", "--format", "json")
+    as_json = sdqctl("resume", "job", "--continue", "--from", "2", "--format", "json")
     assert "`sdqctl resume job`" in as_json.err
 
 
 def test_a_consult_in_a_later_conversation_is_talked_about_there(bench: Bench) -> None:
-    told = forked("run", write(bench, "NEW-CONVERSATION\nCONSULT which way"))
+    told = sdqctl("run", write(bench, "NEW-CONVERSATION\nCONSULT which way"))
     assert told.code == 8
     assert "`sdqctl resume 'job (2)'`, then" in told.err
     assert "`sdqctl resume job --continue`" in told.err

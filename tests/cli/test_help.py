@@ -10,11 +10,11 @@ from pathlib import Path
 import click
 import pytest
 
-import sdqctl
+import sdqctl as package
 from sdqctl.cli.app import COMMANDS, root
 from sdqctl.cli.context import App
 from sdqctl.config import SETTINGS
-from tests.command import forked
+from tests.command import sdqctl
 from tests.conftest import ROOT
 
 
@@ -37,7 +37,7 @@ def commands() -> list[tuple[str, ...]]:
 
 def typed(words: tuple[str, ...]) -> list[list[str]]:
     """The words of each example line of a command's help, without what stands around it."""
-    help_text = forked(*words, "--help").out
+    help_text = sdqctl(*words, "--help").out
     block = re.findall(r"^ +(.*\bsdqctl .*)$", help_text.partition("Examples:\n")[2], re.MULTILINE)
     found = []
     for line in block:
@@ -53,7 +53,7 @@ def test_each_command_has_two_examples_that_can_be_typed(
     words: tuple[str, ...], home: Path
 ) -> None:
     if words[0] == "completion":
-        assert "sdqctl completion" in forked(*words, "--help").out, "its help has the lines to type"
+        assert "sdqctl completion" in sdqctl(*words, "--help").out, "its help has the lines to type"
         return
     examples = typed(words)
     assert len(examples) >= 2
@@ -77,7 +77,7 @@ def parse(arguments: list[str]) -> None:
 
 @pytest.mark.parametrize("name", ["run", "apply", "resume"])
 def test_each_option_of_a_run_stands_in_a_group_of_its_own_kind(name: str, home: Path) -> None:
-    text = forked(name, "--help").out
+    text = sdqctl(name, "--help").out
     titles = re.findall(r"^([A-Z][a-z ]+):$", text, re.MULTILINE)
     assert titles == ["Session", "What it may do", "Limits", "Output"]
     last = text.partition("\nOutput:\n")[2].partition("\n\n")[0]
@@ -92,8 +92,8 @@ def test_each_option_of_a_run_stands_in_a_group_of_its_own_kind(name: str, home:
 
 
 def test_help_examples_lists_what_the_package_carries(home: Path) -> None:
-    out = forked("help", "examples").out
-    folder = Path(sdqctl.__file__).parent / "examples"
+    out = sdqctl("help", "examples").out
+    folder = Path(package.__file__).parent / "examples"
     files = sorted(folder.glob("*.conv"))
     assert len(files) == 8
     assert str(folder) in out
@@ -104,29 +104,29 @@ def test_help_examples_lists_what_the_package_carries(home: Path) -> None:
 
 
 def test_every_topic_is_a_page_that_fits_a_terminal(home: Path) -> None:
-    listed = [line.split()[0] for line in forked("help").out.splitlines()]
+    listed = [line.split()[0] for line in sdqctl("help").out.splitlines()]
     assert {"config", "permissions", "templates", "ci", "exit-codes", "sessions"} < {*listed}
     for topic in listed:
-        done = forked("help", topic)
+        done = sdqctl("help", topic)
         assert done.code == 0
         if topic not in ("directives", "exit-codes", "examples"):
             assert max(map(len, done.out.splitlines())) < 80, topic
 
 
 def test_the_configuration_topic_has_every_setting(home: Path) -> None:
-    lines = forked("help", "config").out.splitlines()
+    lines = sdqctl("help", "config").out.splitlines()
     named = {line.split()[0] for line in lines if line and not line.startswith(" ")}
     assert {*SETTINGS} <= named
 
 
 def test_commands_that_a_topic_shows_exist(home: Path) -> None:
-    shown = re.findall(r"sdqctl ((?:sessions )?[a-z]+)", forked("help", "sessions").out)
+    shown = re.findall(r"sdqctl ((?:sessions )?[a-z]+)", sdqctl("help", "sessions").out)
     assert len(shown) > 5
     for command in {*shown}:
-        assert forked(*command.split(), "--help").code == 0
+        assert sdqctl(*command.split(), "--help").code == 0
 
 
 def test_a_misspelt_topic_is_an_error_with_the_nearest_one(home: Path) -> None:
-    done = forked("help", "permisions")
+    done = sdqctl("help", "permisions")
     assert (done.code, done.out) == (2, "")
     assert "did you mean permissions?" in done.err

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.bench import Bench
-from tests.command import forked
+from tests.command import sdqctl
 
 BROKEN = """ADAPTER mock
 CONTEXT @missing.md
@@ -20,7 +20,7 @@ PROMPT hello
 @pytest.mark.parametrize("command", ["validate", "run", "iterate"])
 def test_all_missing_files_are_errors_with_their_places(bench: Bench, command: str) -> None:
     path = bench.write("work.conv", BROKEN)
-    done = forked(command, path)
+    done = sdqctl(command, path)
     assert done.code == 3
     said = done.out + done.err
     for place in ("work.conv:2:9: @missing.md", "work.conv:3:8: ", "work.conv:4:1: "):
@@ -28,15 +28,15 @@ def test_all_missing_files_are_errors_with_their_places(bench: Bench, command: s
 
 
 def test_render_ends_with_the_same_exit_code(bench: Bench) -> None:
-    assert forked("render", bench.write("work.conv", BROKEN)).code == 3
+    assert sdqctl("render", bench.write("work.conv", BROKEN)).code == 3
 
 
 @pytest.mark.parametrize("arguments", [(), ("--dry-run",)])
 def test_no_session_is_made_for_a_workflow_that_cannot_begin(
     bench: Bench, arguments: tuple[str, ...]
 ) -> None:
-    assert forked("run", bench.write("work.conv", BROKEN), *arguments).code == 3
-    assert forked("sessions", "list", "--format", "json").json == []
+    assert sdqctl("run", bench.write("work.conv", BROKEN), *arguments).code == 3
+    assert sdqctl("sessions", "list", "--format", "json").json == []
 
 
 def test_apply_makes_no_session_when_one_component_cannot_begin(bench: Bench) -> None:
@@ -46,15 +46,15 @@ def test_apply_makes_no_session_when_one_component_cannot_begin(bench: Bench) ->
     path = bench.write(
         "w.conv", "PROLOGUE @{{COMPONENT_DIR}}/{{COMPONENT_NAME}}.md\nPROMPT go on\n"
     )
-    done = forked("apply", path, "--components", "src/*.py")
+    done = sdqctl("apply", path, "--components", "src/*.py")
     assert (done.code, "b.md" in done.err, "a.md" in done.err) == (3, True, False)
-    assert forked("sessions", "list", "--format", "json").json == []
+    assert sdqctl("sessions", "list", "--format", "json").json == []
 
 
 def test_a_file_that_an_earlier_step_makes_is_awaited(bench: Bench) -> None:
     text = "ALLOW-SHELL true\nRUN echo made > made.md\nPROLOGUE @made.md\nPROMPT read it\n"
     path = bench.write("work.conv", text)
-    checked = forked("validate", path)
+    checked = sdqctl("validate", path)
     assert checked.code == 0
     assert "warning" in checked.out and "made.md" in checked.out
     assert bench.run(text).done.code == 0
@@ -70,20 +70,20 @@ def test_steps_that_are_done_are_not_checked_again(bench: Bench) -> None:
 def test_an_unknown_adapter_is_an_error_of_the_file(bench: Bench) -> None:
     path = bench.write("work.conv", "ADAPTER moc\nPROMPT hello\n")
     for command in ("validate", "run"):
-        done = forked(command, path)
+        done = sdqctl(command, path)
         said = done.out + done.err
         assert (done.code, "work.conv:1:9: unknown adapter 'moc'" in said) == (3, True)
         assert "did you mean mock?" in said
-    assert forked("run", path, "-a", "mock").code == 0
+    assert sdqctl("run", path, "-a", "mock").code == 0
 
 
 def test_a_misspelt_mode_is_refused_on_the_command_line(bench: Bench, project: Path) -> None:
     path = bench.write("work.conv", "PROMPT hello\n")
-    done = forked("run", path, "--mode", "implment")
+    done = sdqctl("run", path, "--mode", "implment")
     assert (done.code, "did you mean implement?" in done.err) == (2, True)
 
 
 def test_an_unknown_mode_of_a_workflow_warns_when_it_runs(bench: Bench) -> None:
     path = bench.write("work.conv", "MODE deep thought\nPROMPT hello\n")
-    assert "warning: unknown MODE 'deep thought': tools may only read" in forked("run", path).err
-    assert "MODE" not in forked("run", path, "-q", "--session-name", "quiet").err
+    assert "warning: unknown MODE 'deep thought': tools may only read" in sdqctl("run", path).err
+    assert "MODE" not in sdqctl("run", path, "-q", "--session-name", "quiet").err

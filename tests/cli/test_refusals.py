@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from sdqctl.text.terminal import between_words
 from tests.bench import Bench
-from tests.command import forked
+from tests.command import sdqctl
 
 LONG = "git push origin main " + "--quite-a-long-option " * 20
 STORY = f"""\
@@ -21,7 +21,7 @@ RULES = ("--deny-tool", "write(*.lock)")
 
 
 def narrated(bench: Bench, *flags: str) -> list[str]:
-    done = forked("run", bench.write("work.conv", STORY), *RULES, *flags)
+    done = sdqctl("run", bench.write("work.conv", STORY), *RULES, *flags)
     assert done.code == 0, done.err
     return done.err.splitlines()
 
@@ -56,12 +56,12 @@ def test_a_refusal_is_one_line_for_the_human_cut_between_words(bench: Bench) -> 
 
 
 def test_a_run_without_refusals_says_nothing_of_them(bench: Bench) -> None:
-    done = forked("run", bench.write("a.conv", "SESSION-NAME s\nPROMPT hello\n"))
+    done = sdqctl("run", bench.write("a.conv", "SESSION-NAME s\nPROMPT hello\n"))
     assert done.err.splitlines()[-1] == "run completed: 1 of 1 steps done"
 
 
 def test_the_json_has_the_words_for_both(bench: Bench) -> None:
-    done = forked("run", bench.write("work.conv", STORY), *RULES, "--format", "json")
+    done = sdqctl("run", bench.write("work.conv", STORY), *RULES, "--format", "json")
     assert [(e["kind"], e["why"], e["rules"]) for e in done.json["denied"][2:]] == [
         ("write", "the rule write(*.lock) denies it", []),
         ("shell", "the program rm is not allowed", ["shell(rm:*)"]),
@@ -71,7 +71,7 @@ def test_the_json_has_the_words_for_both(bench: Bench) -> None:
 
 def test_sessions_show_lists_refusals(bench: Bench) -> None:
     narrated(bench)
-    lines = forked("sessions", "show", "s").out.splitlines()
+    lines = sdqctl("sessions", "show", "s").out.splitlines()
     start = lines.index("4 tool requests were refused:")
     secret = f"it lies outside the working directory {bench.project}"
     assert lines[start + 1] == f"  step 1: read ../secret: {secret}"
@@ -88,7 +88,7 @@ def test_a_batch_counts_refusals_for_each_and_in_all(bench: Bench) -> None:
     for name in ("a", "b"):
         bench.write(f"parts/{name}", "")
     path = bench.write("w.conv", "PROMPT go [[tool: shell rm {{COMPONENT_NAME}}]]\n")
-    done = forked("apply", path, "--components", "parts/*", "--format", "json")
+    done = sdqctl("apply", path, "--components", "parts/*", "--format", "json")
     assert done.code == 0
     assert [len(entry["denied"]) for entry in done.json] == [1, 1]
     lines = done.err.splitlines()

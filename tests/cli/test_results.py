@@ -10,7 +10,7 @@ from datetime import date
 import pytest
 
 from tests.bench import Bench
-from tests.command import SDQCTL, TIMEOUT, forked
+from tests.command import SDQCTL, TIMEOUT, sdqctl
 from tests.conftest import ROOT
 from tests.terminal import Terminal
 
@@ -19,11 +19,11 @@ TWO = "SESSION-NAME s\nPROMPT one [[reply: first answer]]\nPROMPT two [[reply: s
 
 def test_steps_have_their_responses(bench: Bench) -> None:
     path = bench.write("a.conv", "SESSION-NAME s\nPROMPT one [[reply: the answer]]\nRUN echo hi\n")
-    done = forked("run", path, "--format", "json")
+    done = sdqctl("run", path, "--format", "json")
     responses = [step["response"] for step in done.json["run"]["steps"]]
     assert responses[0] == "the answer"
     assert "hi" in responses[1]
-    [run] = forked("sessions", "show", "s", "--format", "json").json["runs"]
+    [run] = sdqctl("sessions", "show", "s", "--format", "json").json["runs"]
     assert [step["response"] for step in run["steps"]] == responses
 
 
@@ -40,32 +40,32 @@ def test_the_last_line_of_jsonl_is_the_result(bench: Bench) -> None:
 def test_a_kept_session_is_marked(bench: Bench) -> None:
     bench.run(TWO)
     bench.run(TWO.replace("NAME s", "NAME t"))
-    assert forked("sessions", "keep", "s").code == 0
+    assert sdqctl("sessions", "keep", "s").code == 0
 
     def marked() -> dict[str, bool]:
-        found = forked("sessions", "list", "--format", "json").json
+        found = sdqctl("sessions", "list", "--format", "json").json
         return {entry["name"]: entry["kept"] for entry in found}
 
     assert marked() == {"s": True, "t": False}
-    lines = forked("sessions", "list", "--format", "tsv").out.splitlines()
+    lines = sdqctl("sessions", "list", "--format", "tsv").out.splitlines()
     assert {line.split("\t")[0]: line.split("\t")[9] for line in lines} == {"s": "kept", "t": ""}
     with Terminal(["sessions", "list"]) as terminal:
         assert terminal.wait_for_end() == 0
         assert "completed, kept" in terminal.text
-    assert "\nkept:       yes: cleanup leaves it alone\n" in forked("sessions", "show", "s").out
-    assert forked("sessions", "show", "s", "--format", "json").json["kept"] is True
-    assert "kept:" not in forked("sessions", "show", "t").out
-    assert forked("sessions", "keep", "s", "--off").code == 0
+    assert "\nkept:       yes: cleanup leaves it alone\n" in sdqctl("sessions", "show", "s").out
+    assert sdqctl("sessions", "show", "s", "--format", "json").json["kept"] is True
+    assert "kept:" not in sdqctl("sessions", "show", "t").out
+    assert sdqctl("sessions", "keep", "s", "--off").code == 0
     assert marked() == {"s": False, "t": False}
 
 
 def test_a_given_session_name_may_have_variables(bench: Bench) -> None:
     path = bench.write("a.conv", "PROMPT in {{SESSION_NAME}}\n")
-    done = forked("run", path, "--session-name", "daily-{{DATE}}", "--format", "json")
+    done = sdqctl("run", path, "--session-name", "daily-{{DATE}}", "--format", "json")
     assert done.json["session"]["name"] == f"daily-{date.today():%Y-%m-%d}"
-    shown = forked("render", path, "--session-name", "daily-{{DATE}}").out
+    shown = sdqctl("render", path, "--session-name", "daily-{{DATE}}").out
     assert f"in daily-{date.today():%Y-%m-%d}" in shown
-    refused = forked("run", path, "--session-name", "{{CWD}}" * 40)
+    refused = sdqctl("run", path, "--session-name", "{{CWD}}" * 40)
     assert refused.code == 2, "the name is checked as it will be"
 
 
@@ -88,15 +88,15 @@ def test_in_one_pipe_an_answer_stands_before_the_end_of_its_step(bench: Bench) -
 @pytest.mark.parametrize("argument", ["audi", "AUDIT", "audit-"])
 def test_a_prefix_deletes_nothing(argument: str, bench: Bench) -> None:
     bench.run("SESSION-NAME audit-main\nPROMPT hello\n")
-    done = forked("sessions", "delete", argument, "--force")
+    done = sdqctl("sessions", "delete", argument, "--force")
     assert done.code == 7
     assert "the whole name is wanted here: audit-main" in done.err
-    assert forked("sessions", "show", argument).code == 0, "a prefix is enough to look"
-    assert forked("sessions", "delete", "Audit-Main", "--force").code == 0
+    assert sdqctl("sessions", "show", argument).code == 0, "a prefix is enough to look"
+    assert sdqctl("sessions", "delete", "Audit-Main", "--force").code == 0
 
 
 def findings(bench: Bench, text: str) -> list[tuple[int, str]]:
-    done = forked("validate", bench.write("v.conv", text), "--format", "json")
+    done = sdqctl("validate", bench.write("v.conv", text), "--format", "json")
     return [(entry["line"], entry["message"]) for entry in done.json]
 
 
@@ -127,6 +127,6 @@ def test_no_example_has_a_setting_after_its_check(bench: Bench) -> None:
 def test_the_nightly_example_reports_what_is_broken(bench: Bench) -> None:
     bench.write("page.md", "see @missing.md and [this](nowhere.md)\n")
     example = (ROOT / "examples" / "nightly-check.conv").read_text()
-    done = forked("run", bench.write("nightly.conv", example))
+    done = sdqctl("run", bench.write("nightly.conv", example))
     assert done.code == 0, done.err
     assert (bench.project / "reports" / "nightly.json").exists()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.bench import Bench
-from tests.command import forked
+from tests.command import sdqctl
 
 PASSWORD = "hunter2" * 2
 SECRET = 'an-0dd-"value'
@@ -34,7 +34,7 @@ def failed(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Bench:
 
 @pytest.mark.parametrize("flags", [[], ["-v"], ["--show-prompts"]])
 def test_neither_in_the_log_nor_on_disk(flags: list[str], failed: Bench) -> None:
-    done = forked("run", failed.project / "safe.conv", *flags)
+    done = sdqctl("run", failed.project / "safe.conv", *flags)
     assert done.code == 4
     assert "denied: shell curl [redacted]" in done.err
     assert "exit status 3" in done.err
@@ -47,8 +47,8 @@ def test_neither_in_the_log_nor_on_disk(flags: list[str], failed: Bench) -> None
 
 @pytest.mark.parametrize("output_format", ["md", "html", "json", "jsonl"])
 def test_nor_in_an_export(output_format: str, failed: Bench) -> None:
-    assert forked("run", failed.project / "safe.conv").code == 4
-    done = forked("sessions", "export", "safe", "--format", output_format)
+    assert sdqctl("run", failed.project / "safe.conv").code == 4
+    done = sdqctl("sessions", "export", "safe", "--format", output_format)
     assert done.code == 0
     assert "[redacted]" in done.out
     assert "0dd-" not in done.out
@@ -58,8 +58,8 @@ def test_nor_in_an_export(output_format: str, failed: Bench) -> None:
     "flags", [["--transcript"], ["--format", "json"], []], ids=["transcript", "json", "text"]
 )
 def test_nor_in_what_is_shown_of_the_journal(flags: list[str], failed: Bench) -> None:
-    assert forked("run", failed.project / "safe.conv").code == 4
-    done = forked("sessions", "show", "safe", *flags)
+    assert sdqctl("run", failed.project / "safe.conv").code == 4
+    done = sdqctl("sessions", "show", "safe", *flags)
     assert done.code == 0
     assert "[redacted]" in done.out
     assert "0dd-" not in done.out + done.err
@@ -69,7 +69,7 @@ def test_nor_in_the_summary_of_a_list(bench: Bench) -> None:
     bench.run("PROMPT x\n")
     file = bench.home / "sdqctl" / "mock" / "s" / "session.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | {"name": "use password=" + PASSWORD}))
-    listed = forked("sessions", "list", "--format", "json").json
+    listed = sdqctl("sessions", "list", "--format", "json").json
     assert listed[0]["summary"] == "use password=[redacted]"
 
 
@@ -78,20 +78,20 @@ def test_a_bundle_is_without_secrets_and_its_run_goes_on(bench: Bench, tmp_path:
         f"PROMPT a\nPROMPT try password={PASSWORD} [[reply: B]]\nPAUSE\nPROMPT c [[reply: C]]\n"
     )
     file = tmp_path / "s.sdqctl"
-    done = forked("sessions", "export", "s", "--format", "bundle", "-o", file)
+    done = sdqctl("sessions", "export", "s", "--format", "bundle", "-o", file)
     assert done.code == 0
     assert "--with-secrets" in done.err
     assert PASSWORD not in unpacked(file)
     assert "try password=[redacted]" in unpacked(file)
-    assert forked("sessions", "import", file, "--name", "copy").code == 0
-    assert PASSWORD not in forked("sessions", "show", "copy", "--transcript").out
-    assert forked("resume", "copy", "--continue").out == "C\n"
+    assert sdqctl("sessions", "import", file, "--name", "copy").code == 0
+    assert PASSWORD not in sdqctl("sessions", "show", "copy", "--transcript").out
+    assert sdqctl("resume", "copy", "--continue").out == "C\n"
 
 
 def test_a_journal_without_secrets_is_carried_to_the_byte(bench: Bench, tmp_path: Path) -> None:
     bench.run("PROMPT a [[reply: ü \\u2028 \\ud800]]\n")
     file = tmp_path / "s.sdqctl"
-    assert forked("sessions", "export", "s", "--format", "bundle", "-o", file).err.count("\n") == 1
+    assert sdqctl("sessions", "export", "s", "--format", "bundle", "-o", file).err.count("\n") == 1
     with zipfile.ZipFile(file) as archive:
         assert archive.read("session/events.jsonl").decode() == bench.journal()
 
@@ -101,11 +101,11 @@ def test_a_bundle_with_secrets_is_whole_and_so_is_the_trash(bench: Bench, tmp_pa
     before = bench.journal()
     file = tmp_path / "s.sdqctl"
     flags = ("--with-secrets", "-o", file)
-    assert forked("sessions", "export", "s", "--format", "bundle", *flags).code == 0
+    assert sdqctl("sessions", "export", "s", "--format", "bundle", *flags).code == 0
     assert PASSWORD in unpacked(file)
-    assert forked("sessions", "export", "s", "--format", "json", *flags).code == 2
-    assert forked("sessions", "delete", "s", "--force").code == 0
-    assert forked("sessions", "restore", "s").code == 0
+    assert sdqctl("sessions", "export", "s", "--format", "json", *flags).code == 2
+    assert sdqctl("sessions", "delete", "s", "--force").code == 0
+    assert sdqctl("sessions", "restore", "s").code == 0
     assert bench.journal() == before
 
 
@@ -117,7 +117,7 @@ def test_a_file_that_is_no_text_and_has_a_secret_is_left_out(bench: Bench, tmp_p
     (folder / "notes.txt").write_text(f"password={PASSWORD}\n")
     (folder / "torn.jsonl").write_bytes(b'{"a": "password=' + PASSWORD.encode() + b" \xff")
     file = tmp_path / "s.sdqctl"
-    done = forked("sessions", "export", "s", "--format", "bundle", "-o", file)
+    done = sdqctl("sessions", "export", "s", "--format", "bundle", "-o", file)
     assert "data.bin is left out" in done.err
     with zipfile.ZipFile(file) as archive:
         assert "session/data.bin" not in archive.namelist()
@@ -135,9 +135,9 @@ def test_a_prompt_that_was_cut_off_is_found_again_after_a_redacted_import(
     )  # fmt: skip
     assert told.done.code == -9
     file = tmp_path / "s.sdqctl"
-    assert forked("sessions", "export", "s", "--format", "bundle", "-o", file).code == 0
-    assert forked("sessions", "import", file, "--name", "copy").code == 0
-    done = forked("resume", "copy", "--continue")
+    assert sdqctl("sessions", "export", "s", "--format", "bundle", "-o", file).code == 0
+    assert sdqctl("sessions", "import", file, "--name", "copy").code == 0
+    done = sdqctl("resume", "copy", "--continue")
     assert "the agent is asked to finish it" in done.err, done.err
 
 

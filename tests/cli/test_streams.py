@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.bench import Bench
-from tests.command import SDQCTL, TIMEOUT, Done, forked
+from tests.command import SDQCTL, TIMEOUT, Done, sdqctl
 
 THREE = "PROMPT a [[reply: A]]\nPROMPT b [[reply: B]]\nPROMPT c [[reply: C ü]]\n"
 EVIL = "red\x1b[31m title\x1b]0;owned\x07 back\x08 c1\x9b2J bidi\u202e tab\there"
@@ -29,7 +29,7 @@ def shell(command: str, **environment: str) -> Done:
 
 
 def status() -> tuple[str, int]:
-    found = forked("sessions", "show", "s", "--format", "json").json
+    found = sdqctl("sessions", "show", "s", "--format", "json").json
     return found["status"], len(found["turns"])
 
 
@@ -71,7 +71,7 @@ def test_the_exit_code_of_a_run_into_a_closed_stream_is_the_runs(work: Bench) ->
 
 def test_a_closed_descriptor_does_not_become_the_ledgers(work: Bench) -> None:
     assert shell("$S run work.conv --session-name s >&- 2>&- <&-").code == 0
-    assert forked("store", "check").code == 0
+    assert sdqctl("store", "check").code == 0
 
 
 @pytest.mark.parametrize("flags", ["", "--format jsonl", "--format json"])
@@ -119,7 +119,7 @@ def is_harmless(text: str) -> bool:
 
 
 def test_no_escape_sequence_gets_into_a_pipe_or_a_text_file(evil: Bench, tmp_path: Path) -> None:
-    done = forked("run", evil.project / "work.conv", "--session-name", "s")
+    done = sdqctl("run", evil.project / "work.conv", "--session-name", "s")
     commands = [
         ["sessions", "show", "s"],
         ["sessions", "show", "s", "--transcript"],
@@ -133,10 +133,10 @@ def test_no_escape_sequence_gets_into_a_pipe_or_a_text_file(evil: Bench, tmp_pat
     ]
     shown = {"run": done.out + done.err}
     for command in commands:
-        done = forked(*command)
+        done = sdqctl(*command)
         assert done.out + done.err, command
         shown[" ".join(command)] = done.out + done.err
-    forked("sessions", "export", "s", "--format", "md", "-o", tmp_path / "s.md")
+    sdqctl("sessions", "export", "s", "--format", "md", "-o", tmp_path / "s.md")
     shown["file"] = (tmp_path / "s.md").read_bytes().decode()
     shown["document"] = (evil.project / "out.md").read_bytes().decode()
     assert {name: is_harmless(text) for name, text in shown.items()} == dict.fromkeys(shown, True)
@@ -145,5 +145,5 @@ def test_no_escape_sequence_gets_into_a_pipe_or_a_text_file(evil: Bench, tmp_pat
 
 
 def test_json_keeps_what_was_said(evil: Bench) -> None:
-    forked("run", evil.project / "work.conv", "--session-name", "s")
-    assert EVIL in forked("sessions", "show", "s", "--format", "json").json["turns"][0]["response"]
+    sdqctl("run", evil.project / "work.conv", "--session-name", "s")
+    assert EVIL in sdqctl("sessions", "show", "s", "--format", "json").json["turns"][0]["response"]

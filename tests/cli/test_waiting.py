@@ -18,7 +18,7 @@ from sdqctl.store.ledger import Ledger
 from sdqctl.store.locks import SessionLock
 from sdqctl.testing.loopback import LoopbackModel
 from tests.bench import Bench
-from tests.command import SDQCTL, forked, sdqctl
+from tests.command import SDQCTL, sdqctl
 from tests.conftest import RUNTIME
 
 JOB = SessionRef("mock", "job")
@@ -77,7 +77,7 @@ def test_of_ten_that_wait_for_one_name_one_makes_it_and_nine_go_on_in_it(bench: 
     assert [code for _, code in told] == [0] * 10, told
     assert sum("new session job" in err for (_, err), _ in told) == 1
     assert sum("going on in session job" in err for (_, err), _ in told) == 9
-    shown = forked("sessions", "show", "job", "--format", "json").json
+    shown = sdqctl("sessions", "show", "job", "--format", "json").json
     assert [turn["response"] for turn in shown["turns"]] == ["A"] * 10
     assert [run["status"] for run in shown["runs"]] == ["completed"] * 10
 
@@ -96,13 +96,13 @@ def test_of_three_that_wait_without_resume_if_exists_one_runs_and_two_are_told(
         told = [(process.communicate(timeout=60)[1], process.returncode) for process in waiting]
     assert sorted(code for _, code in told) == [0, 7, 7], told
     assert all("exists already" in err for err, code in told if code == 7)
-    assert len(forked("sessions", "show", "job", "--format", "json").json["turns"]) == 1
+    assert len(sdqctl("sessions", "show", "job", "--format", "json").json["turns"]) == 1
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_a_wait_at_once(number: signal.Signals, bench: Bench) -> None:
     path = bench.write("work.conv", TWO)
-    assert forked("run", path).code == 8
+    assert sdqctl("run", path).code == 8
     with (
         SessionLock.acquire(bench.home / "sdqctl", JOB),
         started("resume", "job", "--continue", "--wait", "10m") as waiting,
@@ -113,7 +113,7 @@ def test_a_signal_ends_a_wait_at_once(number: signal.Signals, bench: Bench) -> N
     assert waiting.returncode == 130, err
     assert "nothing was begun" in err
     assert "sdqctl resume job --continue" in err
-    run = forked("sessions", "show", "job", "--format", "json").json["runs"][-1]
+    run = sdqctl("sessions", "show", "job", "--format", "json").json["runs"][-1]
     assert (run["status"], run["steps_done"]) == ("paused", 1)
 
 
@@ -123,7 +123,7 @@ def test_a_run_that_is_deleted_while_it_is_waited_for_is_not_begun_anew(
 ) -> None:
     """As `sessions delete` does it: the runtime's files, then the rows, under the lock."""
     path = bench.write("work.conv", TWO)
-    assert forked("run", path).code == 8
+    assert sdqctl("run", path).code == 8
     home = bench.home / "sdqctl"
     held = SessionLock.acquire(home, JOB)
     if files_first:
@@ -137,7 +137,7 @@ def test_a_run_that_is_deleted_while_it_is_waited_for_is_not_begun_anew(
         out, err = waiting.communicate(timeout=60)
     assert (waiting.returncode, out) == (7, ""), err
     assert "was deleted meanwhile" in err
-    assert forked("sessions", "list", "--format", "json").json == []
+    assert sdqctl("sessions", "list", "--format", "json").json == []
 
 
 @pytest.mark.runtime

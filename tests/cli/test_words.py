@@ -6,7 +6,7 @@ import pytest
 
 from sdqctl.testing.loopback import LoopbackModel
 from tests.bench import Bench
-from tests.command import forked, sdqctl
+from tests.command import sdqctl
 from tests.terminal import CTRL_D, ENTER, Terminal
 
 ONE = "SESSION-NAME s\nPROMPT hello\n"
@@ -31,17 +31,17 @@ def test_the_question_before_a_deletion_says_where_it_goes(bench: Bench) -> None
 def test_a_name_that_is_taken_has_the_ways_on_that_there_are(bench: Bench) -> None:
     bench.run(PAUSED)
     path = bench.project / "work.conv"
-    unfinished = forked("run", path)
+    unfinished = sdqctl("run", path)
     assert unfinished.code == 7
     assert "`sdqctl resume s --continue` does its remaining steps" in unfinished.err
-    assert forked("resume", "s", "--continue").code == 0
-    completed = forked("run", path)
+    assert sdqctl("resume", "s", "--continue").code == 0
+    completed = sdqctl("run", path)
     assert completed.code == 7
     assert completed.err.splitlines()[-1] == (
         "hint: its run is completed; `--resume-if-exists` runs this workflow in that conversation, "
         "another `--session-name` in a new one"
     )
-    again = forked("run", path, "--resume-if-exists")
+    again = sdqctl("run", path, "--resume-if-exists")
     assert again.code == 8, "it was begun again, and pauses again"
 
 

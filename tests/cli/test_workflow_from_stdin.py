@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.bench import Bench
-from tests.command import SDQCTL, TIMEOUT, Done, forked, sdqctl
+from tests.command import SDQCTL, TIMEOUT, Done, sdqctl
 from tests.terminal import ENTER, Terminal
 
 TEXT = """\
@@ -49,7 +49,7 @@ def test_a_workflow_from_stdin_is_resumed_from_anywhere(written: Bench) -> None:
     assert done.code == 0, done.err
     assert "2 done, 2 to run" in done.err
     prompts = [
-        t["prompt"] for t in forked("sessions", "show", "s", "--format", "json").json["turns"]
+        t["prompt"] for t in sdqctl("sessions", "show", "s", "--format", "json").json["turns"]
     ]
     assert "the notes" in prompts[0], "files are looked up where the command was given"
     assert prompts[0].endswith("first")
@@ -58,14 +58,14 @@ def test_a_workflow_from_stdin_is_resumed_from_anywhere(written: Bench) -> None:
 
 def test_the_text_goes_with_the_last_session_that_needs_it(written: Bench) -> None:
     paused()
-    assert forked("sessions", "fork", "s", "twin").code == 0
-    assert forked("sessions", "delete", "s", "--force").code == 0
+    assert sdqctl("sessions", "fork", "s", "twin").code == 0
+    assert sdqctl("sessions", "delete", "s", "--force").code == 0
     assert len(kept(written)) == 1
-    assert forked("resume", "twin", "--continue").code == 0
-    assert forked("sessions", "delete", "twin", "--force").code == 0
+    assert sdqctl("resume", "twin", "--continue").code == 0
+    assert sdqctl("sessions", "delete", "twin", "--force").code == 0
     assert kept(written) == []
-    assert forked("sessions", "restore", "s").code == 0
-    assert forked("resume", "s", "--continue").code == 0
+    assert sdqctl("sessions", "restore", "s").code == 0
+    assert sdqctl("resume", "s", "--continue").code == 0
 
 
 def test_the_same_text_again_is_the_same_workflow(written: Bench) -> None:

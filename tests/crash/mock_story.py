@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.command import Done, forked
+from tests.command import Done, sdqctl
 
 KILLED = (-signal.SIGKILL, 137)
 _QUOTE = "\n\n> "
@@ -107,7 +107,7 @@ class Home:
         """A command in this home, perhaps killed at a point."""
         at = {"SDQCTL_CRASH_AT": crash} if crash else {}
         where: list[str | Path] = ["--cwd", self.project] if arguments[0] != "sessions" else []
-        done = forked(*arguments, *where, SDQCTL_HOME=str(self.data), **at)
+        done = sdqctl(*arguments, *where, SDQCTL_HOME=str(self.data), **at)
         self.told.append(f"{arguments} {crash or ''} -> {done.code}\n{done.err}")
         assert done.code != 1, self.story()
         return done

@@ -11,7 +11,7 @@ import pytest
 
 from sdqctl.adapters import AdapterSettings, get_archive
 from sdqctl.testing.loopback import LoopbackModel
-from tests.command import Done, forked, sdqctl
+from tests.command import Done, sdqctl
 
 pytestmark = pytest.mark.crash
 
@@ -38,7 +38,7 @@ def workflow(home: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> Path
 
 @pytest.mark.parametrize("point", [*CUT_OFF, "mock.accepted", "mock.stored", "mock.answered"])
 def test_each_is_answered_once_on_the_mock(point: str, home: Path, workflow: Path) -> None:
-    check("mock", forked, point, home, workflow)
+    check("mock", sdqctl, point, home, workflow)
 
 
 @pytest.mark.runtime
@@ -75,10 +75,10 @@ def session_id(command: Callable[..., Done]) -> str:
 
 
 def test_a_prompt_typed_in_between_is_not_taken_for_the_step_s(home: Path, workflow: Path) -> None:
-    run = forked("run", workflow, "--adapter", "mock", SDQCTL_CRASH_AT="ledger.begin.after:2")
+    run = sdqctl("run", workflow, "--adapter", "mock", SDQCTL_CRASH_AT="ledger.begin.after:2")
     assert run.code in (-signal.SIGKILL, 137)
-    assert forked("resume", "alike", "--prompt", PROMPT).code == 0
-    done = forked("resume", "alike", "--continue")
+    assert sdqctl("resume", "alike", "--prompt", PROMPT).code == 0
+    done = sdqctl("resume", "alike", "--continue")
     assert done.code == 0, done.err
     assert "sent again" in done.err
     settings = AdapterSettings(data_dir=home / "sdqctl", copilot_home=home / "copilot")

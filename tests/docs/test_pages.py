@@ -13,7 +13,7 @@ import pytest
 
 from tests.bench import Bench
 from tests.cli.test_help import parse
-from tests.command import SDQCTL, forked
+from tests.command import SDQCTL, sdqctl
 from tests.conftest import ROOT
 
 DOCS = ROOT / "docs"
@@ -40,10 +40,10 @@ def fields(title: str) -> set[str]:
 @pytest.fixture
 def shown(bench: Bench) -> dict[str, Any]:
     path = bench.write("work.conv", STORY)
-    result = forked("run", path, "--format", "json")
+    result = sdqctl("run", path, "--format", "json")
     assert result.code == 8, result.err
-    [listed] = forked("sessions", "list", "--format", "json").json
-    session = forked("sessions", "show", "s", "--format", "json").json
+    [listed] = sdqctl("sessions", "list", "--format", "json").json
+    session = sdqctl("sessions", "show", "s", "--format", "json").json
     return {"result": result.json, "listed": listed, "session": session}
 
 
@@ -85,8 +85,8 @@ def test_the_first_run_of_the_readme_runs(bench: Bench) -> None:
     script = re.search(r"printf .*?> first\.conv", text, re.DOTALL)
     assert script is not None
     subprocess.run(["bash", "-c", script.group()], check=True, timeout=30)
-    assert forked("run", "first.conv").code == 8
-    assert forked("resume", "first", "--continue").code == 0
+    assert sdqctl("run", "first.conv").code == 8
+    assert sdqctl("resume", "first", "--continue").code == 0
 
 
 def test_the_script_on_the_page_of_the_mock_does_what_it_says(bench: Bench) -> None:
@@ -125,7 +125,7 @@ def test_the_mock_fails_as_its_page_says(order: str, code: int, bench: Bench) ->
 def test_the_exit_codes_of_the_page_for_ci_are_those_that_there_are() -> None:
     rows = re.findall(r"^\| ([\d, ]+) \|", (DOCS / "ci.md").read_text(), re.MULTILINE)
     on_page = {int(code) for row in rows for code in row.split(",")}
-    known = forked("help", "exit-codes").out
+    known = sdqctl("help", "exit-codes").out
     codes = {int(code) for code in re.findall(r"^ {0,2}(\d+)  ", known, re.MULTILINE)}
     assert codes - on_page == {1, 9}, "a bug and a damaged ledger are no pipeline's matter"
     assert on_page <= codes

@@ -16,7 +16,7 @@ from sdqctl.adapters.mock.session import MockSession
 from sdqctl.model.events import TurnEvent, TurnFinished
 from sdqctl.model.followup import QUOTED, follow_up, quoted_prompt
 from tests.bench import Bench
-from tests.command import Done, forked
+from tests.command import Done, forked, sdqctl
 
 STEP = (
     "second [[tool: shell echo 1 >> acts]] [[tool: shell echo 2 >> acts]] [[reply: both are done]]"
@@ -27,17 +27,17 @@ WORKFLOW = f"SESSION-NAME s\nMODE implement\nPROMPT first\nPROMPT {STEP}\nPROMPT
 def cut_off(bench: Bench, text: str = WORKFLOW, point: str = "mock.tool.after:1") -> Path:
     """A run that was killed after the first of its second prompt's two tools."""
     path = bench.write("work.conv", text)
-    done = forked("run", path, SDQCTL_CRASH_AT=point)
+    done = sdqctl("run", path, SDQCTL_CRASH_AT=point)
     assert done.code in (-signal.SIGKILL, 137), done.err
     return path
 
 
 def go_on(*flags: str, **environment: str) -> Done:
-    return forked("resume", "s", "--continue", *flags, **environment)
+    return sdqctl("resume", "s", "--continue", *flags, **environment)
 
 
 def turns(name: str = "s") -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = forked("sessions", "show", name, "--format", "json").json["turns"]
+    found: list[dict[str, Any]] = sdqctl("sessions", "show", name, "--format", "json").json["turns"]
     return found
 
 
@@ -49,14 +49,14 @@ def acts(bench: Bench) -> list[str]:
 def test_the_follow_up_quotes_the_prompt_whatever_was_said_since(asides: int, bench: Bench) -> None:
     cut_off(bench)
     for number in range(asides):
-        assert forked("resume", "s", "--prompt", f"aside {number}").code == 0
+        assert sdqctl("resume", "s", "--prompt", f"aside {number}").code == 0
     done = go_on()
     assert done.code == 0, done.err
     assert acts(bench) == ["1", "2"]
     follow = turns()[2 + asides]
     assert quoted_prompt(follow["prompt"]) == STEP
     assert follow["response"] == "both are done"
-    steps = forked("sessions", "show", "s", "--format", "json").json["runs"][0]["steps"]
+    steps = sdqctl("sessions", "show", "s", "--format", "json").json["runs"][0]["steps"]
     assert [step["status"] for step in steps] == ["done"] * 3
 
 
@@ -78,7 +78,7 @@ def test_an_answer_to_a_follow_up_that_was_not_recorded_is_found(bench: Bench) -
     done = go_on()
     assert done.code == 0, done.err
     assert "2 done, 1 to run" in done.err
-    steps = forked("sessions", "show", "s", "--format", "json").json["runs"][0]["steps"]
+    steps = sdqctl("sessions", "show", "s", "--format", "json").json["runs"][0]["steps"]
     assert (steps[1]["status"], steps[1]["attempts"]) == ("done", 2)
     assert [turn["prompt"] for turn in turns()] == ["first", STEP, follow_up(STEP), "third"]
 
@@ -131,7 +131,7 @@ def test_fail_stops_and_leaves_everything_as_it_is(bench: Bench) -> None:
 def test_fail_and_resend_do_not_matter_where_no_tool_acted(point: str, bench: Bench) -> None:
     for number, policy in enumerate(("fail", "resend")):
         cut_off(bench, WORKFLOW.replace("SESSION-NAME s", f"SESSION-NAME s{number}"), point)
-        done = forked("resume", f"s{number}", "--continue", "--on-interrupted", policy)
+        done = sdqctl("resume", f"s{number}", "--continue", "--on-interrupted", policy)
         assert done.code == 0, done.err
         assert [turn["prompt"] for turn in turns(f"s{number}")] == ["first", STEP, "third"]
 
@@ -161,20 +161,20 @@ def test_a_kill_in_the_middle_of_a_resend_loses_nothing(bench: Bench) -> None:
         done = go_on("--on-interrupted", "resend")
         assert done.code == 0, done.err
         assert [turn["prompt"] for turn in turns()] == ["first", STEP, "third"]
-        assert forked("sessions", "delete", "s", "--force").code == 0
+        assert sdqctl("sessions", "delete", "s", "--force").code == 0
 
 
 def test_resend_never_takes_other_turns_out(bench: Bench) -> None:
     path = cut_off(bench)
-    assert forked("resume", "s", "--prompt", "what about the tests?").code == 0
+    assert sdqctl("resume", "s", "--prompt", "what about the tests?").code == 0
     before = bench.journal()
     refused = go_on("--on-interrupted", "resend")
     assert (refused.code, refused.out) == (4, ""), refused.err
     assert "turn 3: what about the tests?" in refused.err
     assert bench.journal() == before
     assert "`sdqctl sessions fork s COPY --at turn:1`" in refused.err
-    assert forked("sessions", "fork", "s", "copy", "--at", "turn:1").code == 0
-    copied = forked("resume", "copy", "--continue", path)
+    assert sdqctl("sessions", "fork", "s", "copy", "--at", "turn:1").code == 0
+    copied = sdqctl("resume", "copy", "--continue", path)
     assert copied.code == 0, copied.err
     assert [turn["prompt"] for turn in turns("copy")] == ["first", STEP, "third"]
     assert go_on("--on-interrupted", "continue").code == 0
@@ -183,7 +183,7 @@ def test_resend_never_takes_other_turns_out(bench: Bench) -> None:
 
 def test_an_answered_prompt_that_is_gone_from_the_conversation_is_told(bench: Bench) -> None:
     path = bench.write("work.conv", "SESSION-NAME s\nPROMPT first\nPAUSE\nPROMPT second\n")
-    assert forked("run", path).code == 8
+    assert sdqctl("run", path).code == 8
     journal = bench.home / "sdqctl" / "mock" / "s" / "events.jsonl"
     lines = journal.read_text().splitlines(keepends=True)
     journal.write_text(lines[0])

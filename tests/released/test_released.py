@@ -15,7 +15,7 @@ from sdqctl.model.workflow import SessionMode
 from sdqctl.testing.loopback import LoopbackModel
 from sdqctl.workflow import check_workflow
 from sdqctl.workflow.plan import PlanOptions, build_plan
-from tests.command import forked, sdqctl
+from tests.command import sdqctl
 
 HERE = Path(__file__).parent
 VERSION = HERE / "0.1"
@@ -77,14 +77,14 @@ def released(home: Path, project: Path) -> Iterator[Path]:
 
 
 def shown(name: str) -> Any:  # noqa: ANN401 - any JSON
-    return forked("sessions", "show", name, "--format", "json").json
+    return sdqctl("sessions", "show", name, "--format", "json").json
 
 
 def test_its_sessions_are_listed_as_they_stood_and_the_ledger_stays_as_it_is(
     released: Path,
 ) -> None:
     before = (released / "ledger.db").read_bytes()
-    listed = forked("sessions", "list", "--format", "json")
+    listed = sdqctl("sessions", "list", "--format", "json")
     assert listed.code == 0, listed.err
     assert (released / "ledger.db").read_bytes() == before
     assert {entry["name"]: entry["status"] for entry in listed.json} == STATUS
@@ -92,7 +92,7 @@ def test_its_sessions_are_listed_as_they_stood_and_the_ledger_stays_as_it_is(
 
 @pytest.mark.parametrize("name", STATUS)
 def test_each_of_its_sessions_is_shown(name: str, released: Path) -> None:
-    before = forked("sessions", "show", name, "--transcript")
+    before = sdqctl("sessions", "show", name, "--transcript")
     assert before.code == 0, before.err
     assert name in before.out
     journal = (released / "mock" / shown(name)["id"] / "events.jsonl").read_text().splitlines()
@@ -102,7 +102,7 @@ def test_each_of_its_sessions_is_shown(name: str, released: Path) -> None:
 
 @pytest.mark.parametrize("name", TURNS)
 def test_a_run_that_it_began_is_finished(name: str, released: Path) -> None:
-    done = forked("resume", name, "--continue")
+    done = sdqctl("resume", name, "--continue")
     assert done.code == 0, done.err
     found = shown(name)
     assert found["runs"][-1]["status"] == "completed"
@@ -113,7 +113,7 @@ def test_a_run_that_it_began_is_finished(name: str, released: Path) -> None:
 @pytest.mark.parametrize(("bundle", "turns"), [("paused", 1), ("acted", 2), ("carried", 2)])
 def test_its_bundles_are_imported(bundle: str, turns: int, home: Path, project: Path) -> None:
     file = VERSION / "bundles" / f"{bundle}.sdqctl"
-    done = forked("sessions", "import", file, "--cwd", project)
+    done = sdqctl("sessions", "import", file, "--cwd", project)
     assert (done.code, done.out) == (0, f"{bundle}\n"), done.err
     found = shown(bundle)
     assert found["cwd"] == str(project)

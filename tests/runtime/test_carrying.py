@@ -52,7 +52,7 @@ def test_a_bundle_is_resumed_with_its_whole_history_under_other_homes(
     }
 
     def run(*arguments: str) -> str:
-        done = sdqctl(*arguments, **there)  # type: ignore[arg-type]
+        done = sdqctl(*arguments, **there)
         assert done.code == 0, done.err
         return done.out
 

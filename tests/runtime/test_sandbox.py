@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from sdqctl.testing.loopback import LoopbackModel
-from tests.command import Done, sdqctl
+from tests.command import Command, Done, sdqctl, started
 from tests.runtime.plans import Call, Plans, sub_agent
 
 pytestmark = pytest.mark.runtime
@@ -38,11 +38,13 @@ def secret(home: Path) -> Path:
     return file
 
 
-def run(project: Path, text: str, *flags: str, **environment: str) -> Done:
+def run(
+    project: Path, text: str, *flags: str, command: Command = sdqctl, **environment: str
+) -> Done:
     """Run a workflow with every tool allowed, to its good end."""
     (project / "w.conv").write_text(text)
     words = ("run", "w.conv", "--allow-all-tools", "--format", "json", *flags)
-    done = sdqctl(*words, stdin=None, cwd=None, **environment)
+    done = command(*words, **environment)
     assert done.code == 0, done.err
     return done
 
@@ -198,6 +200,7 @@ def test_tools_reach_neither_sdqctl_nor_its_data_nor_an_agent_that_holds_keys(
     done = run(
         project,
         f"MODE implement\nPROMPT {bash('python3 try.py')} {DONE}\n",
+        command=started,
         SSH_AUTH_SOCK="/tmp/agent",
     )
     lines = model.requests[-1].tool_results[0].splitlines()

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.bench import Bench
-from tests.command import Done, forked
+from tests.command import Done, sdqctl
 
 THREE = (
     "PROMPT a [[reply: A]]\nCHECKPOINT half\nPROMPT b [[reply: B]]\nPAUSE\nPROMPT c [[reply: C]]\n"
@@ -20,7 +20,7 @@ THREE = (
 
 
 def show(name: str) -> dict[str, object]:
-    found: dict[str, object] = forked("sessions", "show", name, "--format", "json").json
+    found: dict[str, object] = sdqctl("sessions", "show", name, "--format", "json").json
     return found
 
 
@@ -57,15 +57,15 @@ def test_a_bundle_goes_to_another_machine_and_its_run_goes_on(
     job: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     file = tmp_path / "s.sdqctl"
-    ok(forked("sessions", "export", "s", "--format", "bundle", "-o", file))
+    ok(sdqctl("sessions", "export", "s", "--format", "bundle", "-o", file))
     elsewhere(job, monkeypatch)
     folder = tmp_path / "checkout"
     folder.mkdir()
-    assert forked("sessions", "list", "--format", "json").json == []
-    ok(forked("sessions", "import", file, "--cwd", folder))
-    entry = forked("sessions", "list", "--format", "json").json[0]
+    assert sdqctl("sessions", "list", "--format", "json").json == []
+    ok(sdqctl("sessions", "import", file, "--cwd", folder))
+    entry = sdqctl("sessions", "list", "--format", "json").json[0]
     assert (entry["name"], entry["cwd"], entry["status"]) == ("s", str(folder), "paused")
-    done = ok(forked("resume", "s", "--continue"))
+    done = ok(sdqctl("resume", "s", "--continue"))
     assert done.out == "C\n"
     assert answers("s") == ["A", "B", "C"]
 
@@ -74,76 +74,76 @@ def test_a_bundle_is_imported_beside_the_original_under_another_name(
     job: Bench, tmp_path: Path
 ) -> None:
     file = tmp_path / "s.sdqctl"
-    ok(forked("sessions", "export", "s", "--format", "bundle", "-o", file))
-    refused = forked("sessions", "import", file)
+    ok(sdqctl("sessions", "export", "s", "--format", "bundle", "-o", file))
+    refused = sdqctl("sessions", "import", file)
     assert refused.code == 7
     assert "--name" in refused.err
-    ok(forked("sessions", "import", file, "--name", "copy"))
-    assert ok(forked("resume", "copy", "--continue")).out == "C\n"
+    ok(sdqctl("sessions", "import", file, "--name", "copy"))
+    assert ok(sdqctl("resume", "copy", "--continue")).out == "C\n"
     assert answers("s") == ["A", "B"]
     assert show("s")["status"] == "paused"
 
 
 def test_deleted_and_restored_and_resumed(job: Bench) -> None:
-    done = ok(forked("sessions", "delete", "s", "--force"))
+    done = ok(sdqctl("sessions", "delete", "s", "--force"))
     assert "restore" in done.err
-    assert forked("sessions", "show", "s").code == 7
-    listed = forked("sessions", "trash", "list", "--format", "json").json
+    assert sdqctl("sessions", "show", "s").code == 7
+    listed = sdqctl("sessions", "trash", "list", "--format", "json").json
     assert [entry["name"] for entry in listed] == ["s"]
     assert listed[0]["size"] > 0
-    ok(forked("sessions", "restore", "s"))
-    assert forked("sessions", "trash", "list", "--format", "json").json == []
-    assert ok(forked("resume", "s", "--continue")).out == "C\n"
-    assert forked("sessions", "restore", "s").code == 7
+    ok(sdqctl("sessions", "restore", "s"))
+    assert sdqctl("sessions", "trash", "list", "--format", "json").json == []
+    assert ok(sdqctl("resume", "s", "--continue")).out == "C\n"
+    assert sdqctl("sessions", "restore", "s").code == 7
 
 
 def test_purge_passes_the_trash_by_and_the_trash_is_emptied_when_asked(job: Bench) -> None:
     assert job.run(THREE, "--session-name", "t").done.code == 8
-    ok(forked("sessions", "delete", "t", "--force", "--purge"))
-    ok(forked("sessions", "delete", "s", "--force"))
-    ok(forked("sessions", "trash", "empty", "--force"))
-    assert len(forked("sessions", "trash", "list", "--format", "json").json) == 1
-    assert forked("sessions", "trash", "empty", "--older-than", "0").code == 2
-    ok(forked("sessions", "trash", "empty", "--older-than", "0", "--force"))
-    assert forked("sessions", "trash", "list", "--format", "json").json == []
+    ok(sdqctl("sessions", "delete", "t", "--force", "--purge"))
+    ok(sdqctl("sessions", "delete", "s", "--force"))
+    ok(sdqctl("sessions", "trash", "empty", "--force"))
+    assert len(sdqctl("sessions", "trash", "list", "--format", "json").json) == 1
+    assert sdqctl("sessions", "trash", "empty", "--older-than", "0").code == 2
+    ok(sdqctl("sessions", "trash", "empty", "--older-than", "0", "--force"))
+    assert sdqctl("sessions", "trash", "list", "--format", "json").json == []
 
 
 def test_a_kept_session_survives_cleanup(job: Bench) -> None:
     job.run("PROMPT x\n", "--session-name", "t")
-    ok(forked("sessions", "keep", "t"))
-    done = ok(forked("sessions", "cleanup", "--older-than", "0", "--include-unfinished"))
+    ok(sdqctl("sessions", "keep", "t"))
+    done = ok(sdqctl("sessions", "cleanup", "--older-than", "0", "--include-unfinished"))
     assert done.out == "s\n"
     assert "protected" in done.err
-    ok(forked("sessions", "keep", "t", "--off"))
-    assert ok(forked("sessions", "cleanup", "--older-than", "0")).out == "t\n"
+    ok(sdqctl("sessions", "keep", "t", "--off"))
+    assert ok(sdqctl("sessions", "cleanup", "--older-than", "0")).out == "t\n"
 
 
 def test_cleanup_leaves_all_sessions_of_an_unfinished_run(bench: Bench) -> None:
     text = "SESSION-MODE fresh\nMAX-CYCLES 2\nPROMPT x\nPAUSE\n"
     assert bench.run(text).done.code == 8
     assert bench.resume("--continue").done.code == 8
-    done = ok(forked("sessions", "cleanup", "--older-than", "0"))
+    done = ok(sdqctl("sessions", "cleanup", "--older-than", "0"))
     assert (done.out, done.err.count("its run is not finished")) == ("", 2)
-    ok(forked("resume", "s", "--continue"))
-    gone = ok(forked("sessions", "cleanup", "--older-than", "0")).out.splitlines()
+    ok(sdqctl("resume", "s", "--continue"))
+    gone = ok(sdqctl("sessions", "cleanup", "--older-than", "0")).out.splitlines()
     assert sorted(gone) == ["s", "s (2)"]
 
 
 def test_a_fork_in_mid_workflow_goes_on_differently(job: Bench) -> None:
-    ok(forked("sessions", "fork", "s", "other", "--at", "half"))
+    ok(sdqctl("sessions", "fork", "s", "other", "--at", "half"))
     assert answers("other") == ["A"]
     entry = next(
-        e for e in forked("sessions", "list", "--format", "json").json if e["name"] == "other"
+        e for e in sdqctl("sessions", "list", "--format", "json").json if e["name"] == "other"
     )
     assert (entry["run"]["steps_done"], entry["run"]["steps_total"]) == (2, 5)
     job.write("work.conv", THREE.replace("reply: B", "reply: other B"))
     job.write("again.conv", THREE)
-    on = forked("resume", "other", "--continue")
+    on = sdqctl("resume", "other", "--continue")
     assert (on.code, on.out) == (8, "other B\n")
-    assert ok(forked("resume", "other", "--continue")).out == "C\n"
+    assert ok(sdqctl("resume", "other", "--continue")).out == "C\n"
     assert answers("other") == ["A", "other B", "C"]
     job.write("work.conv", THREE)
-    assert ok(forked("resume", "s", "--continue")).out == "C\n"
+    assert ok(sdqctl("resume", "s", "--continue")).out == "C\n"
     assert answers("s") == ["A", "B", "C"]
 
 
@@ -153,7 +153,7 @@ def test_a_fork_in_mid_workflow_goes_on_differently(job: Bench) -> None:
 def test_a_fork_is_cut_at_a_step_or_a_turn(
     at: str, kept: list[str], steps: int, job: Bench
 ) -> None:
-    ok(forked("sessions", "fork", "s", "other", "--at", at))
+    ok(sdqctl("sessions", "fork", "s", "other", "--at", at))
     assert answers("other") == kept
     runs = show("other")["runs"]
     assert isinstance(runs, list)
@@ -162,9 +162,9 @@ def test_a_fork_is_cut_at_a_step_or_a_turn(
 
 @pytest.mark.parametrize("at", ["9", "5", "nowhere", "turn:7"])
 def test_a_fork_at_a_place_that_is_not_there_is_refused(at: str, job: Bench) -> None:
-    done = forked("sessions", "fork", "s", "other", "--at", at)
+    done = sdqctl("sessions", "fork", "s", "other", "--at", at)
     assert done.code == 2
-    assert len(forked("sessions", "list", "--format", "json").json) == 1
+    assert len(sdqctl("sessions", "list", "--format", "json").json) == 1
 
 
 def test_a_fork_of_an_interrupted_session_recovers_as_the_original_would(bench: Bench) -> None:
@@ -173,9 +173,9 @@ def test_a_fork_of_an_interrupted_session_recovers_as_the_original_would(bench: 
         f"MODE implement\n{first}PROMPT two [[reply: B]]\n", SDQCTL_CRASH_AT="mock.tool.after:1"
     )
     assert cut.done.code == -signal.SIGKILL
-    ok(forked("sessions", "fork", "s", "other"))
+    ok(sdqctl("sessions", "fork", "s", "other"))
     for name in ("other", "s"):
-        done = ok(forked("resume", name, "--continue"))
+        done = ok(sdqctl("resume", name, "--continue"))
         assert "the agent is asked to finish it" in done.err
         turns = show(name)["turns"]
         assert isinstance(turns, list)
@@ -186,9 +186,9 @@ def test_a_cut_off_command_is_not_run_again_in_a_fork(bench: Bench) -> None:
     kill = "read -r _ _ _ up _ < /proc/$PPID/stat; kill -9 $up"
     text = f"PROMPT x\nALLOW-SHELL true\nRUN echo >> effect; {kill}; sleep 9\n"
     assert bench.run(text, "--sandbox", "none").done.code == -signal.SIGKILL  # it may be killed
-    ok(forked("sessions", "fork", "s", "other"))
+    ok(sdqctl("sessions", "fork", "s", "other"))
     for name in ("other", "s"):
-        done = forked("resume", name, "--continue")
+        done = sdqctl("resume", name, "--continue")
         assert done.code == 4
         assert "was cut off" in done.err
     assert (bench.project / "effect").read_text() == "\n"
@@ -196,11 +196,11 @@ def test_a_cut_off_command_is_not_run_again_in_a_fork(bench: Bench) -> None:
 
 def test_a_rename_is_unique_and_the_run_goes_on_under_it(job: Bench) -> None:
     job.run(THREE, "--session-name", "t")
-    assert forked("sessions", "rename", "s", "T").code == 7
-    assert forked("sessions", "rename", "s", "bad\nname").code == 2
-    ok(forked("sessions", "rename", "s", "new name"))
-    assert forked("sessions", "show", "s").code in (0, 7)
-    assert ok(forked("resume", "new name", "--continue")).out == "C\n"
+    assert sdqctl("sessions", "rename", "s", "T").code == 7
+    assert sdqctl("sessions", "rename", "s", "bad\nname").code == 2
+    ok(sdqctl("sessions", "rename", "s", "new name"))
+    assert sdqctl("sessions", "show", "s").code in (0, 7)
+    assert ok(sdqctl("resume", "new name", "--continue")).out == "C\n"
     assert answers("new name") == ["A", "B", "C"]
 
 
@@ -302,48 +302,48 @@ def test_a_damaged_or_hostile_bundle_is_refused_and_leaves_nothing(
     kind: str, job: Bench, tmp_path: Path
 ) -> None:
     file = tmp_path / "s.sdqctl"
-    ok(forked("sessions", "export", "s", "--format", "bundle", "-o", file))
+    ok(sdqctl("sessions", "export", "s", "--format", "bundle", "-o", file))
     (tmp_path / "no.sdqctl").write_text("no zip at all")
     before = sorted(job.home.rglob("*"))
-    done = forked("sessions", "import", HOSTILE[kind](file), "--name", "evil")
+    done = sdqctl("sessions", "import", HOSTILE[kind](file), "--name", "evil")
     assert done.code == 2, done.err
     assert "Traceback" not in done.err
     left = [p for p in job.home.rglob("*") if p not in before and p.parent.name != "locks"]
     assert [path for path in left if path.name != "ledger.db-wal"] == []
-    assert len(forked("sessions", "list", "--format", "json").json) == 1
+    assert len(sdqctl("sessions", "list", "--format", "json").json) == 1
 
 
 def test_permissions_do_not_come_with_someone_elses_bundle(job: Bench, tmp_path: Path) -> None:
     options = {"allow_all_tools": True, "mode": "full", "allow_tools": ["shell", "write"]}
     job.write("work.conv", THREE.replace("PROMPT c", "PROMPT c [[tool: write made.txt x]]"))
     file = tmp_path / "s.sdqctl"
-    ok(forked("sessions", "export", "s", "--format", "bundle", "-o", file))
+    ok(sdqctl("sessions", "export", "s", "--format", "bundle", "-o", file))
     bad = with_ledger(file, "runs", {"options": json.dumps(options)})
-    ok(forked("sessions", "import", bad, "--name", "theirs"))
-    assert ok(forked("resume", "theirs", "--continue")).out == "C\n"
+    ok(sdqctl("sessions", "import", bad, "--name", "theirs"))
+    assert ok(sdqctl("resume", "theirs", "--continue")).out == "C\n"
     assert not (job.project / "made.txt").exists()
 
 
 def test_a_truncated_bundle_is_refused_at_every_length(job: Bench, tmp_path: Path) -> None:
     file = tmp_path / "s.sdqctl"
-    ok(forked("sessions", "export", "s", "--format", "bundle", "-o", file))
+    ok(sdqctl("sessions", "export", "s", "--format", "bundle", "-o", file))
     data = file.read_bytes()
     for length in range(0, len(data), max(1, len(data) // 7)):
         file.write_bytes(data[:length])
-        assert forked("sessions", "import", file, "--name", "cut").code == 2
-    assert len(forked("sessions", "list", "--format", "json").json) == 1
+        assert sdqctl("sessions", "import", file, "--name", "cut").code == 2
+    assert len(sdqctl("sessions", "list", "--format", "json").json) == 1
 
 
 def test_a_bundle_with_a_flipped_bit_is_refused_or_imported_whole(
     job: Bench, tmp_path: Path
 ) -> None:
     file, bad = tmp_path / "s.sdqctl", tmp_path / "bad.sdqctl"
-    ok(forked("sessions", "export", "s", "--format", "bundle", "-o", file))
+    ok(sdqctl("sessions", "export", "s", "--format", "bundle", "-o", file))
     whole = file.read_bytes()
     said = set()
     for place in range(3, len(whole), len(whole) // 61):
         bad.write_bytes(whole[:place] + bytes([whole[place] ^ 0x10]) + whole[place + 1 :])
-        done = forked("sessions", "import", bad, "--name", f"copy-{place}")
+        done = sdqctl("sessions", "import", bad, "--name", f"copy-{place}")
         assert done.code in (0, 2), (place, done.err)
         if done.code == 0:
             assert answers(f"copy-{place}") == answers("s")
@@ -352,7 +352,7 @@ def test_a_bundle_with_a_flipped_bit_is_refused_or_imported_whole(
 
 
 def test_one_rotten_bundle_in_the_trash_spoils_no_other(job: Bench) -> None:
-    ok(forked("sessions", "delete", "s", "--force"))
+    ok(sdqctl("sessions", "delete", "s", "--force"))
     trash = job.home / "sdqctl" / "trash"
     whole = next(trash.iterdir()).read_bytes()
     middle = len(whole) // 2
@@ -364,11 +364,11 @@ def test_one_rotten_bundle_in_the_trash_spoils_no_other(job: Bench) -> None:
     }
     for name, data in rotten.items():
         (trash / f"20000101T000000000000-{name}.sdqctl").write_bytes(data)
-    listed = ok(forked("sessions", "trash", "list", "--format", "json")).json
+    listed = ok(sdqctl("sessions", "trash", "list", "--format", "json")).json
     assert len(listed) == 1 + len(rotten)
-    ok(forked("sessions", "restore", "s"))
+    ok(sdqctl("sessions", "restore", "s"))
     assert answers("s") == ["A", "B"]
-    ok(forked("sessions", "trash", "empty", "--older-than", "0s", "--force"))
+    ok(sdqctl("sessions", "trash", "empty", "--older-than", "0s", "--force"))
     assert list(trash.iterdir()) == []
 
 
@@ -383,25 +383,25 @@ def test_a_damaged_session_is_deleted_and_restored_as_it_was(job: Bench, damage:
     else:
         (folder / "session.json").write_bytes(b"{")
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    ok(forked("sessions", "delete", "s", "--force"))
+    ok(sdqctl("sessions", "delete", "s", "--force"))
     assert not folder.exists()
-    ok(forked("sessions", "restore", "s"))
+    ok(sdqctl("sessions", "restore", "s"))
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
 def test_a_bundle_needs_a_file(job: Bench) -> None:
-    assert forked("sessions", "export", "s", "--format", "bundle").code == 2
+    assert sdqctl("sessions", "export", "s", "--format", "bundle").code == 2
 
 
 @pytest.mark.parametrize("output_format", ["md", "html", "json", "jsonl"])
 def test_the_other_formats_go_to_stdout_or_a_file(
     output_format: str, job: Bench, tmp_path: Path
 ) -> None:
-    shown = ok(forked("sessions", "export", "s", "--format", output_format)).out
+    shown = ok(sdqctl("sessions", "export", "s", "--format", output_format)).out
     for word in ("A", "B", "half" if output_format in ("html", "json") else "B"):
         assert word in shown
     file = tmp_path / "out"
-    ok(forked("sessions", "export", "s", "--format", output_format, "-o", file))
+    ok(sdqctl("sessions", "export", "s", "--format", output_format, "-o", file))
     assert file.read_text() == shown
     if output_format == "jsonl":
         kinds = [json.loads(line)["type"] for line in shown.splitlines()]
@@ -412,20 +412,20 @@ def test_the_other_formats_go_to_stdout_or_a_file(
 
 def test_a_fork_stands_as_its_original_does(bench: Bench) -> None:
     assert bench.run("PROMPT a [[reply: A]]\nPROMPT b [[reply: B]]\n").done.code == 0
-    ok(forked("sessions", "fork", "s", "whole"))
-    ok(forked("sessions", "fork", "s", "part", "--at", "1"))
-    listed = {e["name"]: e for e in forked("sessions", "list", "--format", "json").json}
+    ok(sdqctl("sessions", "fork", "s", "whole"))
+    ok(sdqctl("sessions", "fork", "s", "part", "--at", "1"))
+    listed = {e["name"]: e for e in sdqctl("sessions", "list", "--format", "json").json}
     assert (listed["whole"]["status"], listed["whole"]["run"]["steps_done"]) == ("completed", 2)
     assert (listed["part"]["status"], listed["part"]["run"]["steps_done"]) == ("interrupted", 1)
-    swept = ok(forked("sessions", "cleanup", "--older-than", "0s"))
+    swept = ok(sdqctl("sessions", "cleanup", "--older-than", "0s"))
     assert set(swept.out.split()) == {"s", "whole"}
     assert "kept: part: its run is not finished" in swept.err
 
 
 def test_a_fork_of_a_paused_run_waits_for_a_human_too(job: Bench) -> None:
-    ok(forked("sessions", "fork", "s", "copy"))
-    ok(forked("sessions", "fork", "s", "half-way", "--at", "half"))
-    listed = {e["name"]: e["status"] for e in forked("sessions", "list", "--format", "json").json}
+    ok(sdqctl("sessions", "fork", "s", "copy"))
+    ok(sdqctl("sessions", "fork", "s", "half-way", "--at", "half"))
+    listed = {e["name"]: e["status"] for e in sdqctl("sessions", "list", "--format", "json").json}
     assert listed == {"s": "paused", "copy": "paused", "half-way": "interrupted"}
-    assert ok(forked("resume", "copy", "--continue")).out == "C\n"
-    assert forked("resume", "half-way", "--continue").code == 8
+    assert ok(sdqctl("resume", "copy", "--continue")).out == "C\n"
+    assert sdqctl("resume", "half-way", "--continue").code == 8

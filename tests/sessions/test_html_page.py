@@ -11,7 +11,7 @@ import pytest
 
 from sdqctl.sessions.export.prose import as_prose
 from tests.bench import Bench
-from tests.command import forked
+from tests.command import sdqctl
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = (
@@ -41,7 +41,7 @@ PROMPT second [[tool: shell rm <b>x</b>]] [[reply: </section></main>{SCRIPT}]]
 def page(bench: Bench, tmp_path: Path) -> Path:
     assert bench.run(HOSTILE).done.code == 0
     file = tmp_path / "page.html"
-    assert forked("sessions", "export", "s", "--format", "html", "-o", file).code == 0
+    assert sdqctl("sessions", "export", "s", "--format", "html", "-o", file).code == 0
     return file
 
 
@@ -113,7 +113,7 @@ def test_markdown_of_an_answer_is_rendered_and_leads_nowhere() -> None:
 )
 def test_the_suffix_says_the_format(name: str, begins: str, page: Path, tmp_path: Path) -> None:
     file = tmp_path / name
-    assert forked("sessions", "export", "s", "-o", file).code == 0
+    assert sdqctl("sessions", "export", "s", "-o", file).code == 0
     assert file.read_bytes()[: len(begins)].decode() == begins
 
 
@@ -121,9 +121,9 @@ def test_a_format_that_is_given_wins_and_an_unknown_suffix_is_refused(
     page: Path, tmp_path: Path
 ) -> None:
     file = tmp_path / "p.html"
-    assert forked("sessions", "export", "s", "--format", "md", "-o", file).code == 0
+    assert sdqctl("sessions", "export", "s", "--format", "md", "-o", file).code == 0
     assert file.read_text().startswith("# s")
-    done = forked("sessions", "export", "s", "-o", tmp_path / "p.docx")
+    done = sdqctl("sessions", "export", "s", "-o", tmp_path / "p.docx")
     assert (done.code, (tmp_path / "p.docx").exists()) == (2, False)
     assert "--format" in done.err
 

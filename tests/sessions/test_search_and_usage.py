@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import pytest
 
 from tests.bench import Bench
-from tests.command import Done, forked
+from tests.command import Done, sdqctl
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def talks(bench: Bench) -> Bench:
 
 
 def found(*arguments: str, **environment: str) -> list[Mapping[str, object]]:
-    done = forked("sessions", "search", *arguments, "--format", "json", **environment)
+    done = sdqctl("sessions", "search", *arguments, "--format", "json", **environment)
     assert done.code == 0, done.err
     hits: list[Mapping[str, object]] = done.json
     return hits
@@ -43,7 +43,7 @@ def test_all_words_are_found_in_prompts_and_answers(talks: Bench) -> None:
 
 @pytest.mark.parametrize("text", ['"', "a AND OR", "NEAR(", "*", "col:umn", "(", "' OR 1=1 --"])
 def test_no_text_is_taken_for_a_query_language(text: str, talks: Bench) -> None:
-    done = forked("sessions", "search", "--format", "json", "--", text)
+    done = sdqctl("sessions", "search", "--format", "json", "--", text)
     assert done.code in (0, 2), done.err
     assert "Traceback" not in done.err
     assert "bug in sdqctl" not in done.err
@@ -51,9 +51,9 @@ def test_no_text_is_taken_for_a_query_language(text: str, talks: Bench) -> None:
 
 def test_the_index_follows_what_changes(talks: Bench) -> None:
     assert found("brandnew") == []
-    forked("resume", "t", "--prompt", "something brandnew [[reply: ok]]")
+    sdqctl("resume", "t", "--prompt", "something brandnew [[reply: ok]]")
     assert places(found("brandnew")) == {("t", 2, "prompt")}
-    forked("sessions", "delete", "t", "--force")
+    sdqctl("sessions", "delete", "t", "--force")
     assert found("brandnew") == []
     (talks.home / "sdqctl" / "search.db").write_bytes(b"damaged" * 1000)
     assert places(found("Where parser")) == {("s", 1, "prompt")}
@@ -73,30 +73,30 @@ def test_no_secret_is_in_the_index(talks: Bench) -> None:
 
 
 def test_a_place_is_printed_with_its_words(talks: Bench) -> None:
-    done: Done = forked("sessions", "search", "wrong", "--in", "answers")
+    done: Done = sdqctl("sessions", "search", "wrong", "--in", "answers")
     name, _, turn, kind, _, text = done.out.rstrip("\n").split("\t")
     assert (name, turn, kind, text) == ("t", "1", "answer", "The parser was wrong")
 
 
 def test_usage_by_day_workflow_model_and_session(talks: Bench) -> None:
     talks.run("PROMPT [[tool: read work.conv]] [[reply: x]]\n", "--session-name", "u", "-m", "m-7")
-    (day,) = forked("sessions", "usage", "--format", "json").json
+    (day,) = sdqctl("sessions", "usage", "--format", "json").json
     assert (day["prompts"], day["model_calls"], day["tools"]) == (3, 3, 1)
     assert day["input_tokens"] > 0
-    models = forked("sessions", "usage", "--by", "model", "--format", "json").json
+    models = sdqctl("sessions", "usage", "--by", "model", "--format", "json").json
     assert {row["model"]: row["prompts"] for row in models} == {"default": 2, "m-7": 1}
-    sessions = forked("sessions", "usage", "--by", "session", "--format", "json").json
+    sessions = sdqctl("sessions", "usage", "--by", "session", "--format", "json").json
     assert [row["session"] for row in sessions] == ["s", "t", "u"]
-    (workflow,) = forked("sessions", "usage", "--by", "workflow", "--format", "json").json
+    (workflow,) = sdqctl("sessions", "usage", "--by", "workflow", "--format", "json").json
     assert workflow["workflow"] == "work"
-    text = forked("sessions", "usage", "--format", "csv").out
+    text = sdqctl("sessions", "usage", "--format", "csv").out
     (row,) = csv.DictReader(io.StringIO(text))
     assert row["prompts"] == "3"
-    assert "█" in forked("sessions", "usage", "--format", "table").out
+    assert "█" in sdqctl("sessions", "usage", "--format", "table").out
 
 
 def test_sessions_are_sorted_by_tokens(talks: Bench) -> None:
     talks.run(f"PROMPT {'word ' * 500} [[reply: x]]\n", "--session-name", "big")
-    listed = forked("sessions", "list", "--sort", "-tokens", "--format", "json").json
+    listed = sdqctl("sessions", "list", "--sort", "-tokens", "--format", "json").json
     assert listed[0]["name"] == "big"
     assert listed[0]["tokens"] > listed[1]["tokens"] > 0

@@ -26,7 +26,7 @@ def ledger(bench: Bench) -> Path:
 
 
 def check() -> Done:
-    return forked("store", "check")
+    return sdqctl("store", "check")
 
 
 def test_a_sound_ledger_is_sound(ledger: Path) -> None:
@@ -39,7 +39,7 @@ def test_an_emptied_ledger_is_damaged_and_not_begun_anew(bench: Bench, ledger: P
     assert check().code == 9
     done = bench.run("PROMPT two\n", "--session-name", "t").done
     assert (done.code, "empty" in done.err) == (9, True)
-    assert forked("sessions", "list").code == 9
+    assert sdqctl("sessions", "list").code == 9
 
 
 def test_a_write_ahead_log_that_is_gone_is_seen(ledger: Path, tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ def test_a_write_ahead_log_that_is_gone_is_seen(ledger: Path, tmp_path: Path) ->
     for end in ("", "-shm"):
         shutil.copy(f"{ledger}{end}", copy)
     writer.close()
-    done = forked("store", "check", SDQCTL_HOME=str(copy))
+    done = sdqctl("store", "check", SDQCTL_HOME=str(copy))
     assert (done.code, "write-ahead log" in done.out) == (9, True)
 
 
@@ -64,7 +64,7 @@ def test_a_lock_of_another_program_is_no_damage(
     other.execute("BEGIN EXCLUSIVE")
     other.execute("UPDATE runs SET message = 'mine'")
     try:
-        done = check()
+        done = forked("store", "check")
         assert (done.code, "locked" in done.err) == (75, True)
         done = forked("resume", "s", "--prompt", "more")
         assert (done.code, "locked" in done.err) == (75, True)
@@ -113,6 +113,7 @@ def test_a_file_system_without_locks_is_named(
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
     monkeypatch.setattr(fcntl, "flock", refuse)
+    bench.command = forked
     done = bench.run("PROMPT one\n").done
     assert (done.code, "SDQCTL_HOME" in done.err) == (9, True)
 
@@ -124,4 +125,4 @@ def test_an_event_log_on_a_full_disk_ends_the_run_with_a_plain_error(bench: Benc
     done = sdqctl("run", path, "--session-name", "s")
     assert (done.code, "EVENT-LOG" in done.err, "bug" in done.err) == (4, True, False)
     path.write_text("PROMPT one\n")
-    assert forked("resume", "s", "--continue", path).code == 0
+    assert sdqctl("resume", "s", "--continue", path).code == 0

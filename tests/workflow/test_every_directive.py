@@ -11,14 +11,14 @@ import pytest
 from sdqctl.adapters import AdapterConfig, AdapterSession
 from sdqctl.workflow.directives import REFUSED
 from tests.bench import Bench
-from tests.command import forked
+from tests.command import forked, sdqctl
 
 ASK = "PROMPT ask [[reply: A]]\n"
 
 
 def test_model(bench: Bench) -> None:
     bench.run(f"MODEL m-7\n{ASK}")
-    assert forked("sessions", "show", "s", "--format", "json").json["model"] == "m-7"
+    assert sdqctl("sessions", "show", "s", "--format", "json").json["model"] == "m-7"
 
 
 def test_adapter(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,7 +44,7 @@ def test_mode(mode: str, writes: bool, bench: Bench) -> None:
 
 def test_an_unknown_mode_is_read_only_with_a_warning(bench: Bench) -> None:
     path = bench.write("work.conv", f"MODE wriet\n{ASK}")
-    assert "work.conv:1:6: warning: unknown MODE 'wriet'" in forked("validate", path).out
+    assert "work.conv:1:6: warning: unknown MODE 'wriet'" in sdqctl("validate", path).out
 
 
 def test_max_cycles(bench: Bench) -> None:
@@ -248,7 +248,7 @@ def test_compact_epilogue(bench: Bench) -> None:
 def test_new_conversation(bench: Bench) -> None:
     told = bench.run("PROMPT a\nNEW-CONVERSATION\nPROMPT b\n")
     assert told.done.code == 0
-    names = {entry["name"] for entry in forked("sessions", "list", "--format", "json").json}
+    names = {entry["name"] for entry in sdqctl("sessions", "list", "--format", "json").json}
     assert names == {"s", "s (2)"}
     assert '"content":"b"' not in bench.journal()
 
@@ -266,6 +266,7 @@ def opened_with(text: str, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> dic
         return await create(self, config)
 
     monkeypatch.setattr(MockAdapter, "create_session", watched)
+    bench.command = forked
     assert bench.run(f"{text}{ASK}").done.code == 0
     found: dict[str, object] = json.loads(opened.read_text())
     return found

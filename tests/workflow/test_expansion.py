@@ -14,7 +14,7 @@ from sdqctl.errors import StepError
 from sdqctl.model.workflow import RunStep, Span
 from sdqctl.workflow.expansion import expand, unquotable
 from tests.bench import Bench
-from tests.command import forked, sdqctl
+from tests.command import sdqctl
 
 VALUES = [
     "plain",
@@ -103,7 +103,7 @@ def test_a_place_that_cannot_be_quoted_is_refused(command: str, bench: Bench) ->
         expand(run_step(command), {"DATE": "x"})
     if "\n" not in command:
         path = bench.write("w.conv", f"ALLOW-SHELL true\nRUN {command}\nPROMPT x\n")
-        done = forked("validate", path)
+        done = sdqctl("validate", path)
         assert done.code == 3
         assert "template variable" in done.out + done.err
 
@@ -128,10 +128,10 @@ def test_commands_of_components_have_their_variables_and_environment(bench: Benc
         'RUN cat {{COMPONENT_NAME}}.py | tr a-z A-Z; echo "$NAME of $SDQCTL_COMPONENT_PATH"\n'
         "PROMPT x [[reply: A]]\n",
     )
-    done = forked("apply", "each.conv", "--components", "src/*.py")
+    done = sdqctl("apply", "each.conv", "--components", "src/*.py")
     assert done.code == 0, done.err
     for index, name in (("1", "a b"), ("2", "it's")):
-        shown = forked("sessions", "show", index, "--format", "json").json
+        shown = sdqctl("sessions", "show", index, "--format", "json").json
         prompt = shown["turns"][0]["prompt"]
         assert f"content of {name}.py\n" in prompt
         assert f"CONTENT OF {name.upper()}.PY\n<{name}> of src/{name}.py\n" in prompt
