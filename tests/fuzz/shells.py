@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import select
 import shutil
 import signal
 import subprocess
@@ -141,14 +142,11 @@ class Shells:
             user=_user(),
         )
         try:
-            process.wait(self._patience + len(lines) / 20)
-        except subprocess.TimeoutExpired:
-            return False
-        finally:
+            return _ends(process.pid, self._patience + len(lines) / 20)
+        finally:  # its number is its group's, and nobody else's, until it is waited for
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-        return True
 
     def _environment(self, sh: str, value: str) -> dict[str, str]:
         names = ("x", "y", "i", "a", "b", "n", "X", "CI", "LINES", "COLUMNS", "NODE_ENV", "LC_TIME")
@@ -169,6 +167,15 @@ class Shells:
         for path in sorted(found, reverse=True):
             shutil.rmtree(path) if Path(path).is_dir() else Path(path).unlink()
         return frozenset(str(Path(path).relative_to(self.project)) for path in found)
+
+
+def _ends(pid: int, seconds: float) -> bool:
+    """Whether a child ends in time; it is not waited for, and keeps its number."""
+    watched = os.pidfd_open(pid)
+    try:
+        return bool(select.select([watched], [], [], seconds)[0])
+    finally:
+        os.close(watched)
 
 
 def _user() -> int | None:
