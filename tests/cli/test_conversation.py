@@ -114,6 +114,7 @@ def test_a_tool_is_asked_about(answer: str, made: bool, talk: Path, model: Loopb
         terminal.wait_for("Ctrl-D leaves.")
         terminal.type(f"Do it {shell} [[reply: well]]{ENTER}")
         terminal.wait_for("The agent wants to use shell: touch made.txt")
+        terminal.wait_for("[n]ever?")
         terminal.type(f"{answer}{ENTER}")
         terminal.wait_for("\nwell")
         terminal.wait_for_prompt()
@@ -387,7 +388,7 @@ def test_deleting_many_shows_a_bar(home: Path, project: Path) -> None:
         (project / "w.conv").write_text("ADAPTER mock\nPROMPT x\n")
         assert sdqctl("run", "w.conv", "--session-name", name).code == 0
     script = (
-        "import sys, time; from sdqctl.cli import deleting; deleting._QUIET_SECONDS = -1.0; "
+        "import sys, time; from sdqctl.cli.sessions import delete; delete._QUIET_SECONDS = -1.0; "
         "from sdqctl.cli.app import run; sys.exit(run(sys.argv[1:]))"
     )
     command = f"{SDQCTL[0]} -c '{script}' sessions cleanup --older-than 0 --force > gone.txt"

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.bench import Bench
+from tests.cli.test_waiting import has_open, started
 from tests.command import SDQCTL, sdqctl
 
 THREE = "PROMPT a [[reply: A]]\nPAUSE\nPROMPT b [[reply: B]]\n"
@@ -159,21 +160,21 @@ def test_a_paused_run_survives_single_prompts(paused: Path) -> None:
 
 
 def test_wait_waits_for_the_holder(paused: Path) -> None:
-    with subprocess.Popen(
-        [*SDQCTL, "resume", "job", "--prompt", "slow [[delay: 2]] [[reply: slow]]"],
-        stderr=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as first:
+    until = "until [ -e go ]; do sleep 0.05; done"
+    slow = [*SDQCTL, "resume", "job", "--prompt", f"slow [[tool: shell {until}]] [[reply: slow]]"]
+    second = ["resume", "job", "--prompt", "second [[reply: 2]]"]
+    with subprocess.Popen([*slow, "--allow-tool", "shell"], stderr=subprocess.PIPE) as first:
         assert first.stderr is not None
-        for line in first.stderr:
-            if line.startswith("[1/1]"):
-                break
-        busy = sdqctl("resume", "job", "--prompt", "second [[reply: 2]]")
+        assert any(line.startswith(b"[1/1]") for line in first.stderr)
+        busy = sdqctl(*second)
         assert busy.code == 75
         assert f"process {first.pid}" in busy.err
-        waited = sdqctl("resume", "job", "--prompt", "second [[reply: 2]]", "--wait", "30s")
-        assert (waited.code, waited.out) == (0, "2\n"), waited.err
+        with started(*second, "--wait", "60s") as waiting:
+            wait_for(lambda: has_open(waiting, ".lock"))
+            assert waiting.poll() is None
+            Path("go").touch()
+            out, err = waiting.communicate(timeout=60)
+        assert (waiting.returncode, out) == (0, "2\n"), err
         assert first.wait() == 0
     assert prompts() == ["a", "slow", "second"]
 
