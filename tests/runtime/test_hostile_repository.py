@@ -49,7 +49,11 @@ def repository(home: Path, project: Path) -> HostileRepository:
 
 @pytest.fixture
 def planned(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackModel]:
-    plans = {"main": [*TOUCHING, *(sub_agent("sub", kind) for kind in AGENTS)], "sub": TOUCHING}
+    plans = {
+        "main": [*TOUCHING, *(sub_agent("sub", kind) for kind in AGENTS)],
+        "sub": TOUCHING,
+        "look": TOUCHING[:1],
+    }
     with LoopbackModel(Plans(plans)) as model:
         for name, value in model.environment().items():
             monkeypatch.setenv(name, value)
@@ -111,7 +115,7 @@ async def ask_twice(settings: AdapterSettings, config: AdapterConfig, marks: Pat
     """A prompt in a new session, and one in it resumed; the marks that only the second left."""
     async with CopilotAdapter(settings) as adapter:
         session = await adapter.create_session(config)
-        async for _ in session.send("PLAN:main", turn_id="new"):
+        async for _ in session.send("PLAN:look", turn_id="new"):
             pass
         await session.close()
     first = sorted(path.name for path in marks.iterdir())
@@ -119,7 +123,7 @@ async def ask_twice(settings: AdapterSettings, config: AdapterConfig, marks: Pat
         path.unlink()
     async with CopilotAdapter(settings) as adapter:
         session = await adapter.resume_session(session.info.id, config)
-        async for _ in session.send("PLAN:main", turn_id="again"):
+        async for _ in session.send("PLAN:look", turn_id="again"):
             pass
         await session.close()
     return first
@@ -136,8 +140,9 @@ def test_a_trusted_repository_gets_what_it_brings_in_new_and_in_resumed_sessions
     )
     config = AdapterConfig(working_directory=repository.folder, trust_repository=True)
     first = asyncio.run(ask_twice(settings, config, repository.marks_folder))
+    hooks = {"hook-hooks-sessionStart", "hook-hooks-preToolUse"}
     for marks in (first, repository.marks):
-        assert {"hook-hooks-sessionStart", "mcp-file-0", "extension-evil"} <= set(marks)
+        assert {*hooks, "mcp-file-0", "extension-evil"} <= set(marks)
 
 
 def test_instructions_are_read_as_text_unless_one_leads_out_of_the_repository(
