@@ -65,5 +65,10 @@ def bench(home: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """How many random kills the crash suite makes, and from which seed."""
-    parser.addoption("--kills", type=int, default=10, help="random kills of the crash suite")
+    parser.addoption("--kills", type=int, help="random kills of the crash suite, each time others")
     parser.addoption("--crash-seed", type=int, help="repeat the kills of this seed")
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Two for each core: a third of the time a test waits for others."""
+    return 2 * len(os.sched_getaffinity(0))

@@ -12,6 +12,7 @@ from tests.crash.story import Counts, Story
 
 pytestmark = [pytest.mark.crash, pytest.mark.runtime]
 
+_KILLS_IN_THE_SUITE = 4
 _KILLS_A_STORY = 5
 _AT_ONCE = 2
 
@@ -19,8 +20,9 @@ _AT_ONCE = 2
 def test_kills_at_random_times_lose_and_repeat_nothing(
     tmp_path: Path, pytestconfig: pytest.Config, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    wanted = int(pytestconfig.getoption("--kills"))
-    seed = pytestconfig.getoption("--crash-seed") or random.randrange(10**9)
+    kills = pytestconfig.getoption("--kills")
+    wanted = int(kills or _KILLS_IN_THE_SUITE)
+    seed = pytestconfig.getoption("--crash-seed") or (random.randrange(10**9) if kills else 1)
     with capsys.disabled():
         print(f"\ncrash suite: seed {seed}")
     totals = Counts()
