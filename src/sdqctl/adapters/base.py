@@ -13,6 +13,8 @@ from types import TracebackType
 from typing import Protocol, Self, runtime_checkable
 
 from sdqctl.model.events import TurnEvent
+from sdqctl.model.health import Health as Health
+from sdqctl.model.health import ToolNames as ToolNames
 from sdqctl.model.run import TurnBegun, TurnOutcome
 from sdqctl.model.session import Holder, SessionInfo, Turn
 from sdqctl.model.tools import DenyAll, ToolPolicy
@@ -55,33 +57,6 @@ class AdapterConfig:
     trust_repository: bool = False
     """Whether what the repository brings for the agent (hooks, settings, servers, agents, skills)
     may take effect; False: the runtime reads none of it."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Health:
-    """What `check` found. `problem` is None when sessions can be run."""
-
-    adapter: str
-    installed: bool
-    version: str | None = None
-    runtime_path: str | None = None
-    found_by: str | None = None
-    provider: str | None = None
-    """Which model provider would answer, without any secret."""
-    signed_in: bool | None = None
-    """None: not asked, or a provider of one's own needs no account."""
-    problem: str | None = None
-    hint: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class ToolNames:
-    """The tools that sessions of a runtime are given, and those they are not."""
-
-    known: tuple[str, ...]
-    unknown: tuple[str, ...] | None = None
-    """Tools of the installed runtime that are out because it is not known what they do; None: the
-    runtime did not tell."""
 
 
 @dataclass(frozen=True, kw_only=True)

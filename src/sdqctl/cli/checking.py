@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from sdqctl.cli.output import counted, note, write_json, write_line
 from sdqctl.cli.runs.variables import base_variables, cycle_variables
 from sdqctl.errors import SdqctlError
+from sdqctl.model.views.workflow import FindingView, PromptView
 from sdqctl.model.workflow import Diagnostic, OutputPart, PromptAction, Severity, Span
 from sdqctl.text.terminal import sanitize
 from sdqctl.workflow import check_workflow, load_workflow
@@ -36,7 +37,7 @@ def validate_files(app: App, paths: Sequence[Path], *, strict: bool, as_json: bo
         code = code or failure
     bad = [d for d in findings if strict or d.severity is Severity.ERROR]
     if as_json:
-        write_json([_object(finding) for finding in findings])
+        write_json([FindingView.of(finding) for finding in findings])
     else:
         for finding in findings:
             write_line(sanitize(describe(finding)))
@@ -99,17 +100,6 @@ def _destination_findings(workflow: Workflow) -> list[Diagnostic]:
     return Destinations(workflow, cwd, steering=STEERING).findings()
 
 
-def _object(finding: Diagnostic) -> dict[str, object]:
-    return {
-        "file": finding.span.file,
-        "line": finding.span.line,
-        "column": finding.span.column,
-        "severity": finding.severity,
-        "message": finding.message,
-        "hint": finding.hint,
-    }
-
-
 @dataclass(frozen=True, kw_only=True)
 class RenderRequest:
     """What `render` was asked for."""
@@ -147,7 +137,7 @@ def render_workflow(app: App, request: RenderRequest) -> None:
     for step in plan.steps:
         prompt = _prompt(plan, step, variables, roots)
         if request.as_json:
-            shown.append(_step_object(step, prompt))
+            shown.append(PromptView.of(step, prompt))
             continue
         write_line(f"--- step {step.position}/{len(plan.steps)} {step.kind}: {step.title}")
         if prompt is not None:
@@ -174,17 +164,6 @@ def _prompt(
     for warning in rendered.warnings:
         note(f"warning: step {step.position}: {warning}")
     return rendered.text
-
-
-def _step_object(step: PlannedStep, prompt: str | None) -> dict[str, object]:
-    return {
-        "position": step.position,
-        "cycle": step.cycle,
-        "title": step.title,
-        "digest": step.digest,
-        "kind": step.kind,
-        "prompt": prompt,
-    }
 
 
 def _placeholders(action: PromptAction) -> dict[int, str]:

@@ -129,8 +129,13 @@ def print_error(
     redact = Redactor(os.environ)
     message, hint = redact(message), redact(hint) if hint else hint
     if as_json:
-        record = {"code": code, "exit": exit_code, "message": message, "hint": hint}
-        sys.stderr.write(json.dumps({"error": record}, ensure_ascii=False) + "\n")
+        import msgspec
+
+        from sdqctl.model.views.failure import ErrorView, FailureView
+
+        failure = FailureView(code=code, exit=exit_code, message=message, hint=hint)
+        found = msgspec.to_builtins(ErrorView(error=failure))
+        sys.stderr.write(json.dumps(found, ensure_ascii=False) + "\n")
         return
     from sdqctl.text.terminal import sanitize
 

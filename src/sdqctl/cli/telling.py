@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+
+from msgspec import UNSET
 
 from sdqctl import __version__
 from sdqctl.cli.output import write_json, write_line
 from sdqctl.cli.sessions.list import print_table
-from sdqctl.sandbox.choice import Held, held
-from sdqctl.sessions.query import Entry, Query, all_entries, entry_objects, select
+from sdqctl.sandbox.choice import held
+from sdqctl.sessions.query import Entry, Query, all_entries, select, session_views
 from sdqctl.text.terminal import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sdqctl.adapters.base import Health, ToolNames
     from sdqctl.cli.context import App
+    from sdqctl.model.health import Health, ToolNames
+    from sdqctl.model.sandbox import Held
+    from sdqctl.model.views.status import StatusView
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,10 +44,7 @@ def report_status(app: App, request: StatusRequest) -> None:
     tools = _tools(app) if request.adapters else {}
     models = _models(app) if request.models else None
     if request.as_json:
-        found = _object(app, request, entries, health, models)
-        if tools:
-            found["tools"] = {name: asdict(names) for name, names in tools.items()}
-        write_json(found)
+        write_json(_view(app, request, entries, health, models, tools))
         return
     if not (request.sessions or request.adapters or request.auth or request.models):
         _print_summary(app, entries)
@@ -187,27 +188,27 @@ def _print_auth(app: App, health: list[Health]) -> None:
                 write_line(f"  a login in a keychain is seen by the runtime alone; else {WAYS_IN}")
 
 
-def _object(
+def _view(
     app: App,
     request: StatusRequest,
     entries: list[Entry],
     health: list[Health],
     models: list[str] | None,
-) -> dict[str, object]:
+    tools: dict[str, ToolNames],
+) -> StatusView:
+    from sdqctl.model.views.status import StatusView
+
     runtime, provider = _runtime(app)
-    found: dict[str, object] = {
-        "version": __version__,
-        "home": str(app.settings.home),
-        "configuration": [str(file) for file in app.settings.files],
-        "runtime": runtime,
-        "provider": provider,
-        "sandbox": asdict(held(app.settings.sandbox, app.environment)),
-        "sessions_by_status": dict(Counter(entry.status.value for entry in entries)),
-    }
-    if request.sessions:
-        found["sessions"] = entry_objects(app, entries)
-    if health:
-        found["adapters"] = [asdict(each) for each in health]
-    if models is not None:
-        found["models"] = models
-    return found
+    return StatusView(
+        version=__version__,
+        home=str(app.settings.home),
+        configuration=[str(file) for file in app.settings.files],
+        runtime=runtime,
+        provider=provider,
+        sandbox=held(app.settings.sandbox, app.environment),
+        sessions_by_status=dict(Counter(entry.status.value for entry in entries)),
+        sessions=session_views(app, entries) if request.sessions else UNSET,
+        adapters=health or UNSET,
+        models=models if models is not None else UNSET,
+        tools=tools or UNSET,
+    )

@@ -15,6 +15,7 @@ from sdqctl.cli.options import examples, format_option
 if TYPE_CHECKING:
     from sdqctl.cli.context import App
     from sdqctl.engine.repository import Repository
+    from sdqctl.model.views.trust import TrustView
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,6 +132,7 @@ def _agrees(found: Repository) -> bool:
 def remove_trust(app: App, request: TrustRequest) -> None:
     """Take the trust back that a folder, or the repository around it, has."""
     from sdqctl.cli.output import note, write_json
+    from sdqctl.model.views.trust import DistrustView
     from sdqctl.project import project_folder
     from sdqctl.trust import distrust
 
@@ -139,7 +141,7 @@ def remove_trust(app: App, request: TrustRequest) -> None:
     inside = [place for place in (folder, *folder.parents) if place.is_relative_to(root)]
     removed = [str(place) for place in inside if distrust(app.trust_home, place)]
     if request.as_json:
-        write_json({"removed": removed})
+        write_json(DistrustView(removed=removed))
         return
     for place in removed:
         note(f"{place} is no longer trusted")
@@ -150,16 +152,17 @@ def remove_trust(app: App, request: TrustRequest) -> None:
 def list_trusted(app: App, *, as_json: bool) -> None:
     """Print the trusted folders, and the files that version 0.1 was told to trust."""
     from sdqctl.cli.output import write_json, write_line
+    from sdqctl.model.views.trust import TrustedView
     from sdqctl.text.terminal import one_line
     from sdqctl.trust import first_trusted, trust_records
 
     records = trust_records(app.trust_home)
     first = sorted(first_trusted(app.trust_home))
     if as_json:
-        folders: list[object] = [
-            {"folder": r.folder, "trusted_at": r.trusted_at, "files": r.files} for r in records
+        folders = [
+            TrustedView(folder=r.folder, trusted_at=r.trusted_at, files=r.files) for r in records
         ]
-        files = [{"folder": str(Path(path).parent), "file": path} for path in first]
+        files = [TrustedView(folder=str(Path(path).parent), file=path) for path in first]
         write_json([*folders, *files])
         return
     for path in (*(record.folder for record in records), *first):
@@ -173,7 +176,7 @@ def show_repository(request: TrustRequest, found: Repository) -> None:
     from sdqctl.text.terminal import one_line
 
     if request.as_json:
-        write_json(_object(found))
+        write_json(_view(found))
         return
     for file in found.files:
         does = f"cannot be trusted: {file.problem}" if file.problem else file.summary
@@ -191,13 +194,15 @@ def show_repository(request: TrustRequest, found: Repository) -> None:
     note(f"{found.place} {told[found.state]}")
 
 
-def _object(found: Repository) -> dict[str, object]:
-    return {
-        "folder": str(found.place),
-        "root": str(found.root),
-        "state": found.state,
-        "digest": found.digest,
-        "trusted_at": found.record.trusted_at if found.record else None,
-        "files": found.files,
-        "changes": found.changes,
-    }
+def _view(found: Repository) -> TrustView:
+    from sdqctl.model.views.trust import TrustView
+
+    return TrustView(
+        folder=str(found.place),
+        root=str(found.root),
+        state=found.state,
+        digest=found.digest,
+        trusted_at=found.record.trusted_at if found.record else None,
+        files=found.files,
+        changes=found.changes,
+    )

@@ -4,25 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from enum import StrEnum
 from typing import TypeVar
 
 from sdqctl.errors import InterruptedRunError, SdqctlError
 from sdqctl.model.run import RunRecord
 
 _Item = TypeVar("_Item")
-
-
-class Outcome(StrEnum):
-    """How one of them ended."""
-
-    COMPLETED = "completed"
-    SKIPPED = "skipped"
-    """It was done before."""
-    PAUSED = "paused"
-    FAILED = "failed"
-    INTERRUPTED = "interrupted"
-    NOT_STARTED = "not-started"
 
 
 Ended = Callable[[_Item, RunRecord | None, SdqctlError | None], None]

@@ -12,6 +12,7 @@ import msgspec
 from sdqctl.errors import StoreError
 from sdqctl.model.run import StepRecord, StepStatus
 from sdqctl.model.session import Usage
+from sdqctl.model.views.workflow import AnswersView
 from sdqctl.model.workflow import OutputSettings
 from sdqctl.text.terminal import sanitize
 
@@ -33,7 +34,7 @@ def compose(texts: Sequence[str], output: OutputSettings) -> str:
     Text in it drives no terminal that it is shown on.
     """
     if output.format == "json":
-        document = {"header": output.header, "answers": list(texts), "footer": output.footer}
+        document = AnswersView(header=output.header, answers=[*texts], footer=output.footer)
         return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
     parts = [output.header, *texts, output.footer]
     return sanitize("\n\n".join(part.rstrip("\n") for part in parts if part) + "\n")

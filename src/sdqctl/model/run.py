@@ -25,6 +25,18 @@ class RunStatus(StrEnum):
         return self is not RunStatus.COMPLETED
 
 
+class BatchOutcome(StrEnum):
+    """How one run of several ended."""
+
+    COMPLETED = "completed"
+    SKIPPED = "skipped"
+    """It was done before."""
+    PAUSED = "paused"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+    NOT_STARTED = "not-started"
+
+
 class StepStatus(StrEnum):
     """Where one attempt at a step stands."""
 

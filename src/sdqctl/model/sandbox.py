@@ -20,6 +20,20 @@ class Access(StrEnum):
     WRITE = "write"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Held:
+    """Which net holds in which modes, and what is not held."""
+
+    reading: str
+    writing: str
+    full: str
+    landlock: int
+    """The kernel's version of it; 0: none."""
+    lacks: tuple[str, ...]
+    problem: str | None = None
+    """Why what was asked for cannot be had."""
+
+
 @dataclass(frozen=True)
 class Refusal:
     """A path that the net kept a process from, and which setting would let it through."""

@@ -6,11 +6,10 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from sdqctl.errors import SandboxError, UsageError
 from sdqctl.model.modes import WRITING_MODES
-from sdqctl.model.sandbox import SANDBOX_CHOICES
+from sdqctl.model.sandbox import SANDBOX_CHOICES, Held
 from sdqctl.sandbox import filters, landlock
 
 _SECONDS = 10.0
@@ -22,20 +21,6 @@ _LACKING = (
     (6, "signals and abstract Unix sockets reach processes outside"),
 )
 """What a kernel below a version of Landlock does not hold (landlock(7))."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Held:
-    """Which net holds in which modes, and what is not held."""
-
-    reading: str
-    writing: str
-    full: str
-    landlock: int
-    """The kernel's version of it; 0: none."""
-    lacks: tuple[str, ...]
-    problem: str | None = None
-    """Why what was asked for cannot be had."""
 
 
 def choose(wanted: str, mode: str | None, environment: Mapping[str, str]) -> str:

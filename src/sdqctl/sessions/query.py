@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 
 from sdqctl.errors import UsageError
-from sdqctl.model.run import RunRecord, RunStatus, StepRecord
-from sdqctl.model.session import Holder, SessionInfo, SessionRef, SessionStatus, Turn
+from sdqctl.model.run import RunRecord, RunStatus
+from sdqctl.model.session import Holder, SessionInfo, SessionRef, SessionStatus
 from sdqctl.project import project_folder
 from sdqctl.sessions.access import Access, with_adapter
 from sdqctl.store.locks import holders
 
 if TYPE_CHECKING:
     from sdqctl.adapters.base import Adapter, SessionArchive
+    from sdqctl.model.views.session import SessionView
 
 CLIENT = "sdqctl"
 
@@ -171,12 +172,12 @@ def count_wanted(entries: Iterable[Entry], query: Query, now: datetime) -> int:
     return sum(_wanted(entry, query, now) for entry in entries)
 
 
-def entry_objects(access: Access, entries: list[Entry]) -> list[dict[str, object]]:
+def session_views(access: Access, entries: list[Entry]) -> list[SessionView]:
     """Sessions as JSON shows them, with their turns counted, and without secrets."""
     archives = access.archives()
     entries = _without_secrets(access, entries)
     return [
-        entry_object(entry, archives[entry.info.adapter].count_turns(entry.info.id))
+        session_view(entry, archives[entry.info.adapter].count_turns(entry.info.id))
         for entry in entries
     ]
 
@@ -198,8 +199,17 @@ def _without_secrets(access: Access, entries: list[Entry]) -> list[Entry]:
     ]
 
 
-def entry_object(entry: Entry, turns: int | None) -> dict[str, object]:
-    """One entry of `sessions list --format json` (docs/json.md)."""
+def session_view(entry: Entry, turns: int | None) -> SessionView:
+    """A session as `sessions list --format json` has it."""
+    from sdqctl.model.views.session import SessionView
+
+    return SessionView(**view_fields(entry), turns=turns)
+
+
+def view_fields(entry: Entry) -> dict[str, Any]:
+    """The fields that every view of a session has, but for its turns."""
+    from sdqctl.model.views.run import RunView
+
     info = entry.info
     return {
         "id": info.id,
@@ -217,60 +227,9 @@ def entry_object(entry: Entry, turns: int | None) -> dict[str, object]:
         "cwd": info.cwd,
         "repository": info.repository,
         "branch": info.branch,
-        "turns": turns,
         "tokens": entry.tokens,
         "damage": info.damage,
-        "run": run_entry(entry.run) if entry.run else None,
-    }
-
-
-def run_entry(run: RunRecord, steps: Sequence[StepRecord] | None = None) -> dict[str, object]:
-    """A run as JSON shows it, with its steps when they are given."""
-    found: dict[str, object] = {
-        "id": run.id,
-        "workflow": run.workflow,
-        "status": run.status,
-        "steps_done": run.steps_done,
-        "steps_total": run.steps_total,
-        "message": run.message,
-        "started_at": run.started_at,
-        "completed_at": run.completed_at,
-    }
-    if steps is not None:
-        found["steps"] = [step_entry(step) for step in steps]
-    return found
-
-
-def step_entry(step: StepRecord) -> dict[str, object]:
-    """A step as JSON shows it."""
-    return {
-        "position": step.position,
-        "cycle": step.cycle,
-        "kind": step.kind,
-        "title": step.title,
-        "status": step.status,
-        "attempts": step.attempts,
-        "response": step.response,
-        "started_at": step.started_at,
-        "completed_at": step.completed_at,
-        "usage": step.usage,
-        "error": step.error,
-        "exit_status": step.exit_status,
-    }
-
-
-def turn_entry(turn: Turn) -> dict[str, object]:
-    """A turn as JSON shows it."""
-    return {
-        "index": turn.index,
-        "prompt": turn.prompt,
-        "response": turn.response,
-        "started_at": turn.started_at,
-        "completed_at": turn.completed_at,
-        "tools": turn.tools,
-        "usage": turn.usage,
-        "error": turn.error,
-        "finished": turn.finished,
+        "run": RunView.of(entry.run) if entry.run else None,
     }
 
 

@@ -32,8 +32,9 @@ from sdqctl.cli.runs.repository import note_repository
 from sdqctl.cli.runs.session_names import given_name, session_name
 from sdqctl.cli.runs.variables import base_variables
 from sdqctl.cli.signals import interruptible
-from sdqctl.engine.batch import Outcome, run_batch
+from sdqctl.engine.batch import run_batch
 from sdqctl.errors import PausedError, UsageError
+from sdqctl.model.run import BatchOutcome
 from sdqctl.text.terminal import one_line
 
 if TYPE_CHECKING:
@@ -204,7 +205,7 @@ def _run_items(
     waiting = [item for item in items if item.start_at is not None or not _is_done(item)]
     for item in items:
         if item not in waiting:
-            item.outcome = Outcome.SKIPPED
+            item.outcome = BatchOutcome.SKIPPED
     checks = FileChecks()
     for item in waiting:
         check_start(app.working_in(item.begin.cwd), item.begin, item.plan, item.start_at, checks)
@@ -212,7 +213,7 @@ def _run_items(
     if request.flags.dry_run:
         print_summary(items, request.flags.output_format)
         return 0
-    _write_missing([item for item in items if item.outcome is Outcome.SKIPPED])
+    _write_missing([item for item in items if item.outcome is BatchOutcome.SKIPPED])
     try:
         interruptible(_drive(app, waiting, parallel, keep_going, progress))
     finally:

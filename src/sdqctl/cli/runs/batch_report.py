@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from sdqctl.cli.output import counted, is_terminal, note, write_json
 from sdqctl.cli.runs.refusals import Denials, net_line, refused_line
 from sdqctl.cli.table import Cell, Column, print_rows
-from sdqctl.engine.batch import Outcome
 from sdqctl.errors import InterruptedRunError, PausedError, SdqctlError, StepError
 from sdqctl.model.events import (
     Event,
@@ -23,6 +22,7 @@ from sdqctl.model.events import (
     StepStarted,
     Warned,
 )
+from sdqctl.model.run import BatchOutcome
 from sdqctl.store.redact import Redactor
 from sdqctl.text.duration import format_duration
 from sdqctl.text.terminal import one_line
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from sdqctl.cli.runs.launch import Start
     from sdqctl.cli.runs.options import RunFlags
     from sdqctl.model.run import RunRecord
+    from sdqctl.model.views.run import BatchRunView
     from sdqctl.model.workflow import Plan
 
 _COLUMNS = (
@@ -55,7 +56,7 @@ class Item:
     command: str
     """What goes before the flags that settle this one alone."""
     start_at: int | None = None
-    outcome: Outcome = Outcome.NOT_STARTED
+    outcome: BatchOutcome = BatchOutcome.NOT_STARTED
     error: SdqctlError | None = None
     started: float | None = None
     seconds: float = 0.0
@@ -136,20 +137,20 @@ class Progress:
             note(self._redact(text))
 
 
-def _outcome(error: SdqctlError | None) -> Outcome:
+def _outcome(error: SdqctlError | None) -> BatchOutcome:
     if error is None:
-        return Outcome.COMPLETED
+        return BatchOutcome.COMPLETED
     if isinstance(error, PausedError):
-        return Outcome.PAUSED
+        return BatchOutcome.PAUSED
     if isinstance(error, InterruptedRunError):
-        return Outcome.INTERRUPTED
-    return Outcome.FAILED
+        return BatchOutcome.INTERRUPTED
+    return BatchOutcome.FAILED
 
 
 def print_summary(items: list[Item], output_format: str) -> None:
     """Print how each ended, as a table, lines or JSON."""
     if output_format != "text":
-        write_json([_object(item) for item in items])
+        write_json([_view(item) for item in items])
         return
     as_table = is_terminal()
     print_rows(_COLUMNS if as_table else (), [_row(item) for item in items], as_table=as_table)
@@ -172,19 +173,19 @@ def _row(item: Item) -> list[Cell]:
     ]
 
 
-def _object(item: Item) -> dict[str, object]:
-    from sdqctl.sessions.query import run_entry
+def _view(item: Item) -> BatchRunView:
+    from sdqctl.model.views.run import BatchErrorView, BatchRunView, RunView, SessionName
 
     run, error = _record(item), item.error
-    return {
-        "name": item.label,
-        "session": {"id": item.begin.target.ref.id, "name": item.begin.target.name},
-        "status": item.outcome,
-        "run": run_entry(run) if run else None,
-        "seconds": round(item.seconds, 3),
-        "denied": item.denials.entries,
-        "error": {"code": error.code, "message": error.message} if error else None,
-    }
+    return BatchRunView(
+        name=item.label,
+        session=SessionName(id=item.begin.target.ref.id, name=item.begin.target.name),
+        status=item.outcome,
+        run=RunView.of(run) if run else None,
+        seconds=round(item.seconds, 3),
+        denied=item.denials.entries,
+        error=BatchErrorView(code=error.code, message=error.message) if error else None,
+    )
 
 
 def _named(items: list[Item]) -> str:
@@ -194,13 +195,13 @@ def _named(items: list[Item]) -> str:
 
 def raise_failures(items: list[Item]) -> None:
     """Raise for the batch what it ended with: failures first, then pauses."""
-    failed = [item for item in items if item.outcome is Outcome.FAILED]
-    left = [item for item in items if item.outcome is Outcome.NOT_STARTED]
+    failed = [item for item in items if item.outcome is BatchOutcome.FAILED]
+    left = [item for item in items if item.outcome is BatchOutcome.NOT_STARTED]
     again = "the same command again does what is left"
     if failed:
         rest = f", {len(left)} not started" if left else ""
         message = f"{len(failed)} of {len(items)} failed{rest}: {_named(failed)}"
         raise StepError(message, hint=again)
-    paused = [item for item in items if item.outcome is Outcome.PAUSED]
+    paused = [item for item in items if item.outcome is BatchOutcome.PAUSED]
     if paused:
         raise PausedError(f"{len(paused)} of {len(items)} wait for a human", hint=again)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from sdqctl.cli.output import counted
 from sdqctl.model.events import Event, NetRefused, PermissionDecided
 from sdqctl.model.session import ToolCall
 from sdqctl.text.terminal import between_words, one_line
+
+if TYPE_CHECKING:
+    from sdqctl.model.views.run import DeniedView
 
 _TARGET = 160
 """Columns of a target; longer ones are cut between words."""
@@ -54,17 +58,19 @@ class Denials:
             self._net += 1
 
     @property
-    def entries(self) -> list[dict[str, object]]:
+    def entries(self) -> list[DeniedView]:
         """The part of the result's object, in the order in which they were refused."""
+        from sdqctl.model.views.run import DeniedView
+
         return [
-            {
-                "kind": event.kind,
-                "target": event.target,
-                "reason": event.reason,
-                "why": event.why,
-                "by": event.by,
-                "rules": event.rules,
-            }
+            DeniedView(
+                kind=event.kind,
+                target=event.target,
+                reason=event.reason,
+                why=event.why,
+                by=event.by,
+                rules=event.rules,
+            )
             for event in self._refused
         ]
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from sdqctl.cli.keyboard import unechoed
 from sdqctl.cli.output import (
@@ -42,8 +42,11 @@ if TYPE_CHECKING:
     from sdqctl.cli.runs.launch import Start
     from sdqctl.engine.launch import Target
     from sdqctl.model.run import RunRecord, StepRecord
-    from sdqctl.model.workflow import Plan
+    from sdqctl.model.views.run import DeniedView, ResultView, SandboxView
+    from sdqctl.model.workflow import Plan, PlannedStep
     from sdqctl.store.ledger import Ledger
+
+_Result = TypeVar("_Result", bound="ResultView")
 
 
 class Report:
@@ -141,14 +144,16 @@ class Report:
         return names.get(ref, self._begin.target.name)
 
     def _print_object(self, run: RunRecord) -> None:
+        from sdqctl.model.views.run import ResultLine, ResultView
+
         if self._format == "text":
             return
         steps = self._begin.ledger.steps(run.id)
-        found = result_object(run, steps, self._denials.entries, self._sandboxing.entry())
+        parts = (run, steps, self._denials.entries, self._sandboxing.entry())
         if self._format == "json":
-            write_json(found)
+            write_json(result_view(ResultView, *parts))
         else:
-            write_json_line({"type": "result", **found})
+            write_json_line(result_view(ResultLine, *parts))
 
     def _event_log(self) -> EventLog:
         from sdqctl.cli.runs.documents import event_log_stream
@@ -175,25 +180,26 @@ def consult_hint(conversation: str, name: str) -> str:
     )
 
 
-def result_object(
+def result_view(
+    kind: type[_Result],
     run: RunRecord,
     steps: list[StepRecord],
-    denied: list[dict[str, object]],
-    sandbox: dict[str, object],
-) -> dict[str, object]:
-    """The one object that `--format json` ends with (docs/json.md)."""
+    denied: list[DeniedView],
+    sandbox: SandboxView,
+) -> _Result:
+    """The one object that `--format json` ends with, or the line of `jsonl` (docs/json.md)."""
     from sdqctl.engine.results import answers, total_usage
-    from sdqctl.sessions.query import run_entry
+    from sdqctl.model.views.run import FullRunView, SessionName
 
-    return {
-        "session": {"id": run.session_id, "name": run.session_name},
-        "run": run_entry(run, steps),
-        "status": run.status,
-        "output": "\n\n".join(answers(steps)),
-        "usage": total_usage(steps),
-        "denied": denied,
-        "sandbox": sandbox,
-    }
+    return kind(
+        session=SessionName(id=run.session_id, name=run.session_name),
+        run=FullRunView.with_steps(run, steps),
+        status=run.status,
+        output="\n\n".join(answers(steps)),
+        usage=total_usage(steps),
+        denied=denied,
+        sandbox=sandbox,
+    )
 
 
 def print_plan(
@@ -214,21 +220,7 @@ def print_plan(
         state = "skipped" if step.position < start or over else state
         rows.append((step, "done" if step.position in done else state))
     if output_format != "text":
-        write_json(
-            {
-                "session": {"id": target.ref.id, "name": target.name, "exists": target.exists},
-                "steps": [
-                    {
-                        "position": s.position,
-                        "cycle": s.cycle,
-                        "kind": s.kind,
-                        "title": s.title,
-                        "state": state,
-                    }
-                    for s, state in rows
-                ],
-            }
-        )
+        _print_plan_as_json(target, rows)
         return
     for step, state in rows:
         write_line(f"{step.position:>4}  {state:<8} {step.kind}: {one_line(step.title)}")
@@ -238,3 +230,20 @@ def print_plan(
     more = f", {changed} changed" if changed else ""
     more += f", {skipped} skipped" if skipped else ""
     note(f"{len(done)} done{more}, {to_run} to run; nothing was run (--dry-run)")
+
+
+def _print_plan_as_json(target: Target, rows: list[tuple[PlannedStep, str]]) -> None:
+    from sdqctl.model.views.run import PlanSessionView, PlanStepView, PlanView
+
+    session = PlanSessionView(id=target.ref.id, name=target.name, exists=target.exists)
+    steps = [
+        PlanStepView(
+            position=step.position,
+            cycle=step.cycle,
+            kind=step.kind,
+            title=step.title,
+            state=state,
+        )
+        for step, state in rows
+    ]
+    write_json(PlanView(session=session, steps=steps))

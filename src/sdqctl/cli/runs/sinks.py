@@ -34,6 +34,7 @@ from sdqctl.text.duration import format_duration
 
 if TYPE_CHECKING:
     from sdqctl.cli.runs.markdown import MarkdownStream
+    from sdqctl.model.views.run import SandboxView
     from sdqctl.store.redact import Redactor
 
 Sink = Callable[[Event], None]
@@ -72,13 +73,15 @@ class Sandboxing:
             self.count += 1
             self._paths.setdefault((event.path, event.access), event)
 
-    def entry(self) -> dict[str, object]:
+    def entry(self) -> SandboxView:
         """The part of the result's object."""
+        from sdqctl.model.views.run import RefusedPathView, SandboxView
+
         refused = [
-            {"path": event.path, "access": event.access, "hint": event.hint}
+            RefusedPathView(path=event.path, access=event.access, hint=event.hint)
             for event in self._paths.values()
         ]
-        return {"kind": self.kind, "refusals": self.count, "refused": refused}
+        return SandboxView(kind=self.kind, refusals=self.count, refused=refused)
 
 
 class JsonLines:

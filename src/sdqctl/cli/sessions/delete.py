@@ -20,6 +20,7 @@ from sdqctl.text.terminal import one_line
 
 if TYPE_CHECKING:
     from sdqctl.cli.context import App
+    from sdqctl.model.views.session import DeletionView
     from sdqctl.sessions.delete import Deletion
     from sdqctl.sessions.query import Entry
 
@@ -225,19 +226,23 @@ class _Progress:
 
 def _print_result(way: _Way, entries: list[Entry], failed: list[tuple[Entry, SdqctlError]]) -> None:
     if way.as_json:
-        write_json(
-            {
-                "dry_run": way.dry_run,
-                "sessions": [
-                    {"id": e.info.id, "name": e.info.name, "adapter": e.info.adapter}
-                    for e in entries
-                ],
-                "failed": [
-                    {"id": entry.info.id, "code": error.code, "message": error.message}
-                    for entry, error in failed
-                ],
-            }
-        )
+        write_json(_view(way, entries, failed))
         return
     for entry in entries:
         write_line(one_line(entry.info.label))
+
+
+def _view(way: _Way, entries: list[Entry], failed: list[tuple[Entry, SdqctlError]]) -> DeletionView:
+    from sdqctl.model.views.session import DeletedView, DeletionView, UndeletedView
+
+    return DeletionView(
+        dry_run=way.dry_run,
+        sessions=[
+            DeletedView(id=entry.info.id, name=entry.info.name, adapter=entry.info.adapter)
+            for entry in entries
+        ],
+        failed=[
+            UndeletedView(id=entry.info.id, code=error.code, message=error.message)
+            for entry, error in failed
+        ],
+    )

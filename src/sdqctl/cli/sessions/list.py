@@ -93,7 +93,7 @@ def list_command(
     here_in = app.directory if here else None
     found = query.select(entries, query.Query(here=here_in, **wanted), now)
     if output_format == "json":
-        write_json(query.entry_objects(app, found))
+        write_json(query.session_views(app, found))
     elif output_format == "table" or (output_format is None and is_terminal()):
         print_table(found, now)
         old = query.count_wanted(entries, query.Query(older_than=_OLD), now)

@@ -14,6 +14,7 @@ from sdqctl.text.terminal import one_line
 
 if TYPE_CHECKING:
     from sdqctl.cli.context import App
+    from sdqctl.model.views.session import HitView
     from sdqctl.sessions.search import Hit
 
 _KINDS = {"prompts": ("prompt",), "answers": ("answer",), "all": ("prompt", "answer")}
@@ -59,7 +60,7 @@ def search(
     kinds = _KINDS[where]
     found = search_sessions(app, " ".join(text), adapter, kinds=kinds, since=start, limit=limit)
     if output_format == "json":
-        write_json([_object(place) for place in found])
+        write_json([_view(place) for place in found])
         return
     for place in found:
         write_painted((_line(place) if is_terminal() else _tsv(place)) + "\n")
@@ -91,13 +92,15 @@ def _tsv(hit: Hit) -> str:
     return "\t".join(map(one_line, (*values, _plain(hit.snippet))))
 
 
-def _object(hit: Hit) -> dict[str, object]:
-    return {
-        "id": hit.ref.id,
-        "name": hit.name,
-        "adapter": hit.ref.adapter,
-        "turn": hit.turn,
-        "in": hit.kind,
-        "at": hit.at,
-        "snippet": _plain(hit.snippet),
-    }
+def _view(hit: Hit) -> HitView:
+    from sdqctl.model.views.session import HitView
+
+    return HitView(
+        id=hit.ref.id,
+        name=hit.name,
+        adapter=hit.ref.adapter,
+        turn=hit.turn,
+        place=hit.kind,
+        at=hit.at,
+        snippet=_plain(hit.snippet),
+    )

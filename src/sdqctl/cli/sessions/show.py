@@ -73,8 +73,7 @@ def show(
         if found.why and found.turns:
             note("the turns shown are those that the ledger kept")
     if output_format == "json":
-        document = export.session_object(found)
-        write_json(document | {"audit": found.requests} if audit else document)
+        write_json(export.session_view(found, with_audit=audit))
     elif audit:
         _print_audit(found.requests)
     elif transcript:

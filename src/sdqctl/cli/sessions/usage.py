@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,6 +16,7 @@ from sdqctl.text.duration import format_duration
 
 if TYPE_CHECKING:
     from sdqctl.cli.context import App
+    from sdqctl.model.views.session import UsageView
     from sdqctl.store.usage import UsageRow
 
 _BAR = 20
@@ -48,42 +49,49 @@ def usage(app: App, /, group: str, since: float | None, output_format: str | Non
     start = datetime.now(UTC) - timedelta(seconds=since) if since else None
     with app.ledger(read_only=True) as ledger:
         rows = usage_by(ledger, group, start)
-    objects = [_object(group, row) for row in rows]
+    views = [_view(group, row) for row in rows]
     if output_format == "json":
-        write_json(objects)
+        write_json(views)
     elif output_format == "csv":
-        _write_csv(group, objects)
+        _write_csv(group, views)
     elif output_format == "table" or is_terminal():
         _print_table(group, rows)
     else:
-        print_rows((), [_cells(found) for found in objects], as_table=False)
+        print_rows((), [_cells(view) for view in views], as_table=False)
 
 
-def _write_csv(group: str, objects: list[dict[str, object]]) -> None:
+def _write_csv(group: str, views: list[UsageView]) -> None:
+    import msgspec
+
     stream = io.StringIO()
     writer = csv.DictWriter(stream, [group, *_FIELDS, "cost", "seconds"], lineterminator="\n")
     writer.writeheader()
-    writer.writerows(objects)
+    writer.writerows(msgspec.to_builtins(views))
     write(stream.getvalue())
 
 
-def _object(group: str, row: UsageRow) -> dict[str, object]:
+def _view(group: str, row: UsageRow) -> UsageView:
+    from sdqctl.model.views.session import UsageView
+
     usage = row.usage
-    return {
-        group: row.group,
-        "prompts": row.prompts,
-        "input_tokens": usage.input_tokens,
-        "output_tokens": usage.output_tokens,
-        "cached_tokens": usage.cached_tokens,
-        "model_calls": usage.model_calls,
-        "tools": row.tools,
-        "cost": usage.cost,
-        "seconds": round(row.seconds, 3),
-    }
+    named: dict[str, Any] = {group: row.group}
+    return UsageView(
+        **named,
+        prompts=row.prompts,
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        cached_tokens=usage.cached_tokens,
+        model_calls=usage.model_calls,
+        tools=row.tools,
+        cost=usage.cost,
+        seconds=round(row.seconds, 3),
+    )
 
 
-def _cells(found: dict[str, object]) -> list[Cell]:
-    return [Cell(str(value)) for value in found.values()]
+def _cells(view: UsageView) -> list[Cell]:
+    import msgspec
+
+    return [Cell(str(value)) for value in msgspec.to_builtins(view).values()]
 
 
 def _print_table(group: str, rows: list[UsageRow]) -> None:

@@ -8,8 +8,10 @@ import msgspec
 
 from sdqctl.errors import StoreError
 from sdqctl.fs import write_private
+from sdqctl.model.views.run import FullRunView
+from sdqctl.model.views.session import FullSessionView, SessionLine, TurnLine, TurnView
 from sdqctl.sessions.detail import SessionDetail
-from sdqctl.sessions.query import entry_object, run_entry, turn_entry
+from sdqctl.sessions.query import view_fields
 from sdqctl.sessions.transcript import as_markdown
 
 
@@ -22,10 +24,10 @@ def exported(found: SessionDetail, output_format: str) -> str:
 
         return as_html(found.entry.info, found.turns, found.runs)
     if output_format == "jsonl":
-        head = {"type": "session", **entry_object(found.entry, len(found.turns))}
-        lines = [head, *({"type": "turn", **turn_entry(turn)} for turn in found.turns)]
+        head = SessionLine(**view_fields(found.entry), turns=len(found.turns))
+        lines = (head, *map(TurnLine.of, found.turns))
         return "".join(msgspec.json.encode(line).decode() + "\n" for line in lines)
-    document = session_object(found)
+    document = session_view(found)
     return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
 
 
@@ -36,9 +38,11 @@ def write_export(path: Path, text: str) -> None:
     write_private(path.absolute(), text.encode("utf-8", "surrogatepass"))
 
 
-def session_object(found: SessionDetail) -> dict[str, object]:
-    """The object of `sessions show --format json` (docs/json.md)."""
-    document = entry_object(found.entry, len(found.turns))
-    document["turns"] = [turn_entry(turn) for turn in found.turns]
-    document["runs"] = [run_entry(run, steps) for run, steps in found.runs]
-    return document
+def session_view(found: SessionDetail, *, with_audit: bool = False) -> FullSessionView:
+    """A session as `sessions show --format json` has it."""
+    return FullSessionView(
+        **view_fields(found.entry),
+        turns=[TurnView.of(turn) for turn in found.turns],
+        runs=[FullRunView.with_steps(run, steps) for run, steps in found.runs],
+        audit=found.requests if with_audit else msgspec.UNSET,
+    )

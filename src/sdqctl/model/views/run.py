@@ -1,0 +1,186 @@
+"""Runs as JSON shows them: what they did, what they ended with, what they would do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Self
+
+import msgspec
+
+from sdqctl.model.run import BatchOutcome, RunRecord, RunStatus, StepRecord, StepStatus
+from sdqctl.model.session import Usage
+
+
+class StepView(msgspec.Struct, frozen=True, kw_only=True):
+    """One step of a run: its last attempt."""
+
+    position: int
+    """Where it stands in the plan, from 1."""
+    cycle: int
+    """Which round of the workflow, from 1."""
+    kind: str
+    """`prompt`, `run`, `pause`, ..."""
+    title: str
+    """Its first line."""
+    status: StepStatus
+    attempts: int
+    """How often it was begun."""
+    response: str | None
+    """The answer, or what a command or check wrote."""
+    started_at: datetime | None
+    completed_at: datetime | None
+    usage: Usage
+    error: str | None
+    """Why it failed."""
+    exit_status: int | None
+    """Of a command."""
+
+    @classmethod
+    def of(cls, step: StepRecord) -> Self:
+        """The view of a step in the ledger."""
+        return cls(**{name: getattr(step, name) for name in cls.__struct_fields__})
+
+
+class RunView(msgspec.Struct, frozen=True, kw_only=True):
+    """One execution of a workflow, without its steps."""
+
+    id: str
+    workflow: str | None
+    """The file's name without its end; null for a single prompt."""
+    status: RunStatus
+    steps_done: int
+    steps_total: int
+    message: str | None
+    """Why it stopped."""
+    started_at: datetime
+    completed_at: datetime | None
+
+    @classmethod
+    def of(cls, run: RunRecord) -> Self:
+        """The view of a run in the ledger."""
+        return cls(**{name: getattr(run, name) for name in cls.__struct_fields__})
+
+
+class FullRunView(RunView, frozen=True, kw_only=True):
+    """One execution of a workflow, with its steps."""
+
+    steps: list[StepView]
+
+    @classmethod
+    def with_steps(cls, run: RunRecord, steps: Sequence[StepRecord]) -> Self:
+        """The view of a run and its steps in the ledger."""
+        fields = {name: getattr(run, name) for name in RunView.__struct_fields__}
+        return cls(**fields, steps=[StepView.of(step) for step in steps])
+
+
+class DeniedView(msgspec.Struct, frozen=True, kw_only=True):
+    """A tool request that was refused."""
+
+    kind: str
+    """`shell`, `read`, `write`, `url`, ..."""
+    target: str
+    """The command, path or address."""
+    reason: str
+    """What the agent was told."""
+    why: str
+    """The reason in a few words, for you."""
+    by: str
+    """What decided: a rule as it is written, `mode NAME`, ..."""
+    rules: tuple[str, ...]
+    """The rules that together would allow it."""
+
+
+class RefusedPathView(msgspec.Struct, frozen=True, kw_only=True):
+    """A path that the sandbox kept a tool or a command from."""
+
+    path: str
+    access: str
+    """`read` or `write`."""
+    hint: str
+    """The setting that would allow it."""
+
+
+class SandboxView(msgspec.Struct, frozen=True, kw_only=True):
+    """Which net of the operating system held, and what it refused."""
+
+    kind: str
+    """`landlock`, `bubblewrap`, `runtime` or `none`."""
+    refusals: int
+    """How often it refused something."""
+    refused: list[RefusedPathView]
+    """Each path once."""
+
+
+class SessionName(msgspec.Struct, frozen=True, kw_only=True):
+    """Which session."""
+
+    id: str
+    name: str | None
+
+
+class ResultView(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run ended with, also one that failed or paused."""
+
+    session: SessionName
+    run: FullRunView
+    status: RunStatus
+    """The run's."""
+    output: str
+    """All answers, a blank line between them."""
+    usage: Usage
+    """Of all steps."""
+    denied: list[DeniedView]
+    """The tool requests that were refused."""
+    sandbox: SandboxView
+
+
+class ResultLine(ResultView, frozen=True, kw_only=True, tag_field="type", tag="result"):
+    """The last line of `--format jsonl`: the result, with a `type`."""
+
+
+class BatchErrorView(msgspec.Struct, frozen=True, kw_only=True):
+    """Why one run of several failed."""
+
+    code: str
+    """As in an error."""
+    message: str
+
+
+class BatchRunView(msgspec.Struct, frozen=True, kw_only=True):
+    """One run of several."""
+
+    name: str
+    """The component, or the workflow's name."""
+    session: SessionName
+    status: BatchOutcome
+    run: RunView | None
+    """Null when it was not started."""
+    seconds: float
+    """How long it took this time."""
+    denied: list[DeniedView]
+    error: BatchErrorView | None
+
+
+class PlanSessionView(SessionName, frozen=True, kw_only=True):
+    """The session that a run would be in."""
+
+    exists: bool
+
+
+class PlanStepView(msgspec.Struct, frozen=True, kw_only=True):
+    """A step, and what a run would do about it."""
+
+    position: int
+    cycle: int
+    kind: str
+    title: str
+    state: str
+    """`done`, `changed`, `skipped` or `to run`."""
+
+
+class PlanView(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run would do."""
+
+    session: PlanSessionView
+    steps: list[PlanStepView]

@@ -1,0 +1,72 @@
+"""Workflows as JSON shows them: what is wrong with them, what they would send."""
+
+from __future__ import annotations
+
+from typing import Self
+
+import msgspec
+
+from sdqctl.model.workflow import Diagnostic, PlannedStep, Severity
+
+
+class FindingView(msgspec.Struct, frozen=True, kw_only=True):
+    """Something in a workflow file that is wrong, or may be."""
+
+    file: str
+    line: int
+    """From 1."""
+    column: int
+    """From 1."""
+    severity: Severity
+    message: str
+    hint: str | None
+    """What to do about it."""
+
+    @classmethod
+    def of(cls, finding: Diagnostic) -> Self:
+        """The view of a finding."""
+        return cls(
+            file=finding.span.file,
+            line=finding.span.line,
+            column=finding.span.column,
+            severity=finding.severity,
+            message=finding.message,
+            hint=finding.hint,
+        )
+
+
+class PromptView(msgspec.Struct, frozen=True, kw_only=True):
+    """A step, with the prompt that it would send."""
+
+    position: int
+    """From 1."""
+    cycle: int
+    """From 1."""
+    title: str
+    digest: str
+    """What the step is known by when the workflow is edited."""
+    kind: str
+    """`prompt`, `run`, `pause`, ..."""
+    prompt: str | None
+    """Null when the step sends none."""
+
+    @classmethod
+    def of(cls, step: PlannedStep, prompt: str | None) -> Self:
+        """The view of a planned step."""
+        return cls(
+            position=step.position,
+            cycle=step.cycle,
+            title=step.title,
+            digest=step.digest,
+            kind=step.kind,
+            prompt=prompt,
+        )
+
+
+class AnswersView(msgspec.Struct, frozen=True, kw_only=True):
+    """The document that OUTPUT-FORMAT json makes."""
+
+    header: str | None
+    answers: list[str]
+    """In the order of the steps."""
+    footer: str | None
