@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import ast
-import inspect
-from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import msgspec
+from records import doc, field_docs, kind_words, words_of
 
 from sdqctl.model import events, session
 
@@ -37,25 +35,21 @@ def page() -> str:
     of_turns = get_args(events.TurnEvent)
     of_runs = [record for record in get_args(events.Event) if record not in of_turns]
     for record in (*of_runs, *of_turns):
-        lines += [f"## `{record.__struct_config__.tag}`", "", _doc(record), "", *_table(record), ""]
+        lines += [f"## `{record.__struct_config__.tag}`", "", doc(record), "", *_table(record), ""]
     lines += ["## Records in them", ""]
     for record in (session.ToolCall, session.Usage):
-        lines += [f"### {record.__name__}", "", _doc(record), "", *_table(record), ""]
-    lines += ["### FailureKind", "", _doc(events.FailureKind), ""]
-    lines += [" ".join(f"`{kind.value}`" for kind in events.FailureKind), ""]
+        lines += [f"### {record.__name__}", "", doc(record), "", *_table(record), ""]
+    lines += ["### FailureKind", "", doc(events.FailureKind), ""]
+    lines += [words_of(events.FailureKind), ""]
     return "\n".join(lines)
 
 
-def _doc(kind: type) -> str:
-    return inspect.cleandoc(kind.__doc__ or "")
-
-
 def _table(record: type[msgspec.Struct]) -> list[str]:
-    docs = _field_docs(record)
+    docs = field_docs(record)
     lines = ["| field | type | default | |", "| --- | --- | --- | --- |"]
     for field in msgspec.structs.fields(record):
         default = "" if field.required else f"`{_default(field)}`"
-        kind = _kind(field.type)
+        kind = kind_words(field.type, lambda kind: f"[{kind.__name__}](#{kind.__name__.lower()})")
         lines.append(f"| `{field.name}` | {kind} | {default} | {docs.get(field.name, '')} |")
     return lines
 
@@ -66,31 +60,3 @@ def _default(field: msgspec.structs.FieldInfo) -> str:
     if isinstance(field.default, msgspec.Struct):
         return "{}"
     return str(msgspec.json.encode(field.default), "utf-8")
-
-
-def _kind(kind: Any) -> str:  # noqa: ANN401 - a type, or what typing makes of several
-    """A type in JSON's words."""
-    plain = {str: "text", int: "number", float: "number", bool: "true or false", type(None): "null"}
-    if kind in plain:
-        return plain[kind]
-    parts = get_args(kind)
-    if getattr(kind, "__origin__", None) is tuple:
-        return f"list of {_kind(parts[0])}"
-    if parts:
-        return " or ".join(map(_kind, parts))
-    return f"[{kind.__name__}](#{kind.__name__.lower()})"
-
-
-def _field_docs(record: type) -> dict[str, str]:
-    """The text after each field that has one."""
-    tree = ast.parse(Path(inspect.getfile(record)).read_text(encoding="utf-8"))
-    found = {}
-    for node in tree.body:
-        if not isinstance(node, ast.ClassDef) or node.name != record.__name__:
-            continue
-        for field, text in zip(node.body, node.body[1:], strict=False):
-            is_text = isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant)
-            if isinstance(field, ast.AnnAssign) and is_text:
-                assert isinstance(field.target, ast.Name)
-                found[field.target.id] = " ".join(str(text.value.value).split())
-    return found

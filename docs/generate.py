@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 import event_schema
+import json_page
 
 from sdqctl.cli.app import COMMANDS, root
 from sdqctl.cli.help import environment, exit_codes
@@ -29,6 +30,8 @@ def main() -> int:
         "commands.md": commands(),
         "configuration.md": configuration(),
         "events.md": event_schema.page(),
+        "json.md": json_page.page(),
+        **{f"schema/{name}": text for name, text in json_page.schemas().items()},
     }
     stale = []
     for name, text in pages.items():
@@ -37,6 +40,8 @@ def main() -> int:
             path.write_text(text, encoding="utf-8")
         elif not path.exists() or path.read_text(encoding="utf-8") != text:
             stale.append(name)
+    kept = {path.name for path in (FOLDER / "schema").iterdir()}
+    stale += [f"schema/{name}" for name in kept - {*json_page.schemas()}]
     for name in stale:
         print(f"docs/{name} is out of date: run `make docs`")
     return 1 if stale else 0

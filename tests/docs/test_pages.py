@@ -7,7 +7,6 @@ import re
 import shlex
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -24,40 +23,6 @@ PROMPT go [[tool: shell rm a]] [[reply: one]]
 RUN true
 PAUSE "look"
 """
-
-
-def section(page: str, title: str) -> str:
-    text = (DOCS / page).read_text()
-    return text.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
-
-
-def fields(title: str) -> set[str]:
-    """The names in the first column of a section's table."""
-    rows = re.findall(r"^\| (`[^|]*) \|", section("json.md", title), re.MULTILINE)
-    return {name for row in rows for name in re.findall(r"`(\w+)`", row)}
-
-
-@pytest.fixture
-def shown(bench: Bench) -> dict[str, Any]:
-    path = bench.write("work.conv", STORY)
-    result = sdqctl("run", path, "--format", "json")
-    assert result.code == 8, result.err
-    [listed] = sdqctl("sessions", "list", "--format", "json").json
-    session = sdqctl("sessions", "show", "s", "--format", "json").json
-    return {"result": result.json, "listed": listed, "session": session}
-
-
-def test_the_page_of_json_has_the_fields_that_there_are(shown: dict[str, Any]) -> None:
-    assert fields("A session") == {*shown["listed"]}
-    assert {*shown["session"]} == {*shown["listed"], "runs"}
-    assert fields("A run") == {*shown["session"]["runs"][0]}
-    assert fields("A step") == {*shown["session"]["runs"][0]["steps"][0]}
-    assert fields("The result of a run") == {*shown["result"]}
-    turn = set(re.findall(r"`(\w+)`", section("json.md", "A turn")))
-    assert turn == {*shown["session"]["turns"][0]}
-    [denied] = shown["result"]["denied"]
-    told = section("json.md", "The result of a run")
-    assert all(f"`{name}`" in told for name in (*denied, *shown["result"]["sandbox"]))
 
 
 def commands_of(page: Path) -> list[list[str]]:

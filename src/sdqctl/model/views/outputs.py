@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from sdqctl.model.events import Event
 from sdqctl.model.views.failure import ErrorView
-from sdqctl.model.views.run import BatchRunView, PlanView, ResultView
+from sdqctl.model.views.run import BatchRunView, PlanView, ResultLine, ResultView
 from sdqctl.model.views.session import (
     DeletionView,
     FullSessionView,
     HitView,
+    SessionLine,
     SessionView,
     TrashView,
+    TurnLine,
     UsageView,
 )
 from sdqctl.model.views.status import StatusView
@@ -21,10 +24,10 @@ from sdqctl.model.views.workflow import AnswersView, FindingView, PromptView
 OUTPUTS: dict[str, Any] = {
     "run": ResultView,
     "run --dry-run": PlanView,
-    "run (several workflows)": list[BatchRunView],
     "run (OUTPUT-FORMAT json)": AnswersView,
     "resume": ResultView,
     "apply": list[BatchRunView],
+    "run (several workflows)": list[BatchRunView],
     "sessions list": list[SessionView],
     "sessions show": FullSessionView,
     "sessions export": FullSessionView,
@@ -42,3 +45,9 @@ OUTPUTS: dict[str, Any] = {
     "an error": ErrorView,
 }
 """What is typed -> the type of what stands on stdout, or for an error on stderr."""
+LINES: dict[str, Any] = {
+    "run --format jsonl": Event | ResultLine,
+    "resume --format jsonl": Event | ResultLine,
+    "sessions export --format jsonl": SessionLine | TurnLine,
+}
+"""What is typed -> the type of each line on stdout."""
