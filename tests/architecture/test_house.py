@@ -14,6 +14,8 @@ from tests.conftest import ROOT
 
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
 LONGEST_FILE = 400
+BETTER_WHOLE = {"sdqctl/store/ledger.py": 480}
+"""Files of one subject that are longer."""
 LONGEST_FUNCTION = 45
 HEAVY = {
     "msgspec",
@@ -30,7 +32,8 @@ HEAVY = {
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT / "src")))
 def test_files_and_functions_stay_short_and_public_names_are_told(path: Path) -> None:
     text = path.read_text()
-    assert len(text.splitlines()) <= LONGEST_FILE
+    name = path.relative_to(ROOT / "src").as_posix()
+    assert len(text.splitlines()) <= BETTER_WHOLE.get(name, LONGEST_FILE)
     tree = ast.parse(text)
     if path.name != "__main__.py":
         assert ast.get_docstring(tree), "the module says what it is for"

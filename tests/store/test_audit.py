@@ -148,9 +148,7 @@ def test_rows_of_a_bundle_that_are_no_requests_are_refused(
     ask(ledger, run, "x")
     rows = take_rows(ledger, REF)
     bad = [row | wrong for row in rows.tool_requests]
-    broken = SessionRows(
-        runs=rows.runs, plan_steps=rows.plan_steps, attempts=rows.attempts, tool_requests=bad
-    )
+    broken = SessionRows(runs=rows.runs, attempts=rows.attempts, tool_requests=bad)
     with (
         pytest.raises(ValueError, match=r"rows|column"),
         ledger.database.write("test") as connection,

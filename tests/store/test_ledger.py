@@ -38,9 +38,6 @@ def start(ledger: Ledger, session: str = "s", steps: int = 2) -> str:
         cwd="/",
         model=None,
     )
-    ledger.replace_plan(
-        run.id, [(n, 1, "prompt", f"step {n}", f"d{n}") for n in range(1, steps + 1)], {}
-    )
     return run.id
 
 
@@ -110,7 +107,7 @@ def test_a_new_plan_moves_known_steps_and_supersedes_the_others(ledger: Ledger) 
     for position in (1, 2):
         begin(ledger, run_id, position)
         ledger.finish_step(run_id, position, StepStatus.DONE, response=f"r{position}")
-    ledger.replace_plan(run_id, [(1, 1, "prompt", "new", "n"), (2, 1, "prompt", "b", "d1")], {1: 2})
+    ledger.place_attempts(run_id, {1: 2})
     assert [(s.position, s.response) for s in ledger.steps(run_id)] == [(2, "r1")]
     assert [s.superseded for s in ledger.attempts(run_id)] == [False, True]
 

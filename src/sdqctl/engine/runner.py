@@ -117,7 +117,7 @@ class Runner:
             await self._start_anew(error)
             await self._settle_open_turns()
         match = match_plan(job.plan, job.ledger.steps(job.run.id))
-        job.ledger.replace_plan(job.run.id, _rows(job.plan), match.moved)
+        job.ledger.place_attempts(job.run.id, match.moved)
         for record in job.ledger.steps(job.run.id):
             if start_at is not None and record.position >= start_at:
                 job.ledger.supersede_step(job.run.id, record.position)
@@ -281,7 +281,3 @@ class Runner:
 def _status_after(error: SdqctlError) -> RunStatus:
     """A step that failed leaves a failed run; what only has to wait leaves an interrupted one."""
     return RunStatus.INTERRUPTED if isinstance(error, BusyError) else RunStatus.FAILED
-
-
-def _rows(plan: Plan) -> list[tuple[int, int, str, str, str]]:
-    return [(s.position, s.cycle, s.kind, s.title, s.digest) for s in plan.steps]

@@ -82,7 +82,6 @@ class Cleaner:
                 digests[run["id"], position, before] = after
         clean = SessionRows(
             runs=[self._row(row, digests) for row in rows.runs],
-            plan_steps=[self._row(row, digests) for row in rows.plan_steps],
             attempts=[self._row(row, digests) for row in rows.attempts],
             tool_requests=[self._row(row, digests) for row in rows.tool_requests],
         )

@@ -22,7 +22,7 @@ from sdqctl.sessions.trash import find_deleted, remove
 from sdqctl.store.ledger import Ledger
 from sdqctl.store.locks import SessionLock
 from sdqctl.store.redact import Redactor
-from sdqctl.store.session_table import put_session
+from sdqctl.store.rows import put_session
 from sdqctl.store.transfer import (
     Row,
     SessionRows,

@@ -16,22 +16,23 @@ from sdqctl.errors import StoreError
 from sdqctl.model.run import RunRecord, RunStatus, StepRecord, StepStatus, prompt_digest
 from sdqctl.model.session import SessionRef, ToolCall, Usage
 from sdqctl.store.database import Database
-from sdqctl.store.rows import insert_row, next_number, read_run, read_step
-from sdqctl.store.session_table import SessionTable
+from sdqctl.store.rows import insert_row, next_number, put_session, read_run, read_step
 
-PlanRow = tuple[int, int, str, str, str]
-"""Position, cycle, kind, title, digest."""
 
-_RUNS = """
-    SELECT runs.*, (
-        SELECT count(*) FROM attempts AS a
-        WHERE a.run_id = runs.id AND a.superseded = 0 AND a.status IN ('done', 'skipped')
-    ) AS steps_done FROM runs
-"""
-_LISTED_RUNS = _RUNS.replace(
-    "runs.*",
+def _runs(columns: str) -> str:
+    """A query of runs with how many of their steps are done."""
+    return f"""
+        SELECT {columns}, (
+            SELECT count(*) FROM attempts AS a
+            WHERE a.run_id = runs.id AND a.superseded = 0 AND a.status IN ('done', 'skipped')
+        ) AS steps_done FROM runs
+    """
+
+
+_RUNS = _runs("runs.*")
+_LISTED_RUNS = _runs(
     "id, adapter, session_id, session_name, workflow, workflow_path, status, steps_total, cwd, "
-    "model, message, started_at, updated_at, completed_at, NULL AS workflow_text",
+    "model, message, started_at, updated_at, completed_at, NULL AS workflow_text"
 )
 """Without the texts, which a list does not show."""
 _STEPS = """
@@ -48,8 +49,8 @@ _LAST = """
 """
 
 
-class Ledger(SessionTable):
-    """Runs, plans and attempts. An attempt's outcome is written once and never changed."""
+class Ledger:
+    """Sessions, runs and attempts. An attempt's outcome is written once and never changed."""
 
     def __init__(self, database: Database | None, redact: Callable[[str], str]) -> None:
         self._database = database
@@ -185,17 +186,11 @@ class Ledger(SessionTable):
                 found[ref] = run
         return found
 
-    def replace_plan(self, run_id: str, steps: Sequence[PlanRow], moved: Mapping[int, int]) -> None:
-        """Lay a plan over a run. Attempts at positions in `moved` (old -> new) go with their step.
-
-        All other attempts are superseded: kept, but no longer part of the run.
+    def place_attempts(self, run_id: str, moved: Mapping[int, int]) -> None:
+        """Lay a run's attempts under its plan: those at positions in `moved` (old -> new) go with
+        their step, all others are superseded: kept, but no longer part of the run.
         """
         with self.database.write("ledger.plan") as connection:
-            connection.execute("DELETE FROM plan_steps WHERE run_id = ?", (run_id,))
-            connection.executemany(
-                "INSERT INTO plan_steps VALUES (?, ?, ?, ?, ?, ?)",
-                ((run_id, *map(self._redacted, row)) for row in steps),
-            )
             live = connection.execute(
                 "SELECT number, position FROM attempts WHERE run_id = ? AND superseded = 0",
                 (run_id,),
@@ -327,9 +322,64 @@ class Ledger(SessionTable):
         )
         return [read_step(row) for row in rows]
 
+    # -- sessions ---------------------------------------------------------------------------------
+
+    def record_session(
+        self, ref: SessionRef, *, name: str, cwd: str | None, created_at: datetime
+    ) -> None:
+        """Record that sdqctl makes a session; the newest name of an id counts."""
+        with self.database.write("ledger.session") as connection:
+            put_session(connection, ref, name=name, cwd=cwd, created_at=created_at)
+
+    def rename_session(self, ref: SessionRef, name: str) -> None:
+        """Record a session's new name."""
+        with self.database.write("ledger.session") as connection:
+            key = (name, ref.adapter, ref.id)
+            connection.execute("UPDATE sessions SET name = ? WHERE adapter = ? AND id = ?", key)
+            connection.execute(
+                "UPDATE runs SET session_name = ? WHERE adapter = ? AND session_id = ?", key
+            )
+
+    def session_names(self) -> dict[SessionRef, str]:
+        """The sessions that sdqctl made, with their names."""
+        rows = self.rows("SELECT adapter, id, name FROM sessions")
+        return {SessionRef(row["adapter"], row["id"]): row["name"] for row in rows}
+
+    def forget_session(self, ref: SessionRef) -> None:
+        """Delete all that is recorded of a session."""
+        key = (ref.adapter, ref.id)
+        with self.database.write("ledger.session") as connection:
+            connection.execute("DELETE FROM runs WHERE adapter = ? AND session_id = ?", key)
+            connection.execute("DELETE FROM sessions WHERE adapter = ? AND id = ?", key)
+            connection.execute("DELETE FROM kept_sessions WHERE adapter = ? AND id = ?", key)
+
+    def keep_session(self, ref: SessionRef, *, keep: bool) -> None:
+        """Protect a session from cleanup, or no longer."""
+        with self.database.write("ledger.session") as connection:
+            key = (ref.adapter, ref.id)
+            connection.execute("DELETE FROM kept_sessions WHERE adapter = ? AND id = ?", key)
+            if keep:
+                connection.execute("INSERT INTO kept_sessions VALUES (?, ?)", key)
+
+    def unfinished_sessions(self) -> set[SessionRef]:
+        """The sessions in which an unfinished run did something, also those that it left again."""
+        query = """
+            SELECT DISTINCT runs.adapter, attempts.session_id AS id
+            FROM attempts JOIN runs ON runs.id = attempts.run_id
+            WHERE runs.status <> ? AND attempts.session_id IS NOT NULL
+        """
+        rows = self.rows(query, RunStatus.COMPLETED.value)
+        return {SessionRef(row["adapter"], row["id"]) for row in rows}
+
+    def kept_sessions(self) -> set[SessionRef]:
+        """The sessions that cleanup leaves alone."""
+        return {SessionRef(r["adapter"], r["id"]) for r in self.rows("SELECT * FROM kept_sessions")}
+
     def is_untouched(self, ref: SessionRef) -> bool:
         """Whether sdqctl made a session, and no prompt was answered in it: it may be made again."""
         return ref in self.session_names() and not self.turns_of(ref)
+
+    # -- the file ---------------------------------------------------------------------------------
 
     @property
     def database(self) -> Database:
@@ -341,9 +391,6 @@ class Ledger(SessionTable):
     def rows(self, query: str, *values: object) -> list[sqlite3.Row]:
         """What a query of the store's modules finds; nothing where there is no ledger yet."""
         return self._database.rows(query, *values) if self._database is not None else []
-
-    def _redacted(self, value: object) -> object:
-        return self.redact(value) if isinstance(value, str) else value
 
     def _clean_call(self, call: ToolCall) -> ToolCall:
         return msgspec.structs.replace(call, summary=self.redact(call.summary))

@@ -161,4 +161,8 @@ MIGRATIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "ALTER TABLE attempts ADD COLUMN audited INTEGER NOT NULL DEFAULT 0",
         ),
     ),
+    (
+        "0009-plans-come-from-workflows",
+        ("DROP TABLE plan_steps",),  # a run's plan is made again from its workflow
+    ),
 )

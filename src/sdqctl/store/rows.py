@@ -11,7 +11,7 @@ import msgspec
 
 from sdqctl.model.audit import ToolRecord
 from sdqctl.model.run import RunRecord, RunStatus, StepRecord, StepStatus
-from sdqctl.model.session import ToolCall, Usage
+from sdqctl.model.session import SessionRef, ToolCall, Usage
 
 
 def _time(text: str | None) -> datetime | None:
@@ -60,6 +60,21 @@ def insert_row(connection: sqlite3.Connection, table: str, values: Mapping[str, 
     marks = ", ".join("?" for _ in values)
     connection.execute(
         f"INSERT INTO {table} ({', '.join(values)}) VALUES ({marks})", tuple(values.values())
+    )
+
+
+def put_session(
+    connection: sqlite3.Connection,
+    ref: SessionRef,
+    *,
+    name: str,
+    cwd: str | None,
+    created_at: datetime,
+) -> None:
+    """Record a session within an open transaction; the newest name of an id counts."""
+    connection.execute(
+        "INSERT OR REPLACE INTO sessions VALUES (?, ?, ?, ?, ?)",
+        (ref.adapter, ref.id, name, cwd, created_at.isoformat()),
     )
 
 

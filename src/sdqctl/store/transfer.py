@@ -24,10 +24,11 @@ _GIVEN_BY_USERS = {"mode", "allow_tools", "allow_all_tools", "output_file", "san
 
 
 class SessionRows(msgspec.Struct, frozen=True, kw_only=True):
-    """Rows as they stand in the tables of the same names; older bundles lack `tool_requests`."""
+    """Rows as they stand in the tables of the same names. Older bundles lack `tool_requests`, and
+    have rows of a table that is gone, which are passed over.
+    """
 
     runs: list[Row] = []
-    plan_steps: list[Row] = []
     attempts: list[Row] = []
     tool_requests: list[Row] = []
 
@@ -37,11 +38,10 @@ def take_rows(ledger: Ledger, ref: SessionRef) -> SessionRows:
     database = ledger.database
     query = "SELECT * FROM runs WHERE adapter = ? AND session_id = ? ORDER BY number"
     runs = database.rows(query, ref.adapter, ref.id)
-    found: dict[str, list[Row]] = {"plan_steps": [], "attempts": [], "tool_requests": []}
+    found: dict[str, list[Row]] = {"attempts": [], "tool_requests": []}
     for run in runs:
         for table, rows in found.items():
-            order = "position" if table == "plan_steps" else "number"
-            query = f"SELECT * FROM {table} WHERE run_id = ? ORDER BY {order}"
+            query = f"SELECT * FROM {table} WHERE run_id = ? ORDER BY number"
             rows += map(dict, database.rows(query, run["id"]))
     return SessionRows(runs=[dict(row) for row in runs], **found)
 
@@ -94,9 +94,7 @@ def moved(
         [row | {"session_id": new.id} if row["session_id"] == old_id else row for row in found]
         for found in (rows.attempts, rows.tool_requests)
     )
-    return SessionRows(
-        runs=runs, plan_steps=rows.plan_steps, attempts=attempts, tool_requests=requests
-    )
+    return SessionRows(runs=runs, attempts=attempts, tool_requests=requests)
 
 
 def put_rows(connection: sqlite3.Connection, rows: SessionRows) -> list[str]:
@@ -114,8 +112,6 @@ def put_rows(connection: sqlite3.Connection, rows: SessionRows) -> list[str]:
             number = next_number(connection)
             own = {"id": ids[run["id"]], "pid": None, "number": number}
             insert_row(connection, "runs", run | own)
-        for plan in rows.plan_steps:
-            insert_row(connection, "plan_steps", plan | {"run_id": ids[plan["run_id"]]})
         for attempt in rows.attempts:
             row = attempt | _shown_by_then(attempt, rows.runs)
             _insert_numbered(connection, "attempts", row | {"run_id": ids[attempt["run_id"]]})
@@ -146,12 +142,7 @@ def without_permissions(rows: SessionRows) -> SessionRows:
         options = msgspec.json.decode(run["options"], type=dict[str, Any])
         kept = {name: value for name, value in options.items() if name not in _GIVEN_BY_USERS}
         runs.append(run | {"options": msgspec.json.encode(kept).decode()})
-    return SessionRows(
-        runs=runs,
-        plan_steps=rows.plan_steps,
-        attempts=rows.attempts,
-        tool_requests=rows.tool_requests,
-    )
+    return SessionRows(runs=runs, attempts=rows.attempts, tool_requests=rows.tool_requests)
 
 
 def _refuse_unknown_columns(connection: sqlite3.Connection, rows: SessionRows) -> None:
@@ -193,10 +184,9 @@ def cut_rows(rows: SessionRows, run_id: str, kept: Iterable[int]) -> SessionRows
     runs = [
         run | _state_with(attempts, run) | {"id": new} for run in rows.runs if run["id"] == run_id
     ]
-    plans = [row | {"run_id": new} for row in rows.plan_steps if row["run_id"] == run_id]
     turns = {row["turn_id"] for row in attempts if row["turn_id"]}
     requests = [row | {"run_id": new} for row in rows.tool_requests if row["turn_id"] in turns]
-    return SessionRows(runs=runs, plan_steps=plans, attempts=attempts, tool_requests=requests)
+    return SessionRows(runs=runs, attempts=attempts, tool_requests=requests)
 
 
 def _state_with(attempts: Iterable[Row], run: Row) -> Row:

@@ -12,7 +12,6 @@ from sdqctl.policy.shell.word import Kind, Word
 _IDENTIFIER = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _NAMED = re.compile(r"([A-Za-z_]\w*)(=?)", re.ASCII)
 _STORES = re.compile(r"%[-+ #0-9.*'hlLjtzq]*n")
-_SUBSCRIPT = re.compile(r"[A-Za-z_]\w*\[", re.ASCII)
 _SET_OPTIONS = re.compile(r"[-+][eux]+")
 _SHOPT_OPTIONS = frozenset({"nullglob", "dotglob", "globstar", "nocaseglob"})
 _READ_FLAGS = re.compile(r"-[rs]+")
