@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from functools import cache, partial
-from typing import cast
+from typing import assert_never, cast
 
 from sdqctl.adapters.base import Capability, Compacts
 from sdqctl.engine.command.step import run_step, wait_step, wanted
@@ -18,13 +17,17 @@ from sdqctl.model.events import Warned
 from sdqctl.model.run import RunStatus, StepRecord, StepStatus
 from sdqctl.model.session import SessionInfo, SessionRef
 from sdqctl.model.workflow import (
+    CheckpointStep,
     CompactStep,
     ConsultStep,
+    NewConversationStep,
     OnError,
     OutputPart,
     PauseStep,
     PlannedStep,
     PromptAction,
+    RunStep,
+    RunWaitStep,
     VerifyStep,
 )
 from sdqctl.workflow.render import render_prompt
@@ -41,11 +44,32 @@ async def execute(
     if not _condition_holds(step, context):
         context.begin(step)
         return context.finish(step, StepStatus.SKIPPED)
-    if isinstance(step.action, PromptAction):
-        return await _prompt(step, step.action, record, context, turns)
-    if isinstance(step.action, CompactStep):
-        return await _compact(step, step.action, context, turns)
-    return await _ACTIONS[step.kind](step, record, context)
+    return await _act(step, record, context, turns)
+
+
+async def _act(
+    step: PlannedStep, record: StepRecord | None, context: StepContext, turns: TurnRunner
+) -> StepRecord:
+    match step.action:
+        case PromptAction():
+            return await _prompt(step, step.action, record, context, turns)
+        case RunStep():
+            return await run_step(step, record, context)
+        case RunWaitStep():
+            return await wait_step(step, record, context)
+        case VerifyStep():
+            return await _verify(step, step.action, context)
+        case CompactStep():
+            return await _compact(step, step.action, context, turns)
+        case CheckpointStep():
+            context.begin(step)
+            return context.finish(step, StepStatus.DONE)
+        case PauseStep() | ConsultStep():
+            return _stop_for_human(step, step.action, record, context)
+        case NewConversationStep():
+            return await _new_conversation(step, record, context)
+        case _:
+            assert_never(step.action)
 
 
 def skip(step: PlannedStep, record: StepRecord | None, context: StepContext) -> None:
@@ -112,8 +136,7 @@ async def _fill(session: Compacts) -> float | None:
     return None if use is None or use.limit <= 0 else use.used / use.limit
 
 
-async def _verify(step: PlannedStep, record: StepRecord | None, context: StepContext) -> StepRecord:
-    action = cast("VerifyStep", step.action)
+async def _verify(step: PlannedStep, action: VerifyStep, context: StepContext) -> StepRecord:
     context.begin(step)
     result = await asyncio.to_thread(verify, action, context.roots)
     text = result.text if wanted(action.output, 0 if result.ok else 1) else ""
@@ -161,24 +184,20 @@ async def _new_conversation(
     return context.finish(step, StepStatus.DONE)
 
 
-async def _checkpoint(
-    step: PlannedStep, record: StepRecord | None, context: StepContext
-) -> StepRecord:
-    context.begin(step)
-    return context.finish(step, StepStatus.DONE)
-
-
-async def _stop_for_human(
-    step: PlannedStep, record: StepRecord | None, context: StepContext
+def _stop_for_human(
+    step: PlannedStep,
+    action: PauseStep | ConsultStep,
+    record: StepRecord | None,
+    context: StepContext,
 ) -> StepRecord:
     """Wait for a human. Only what was shown is passed: the process that stopped here may have been
     killed before it had written its message.
     """
     if record is not None and record.shown_at is not None:
-        if isinstance(step.action, ConsultStep):
-            _check_consultation(step, step.action, record.shown_at)
+        if isinstance(action, ConsultStep):
+            _check_consultation(step, action, record.shown_at)
         return context.finish(step, StepStatus.DONE)
-    message = _message(step)
+    message = _message(action)
     context.ledger.update_run(context.run_id, status=RunStatus.PAUSED, message=message)
     if record is None:
         context.begin(step)
@@ -196,10 +215,14 @@ def _check_consultation(step: PlannedStep, action: ConsultStep, shown_at: dateti
         )
 
 
-def _message(step: PlannedStep) -> str:
-    if isinstance(step.action, PauseStep):
-        return step.action.message or "paused"
-    return f"consult: {cast('ConsultStep', step.action).topic}"
+def _message(action: PauseStep | ConsultStep) -> str:
+    match action:
+        case PauseStep():
+            return action.message or "paused"
+        case ConsultStep():
+            return f"consult: {action.topic}"
+        case _:
+            assert_never(action)
 
 
 async def _sessions(context: StepContext) -> list[SessionInfo]:
@@ -239,15 +262,3 @@ def _shown_by(step: PlannedStep) -> set[int]:
 def _is_done(step: PlannedStep, context: StepContext) -> bool:
     record = context.ledger.step(context.run_id, step.position)
     return record is not None and record.status is StepStatus.DONE
-
-
-_Action = Callable[[PlannedStep, "StepRecord | None", StepContext], Awaitable[StepRecord]]
-_ACTIONS: dict[str, _Action] = {
-    "run": run_step,
-    "run-wait": wait_step,
-    "verify": _verify,
-    "checkpoint": _checkpoint,
-    "pause": _stop_for_human,
-    "consult": _stop_for_human,
-    "new-conversation": _new_conversation,
-}

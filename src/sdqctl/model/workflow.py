@@ -70,6 +70,11 @@ class OutputRule(StrEnum):
 class _Step(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
     span: Span
 
+    @property
+    def title(self) -> str:
+        """What it is called in a list of steps: its own words, else those of its kind."""
+        return str(self.__struct_config__.tag).replace("-", " ")
+
 
 class PromptStep(_Step, frozen=True, kw_only=True, tag="prompt"):
     """PROMPT: one turn. `context_limit` and what to do at it are the settings in force here."""
@@ -99,11 +104,21 @@ class RunStep(_Step, frozen=True, kw_only=True, tag="run"):
     repeatable: bool = False
     """Whether it may run again when its end was not seen."""
 
+    @property
+    def title(self) -> str:
+        """What it is called in a list of steps."""
+        return self.command
+
 
 class RunWaitStep(_Step, frozen=True, kw_only=True, tag="run-wait"):
     """RUN-WAIT: let the background commands work for `seconds`."""
 
     seconds: float
+
+    @property
+    def title(self) -> str:
+        """What it is called in a list of steps."""
+        return f"wait {self.seconds:g} s"
 
 
 class VerifyStep(_Step, frozen=True, kw_only=True, tag="verify"):
@@ -113,6 +128,11 @@ class VerifyStep(_Step, frozen=True, kw_only=True, tag="verify"):
     on_error: OnError = OnError.STOP
     output: OutputRule = OutputRule.ALWAYS
     output_limit: int | None = 10_000
+
+    @property
+    def title(self) -> str:
+        """What it is called in a list of steps."""
+        return f"verify {self.check}"
 
 
 class CompactStep(_Step, frozen=True, kw_only=True, tag="compact"):
@@ -136,11 +156,21 @@ class CheckpointStep(_Step, frozen=True, kw_only=True, tag="checkpoint"):
 
     name: str
 
+    @property
+    def title(self) -> str:
+        """What it is called in a list of steps."""
+        return self.name
+
 
 class PauseStep(_Step, frozen=True, kw_only=True, tag="pause"):
     """PAUSE: wait for a human; exit 8."""
 
     message: str
+
+    @property
+    def title(self) -> str:
+        """What it is called in a list of steps."""
+        return self.message.strip() or super().title
 
 
 class ConsultStep(_Step, frozen=True, kw_only=True, tag="consult"):
@@ -148,6 +178,11 @@ class ConsultStep(_Step, frozen=True, kw_only=True, tag="consult"):
 
     topic: str
     timeout: float | None = None
+
+    @property
+    def title(self) -> str:
+        """What it is called in a list of steps."""
+        return self.topic.strip() or super().title
 
 
 class NewConversationStep(_Step, frozen=True, kw_only=True, tag="new-conversation"):
@@ -166,19 +201,11 @@ class BlockStep(_Step, frozen=True, kw_only=True, tag="block"):
     steps: tuple[Step, ...]
 
 
-Step = (
-    PromptStep
-    | RunStep
-    | RunWaitStep
-    | VerifyStep
-    | CompactStep
-    | CheckpointStep
-    | PauseStep
-    | ConsultStep
-    | NewConversationStep
-    | ElideStep
-    | BlockStep
-)
+Joinable = PromptStep | RunStep | RunWaitStep | VerifyStep
+"""Steps that ELIDE joins into one turn."""
+Single = CompactStep | CheckpointStep | PauseStep | ConsultStep | NewConversationStep
+"""Steps that stand by themselves, in a plan as in the file."""
+Step = Joinable | Single | ElideStep | BlockStep
 
 
 class Reference(msgspec.Struct, frozen=True, kw_only=True):
@@ -309,17 +336,7 @@ class PromptAction(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", 
     on_context_limit_prompt: str | None = None
 
 
-Action = (
-    PromptAction
-    | RunStep
-    | RunWaitStep
-    | VerifyStep
-    | CompactStep
-    | CheckpointStep
-    | PauseStep
-    | ConsultStep
-    | NewConversationStep
-)
+Action = PromptAction | RunStep | RunWaitStep | VerifyStep | Single
 
 
 class Condition(msgspec.Struct, frozen=True):

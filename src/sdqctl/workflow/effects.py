@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import assert_never
 
 from sdqctl.model.workflow import CompactStep, Step, VerifyStep
 from sdqctl.workflow.directives import Directive, kind_name
 from sdqctl.workflow.lexer import Item
-from sdqctl.workflow.targets import Field, Makes, Setting
+from sdqctl.workflow.targets import (
+    Adds,
+    Closes,
+    Field,
+    Included,
+    Lines,
+    Makes,
+    Opens,
+    Refused,
+    Setting,
+)
 
 
 class Effects:
@@ -39,8 +50,10 @@ class Effects:
                 self._given[item.name] = item
                 if before is not None and before.span.file == item.span.file:
                     return f"{item.name} stands in line {before.span.line} too; this one holds"
-            case _:
+            case Lines() | Adds() | Opens() | Closes() | Included() | Refused():
                 pass
+            case _:
+                assert_never(row.into)
         return None
 
     def without(self) -> Iterator[tuple[Item, str]]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import assert_never
 
 import msgspec
 
 from sdqctl.errors import WorkflowError
 from sdqctl.model.workflow import (
+    NOWHERE,
     Action,
     BlockStep,
     CheckpointStep,
@@ -18,6 +20,7 @@ from sdqctl.model.workflow import (
     ConsultStep,
     ElideStep,
     FilePart,
+    Joinable,
     NewConversationStep,
     OnError,
     OutputPart,
@@ -28,10 +31,12 @@ from sdqctl.model.workflow import (
     PromptAction,
     PromptPart,
     PromptStep,
+    Reference,
     ReferencesPart,
     RunStep,
     RunWaitStep,
     SessionMode,
+    Single,
     Span,
     Step,
     TextPart,
@@ -43,9 +48,24 @@ from sdqctl.text.terminal import title
 MOST_STEPS = 100_000
 _TITLE = 60
 _RETRY_PROMPT = "The command failed. Find out why and mend it; it will be run again."
-_NOWHERE = Span("", 0, 0)
-_Joinable = PromptStep | RunStep | RunWaitStep | VerifyStep
-_Single = CompactStep | CheckpointStep | PauseStep | ConsultStep | NewConversationStep
+_FIELDS_OF_0_1: dict[type, int] = {
+    PromptAction: 4,
+    RunStep: 13,
+    RunWaitStep: 2,
+    VerifyStep: 5,
+    CompactStep: 5,
+    CheckpointStep: 2,
+    PauseStep: 2,
+    ConsultStep: 3,
+    NewConversationStep: 1,
+    TextPart: 1,
+    FilePart: 2,
+    ReferencesPart: 1,
+    Reference: 4,
+}
+"""How many fields a digest has whatever they hold. A later one counts when it is not the default:
+a step that does not use it is still the step that an unfinished run of an older version knows.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,10 +106,10 @@ class _Planner:
         self._cycle = number
         first_step = len(self.steps)
         if number > 1 and mode is SessionMode.COMPACT:
-            compaction = self.workflow.compaction or CompactStep(span=_NOWHERE)
+            compaction = self.workflow.compaction or CompactStep(span=NOWHERE)
             self._add(compaction, "compact between cycles")
         if number > 1 and mode is SessionMode.FRESH:
-            self._add(NewConversationStep(span=_NOWHERE), "new conversation")
+            self._add(NewConversationStep(span=NOWHERE), "new conversation")
         self._sequence(self.workflow.steps)
         self._surround(first_step)
         if self.workflow.checkpoint_after == "each-cycle":
@@ -113,18 +133,21 @@ class _Planner:
             else:
                 self._add(chain, _title(chain))
 
-    def _joined(self, chain: list[_Joinable]) -> None:
+    def _joined(self, chain: list[Joinable]) -> None:
         """Steps that ELIDE made one: commands run first, then one prompt has all of it."""
         prompt = next((step for step in reversed(chain) if isinstance(step, PromptStep)), None)
         outside = list(self._pending)
         parts: list[PromptPart] = []
         for step in chain:
-            if isinstance(step, PromptStep):
-                parts.append(TextPart(step.text))
-            elif isinstance(step, RunStep):
-                parts += map(OutputPart, self._command(step))
-            else:
-                parts.append(OutputPart(self._add(step, _title(step))))
+            match step:
+                case PromptStep():
+                    parts.append(TextPart(step.text))
+                case RunStep():
+                    parts += map(OutputPart, self._command(step))
+                case RunWaitStep() | VerifyStep():
+                    parts.append(OutputPart(self._add(step, _title(step))))
+                case _:
+                    assert_never(step)
         own = [part.position for part in parts if isinstance(part, OutputPart)]
         if prompt is None:
             self._pending += own
@@ -178,7 +201,7 @@ class _Planner:
     def _checkpoint(self, default: str) -> None:
         name = self.workflow.checkpoint_name
         label = f"{name}-{default}" if name else default
-        self._add(CheckpointStep(span=_NOWHERE, name=label), label)
+        self._add(CheckpointStep(span=NOWHERE, name=label), label)
 
     def _surround(self, first_step: int) -> None:
         """Put the prologue into the cycle's first prompt and the epilogue into its last one."""
@@ -230,14 +253,14 @@ class _Planner:
         return position
 
 
-def _chains(steps: Sequence[Step]) -> Iterator[list[_Joinable] | _Single | BlockStep]:
+def _chains(steps: Sequence[Step]) -> Iterator[list[Joinable] | Single | BlockStep]:
     """Steps joined by ELIDE as lists, each other step by itself."""
-    chain: list[_Joinable] = []
+    chain: list[Joinable] = []
     joining = False
     for step in steps:
         if isinstance(step, ElideStep):
             joining = True
-        elif isinstance(step, _Joinable):
+        elif isinstance(step, Joinable):
             if chain and not joining:
                 yield chain
                 chain = []
@@ -257,7 +280,7 @@ def _texts(texts: Sequence[str]) -> list[PromptPart]:
     parts: list[PromptPart] = []
     for text in texts:
         if text.startswith("@") and "\n" not in text:
-            parts.append(FilePart(text[1:].strip(), _NOWHERE))
+            parts.append(FilePart(text[1:].strip(), NOWHERE))
         elif parts and isinstance(parts[-1], TextPart):
             parts[-1] = TextPart(f"{parts[-1].text}\n{text}")
         else:
@@ -265,23 +288,8 @@ def _texts(texts: Sequence[str]) -> list[PromptPart]:
     return parts
 
 
-def _title(step: Step) -> str:
-    match step:
-        case RunStep():
-            return title(step.command, _TITLE)
-        case CheckpointStep():
-            return title(step.name, _TITLE)
-        case PauseStep():
-            return title(step.message, _TITLE) or "pause"
-        case ConsultStep():
-            return title(step.topic, _TITLE) or "consult"
-        case VerifyStep():
-            return f"verify {step.check}"
-        case RunWaitStep():
-            return f"wait {step.seconds:g} s"
-        case NewConversationStep():
-            return "new conversation"
-    return "compact"
+def _title(step: Single | Joinable) -> str:
+    return title(step.title, _TITLE)
 
 
 def _digest(action: Action, position: int, condition: Condition | None) -> str:
@@ -299,8 +307,18 @@ def _plain(value: object, position: int) -> object:
     if isinstance(value, Condition):
         return {"after": [position - p for p in value.positions], "when": value.when}
     if isinstance(value, msgspec.Struct):
-        fields = {name: _plain(getattr(value, name), position) for name in value.__struct_fields__}
-        return {"": value.__struct_config__.tag, **fields}
+        return {"": value.__struct_config__.tag, **_plain_fields(value, position)}
     if isinstance(value, tuple):
         return [_plain(item, position) for item in value]
     return value
+
+
+def _plain_fields(value: msgspec.Struct, position: int) -> dict[str, object]:
+    names, defaults = value.__struct_fields__, value.__struct_defaults__
+    later = names[_FIELDS_OF_0_1.get(type(value), 0) :]
+    default = dict(zip(reversed(names), reversed(defaults), strict=False)) if later else {}
+    return {
+        name: _plain(getattr(value, name), position)
+        for name in names
+        if name not in later or getattr(value, name) != default.get(name, msgspec.NODEFAULT)
+    }

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import assert_never
 
 from sdqctl.errors import WorkflowError
 from sdqctl.model.workflow import (
@@ -124,6 +125,8 @@ class PromptRenderer:
                 return "\n\n".join(text for text in texts if text)
             case OutputPart():
                 return self.outputs.get(part.position, "")
+            case _:
+                assert_never(part)
 
     def _filled(self, text: str) -> str:
         visible = _Without(self.variables)
