@@ -1,36 +1,10 @@
-"""The text of a body: code fences, trailing comments, the common indent."""
+"""The text of a body: without trailing comments and the common indent."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
-_FENCE = re.compile(r"[ ]{0,3}(`{3,}|~{3,})(.*)$")
-
-
-class Fence:
-    """Follows the fenced code blocks of a body, line by line."""
-
-    def __init__(self) -> None:
-        self._mark = ""
-        self.opened = 0
-        """The number of the line that opened the block; 0: no block is open."""
-
-    def take(self, line: str, number: int) -> bool:
-        """Take a line in; whether it stands in a block or opens or closes one."""
-        mark = _FENCE.match(line)
-        inside = bool(self._mark)
-        if mark is None:
-            return inside
-        if not inside:
-            self._mark, self.opened = str(mark[1]), number
-        elif self._closes(mark):
-            self._mark, self.opened = "", 0
-        return True
-
-    def _closes(self, mark: re.Match[str]) -> bool:
-        same = mark[1][0] == self._mark[0] and len(mark[1]) >= len(self._mark)
-        return same and not mark[2].strip()
+from sdqctl.text.fences import Fence
 
 
 def body_text(first: str, lines: Sequence[str]) -> str:
@@ -41,7 +15,7 @@ def body_text(first: str, lines: Sequence[str]) -> str:
 
 def _without_trailing_comments(first: str, lines: Sequence[str]) -> list[str]:
     """Drop `# ...` lines that only comments and blank lines follow, up to the body's end."""
-    fence = Fence()
+    fence = Fence(loose=True)
     fence.take(first, 1)
     kept = 0
     for number, line in enumerate(lines, start=1):

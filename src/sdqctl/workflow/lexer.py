@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from sdqctl.model.workflow import Diagnostic, Severity, Span
+from sdqctl.text.fences import Fence
 from sdqctl.text.suggest import nearest
-from sdqctl.workflow.bodies import Fence, body_text
+from sdqctl.workflow.bodies import body_text
 from sdqctl.workflow.directives import DIRECTIVES, Arity
 
 MOST_DIAGNOSTICS = 1000
@@ -121,7 +122,7 @@ class _Lexer:
     def _body_lines(self, first: str) -> list[str]:
         """The lines up to the next directive; a fenced code block is text throughout."""
         start = self._at
-        fence = Fence()
+        fence = Fence(loose=True)
         fence.take(first, start)
         while self._at < len(self._lines):
             line = self._lines[self._at]

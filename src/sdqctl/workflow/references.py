@@ -140,13 +140,6 @@ def read_excerpt(path: Path, reference: Reference) -> str:
     return "\n".join(lines)
 
 
-def fenced(label: str, text: str) -> str:
-    """A file's text under its path, in a fence that is longer than any inside."""
-    longest = max((len(run) for run in re.findall(r"`{3,}", text)), default=2)
-    fence = "`" * max(3, longest + 1)
-    return f"{label}\n{fence}\n{text.rstrip()}\n{fence}"
-
-
 def _pick(lines: list[str], fragment: str) -> list[str]:
     span = _LINES.match(fragment)
     if span is not None:

@@ -23,11 +23,11 @@ from sdqctl.model.workflow import (
     TextPart,
     Workflow,
 )
+from sdqctl.text.fences import fenced
 from sdqctl.workflow.references import (
     LARGEST_TOTAL,
     Roots,
     expand,
-    fenced,
     is_left_out,
     read_excerpt,
 )

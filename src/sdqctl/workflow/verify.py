@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from sdqctl.model.workflow import VerifyStep
-from sdqctl.workflow.bodies import Fence
+from sdqctl.text.fences import Fence
 from sdqctl.workflow.references import LARGEST_FILE, Roots
 
 _MOST_PROBLEMS = 200

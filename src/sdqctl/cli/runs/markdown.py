@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING
 
 from sdqctl.cli.output import terminal_width, write, write_painted
+from sdqctl.text.fences import closes, opening
 from sdqctl.text.terminal import sanitize
 
 if TYPE_CHECKING:
@@ -19,10 +20,8 @@ _LONGEST = 64 * 1024
 """Characters of a block that are waited for."""
 _CONTEXT = 40
 """Lines of code that are coloured again with each further one, at the least."""
-_FENCE = re.compile(r" {0,3}(`{3,}(?=[^`]*$)|~{3,})")
-_OPENING = re.compile(r"(?:[ \t]*\n)*( {0,3}(?:`{3,}(?=[^`\n]*\n)|~{3,})[^\n]*)\n")
+_FIRST_LINE = re.compile(r"(?:[ \t]*\n)*([^\n]*)\n")
 _ITEM = re.compile(r"^ {0,3}(?:[-*+]|\d{1,9}[.)])(?:\s|$)")
-_FENCE_IN_LIST = re.compile(r"^\s*(?:(?:[-*+]|\d{1,9}[.)])\s+)*(`{3,}|~{3,})")
 
 
 class MarkdownStream:
@@ -52,9 +51,9 @@ class MarkdownStream:
             if self._code is not None:
                 if not self._write_code_line(self._code):
                     return
-            elif (fence := _OPENING.match(self._text)) is not None:
-                self._text = self._text[fence.end() :]
-                self._code = _Code(fence.group(1))
+            elif (line := _FIRST_LINE.match(self._text)) and (mark := opening(line[1])):
+                self._text = self._text[line.end() :]
+                self._code = _Code(line[1], mark)
             elif (end := _block_end(self._text)) is not None:
                 block, self._text = self._text[:end], self._text[end:]
                 self._render(block)
@@ -100,10 +99,8 @@ class MarkdownStream:
 class _Code:
     """The lines of one fenced block, each coloured as those before it ask for."""
 
-    def __init__(self, opening: str) -> None:
-        found = _FENCE.match(opening)
-        assert found is not None, "it opens a block of code"
-        self._opening, self._mark = opening, found.group(1)
+    def __init__(self, first: str, mark: str) -> None:
+        self._opening, self._mark = first, mark
         self._lines: list[str] = []
         """What is coloured again with each line."""
         self._blank: list[str] = []
@@ -115,8 +112,7 @@ class _Code:
 
     def is_closed_by(self, line: str) -> bool:
         """Whether a line ends the block."""
-        mark, indent = line.strip(), len(line) - len(line.lstrip(" "))
-        return indent <= 3 and mark.startswith(self._mark) and set(mark) == {self._mark[0]}
+        return closes(line, self._mark)
 
     def add(self, line: str) -> str:
         """Take a line in; returns what is to be written now."""
@@ -218,14 +214,12 @@ class _Block:
         return self._size if self._begun and not self._in_list else None
 
     def _is_fence_outside(self, line: str) -> bool:
-        return _FENCE.match(line) is not None and not (self._in_list and line[0].isspace())
+        return opening(line) is not None and not (self._in_list and line[0].isspace())
 
     def _add_text(self, line: str) -> None:
         self._in_list = self._in_list or (not self._begun and _ITEM.match(line) is not None)
-        mark = _FENCE_IN_LIST.match(line) if self._in_list else None
-        self._fence, self._begun = mark.group(1) if mark else None, True
+        self._fence, self._begun = opening(line, in_list=True) if self._in_list else None, True
 
     def _add_code(self, line: str, fence: str) -> None:
-        mark = line.strip()
-        if mark.startswith(fence) and set(mark) == {fence[0]}:
+        if closes(line, fence, in_list=True):
             self._fence = None
