@@ -18,6 +18,7 @@ from typing import Any
 from sdqctl.errors import UsageError
 from sdqctl.project import FILE_NAME, ProjectFile, project_file
 from sdqctl.text.duration import parse_duration
+from sdqctl.text.suggest import meant
 
 
 class Rule(Enum):
@@ -341,10 +342,7 @@ def _settings_in(file: Path, data: bytes) -> dict[str, Any]:
 def _setting(file: Path, name: str, value: object) -> tuple[str, object]:
     key = name.replace("-", "_")
     if key not in SETTINGS:
-        import difflib
-
-        near = difflib.get_close_matches(key, SETTINGS, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"known settings: {', '.join(SETTINGS)}"
+        hint = meant(key, SETTINGS, "settings")
         raise UsageError(f"{file}: unknown setting {name!r}", hint=hint)
     try:
         return key, _convert(SETTINGS[key], value, file.parent)

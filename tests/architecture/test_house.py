@@ -166,3 +166,8 @@ def test_no_file_names_a_package_registry() -> None:
         path = ROOT / name
         text = path.read_text(errors="replace") if path.is_file() else ""
         assert not [needle for needle in needles if needle in text], name
+
+
+def test_what_was_meant_is_guessed_in_one_place() -> None:
+    guess = [path for path in SOURCES if "get_close_matches" in path.read_text()]
+    assert [path.name for path in guess] == ["suggest.py"]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 
 from sdqctl.errors import SessionAmbiguousError, SessionNotFoundError
 from sdqctl.model.session import SessionInfo
 from sdqctl.sessions.access import Access
 from sdqctl.sessions.query import Entry, all_entries
+from sdqctl.text.suggest import nearest_few
 
 _SHOWN = 5
 
@@ -65,6 +65,6 @@ def _not_found(argument: str, known: list[SessionInfo], begun: list[str]) -> Ses
         hint = f"the whole name is wanted here: {', '.join(begun[:_SHOWN])}{more}"
         return SessionNotFoundError(f"there is no session {argument!r}", hint=hint)
     labels = {entry.label.casefold(): entry.label for entry in known}
-    near = [labels[name] for name in get_close_matches(argument.casefold(), labels, n=3)]
+    near = [labels[name] for name in nearest_few(argument.casefold(), labels, 3)]
     hint = f"did you mean {', '.join(near)}?" if near else "`sdqctl sessions list` shows them all"
     return SessionNotFoundError(f"there is no session {argument!r}", hint=hint)

@@ -6,7 +6,6 @@ import shlex
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,6 +34,7 @@ from sdqctl.cli.signals import interruptible
 from sdqctl.engine.batch import run_batch
 from sdqctl.errors import PausedError, UsageError
 from sdqctl.model.run import BatchOutcome
+from sdqctl.text.suggest import nearest
 from sdqctl.text.terminal import one_line
 
 if TYPE_CHECKING:
@@ -95,8 +95,8 @@ def _only(items: list[Item], wanted: tuple[str, ...]) -> list[Item]:
     known = [item.label for item in items]
     for name in wanted:
         if name not in known:
-            near = get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else None
+            near = nearest(name, known)
+            hint = f"did you mean {near}?" if near else None
             raise UsageError(f"--only {name}: there is no such component", hint=hint)
     return [item for item in items if not wanted or item.label in wanted]
 
