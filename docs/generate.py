@@ -13,6 +13,7 @@ import click
 import event_schema
 import json_page
 
+from sdqctl.adapters.registry import own_settings
 from sdqctl.cli.app import COMMANDS, root
 from sdqctl.cli.help import environment, exit_codes
 from sdqctl.config import SETTINGS
@@ -158,7 +159,7 @@ deny_tools = ["read(.env)", "url"]
 def configuration() -> str:
     """Every setting, from the table that the configuration is read by."""
     rows = []
-    for name, known in SETTINGS.items():
+    for name, known in {**SETTINGS, **own_settings()}.items():
         what = known.metadata
         variable = f"`{what['variable']}`" if what["variable"] else ""
         cells = (f"`{name}`", _kind(known), _default(known), variable, what["rule"].value)

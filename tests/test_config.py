@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from sdqctl.adapters.registry import own_settings
 from sdqctl.config import SETTINGS, Rule, Settings, load_settings
 from sdqctl.errors import UsageError
 from sdqctl.project import ProjectFile, project_file, project_folder
@@ -31,7 +32,13 @@ def load(
         {**environment, "SDQCTL_CONFIG": str(mine)},
         repository,
         trusts=lambda _file, _ignored: trusted,
+        own=own_settings(),
     )
+
+
+def value(settings: Settings, name: str) -> object:
+    """A setting, also one that an adapter declares."""
+    return getattr(settings, name) if name in SETTINGS else settings.own.get(name)
 
 
 def test_denials_add_up_whether_the_project_is_trusted_or_not(
@@ -109,10 +116,10 @@ def test_a_setting_of_the_user_counts_in_a_projects_file_only_with_trust(
     project = f"{name} = {HARMFUL[name]}"
     alone = load(environment, tmp_path, project="", trusted=False)
     found = load(environment, tmp_path, project=project, trusted=False)
-    assert getattr(found, name) == getattr(alone, name)
+    assert value(found, name) == value(alone, name)
     assert found.ignored == (name,)
     trusted = load(environment, tmp_path, project=project, trusted=True)
-    assert getattr(trusted, name) != getattr(alone, name)
+    assert value(trusted, name) != value(alone, name)
     assert trusted.ignored == ()
 
 
@@ -152,8 +159,8 @@ def test_relative_paths_start_from_the_folder_of_the_file(
         project='runtime_path = "bin/run"',
         trusted=True,
     )
-    assert found.copilot_home == tmp_path / "copilot"
-    assert found.runtime_path == tmp_path / "repository" / "bin" / "run"
+    assert found.own["copilot_home"] == tmp_path / "copilot"
+    assert found.own["runtime_path"] == tmp_path / "repository" / "bin" / "run"
 
 
 def test_a_project_file_that_is_a_link_or_lies_behind_one_is_refused(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ through a function, since what else the repository brings counts as well (`engin
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields, replace
 from enum import Enum
 from fnmatch import fnmatchcase
@@ -70,22 +70,12 @@ class Settings:
             unset="the platform's folder for user data",
         )
     )
-    copilot_home: Path = field(
-        metadata=about(
-            "the Copilot runtime's folder", variable="COPILOT_HOME", unset="`~/.copilot`"
-        )
-    )
-    runtime_path: Path | None = field(
-        default=None,
-        metadata=about(
-            "the Copilot runtime's program",
-            variable="COPILOT_CLI_PATH",
-            unset="found on PATH, then in the SDK's cache",
-        ),
-    )
     adapter: str = field(
         default="copilot",
-        metadata=about("the runtime that runs use: `copilot` or `mock`", variable="SDQCTL_ADAPTER"),
+        metadata=about(
+            "the adapter of runs: `copilot`, `mock`, or one that is installed",
+            variable="SDQCTL_ADAPTER",
+        ),
     )
     model: str | None = field(
         default=None,
@@ -139,7 +129,7 @@ class Settings:
     )
     history_store: bool = field(
         default=True,
-        metadata=about("whether the Copilot runtime may keep its own full-text copy of the turns"),
+        metadata=about("whether the runtime may keep its own full-text copy of the turns"),
     )
     env: tuple[str, ...] | None = field(
         default=None,
@@ -164,6 +154,8 @@ class Settings:
     sandbox_write: tuple[str, ...] = field(
         default=(), metadata=about("folders more that writing modes may write in it")
     )
+    own: Mapping[str, object] = field(default_factory=dict)
+    """What is set of the settings that adapters declare, by name."""
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     files: tuple[Path, ...] = ()
     """The configuration files that were read, in order."""
@@ -174,10 +166,11 @@ class Settings:
     """The settings of the project's file that do not count, since it is not trusted."""
 
 
-SETTINGS: dict[str, Field[Any]] = {f.name: f for f in fields(Settings) if "rule" in f.metadata}
-"""The settings that files may set, by name."""
+Known = Mapping[str, Field[Any]]
+"""Settings that files may set, by name, each with `about` as its metadata."""
+SETTINGS: Known = {f.name: f for f in fields(Settings) if "rule" in f.metadata}
+"""Those that are not an adapter's."""
 _ALWAYS_GIVEN = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "TERM", "TMPDIR", "LANG", "LC_*", "TZ")
-_RUNTIME_GIVEN = ("COPILOT_*", "GH_TOKEN", "GITHUB_TOKEN", "XDG_*", "*_PROXY", "*_proxy", "NODE_*")
 
 
 def load_settings(
@@ -186,48 +179,57 @@ def load_settings(
     *,
     trusts: Trusts = lambda _project, _ignored: False,
     with_project: bool = True,
+    own: Known | None = None,
 ) -> Settings:
     """Merge all sources for a command that runs in `directory`.
 
-    `with_project`: whether the project's file is read at all.
+    `with_project`: whether the project's file is read at all. `own`: what adapters declare.
 
     Raises UsageError with file and key for a broken or unknown setting, when there is no home, and
     for a project's file that is a link.
     """
-    settings = Settings(
-        home=data_folder(environment),
-        copilot_home=_copilot_home(environment),
-        environment=dict(environment),
-    )
+    settings = Settings(home=data_folder(environment), environment=dict(environment))
+    known: Known = {**(own or {}), **SETTINGS}
     user = _user_file(environment)
     given: set[str] = set()
     if user is not None:
-        values = _settings_in(user, _read_user_file(user))
+        values = _settings_in(user, _read_user_file(user), known)
         given = {*values}
-        settings = replace(settings, files=(user,), **values)
+        settings = _replaced(settings, values, files=(user,))
     project = project_file(directory) if with_project else None
     if project is not None and (user is None or project.path != user.resolve()):
-        settings = _with_project(settings, project, given, trusts)
-    return _with_environment(settings, environment)
+        settings = _with_project(settings, project, given, trusts, known)
+    return _with_environment(settings, environment, known)
 
 
-def project_settings(project: ProjectFile) -> dict[str, Any]:
-    """What a project's file sets. Raises UsageError for a broken one."""
-    return _settings_in(project.path, project.data)
+def project_settings(project: ProjectFile, own: Known) -> dict[str, Any]:
+    """What a project's file sets; `own` is what adapters declare.
+
+    Raises UsageError for a broken one.
+    """
+    return _settings_in(project.path, project.data, {**own, **SETTINGS})
+
+
+def _replaced(settings: Settings, values: Mapping[str, Any], **more: Any) -> Settings:  # noqa: ANN401 - of any setting
+    """The settings with other values; what is none of ours is an adapter's."""
+    own = {name: value for name, value in values.items() if name not in SETTINGS}
+    ours = {name: value for name, value in values.items() if name in SETTINGS}
+    return replace(settings, own={**settings.own, **own}, **ours, **more)
+
+
+def _current(settings: Settings, name: str) -> object:
+    return getattr(settings, name) if name in SETTINGS else settings.own.get(name)
 
 
 def _with_project(
-    settings: Settings,
-    project: ProjectFile,
-    given: set[str],
-    trusts: Trusts,
+    settings: Settings, project: ProjectFile, given: set[str], trusts: Trusts, known: Known
 ) -> Settings:
     """The settings with a project's file over them, as far as it counts."""
-    values = project_settings(project)
+    values = _settings_in(project.path, project.data, known)
     stricter = {
         name
         for name, value in values.items()
-        if _is_stricter(SETTINGS[name], getattr(settings, name), value, given=name in given)
+        if _is_stricter(known[name], _current(settings, name), value, given=name in given)
     }
     ignored = {*values} - stricter
     if ignored and trusts(project, tuple(sorted(ignored))):
@@ -235,13 +237,13 @@ def _with_project(
     values["deny_tools"] = (*settings.deny_tools, *values.get("deny_tools", ()))
     counting = {name: value for name, value in values.items() if name not in ignored}
     files = (*settings.files, project.path)
-    return replace(
+    return _replaced(
         settings,
+        counting,
         files=files,
         project=project,
         from_project=tuple(sorted(counting)),
         ignored=tuple(sorted(ignored)),
-        **counting,
     )
 
 
@@ -258,32 +260,22 @@ def _is_stricter(known: Field[Any], current: Any, value: Any, *, given: bool) ->
     return rule is Rule.ADDS or (rule is Rule.FILLS and not given) or bool(value == current)
 
 
-def _with_environment(settings: Settings, environment: Mapping[str, str]) -> Settings:
+def _with_environment(settings: Settings, environment: Mapping[str, str], known: Known) -> Settings:
     values: dict[str, Any] = {}
-    for name, known in SETTINGS.items():
-        if text := environment.get(known.metadata["variable"] or ""):
-            is_path = "Path" in str(known.type)
+    for name, setting in known.items():
+        if text := environment.get(setting.metadata["variable"] or ""):
+            is_path = "Path" in _type_name(setting)
             values[name] = Path(text).expanduser().absolute() if is_path else text
-    return replace(settings, **values)
+    return _replaced(settings, values)
 
 
-def _home(environment: Mapping[str, str], wanted_for: str) -> Path:
-    home = environment.get("HOME") or environment.get("USERPROFILE")
-    if not home:
-        raise UsageError(
-            f"there is no HOME, so the folder for {wanted_for} is not known",
-            hint="set HOME, or both SDQCTL_HOME and COPILOT_HOME",
-        )
-    return Path(home)
-
-
-def given_environment(settings: Settings, *, runtime: bool) -> dict[str, str]:
-    """The variables for RUN commands, or for the runtime and its tools: those that `env` lets
-    through, and what programs cannot do without.
+def given_environment(settings: Settings, more: Sequence[str] = ()) -> dict[str, str]:
+    """The variables for RUN commands, or for a runtime and its tools: those that `env` lets
+    through, what programs cannot do without, and what the globs in `more` say of the runtime.
     """
     if settings.env is None:
         return dict(settings.environment)
-    wanted = (*_ALWAYS_GIVEN, *settings.env, *(_RUNTIME_GIVEN if runtime else ()))
+    wanted = (*_ALWAYS_GIVEN, *settings.env, *more)
     return {
         name: value
         for name, value in settings.environment.items()
@@ -295,16 +287,14 @@ def data_folder(environment: Mapping[str, str]) -> Path:
     """Where sdqctl keeps its data, by the environment. Raises UsageError without a home."""
     if path := environment.get("SDQCTL_HOME"):
         return Path(path).expanduser().absolute()
-    _home(environment, "sdqctl's data")
+    if not (environment.get("HOME") or environment.get("USERPROFILE")):
+        raise UsageError(
+            "there is no HOME, so the folder for sdqctl's data is not known",
+            hint="set HOME, or SDQCTL_HOME and the folder of the agent that is used",
+        )
     from platformdirs import user_data_path
 
     return user_data_path("sdqctl", appauthor=False)
-
-
-def _copilot_home(environment: Mapping[str, str]) -> Path:
-    if path := environment.get("COPILOT_HOME"):
-        return Path(path).absolute()
-    return _home(environment, "the Copilot runtime") / ".copilot"
 
 
 def _user_file(environment: Mapping[str, str]) -> Path | None:
@@ -328,7 +318,7 @@ def _read_user_file(file: Path) -> bytes:
         raise UsageError(f"{file}: {error.strerror}") from error
 
 
-def _settings_in(file: Path, data: bytes) -> dict[str, Any]:
+def _settings_in(file: Path, data: bytes, known: Known) -> dict[str, Any]:
     """What a file's content sets. Relative paths in it start from its folder."""
     import tomllib
 
@@ -336,22 +326,21 @@ def _settings_in(file: Path, data: bytes) -> dict[str, Any]:
         table = tomllib.loads(data.decode("utf-8-sig"))
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"{file}: {error}", hint="correct the configuration file") from error
-    return dict(_setting(file, name, value) for name, value in table.items())
+    return dict(_setting(file, name, value, known) for name, value in table.items())
 
 
-def _setting(file: Path, name: str, value: object) -> tuple[str, object]:
+def _setting(file: Path, name: str, value: object, known: Known) -> tuple[str, object]:
     key = name.replace("-", "_")
-    if key not in SETTINGS:
-        hint = meant(key, SETTINGS, "settings")
-        raise UsageError(f"{file}: unknown setting {name!r}", hint=hint)
+    if key not in known:
+        raise UsageError(f"{file}: unknown setting {name!r}", hint=meant(key, known, "settings"))
     try:
-        return key, _convert(SETTINGS[key], value, file.parent)
+        return key, _convert(known[key], value, file.parent)
     except (TypeError, ValueError) as error:
         raise UsageError(f"{file}: {name}: {error}") from error
 
 
 def _convert(known: Field[Any], value: object, folder: Path) -> object:
-    kind = str(known.type)
+    kind = _type_name(known)
     if known.metadata["duration"]:
         if isinstance(value, str):
             return parse_duration(value)
@@ -371,6 +360,11 @@ def _convert(known: Field[Any], value: object, folder: Path) -> object:
     if not isinstance(value, str):
         raise TypeError("a string is wanted")
     return _path(value, folder) if "Path" in kind else value
+
+
+def _type_name(known: Field[Any]) -> str:
+    """The type as it is written, also where annotations are no strings."""
+    return str(getattr(known.type, "__name__", known.type))
 
 
 def _path(text: str, folder: Path) -> Path:

@@ -11,7 +11,8 @@
     │   └── BudgetError                4   budget-reached
     ├── RuntimeFailure                 5   runtime-failed
     │   ├── RuntimeMissingError        5   runtime-missing
-    │   └── RuntimeDiedError           5   runtime-died
+    │   ├── RuntimeDiedError           5   runtime-died
+    │   └── AdapterBrokenError         5   adapter-broken
     ├── CapabilityError                5   not-supported
     ├── SandboxError                   5   sandbox-missing
     ├── AuthenticationError            6   authentication
@@ -105,6 +106,12 @@ class RuntimeDiedError(RuntimeFailure):
     """The agent runtime ended while it was needed."""
 
     code = "runtime-died"
+
+
+class AdapterBrokenError(RuntimeFailure):
+    """An adapter of an installed package cannot be loaded."""
+
+    code = "adapter-broken"
 
 
 class CapabilityError(SdqctlError):

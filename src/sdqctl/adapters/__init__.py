@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         SessionArchive,
     )
     from sdqctl.adapters.copilot.adapter import CopilotAdapter
+    from sdqctl.adapters.entry import AdapterEntry, Outlook
     from sdqctl.adapters.mock.adapter import MockAdapter
     from sdqctl.adapters.registry import adapter_names, get_adapter, get_archive
     from sdqctl.adapters.settings import AdapterSettings
@@ -22,21 +23,25 @@ if TYPE_CHECKING:
 __all__ = [
     "Adapter",
     "AdapterConfig",
+    "AdapterEntry",
     "AdapterSession",
     "AdapterSettings",
     "Capability",
     "CopilotAdapter",
     "Health",
     "MockAdapter",
+    "Outlook",
     "SessionArchive",
     "adapter_names",
     "get_adapter",
     "get_archive",
 ]
 _PLACES = {
+    "AdapterEntry": "entry",
     "AdapterSettings": "settings",
     "CopilotAdapter": "copilot.adapter",
-    "MockAdapter": "mock",
+    "MockAdapter": "mock.adapter",
+    "Outlook": "entry",
     "adapter_names": "registry",
     "get_adapter": "registry",
     "get_archive": "registry",

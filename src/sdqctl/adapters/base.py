@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self, runtime_checkable
+from typing import Protocol, Self, TypeVar, runtime_checkable
 
+from sdqctl.errors import CapabilityError
 from sdqctl.model.events import TurnEvent
 from sdqctl.model.health import Health as Health
 from sdqctl.model.health import ToolNames as ToolNames
@@ -21,7 +22,7 @@ from sdqctl.model.tools import DenyAll, ToolPolicy
 
 
 class Capability(StrEnum):
-    """Powers that an adapter may declare; each has a Protocol of its own below."""
+    """Names of the powers that not every adapter has; each is a Protocol below (`POWERS`)."""
 
     READS_HISTORY = "reads-history"
     FORKS = "forks"
@@ -117,7 +118,6 @@ class Adapter(Protocol):
     """One runtime. An async context manager: entering starts the runtime, leaving stops it."""
 
     name: str
-    capabilities: frozenset[Capability]
 
     async def __aenter__(self) -> Self: ...
 
@@ -297,3 +297,45 @@ class ListsTools(Protocol):
     """An adapter that knows the tools of its runtime (LISTS_TOOLS). It need not be entered."""
 
     async def list_tools(self) -> ToolNames: ...
+
+
+POWERS: dict[type, tuple[Capability, str]] = {
+    ReadsHistory: (Capability.READS_HISTORY, "read the history of sessions"),
+    Forks: (Capability.FORKS, "fork sessions"),
+    Compacts: (Capability.COMPACTS, "compact sessions"),
+    Renames: (Capability.RENAMES, "rename sessions"),
+    ListsModels: (Capability.LISTS_MODELS, "list models"),
+    Purges: (Capability.PURGES, "purge deleted sessions"),
+    ListsTools: (Capability.LISTS_TOOLS, "list tools"),
+}
+"""Every power: its Protocol, its name, and what an adapter does that has it. To have a power is to
+have its methods; nothing else declares it."""
+_Power = TypeVar("_Power")
+
+
+def find_power(of: Adapter | AdapterSession, kind: type[_Power]) -> _Power | None:
+    """An adapter or a session as one that has a power; None when it has not."""
+    return of if isinstance(of, kind) else None
+
+
+def power(of: Adapter | AdapterSession, kind: type[_Power], wanted_by: str = "") -> _Power:
+    """An adapter or a session as one that has a power; `wanted_by` is the directive that needs it.
+
+    Raises CapabilityError that names the adapter.
+    """
+    found = find_power(of, kind)
+    if found is None:
+        info = getattr(of, "info", None)
+        name = info.adapter if info is not None else getattr(of, "name", "")
+        needs = f"{wanted_by} is not possible: " if wanted_by else ""
+        raise CapabilityError(f"{needs}the {name} adapter does not {POWERS[kind][1]}")
+    return found
+
+
+def capabilities_of(*classes: type) -> frozenset[Capability]:
+    """The powers that an adapter's class and its session's class have together."""
+    return frozenset(
+        capability
+        for kind, (capability, _) in POWERS.items()
+        if any(issubclass(cls, kind) for cls in classes)
+    )

@@ -1,6 +1,6 @@
 """Reading a session's journal, `events.jsonl`: plain JSON lines, one event a line.
 
-The Copilot runtime's names of events and fields; the mock writes the same.
+Names of events and fields as in docs/copilot-findings.md (Events); the mock writes the same.
 
 Torn, garbage and unknown lines are passed over, as the runtime does at resume. A turn is finished
 by what is durable (docs/copilot-findings.md, Events): the prompt, an answer to it without tool

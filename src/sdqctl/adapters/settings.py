@@ -3,25 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from sdqctl.model.sandbox import NoSandbox, Sandbox
 
 
-@dataclass(frozen=True, kw_only=True)
 class AdapterSettings:
     """Where an adapter finds its runtime and keeps its data. Plain values, made by `config`.
 
-    `environment` is what the runtime's own variables are read from.
+    `data_dir` is sdqctl's own data folder; an adapter may keep data in a folder of its name below
+    it. `environment` is what the runtime's own variables are read from. The runtime's processes
+    are started in the net `sandbox`. Every other keyword is a setting that the adapter's entry
+    declares, and stands in `own`; None is one that is not set.
     """
 
-    data_dir: Path
-    """sdqctl's own data folder (the mock's sessions lie in `mock/` below it)."""
-    copilot_home: Path
-    """The Copilot runtime's folder: `session-state/` lies below it."""
-    runtime_path: Path | None = None
-    """The runtime's program; None: looked up on PATH, then in the SDK's cache."""
-    environment: Mapping[str, str] = field(default_factory=dict)
-    sandbox: Sandbox = field(default_factory=NoSandbox)
-    """The net that the runtime's processes are started in."""
+    def __init__(
+        self,
+        *,
+        data_dir: Path,
+        environment: Mapping[str, str] | None = None,
+        sandbox: Sandbox | None = None,
+        **own: object,
+    ) -> None:
+        self.data_dir = data_dir
+        self.environment: Mapping[str, str] = environment if environment is not None else {}
+        self.sandbox: Sandbox = sandbox if sandbox is not None else NoSandbox()
+        self.own = {name: value for name, value in own.items() if value is not None}
+
+    def within(self, sandbox: Sandbox) -> AdapterSettings:
+        """The same with another net."""
+        return AdapterSettings(
+            data_dir=self.data_dir, environment=self.environment, sandbox=sandbox, **self.own
+        )

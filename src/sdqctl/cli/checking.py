@@ -91,13 +91,13 @@ def _variables(workflow: Workflow, cwd: Path, name: str | None) -> Mapping[str, 
 
 def _destination_findings(workflow: Workflow) -> list[Diagnostic]:
     """Files that the workflow writes where it may not, as it would run from here."""
-    from sdqctl.adapters.copilot.protected import STEERING
+    from sdqctl.adapters.registry import steering
     from sdqctl.engine.destinations import Destinations
 
     cwd = Path.cwd()
     if workflow.cwd is not None:
         cwd = Path(workflow.path).parent / Path(workflow.cwd).expanduser()
-    return Destinations(workflow, cwd, steering=STEERING).findings()
+    return Destinations(workflow, cwd, steering=steering()).findings()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine, Mapping
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from sdqctl.errors import AdapterBrokenError
 from sdqctl.model.trust import RepositoryUse
 
 if TYPE_CHECKING:
     from sdqctl.adapters.base import Adapter, SessionArchive
+    from sdqctl.adapters.entry import AdapterEntry
     from sdqctl.adapters.settings import AdapterSettings
     from sdqctl.config import Settings
     from sdqctl.engine.repository import Repository
@@ -55,6 +56,7 @@ class App:
     @cached_property
     def settings(self) -> Settings:
         """The merged settings. Raises UsageError for a broken configuration file."""
+        from sdqctl.adapters.registry import own_settings
         from sdqctl.config import load_settings
 
         settings = load_settings(
@@ -62,6 +64,7 @@ class App:
             self.directory,
             trusts=self._trusts,
             with_project=self.repository_use is not RepositoryUse.NEVER,
+            own=own_settings(),
         )
         if self.debug:
             import logging
@@ -87,8 +90,7 @@ class App:
             other.settings = replace(
                 other.settings,
                 home=self.settings.home,
-                copilot_home=self.settings.copilot_home,
-                runtime_path=self.settings.runtime_path,
+                own=self.settings.own,
             )
             self._others[folder] = other
         return self._others[folder]
@@ -122,26 +124,45 @@ class App:
 
         return data_folder(self.environment)
 
-    @property
-    def adapter_settings(self) -> AdapterSettings:
-        """The settings in the form that adapters take."""
+    def entries(self) -> list[AdapterEntry]:
+        """What is known of all adapters; one that cannot be loaded is told once."""
+        from sdqctl.adapters.registry import entries
+
+        return list(entries(self.tell_broken))
+
+    def tell_broken(self, error: AdapterBrokenError) -> None:
+        """Say once that an adapter cannot be loaded; the others go on."""
+        from sdqctl.cli.output import note
+
+        if error.message not in self.told:
+            self.told.add(error.message)
+            note(f"warning: {error.message}")
+
+    def adapter_settings(self, name: str) -> AdapterSettings:
+        """The settings in the form that an adapter takes. Raises what `registry.entry` raises."""
+        from sdqctl.adapters.registry import entry
         from sdqctl.adapters.settings import AdapterSettings
         from sdqctl.config import given_environment
 
-        settings = self.settings
+        settings, known = self.settings, entry(name)
         return AdapterSettings(
             data_dir=settings.home,
-            copilot_home=settings.copilot_home,
-            runtime_path=settings.runtime_path,
-            environment=given_environment(settings, runtime=True),
+            environment=given_environment(settings, known.variables),
+            sandbox=None,
+            **{key: settings.own.get(key) for key in known.settings()},
         )
+
+    def agent_folders(self) -> tuple[Path, ...]:
+        """The folders of all agents, which no tool writes."""
+        found = (one.folders(self.adapter_settings(one.name)) for one in self.entries())
+        return tuple(folder for folders in found for folder in folders)
 
     @property
     def command_environment(self) -> Mapping[str, str]:
         """What RUN commands are given."""
         from sdqctl.config import given_environment
 
-        return given_environment(self.settings, runtime=False)
+        return given_environment(self.settings)
 
     def adapter(self, name: str | None = None, sandbox: Sandbox | None = None) -> Adapter:
         """A new adapter, not started, whose runtime will be in a net; the configured one by
@@ -149,24 +170,29 @@ class App:
         """
         from sdqctl.adapters.registry import get_adapter
 
-        settings = self.adapter_settings
-        if sandbox is not None:
-            settings = replace(settings, sandbox=sandbox)
-        return get_adapter(name or self.settings.adapter, settings)
+        name = name or self.settings.adapter
+        settings = self.adapter_settings(name)
+        return get_adapter(name, settings if sandbox is None else settings.within(sandbox))
 
     def archive(self, name: str) -> SessionArchive:
         """The reader of one adapter's sessions on disk."""
         if name not in self._archives:
             from sdqctl.adapters.registry import get_archive
 
-            self._archives[name] = get_archive(name, self.adapter_settings)
+            self._archives[name] = get_archive(name, self.adapter_settings(name))
         return self._archives[name]
 
     def archives(self, name: str | None = None) -> dict[str, SessionArchive]:
-        """All archives, or the one named."""
-        from sdqctl.adapters.registry import adapter_names
-
-        return {key: self.archive(key) for key in ([name] if name else adapter_names())}
+        """All archives of adapters that work, or the one named."""
+        if name:
+            return {name: self.archive(name)}
+        found = {}
+        for one in self.entries():
+            try:
+                found[one.name] = self.archive(one.name)
+            except AdapterBrokenError as error:
+                self.tell_broken(error)
+        return found
 
     def ledger(self, *, read_only: bool = False) -> Ledger:
         """The ledger, with secrets kept out of it."""

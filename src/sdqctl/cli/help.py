@@ -14,12 +14,7 @@ from sdqctl.text.suggest import meant
 _ENVIRONMENT = (
     ("SDQCTL_HOME", "where sdqctl keeps its ledger and locks"),
     ("SDQCTL_CONFIG", "the user's configuration file"),
-    ("SDQCTL_ADAPTER", "the runtime to use: copilot or mock"),
-    ("COPILOT_HOME", "the Copilot runtime's folder; default ~/.copilot"),
-    ("COPILOT_CLI_PATH", "the runtime's program; else from PATH, or the SDK's"),
-    ("COPILOT_PROVIDER_BASE_URL", "your own model provider; with _TYPE, _API_KEY, ..."),
-    ("COPILOT_MODEL", "the model, when neither -m nor MODEL says one"),
-    ("COPILOT_OFFLINE", "the runtime uses no network but the provider"),
+    ("SDQCTL_ADAPTER", "the adapter to use, as in `status --adapters`"),
     ("NO_COLOR", "no colours"),
 )
 
@@ -85,8 +80,11 @@ def workflow_examples() -> str:
 
 
 def environment() -> str:
-    """The variables that matter."""
-    return "\n".join(f"{name:<27}{line}" for name, line in _ENVIRONMENT)
+    """The variables that matter, to sdqctl and to the agents."""
+    from sdqctl.adapters.registry import entries
+
+    agents = (row for one in entries() for row in one.help_environment)
+    return "\n".join(f"{name:<27}{line}" for name, line in (*_ENVIRONMENT, *agents))
 
 
 _TOPICS = {

@@ -47,7 +47,7 @@ def adapter_option(function: _Function) -> _Function:
         "-a",
         "--adapter",
         metavar="ADAPTER",
-        help="Only the sessions of copilot or mock.",
+        help="Only the sessions of this adapter.",
         shell_complete=complete_adapter,
     )(function)
 

@@ -14,11 +14,12 @@ from sdqctl.cli.output import write_json, write_line
 from sdqctl.cli.sessions.list import print_table
 from sdqctl.sandbox.choice import held
 from sdqctl.sessions.query import Entry, Query, all_entries, select, session_views
-from sdqctl.text.terminal import one_line
+from sdqctl.text.terminal import one_line, sanitize
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from sdqctl.adapters.base import Adapter
     from sdqctl.cli.context import App
     from sdqctl.model.health import Health, ToolNames
     from sdqctl.model.sandbox import Held
@@ -83,53 +84,56 @@ def _print_summary(app: App, entries: list[Entry]) -> None:
 
 
 def _runtime(app: App) -> tuple[str, str]:
-    """The Copilot runtime that would be used, and the model behind it; nothing is started."""
-    from sdqctl.adapters.copilot.account import describe_account
-    from sdqctl.adapters.copilot.provider import describe_provider
-    from sdqctl.adapters.copilot.runtime import find_runtime
-    from sdqctl.errors import RuntimeMissingError
+    """The runtime that runs use where nothing else is said, and the model behind it."""
+    from sdqctl.adapters.registry import entry
+    from sdqctl.errors import AdapterBrokenError, UsageError
 
-    provider = describe_provider(app.environment) or describe_account(app.adapter_settings)
+    name = app.settings.adapter
     try:
-        program = find_runtime(app.adapter_settings)
-    except RuntimeMissingError as error:
-        return error.message, provider
-    if program is None:
-        return "the GitHub Copilot runtime is not installed", provider
-    return f"{program.path} (found by {program.found_by})", provider
+        return entry(name).outlook(app.adapter_settings(name))
+    except (AdapterBrokenError, UsageError) as error:
+        return error.message, "not known"
 
 
 def _health(app: App) -> list[Health]:
-    from sdqctl.adapters.registry import adapter_names
 
     async def check() -> list[Health]:
-        return [await app.adapter(name).check() for name in adapter_names()]
+        return [await adapter.check() for adapter in _adapters(app).values()]
 
     return app.play(check())
 
 
+def _adapters(app: App) -> dict[str, Adapter]:
+    """All adapters that can be made, by name; none is started."""
+    from sdqctl.errors import AdapterBrokenError
+
+    found = {}
+    for one in app.entries():
+        try:
+            found[one.name] = app.adapter(one.name)
+        except AdapterBrokenError as error:
+            app.tell_broken(error)
+    return found
+
+
 def _models(app: App) -> list[str]:
-    from sdqctl.adapters.base import ListsModels
+    from sdqctl.adapters.base import ListsModels, find_power
 
     async def ask() -> list[str]:
         async with app.adapter() as adapter:
-            return list(await adapter.list_models()) if isinstance(adapter, ListsModels) else []
+            lister = find_power(adapter, ListsModels)
+            return [] if lister is None else list(await lister.list_models())
 
     return app.play(ask())
 
 
 def _tools(app: App) -> dict[str, ToolNames]:
     """The tools of each runtime that tells them, by the adapter's name."""
-    from sdqctl.adapters.base import ListsTools
-    from sdqctl.adapters.registry import adapter_names
+    from sdqctl.adapters.base import ListsTools, find_power
 
     async def ask() -> dict[str, ToolNames]:
-        adapters = {name: app.adapter(name) for name in adapter_names()}
-        return {
-            name: await adapter.list_tools()
-            for name, adapter in adapters.items()
-            if isinstance(adapter, ListsTools)
-        }
+        listers = {name: find_power(made, ListsTools) for name, made in _adapters(app).items()}
+        return {name: await one.list_tools() for name, one in listers.items() if one is not None}
 
     return app.play(ask())
 
@@ -175,17 +179,12 @@ def _print_sandbox(found: Held) -> None:
 
 
 def _print_auth(app: App, health: list[Health]) -> None:
-    from sdqctl.adapters.copilot.account import WAYS_IN, describe_account, stored_login
+    from sdqctl.adapters.registry import entry
 
     for found in health:
-        if found.adapter != "copilot":
-            continue
-        if found.provider is not None:
-            write_line(f"copilot: a provider of your own, {one_line(found.provider)}")
-        else:
-            write_line(f"copilot: {one_line(describe_account(app.adapter_settings))}")
-            if stored_login(app.adapter_settings.copilot_home) is None and not found.signed_in:
-                write_line(f"  a login in a keychain is seen by the runtime alone; else {WAYS_IN}")
+        settings = app.adapter_settings(found.adapter)
+        for line in entry(found.adapter).account(settings, found):
+            write_line(sanitize(line))
 
 
 def _view(

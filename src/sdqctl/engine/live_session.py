@@ -9,8 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from sdqctl.adapters.base import Adapter, AdapterConfig, AdapterSession, Capability
-from sdqctl.errors import CapabilityError
+from sdqctl.adapters.base import Adapter, AdapterConfig, AdapterSession
 from sdqctl.model.session import SessionRef, session_id_for
 from sdqctl.store.locks import SessionLock
 
@@ -138,14 +137,6 @@ class LiveSession:
         """Stop the running turn, if a session is open just now."""
         if self._session is not None:
             await self._session.abort()
-
-    async def require(self, capability: Capability, directive: str) -> None:
-        """Raise CapabilityError if the adapter does not declare a power."""
-        adapter = await self.adapter()
-        if capability not in adapter.capabilities:
-            raise CapabilityError(
-                f"{directive} needs {capability}, which the {adapter.name} adapter cannot do"
-            )
 
     async def close(self) -> None:
         """Close the session and stop the runtime, whatever state they are in."""

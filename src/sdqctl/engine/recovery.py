@@ -12,7 +12,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from sdqctl.adapters.base import AdapterSession, ReadsHistory
+from sdqctl.adapters.base import AdapterSession, ReadsHistory, find_power
+from sdqctl.adapters.registry import entry
 from sdqctl.engine.options import OnInterrupted
 from sdqctl.errors import ContextError, StepError
 from sdqctl.model.followup import follow_up
@@ -26,9 +27,6 @@ _EARLIER_FOLLOW_UP = "The previous prompt was interrupted before you had finishe
 _NAMED = 3
 _TITLE = 60
 """So many of the turns that would be lost are named, in so many characters."""
-_READING_TOOLS = frozenset(
-    {"view", "read", "grep", "glob", "read_bash", "list_bash", "list_agents", "read_agent"}
-)
 
 
 @dataclass(frozen=True)
@@ -46,9 +44,10 @@ class Recovery:
     outcome: TurnOutcome | None = None
 
 
-def has_effects(tools: Iterable[ToolCall]) -> bool:
+def has_effects(session: AdapterSession, tools: Iterable[ToolCall]) -> bool:
     """Whether any of the tools may have changed something."""
-    return any(call.name not in _READING_TOOLS for call in tools)
+    reading = entry(session.info.adapter).reading_tools
+    return any(call.name not in reading for call in tools)
 
 
 async def clear_context(
@@ -62,7 +61,7 @@ async def clear_context(
     outcome = await session.find_turn(turn)
     if outcome is None or outcome.status is OutcomeStatus.FINISHED:
         return outcome
-    if has_effects(outcome.tools) or not await _is_last(session, outcome):
+    if has_effects(session, outcome.tools) or not await _is_last(session, outcome):
         return outcome
     await session.rewind(turn)
     return None
@@ -126,7 +125,8 @@ async def _refuse_to_lose_others(
     A session that cannot read its history cannot tell, so that nothing is taken out of it.
     """
     own = await _message_ids(session, ledger, attempts)
-    history = await session.history() if isinstance(session, ReadsHistory) else ()
+    reader = find_power(session, ReadsHistory)
+    history = () if reader is None else await reader.history()
     place = next((index for index, turn in enumerate(history) if turn.message_id in own), None)
     later = [turn for turn in history[place:] if turn.message_id not in own]
     if not own or (place is not None and not later):
@@ -162,9 +162,10 @@ async def check_context(session: AdapterSession, done: Iterable[StepRecord]) -> 
     Raises ContextError that names the step otherwise. A session that cannot read its history is
     not checked.
     """
-    if not isinstance(session, ReadsHistory):
+    reader = find_power(session, ReadsHistory)
+    if reader is None:
         return
-    seen = Counter(turn.message_id for turn in await session.history())
+    seen = Counter(turn.message_id for turn in await reader.history())
     for record in done:
         if record.message_id is None:
             continue
@@ -188,7 +189,6 @@ async def _first_in_context(
 
 
 async def _is_last(session: AdapterSession, outcome: TurnOutcome) -> bool:
-    if not isinstance(session, ReadsHistory):
-        return True
-    history: Sequence[Turn] = await session.history()
+    reader = find_power(session, ReadsHistory)
+    history: Sequence[Turn] = () if reader is None else await reader.history()
     return not history or history[-1].message_id == outcome.message_id

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from sdqctl.adapters.registry import repository_files
+from sdqctl.adapters.registry import own_settings, repository_files
 from sdqctl.config import project_settings
 from sdqctl.foreign import UnsafeFileError, strangers_hand
 from sdqctl.model.repository import (
@@ -122,7 +122,7 @@ def _configuration(project: ProjectFile, ignored: tuple[str, ...]) -> Repository
 
 def _settings(project: ProjectFile, ignored: tuple[str, ...]) -> str:
     """The settings that need trust, as they would be taken."""
-    values = project_settings(project) if ignored else {}
+    values = project_settings(project, own_settings()) if ignored else {}
     told = (f"{name} = {_told(values[name])}" for name in ignored)
     return "sets " + "; ".join(told) if ignored else "sets nothing that needs trust"
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from functools import cache, partial
 from typing import assert_never, cast
 
-from sdqctl.adapters.base import Capability, Compacts
+from sdqctl.adapters.base import Compacts, find_power, power
 from sdqctl.engine.command.step import run_step, wait_step, wanted
 from sdqctl.engine.context import StepContext
 from sdqctl.engine.turns import TurnRunner
@@ -112,12 +112,10 @@ async def _keep_within_limit(
     step: PlannedStep, action: PromptAction, context: StepContext, turns: TurnRunner
 ) -> None:
     """Do what ON-CONTEXT-LIMIT says when the context is fuller than CONTEXT-LIMIT."""
-    session = context.connection.session
     if action.context_limit is None or action.on_context_limit == "continue":
         return
-    if not isinstance(session, Compacts):
-        return
-    fill = await _fill(session)
+    session = find_power(context.connection.session, Compacts)
+    fill = None if session is None else await _fill(session)
     if fill is None or fill < action.context_limit:
         return
     message = f"the context is {fill:.0%} full, CONTEXT-LIMIT is {action.context_limit:.0%}"
@@ -153,8 +151,7 @@ async def _verify(step: PlannedStep, action: VerifyStep, context: StepContext) -
 async def _compact(
     step: PlannedStep, action: CompactStep, context: StepContext, turns: TurnRunner
 ) -> StepRecord:
-    await context.connection.require(Capability.COMPACTS, "COMPACT")
-    session = cast("Compacts", context.connection.session)
+    session = power(context.connection.session, Compacts, "COMPACT")
     least, fill = context.plan.workflow.context.compaction_min, await _fill(session)
     if least is not None and fill is not None and fill < least:
         why = f"not compacted: the context is {fill:.0%} full, COMPACTION-MIN is {least:.0%}"

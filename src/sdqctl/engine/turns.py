@@ -6,9 +6,8 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator, Callable
 from functools import partial
-from typing import cast
 
-from sdqctl.adapters.base import Compacts
+from sdqctl.adapters.base import Compacts, power
 from sdqctl.engine.audit import note_net_refusal
 from sdqctl.engine.budget import Budget
 from sdqctl.engine.context import Sink
@@ -120,7 +119,7 @@ class TurnRunner:
     async def _compaction(
         self, instructions: str | None, retries: Retries
     ) -> TurnFinished | TurnFailed:
-        session = cast("Compacts", self._connection.session)
+        session = power(self._connection.session, Compacts)
         turn_id = uuid.uuid4().hex
         stream = session.compact(instructions, turn_id=turn_id)
         return await self._follow(stream, turn_id, retries, lambda _: None, self._emit_within)
@@ -285,7 +284,9 @@ class TurnRunner:
         await asyncio.sleep(pause if left is None else min(pause, max(0.0, left)))
 
     def _must_stop(self, end: TurnFailed) -> bool:
-        return has_effects(end.tools) and self._options.on_interrupted is OnInterrupted.FAIL
+        session = self._connection.session
+        fails = self._options.on_interrupted is OnInterrupted.FAIL
+        return fails and has_effects(session, end.tools)
 
     async def _leave_clean(self, step: PlannedStep) -> None:
         """Take a failed prompt out of the context, so that later prompts do not meet it."""

@@ -129,8 +129,8 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
 def name_problem(name: str) -> str | None:
     """Say what is wrong with a session name, or None if it is good.
 
-    The rules are those of the Copilot runtime at create (docs/copilot-findings.md, Names), kept for
-    all adapters.
+    The rules are a runtime's own at create (docs/copilot-findings.md, Names), kept for all
+    adapters.
     """
     if not name:
         return "is empty"

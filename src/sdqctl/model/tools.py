@@ -9,7 +9,7 @@ import msgspec
 
 
 class ToolKind(StrEnum):
-    """What a tool wants to do, in the Copilot runtime's own words."""
+    """What a tool wants to do."""
 
     SHELL = "shell"
     READ = "read"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sdqctl.adapters.base import Adapter, Purges, SessionArchive
+from sdqctl.adapters.base import Adapter, Purges, SessionArchive, find_power
 from sdqctl.errors import (
     SdqctlError,
     SessionBusyError,
@@ -190,8 +190,9 @@ async def _delete(
         except SessionNotFoundError:
             if archive.get(entry.info.id) is not None:
                 raise
-        if save is None and isinstance(adapter, Purges):
-            await adapter.purge_session(entry.info.id)
+        purging = find_power(adapter, Purges) if save is None else None
+        if purging is not None:
+            await purging.purge_session(entry.info.id)
         remove_commands_of(home, entry.ref, ledger)
         workflows = [run.workflow_path for run in ledger.runs_of(entry.ref)]
         ledger.forget_session(entry.ref)

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sdqctl.adapters.base import Adapter, Forks
-from sdqctl.errors import CapabilityError, UsageError
+from sdqctl.adapters.base import Adapter, Forks, power
+from sdqctl.errors import UsageError
 from sdqctl.model.run import RunRecord, StepRecord
 from sdqctl.model.session import SessionInfo, SessionRef, Turn
 from sdqctl.sessions.access import Access, with_adapter
@@ -59,9 +59,8 @@ def fork_session(
         cut = find_cut(at, turns=turns, steps=steps, total=run.steps_total if run else 0)
 
         async def work(adapter: Adapter) -> SessionInfo:
-            if not isinstance(adapter, Forks):
-                raise CapabilityError(f"the {adapter.name} adapter does not fork sessions")
-            return await adapter.fork_session(info.id, name, before_event=cut.before_event)
+            forking = power(adapter, Forks)
+            return await forking.fork_session(info.id, name, before_event=cut.before_event)
 
         copy = with_adapter(access, info.adapter, work)
         ref = SessionRef(info.adapter, copy.id)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sdqctl.adapters.base import Adapter, Renames
-from sdqctl.errors import CapabilityError, SessionBusyError, SessionExistsError, UsageError
+from sdqctl.adapters.base import Adapter, Renames, power
+from sdqctl.errors import SessionBusyError, SessionExistsError, UsageError
 from sdqctl.model.session import name_problem
 from sdqctl.sessions.access import Access, with_adapter
 from sdqctl.sessions.query import Entry, all_entries
@@ -19,9 +19,7 @@ def rename_session(access: Access, argument: str, name: str, adapter: str | None
     entry = find_free(access, argument, name, adapter)
 
     async def work(adapter: Adapter) -> None:
-        if not isinstance(adapter, Renames):
-            raise CapabilityError(f"the {adapter.name} adapter does not rename sessions")
-        await adapter.rename_session(entry.info.id, name)
+        await power(adapter, Renames).rename_session(entry.info.id, name)
 
     with access.ledger() as ledger, SessionLock.acquire(access.home, entry.ref):
         with_adapter(access, entry.info.adapter, work)

@@ -147,7 +147,7 @@ GROUPS: dict[str, tuple[Directive, ...]] = {
     "Metadata": (
         Directive("MODEL", _ONE, "NAME", "The model to use.",
                   forms.TEXT, Field("model")),
-        Directive("ADAPTER", _ONE, "copilot|mock", "The runtime to use.",
+        Directive("ADAPTER", _ONE, "NAME", "The adapter to use, one of `sdqctl status --adapters`.",
                   forms.NAME, Field("adapter", place=True)),
         Directive("MODE", _ONE, "WORD",
                   "What tools may do: implement, full and write allow writing and shell; audit, "

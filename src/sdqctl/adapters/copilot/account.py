@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from sdqctl.adapters.copilot.settings import copilot_home
 from sdqctl.adapters.settings import AdapterSettings
 from sdqctl.errors import (
     AuthenticationError,
@@ -34,10 +35,10 @@ def token_variable(environment: Mapping[str, str]) -> str | None:
     return next((name for name in _TOKENS if environment.get(name)), None)
 
 
-def stored_login(copilot_home: Path) -> str | None:
+def stored_login(home: Path) -> str | None:
     """The login that the runtime has stored in its folder; one in a keychain is not seen."""
     try:
-        text = (copilot_home / "config.json").read_text("utf-8")
+        text = (home / "config.json").read_text("utf-8")
         lines = (line for line in text.splitlines() if not line.lstrip().startswith("//"))
         users: Any = msgspec.json.decode("\n".join(lines)).get("loggedInUsers")
         return str(users[0]["login"]) if users else None
@@ -49,7 +50,7 @@ def describe_account(settings: AdapterSettings) -> str:
     """Who would answer where there is no provider of one's own, as far as that is known."""
     if variable := token_variable(settings.environment):
         return f"the account of the token in {variable}"
-    if login := stored_login(settings.copilot_home):
+    if login := stored_login(copilot_home(settings)):
         return f"the Copilot account {login}"
     return "none is known: no provider, no token, and no login in the runtime's folder"
 
@@ -64,7 +65,7 @@ def refuse_nobody(settings: AdapterSettings) -> None:
         raise AuthenticationError(
             f"the runtime does not take the token in {variable}: it is a classic one", hint=WAYS_IN
         )
-    if variable is None and stored_login(settings.copilot_home) is None:
+    if variable is None and stored_login(copilot_home(settings)) is None:
         raise AuthenticationError("nobody is signed in to GitHub Copilot", hint=WAYS_IN)
 
 

@@ -18,6 +18,7 @@ from sdqctl.adapters.base import (
     Capability,
     Health,
     ToolNames,
+    capabilities_of,
 )
 from sdqctl.adapters.copilot.account import opening_error, refuse_nobody
 from sdqctl.adapters.copilot.disk import CopilotArchive
@@ -35,6 +36,7 @@ from sdqctl.adapters.copilot.runtime import (
     runtime_environment,
 )
 from sdqctl.adapters.copilot.session import CopilotSession
+from sdqctl.adapters.copilot.settings import copilot_home
 from sdqctl.adapters.copilot.toolbox import KNOWN_TOOLS, TRUSTED_TOOLS, unknown_tools
 from sdqctl.adapters.names import KnownNames
 from sdqctl.adapters.settings import AdapterSettings
@@ -64,12 +66,12 @@ class CopilotAdapter:
     """Drives sessions of the Copilot runtime. Enter it to start the runtime."""
 
     name = "copilot"
-    capabilities = frozenset(Capability)
 
     def __init__(self, settings: AdapterSettings) -> None:
         self._settings = settings
+        self._home = copilot_home(settings)
         self._archive = CopilotArchive(settings)
-        self._names = KnownNames(settings.copilot_home / "session-state", self._archive.get)
+        self._names = KnownNames(self._home / "session-state", self._archive.get)
         self._client: Any = None
         self._process: RuntimeProcess | None = None
         self._mark: str | None = None
@@ -143,6 +145,11 @@ class CopilotAdapter:
         finally:
             process.close_pipes()
             await asyncio.to_thread(end_offspring, mark)
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """The powers that it has."""
+        return capabilities_of(type(self), CopilotSession)
 
     @property
     def runtime_pid(self) -> int | None:
@@ -246,7 +253,7 @@ class CopilotAdapter:
 
     async def purge_session(self, session_id: str) -> None:
         """Remove the text that the runtime's own store keeps of a session (Purges)."""
-        await asyncio.to_thread(purge, self._settings.copilot_home, session_id)
+        await asyncio.to_thread(purge, self._home, session_id)
 
     async def list_models(self) -> Sequence[str]:
         """The account's models; a provider of one's own has the configured one (ListsModels)."""
@@ -310,9 +317,7 @@ class CopilotAdapter:
         assert self._process is not None, "a session is opened in a started adapter"
         session = CopilotSession(sdk, info, self._process, self._client)
         session.bind_sandbox(self._settings.sandbox, folder)
-        session.bind_journal(
-            self._settings.copilot_home / "session-state" / info.id / "events.jsonl"
-        )
+        session.bind_journal(self._home / "session-state" / info.id / "events.jsonl")
         if stray is not None:
             session.warn(f"no instructions are read: {stray} leads out of the repository")
         sessions.append(session)

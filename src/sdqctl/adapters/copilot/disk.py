@@ -16,6 +16,7 @@ import msgspec
 
 from sdqctl.adapters.copilot.disk_index import DiskIndex, Row, Stamp, fingerprint_of
 from sdqctl.adapters.copilot.relabel import relabel
+from sdqctl.adapters.copilot.settings import copilot_home
 from sdqctl.adapters.files import make_staging, place, session_files
 from sdqctl.adapters.journal import count_turns, read_turns, stamp
 from sdqctl.adapters.settings import AdapterSettings
@@ -36,7 +37,7 @@ class CopilotArchive:
     name = "copilot"
 
     def __init__(self, settings: AdapterSettings) -> None:
-        self._root = settings.copilot_home / "session-state"
+        self._root = copilot_home(settings) / "session-state"
         self._data_dir = settings.data_dir
         self._turns: dict[str, tuple[Stamp, int | None]] = {}
         """How many turns a list found, and in which state of the journal."""

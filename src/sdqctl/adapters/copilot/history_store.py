@@ -15,12 +15,12 @@ FILE_NAME = "session-store.db"
 _BUSY_SECONDS = 10.0
 
 
-def purge(copilot_home: Path, session_id: str) -> int:
+def purge(home: Path, session_id: str) -> int:
     """Remove a session's rows, and their text from the file; returns how many rows went.
 
     Raises SessionUnusableError when the database cannot be changed.
     """
-    file = copilot_home / FILE_NAME
+    file = home / FILE_NAME
     if not file.exists():
         return 0
     try:

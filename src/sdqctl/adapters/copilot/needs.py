@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from sdqctl.adapters.copilot.runtime import find_runtime
+from sdqctl.adapters.copilot.settings import copilot_home
 from sdqctl.adapters.settings import AdapterSettings
 from sdqctl.errors import RuntimeMissingError
 from sdqctl.model.sandbox import Sandbox, SandboxNeeds
@@ -36,7 +37,7 @@ def sandbox_needs(settings: AdapterSettings) -> SandboxNeeds:
         reads.append(home / ".config" / "gh")
     return SandboxNeeds(
         reads=tuple(reads),
-        writes=(settings.copilot_home, cache),
+        writes=(copilot_home(settings), cache),
         variables=(("NODE_COMPILE_CACHE", str(cache / "node-compile-cache")),),
         ports=tuple(sorted(set(_ports(environment)))),
         sockets=stored_account,

@@ -10,6 +10,7 @@ from sdqctl.adapters.base import AdapterConfig
 from sdqctl.adapters.copilot.permissions import SessionSide, ToolJudge
 from sdqctl.adapters.copilot.provider import provider_from
 from sdqctl.adapters.copilot.session import CopilotSession
+from sdqctl.adapters.copilot.settings import copilot_home
 from sdqctl.adapters.copilot.toolbox import available_tools, excluded_tools
 from sdqctl.adapters.settings import AdapterSettings
 from sdqctl.model.session import SessionInfo
@@ -27,7 +28,7 @@ def session_options(
 
     The judge sits before each tool as well as on permission requests: either may refuse.
     """
-    judge = _judge(config, settings.copilot_home / "session-state" / info.id, folder, sessions)
+    judge = _judge(config, copilot_home(settings) / "session-state" / info.id, folder, sessions)
     options: dict[str, Any] = {
         "client_name": "sdqctl",
         "working_directory": str(folder),

@@ -9,6 +9,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from sdqctl.adapters.copilot.settings import copilot_home, runtime_path
 from sdqctl.adapters.settings import AdapterSettings
 from sdqctl.errors import RuntimeMissingError
 
@@ -30,8 +31,8 @@ def find_runtime(settings: AdapterSettings) -> RuntimeProgram | None:
 
     Raises RuntimeMissingError when COPILOT_CLI_PATH names no program.
     """
-    if settings.runtime_path is not None:
-        path = settings.runtime_path
+    path = runtime_path(settings)
+    if path is not None:
         if not path.is_file() or not os.access(path, os.X_OK):
             raise RuntimeMissingError(f"COPILOT_CLI_PATH names no program: {path}", hint=_HINT)
         return RuntimeProgram(_native(path), "COPILOT_CLI_PATH")
@@ -77,7 +78,7 @@ def runtime_environment(settings: AdapterSettings) -> dict[str, str]:
     """
     return {
         **settings.environment,
-        "COPILOT_HOME": str(settings.copilot_home),
+        "COPILOT_HOME": str(copilot_home(settings)),
         "COPILOT_AUTO_UPDATE": "false",
         "COPILOT_DISABLE_LOGIN_SHELL_ENV": "1",
     }

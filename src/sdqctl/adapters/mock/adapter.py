@@ -18,7 +18,7 @@ from typing import Self
 
 import msgspec
 
-from sdqctl.adapters.base import AdapterConfig, AdapterSession, Capability, Health
+from sdqctl.adapters.base import AdapterConfig, AdapterSession, Capability, Health, capabilities_of
 from sdqctl.adapters.mock.archive import JOURNAL, METADATA, Metadata, MockArchive
 from sdqctl.adapters.mock.script import read_script
 from sdqctl.adapters.mock.session import MockSession, write_event
@@ -40,9 +40,13 @@ class MockAdapter:
     """Adapter, Forks, Renames and ListsModels."""
 
     name = "mock"
-    capabilities = frozenset(Capability) - {Capability.PURGES, Capability.LISTS_TOOLS}
     runtime_pid: int | None = None
     runtime_mark: str | None = None
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """The powers that it has."""
+        return capabilities_of(type(self), MockSession)
 
     def __init__(self, settings: AdapterSettings) -> None:
         self._root = settings.data_dir / "mock"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from sdqctl.adapters.base import ListsModels
+from sdqctl.adapters.base import ListsModels, find_power
 from sdqctl.cli.chat.commands import COMMANDS, Leave, run_command
 from sdqctl.cli.chat.reading import Reader, ask_permission
 from sdqctl.cli.chat.screen import TurnScreen, recap
@@ -170,7 +170,8 @@ class Repl:
         begin = self._shared_start(prompt_start(self.app, self.request, self.info, "", self.ledger))
         pair = nets_of(self.app.working_in(begin.cwd), begin)
         adapter = await self._shared.current(pair.runtime)
-        known = await adapter.list_models() if isinstance(adapter, ListsModels) else []
+        lister = find_power(adapter, ListsModels)
+        known = [] if lister is None else await lister.list_models()
         return known, (await adapter.check()).provider
 
     def _session_names(self) -> list[str]:

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from sdqctl.adapters.base import AdapterConfig
-from sdqctl.adapters.copilot.protected import STEERING
-from sdqctl.adapters.registry import sandbox_needs
+from sdqctl.adapters.registry import entry, steering
 from sdqctl.model.modes import may_write
 from sdqctl.model.sandbox import SandboxNeeds
 from sdqctl.model.tools import ToolKind
@@ -49,9 +48,10 @@ def nets_of(app: App, begin: Start) -> NetPair:
     folders = [r.pattern for r in workflow.file_rules if r.allow and r.directory]
 
     def wanted(*, for_runtime: bool) -> Wanted:
-        adapter = app.adapter_settings
-        needs = sandbox_needs(begin.target.ref.adapter, adapter) if for_runtime else None
-        hidden = (settings.home,) if for_runtime else (settings.home, settings.copilot_home)
+        known = entry(begin.target.ref.adapter)
+        adapter = app.adapter_settings(known.name)
+        needs = known.sandbox_needs(adapter) if for_runtime else None
+        hidden = (settings.home, *(() if for_runtime else app.agent_folders()))
         return Wanted(
             mode=mode,
             cwd=begin.cwd,
@@ -80,8 +80,8 @@ def adapter_config(app: App, begin: Start, pair: NetPair) -> AdapterConfig:
         allow_tools=options.allow_tools,
         deny_tools=options.deny_tools,
         allow_all=options.allow_all_tools,
-        protected=(app.settings.home, app.settings.copilot_home),
-        steering=STEERING,
+        protected=(app.settings.home, *app.agent_folders()),
+        steering=steering(),
     )
     if begin.question is not None:
         from sdqctl.policy.ask import AskingPolicy

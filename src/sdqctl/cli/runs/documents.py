@@ -43,11 +43,11 @@ def write_document(begin: Start, steps: Sequence[StepRecord]) -> Path | None:
 
 def destinations(begin: Start) -> Destinations:
     """Where the workflow's own files may be written."""
-    from sdqctl.adapters.copilot.protected import STEERING
+    from sdqctl.adapters.registry import steering
     from sdqctl.engine.destinations import Destinations
 
     home = begin.ledger.database.path.parent
-    return Destinations(begin.workflow, begin.cwd, steering=STEERING, protected=(home,))
+    return Destinations(begin.workflow, begin.cwd, steering=steering(), protected=(home,))
 
 
 def event_log_stream(begin: Start) -> BinaryIO:

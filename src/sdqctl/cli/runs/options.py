@@ -226,7 +226,7 @@ _WORKFLOW_OPTIONS = [
         "-a",
         "--adapter",
         metavar="ADAPTER",
-        help="The runtime: copilot or mock.",
+        help="The adapter, one of `sdqctl status --adapters`.",
         shell_complete=complete_adapter,
     ),
     click.option(

@@ -160,18 +160,13 @@ def _report(way: _Way, result: Deletion) -> None:
 
 
 def _note_what_stays(way: _Way, result: Deletion) -> None:
+    from sdqctl.adapters.registry import entry
+
     if result.deleted and not way.purge:
         note("`sdqctl sessions restore NAME` brings a deleted session back")
-    if not any(entry.info.adapter == "copilot" for entry in result.deleted):
-        return
-    if way.purge:
-        note("the Copilot runtime's own session-store.db does not hold their text any more")
-    else:
-        note(
-            "the Copilot runtime keeps the text of their turns in its own session-store.db; "
-            "--purge removes it there, too; `history_store = false` in your sdqctl.toml keeps "
-            "new sessions out of it"
-        )
+    for name in sorted({deleted.info.adapter for deleted in result.deleted}):
+        if line := entry(name).what_stays(purged=way.purge):
+            note(line)
 
 
 def _ask(way: _Way, chosen: list[Entry]) -> None:

@@ -40,7 +40,7 @@ def fork(app: App, /, session: str, name: str, at: str | None, adapter: str | No
 @click.command(
     epilog=examples(
         "sdqctl sessions rename audit-1 audit-of-may",
-        "sdqctl sessions rename audit-1 done -a copilot",
+        "sdqctl sessions rename audit-1 done -a mock",
     )
 )
 @click.argument("session", metavar="OLD", shell_complete=complete_session)

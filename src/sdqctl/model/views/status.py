@@ -19,7 +19,7 @@ class StatusView(msgspec.Struct, frozen=True, kw_only=True):
     configuration: list[str]
     """The files that were read."""
     runtime: str
-    """The Copilot runtime that would be used, or why there is none."""
+    """The runtime that a run would use, or why there is none."""
     provider: str
     """The model, or the account, behind it."""
     sandbox: Held

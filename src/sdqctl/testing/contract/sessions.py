@@ -9,24 +9,19 @@ from pathlib import Path
 
 import pytest
 
-from sdqctl.adapters import (
-    Adapter,
-    AdapterConfig,
-    AdapterSettings,
-    Capability,
-    get_adapter,
-    get_archive,
-)
+from sdqctl.adapters import Adapter, AdapterConfig, AdapterSettings
 from sdqctl.adapters.base import (
-    Compacts,
+    POWERS,
     Forks,
     ListsModels,
     ListsTools,
     Purges,
-    ReadsHistory,
     Renames,
+    find_power,
+    power,
 )
 from sdqctl.errors import (
+    CapabilityError,
     SessionExistsError,
     SessionNotFoundError,
     SessionUnusableError,
@@ -38,15 +33,6 @@ from sdqctl.testing.contract.stories import (
     response_to,
     send,
 )
-
-_SESSION_POWERS = {Capability.READS_HISTORY: ReadsHistory, Capability.COMPACTS: Compacts}
-_ADAPTER_POWERS = {
-    Capability.FORKS: Forks,
-    Capability.RENAMES: Renames,
-    Capability.LISTS_MODELS: ListsModels,
-    Capability.PURGES: Purges,
-    Capability.LISTS_TOOLS: ListsTools,
-}
 
 
 class SessionContract(Contract):
@@ -64,7 +50,7 @@ class SessionContract(Contract):
                     await adapter.create_session(config_for(name, folder))
 
         self.run(settings, story)
-        turns = list(get_archive(self.name, settings).turns(self.only(settings).id))
+        turns = list(self.archive(settings).turns(self.only(settings).id))
         assert [turn.response for turn in turns] == ["kept"]
 
     def test_a_named_session_goes_on_in_another_process(
@@ -80,8 +66,7 @@ class SessionContract(Contract):
             session = await adapter.create_session(config)
             assert session.info.name == "audit"
             await send(session, self.answering("two"))
-            assert isinstance(session, ReadsHistory)
-            assert [turn.response for turn in await session.history()] == ["one", "two"]
+            assert await self.history(settings, session) == ["one", "two"]
 
         self.run(settings, begin)
         self.run(settings, go_on)
@@ -142,7 +127,7 @@ class SessionContract(Contract):
                 await send(session, self.answering(f"from {name}"))
                 await session.close()
             listed = {info.id: info for info in await adapter.list_sessions()}
-            archive = get_archive(self.name, settings)
+            archive = self.archive(settings)
             read = {info.id: info for info in archive.sessions()}
             assert listed.keys() == read.keys()
             for session_id, info in listed.items():
@@ -166,7 +151,7 @@ class SessionContract(Contract):
         self, settings: AdapterSettings, folder: Path
     ) -> None:
         async def story(adapter: Adapter) -> None:
-            archive = get_archive(self.name, settings)
+            archive = self.archive(settings)
             session = await adapter.create_session(config_for("short", folder))
             await send(session, self.answering("bye"))
             holder = archive.holder(session.info.id)
@@ -179,13 +164,41 @@ class SessionContract(Contract):
 
         self.run(settings, story)
 
-    def test_every_declared_power_is_there(self, settings: AdapterSettings, folder: Path) -> None:
+    def test_a_power_that_is_not_there_is_refused_by_name(
+        self, settings: AdapterSettings, folder: Path
+    ) -> None:
         async def story(adapter: Adapter) -> None:
             session = await adapter.create_session(config_for("powers", folder))
-            for capability, power in _SESSION_POWERS.items():
-                assert isinstance(session, power) is (capability in adapter.capabilities)
-            for capability, power in _ADAPTER_POWERS.items():
-                assert isinstance(adapter, power) is (capability in adapter.capabilities)
+            for kind in POWERS:
+                for of in (adapter, session):
+                    if find_power(of, kind) is None:
+                        with pytest.raises(CapabilityError, match=self.name):
+                            power(of, kind)
+
+        self.run(settings, story)
+
+    def test_what_is_listed_has_names(self, settings: AdapterSettings) -> None:
+        async def story(adapter: Adapter) -> None:
+            models, tools = find_power(adapter, ListsModels), find_power(adapter, ListsTools)
+            if models is not None:
+                assert all(name.strip() for name in await models.list_models())
+            if tools is not None:
+                assert (await tools.list_tools()).known
+
+        self.run(settings, story)
+
+    def test_a_deleted_session_is_gone_and_can_be_purged(
+        self, settings: AdapterSettings, folder: Path
+    ) -> None:
+        async def story(adapter: Adapter) -> None:
+            purging = find_power(adapter, Purges)
+            session = await adapter.create_session(config_for("gone", folder))
+            await send(session, self.answering("bye"))
+            await session.close()
+            await adapter.delete_session(session.info.id)
+            if purging is not None:
+                await purging.purge_session(session.info.id)
+            assert list(await adapter.list_sessions()) == []
 
         self.run(settings, story)
 
@@ -193,16 +206,17 @@ class SessionContract(Contract):
         self, settings: AdapterSettings, folder: Path
     ) -> None:
         async def story(adapter: Adapter) -> None:
-            if not isinstance(adapter, Forks):
+            forking = find_power(adapter, Forks)
+            if forking is None:
                 pytest.skip("the adapter does not fork")
             session = await adapter.create_session(config_for("trunk", folder))
             for answer in ("one", "two", "three"):
                 await send(session, self.answering(answer))
             await session.close()
-            archive = get_archive(self.name, settings)
+            archive = self.archive(settings)
             third = list(archive.turns(session.info.id))[2]
-            cut = await adapter.fork_session(session.info.id, "branch", before_event=third.event_id)
-            whole = await adapter.fork_session(session.info.id, "copy")
+            cut = await forking.fork_session(session.info.id, "branch", before_event=third.event_id)
+            whole = await forking.fork_session(session.info.id, "copy")
             assert len({session.info.id, cut.id, whole.id}) == 3
             assert self.responses(settings, cut) == ["one", "two"]
             assert self.responses(settings, whole) == ["one", "two", "three"]
@@ -216,12 +230,13 @@ class SessionContract(Contract):
         self, settings: AdapterSettings, folder: Path
     ) -> None:
         async def story(adapter: Adapter) -> None:
-            if not isinstance(adapter, Renames):
+            renaming = find_power(adapter, Renames)
+            if renaming is None:
                 pytest.skip("the adapter does not rename")
             session = await adapter.create_session(config_for("old", folder))
             await send(session, self.answering("mine"))
             await session.close()
-            await adapter.rename_session(session.info.id, "new")
+            await renaming.rename_session(session.info.id, "new")
 
         self.run(settings, story)
         info = self.only(settings)
@@ -229,7 +244,7 @@ class SessionContract(Contract):
         assert self.responses(settings, info) == ["mine"]
 
     def test_the_check_says_what_is_installed(self, settings: AdapterSettings) -> None:
-        health = asyncio.run(get_adapter(self.name, settings).check())
+        health = asyncio.run(self.adapter(settings).check())
         assert health.adapter == self.name
         assert health.installed
         assert health.problem is None

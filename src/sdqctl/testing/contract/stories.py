@@ -15,9 +15,11 @@ from sdqctl.adapters import (
     AdapterConfig,
     AdapterSession,
     AdapterSettings,
+    SessionArchive,
     get_adapter,
     get_archive,
 )
+from sdqctl.adapters.base import ReadsHistory, find_power
 from sdqctl.model.events import PromptAccepted, PromptStored, TurnEvent, TurnFinished
 from sdqctl.model.run import TurnBegun
 from sdqctl.model.session import SessionInfo
@@ -35,9 +37,19 @@ class AllowAll:
 
 
 class Contract(ABC):
-    """What an adapter's author gives. `name` is the adapter's name in the registry."""
+    """What an adapter's author gives. `name` is the adapter's name; whose entry point is installed
+    is found by it, for another one override `adapter` and `archive`.
+    """
 
     name: str
+
+    def adapter(self, settings: AdapterSettings) -> Adapter:
+        """A new adapter, not started."""
+        return get_adapter(self.name, settings)
+
+    def archive(self, settings: AdapterSettings) -> SessionArchive:
+        """The reader of its sessions on disk."""
+        return get_archive(self.name, settings)
 
     @pytest.fixture
     @abstractmethod
@@ -71,19 +83,26 @@ class Contract(ABC):
         """Tell a story with a started adapter, as one process would."""
 
         async def play() -> None:
-            async with asyncio.timeout(_LIMIT), get_adapter(self.name, settings) as adapter:
+            async with asyncio.timeout(_LIMIT), self.adapter(settings) as adapter:
                 await story(adapter)
 
         asyncio.run(play())
 
     def only(self, settings: AdapterSettings) -> SessionInfo:
         """The one session that is there."""
-        (info,) = get_archive(self.name, settings).sessions()
+        (info,) = self.archive(settings).sessions()
         return info
+
+    async def history(self, settings: AdapterSettings, session: AdapterSession) -> list[str]:
+        """The answers in the context, by the session where it reads them, else from disk."""
+        reader = find_power(session, ReadsHistory)
+        if reader is None:
+            return self.responses(settings, session.info)
+        return [turn.response for turn in await reader.history()]
 
     def responses(self, settings: AdapterSettings, info: SessionInfo) -> list[str]:
         """The answers that lie on disk."""
-        return [turn.response for turn in get_archive(self.name, settings).turns(info.id)]
+        return [turn.response for turn in self.archive(settings).turns(info.id)]
 
 
 def config_for(
