@@ -1,0 +1,87 @@
+"""An adapter of a package of its own, built to a wheel and installed beside ours."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.command import sdqctl
+from tests.conftest import ROOT
+from tests.packages import install
+
+PACKAGE = ROOT / "tests" / "outside_adapter"
+
+
+@pytest.fixture
+def echo(tmp_path: Path, home: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The installed package's folder."""
+    installed = tmp_path / "installed"
+    install(PACKAGE, installed)
+    monkeypatch.setenv("PYTHONPATH", str(installed))
+    return installed
+
+
+def test_a_workflow_runs_in_its_sessions(echo: Path, project: Path) -> None:
+    (project / "w.conv").write_text("SESSION-NAME talk\nPROMPT one\nPROMPT two\nRUN true\n")
+    done = sdqctl("run", "-a", "echo", "w.conv", "--format", "json")
+    assert done.code == 0, done.err
+    assert done.json["run"]["status"] == "completed"
+    assert [step["response"] for step in done.json["run"]["steps"][:2]] == ["one", "two"]
+    (listed,) = sdqctl("sessions", "list", "--format", "json").json
+    assert (listed["name"], listed["adapter"], listed["turns"]) == ("talk", "echo", 2)
+    again = sdqctl("resume", "talk", "--prompt", "three")
+    assert (again.code, again.out.strip()) == (0, "three"), again.err
+    assert "echo: ok 1.0" in sdqctl("status", "--adapters").out
+
+
+def test_its_tools_are_bound_by_the_policy(echo: Path, project: Path) -> None:
+    (project / "w.conv").write_text("MODE implement\nPROMPT write here.txt\nPROMPT write .git/x\n")
+    (project / ".git").mkdir()
+    done = sdqctl("run", "-a", "echo", "w.conv", "--format", "json")
+    assert done.code == 0, done.err
+    assert (project / "here.txt").exists()
+    assert not (project / ".git" / "x").exists()
+    assert len(done.json["denied"]) == 1
+
+
+def test_a_run_that_was_killed_goes_on(echo: Path, project: Path) -> None:
+    (project / "w.conv").write_text("SESSION-NAME cut\nPROMPT one\nPROMPT two\n")
+    killed = sdqctl("run", "-a", "echo", "w.conv", SDQCTL_CRASH_AT="ledger.finish.before:1")
+    assert killed.code == -9
+    done = sdqctl("resume", "cut", "--continue", "--format", "json")
+    assert done.code == 0, done.err
+    (listed,) = sdqctl("sessions", "list", "--format", "json").json
+    assert listed["turns"] == 2
+
+
+def test_its_sessions_are_carried_renamed_by_none_and_deleted(echo: Path, project: Path) -> None:
+    (project / "w.conv").write_text("SESSION-NAME one\nPROMPT hello\n")
+    assert sdqctl("run", "-a", "echo", "w.conv").code == 0
+    refused = sdqctl("sessions", "rename", "one", "two")
+    assert refused.code == 5
+    assert "the echo adapter does not rename sessions" in refused.err
+    assert sdqctl("sessions", "delete", "one", "--force").code == 0
+    assert sdqctl("sessions", "list", "--format", "json").json == []
+    assert sdqctl("sessions", "restore", "one").code == 0
+    (listed,) = sdqctl("sessions", "list", "--format", "json").json
+    assert listed["name"] == "one"
+
+
+def test_it_passes_the_contract_with_nothing_of_our_tests(echo: Path, tmp_path: Path) -> None:
+    alone = tmp_path / "alone"
+    shutil.copytree(PACKAGE / "contract", alone)
+    (alone / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(alone)],
+        cwd=alone,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    assert "passed" in done.stdout
+    assert "failed" not in done.stdout
