@@ -15,7 +15,7 @@ import pyte
 
 from tests.command import SDQCTL
 
-LIMIT = 30.0
+LIMIT = 120.0
 ENTER = "\r"
 CTRL_C, CTRL_D = "\x03", "\x04"
 _TIMES = re.compile(r"\b\d+(\.\d+)?s\b|\b\d+m\d+s\b")

@@ -62,7 +62,8 @@ def shown(name: str, *flags: str) -> dict[str, Any]:
 
 
 def test_the_audit_is_in_the_json_only_when_asked_for(bench: Bench) -> None:
-    bench.run(STORY, *RULES)
+    done = bench.run(STORY, *RULES).done
+    assert done.code == 0, done.err
     assert "audit" not in shown("s")
     assert set(shown("s", "--audit")) == {*shown("s"), "audit"}
     both = sdqctl("sessions", "show", "s", "--audit", "--transcript")
