@@ -95,7 +95,7 @@ def _state(pid: int) -> str | None:
 
 
 def _stat_fields(pid: int) -> list[str]:
-    """The fields of /proc/<pid>/stat behind the command's name."""
+    """The fields of /proc/<pid>/stat after the command's name."""
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as stream:
             return stream.read().rpartition(")")[2].split()

@@ -37,7 +37,7 @@ def ok(done: Done) -> Done:
 
 @pytest.fixture
 def job(bench: Bench) -> Bench:
-    """A session `s` that paused behind its second prompt."""
+    """A session `s` that paused after its second prompt."""
     assert bench.run(THREE).done.code == 8
     return bench
 

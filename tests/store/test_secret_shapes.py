@@ -198,8 +198,8 @@ PLAIN = [
 def test_a_secret_is_taken_out_whole_and_nothing_else(name: str) -> None:
     frame, secret = SECRETS[name]
     redact = Redactor({})
-    once = redact(f"before {frame.format(secret)} behind")
-    assert once == f"before {frame.format('[redacted]')} behind"
+    once = redact(f"before {frame.format(secret)} after")
+    assert once == f"before {frame.format('[redacted]')} after"
     assert redact(once) == once
 
 

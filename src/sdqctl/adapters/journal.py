@@ -125,7 +125,7 @@ def turn_outcome(turn: Turn) -> TurnOutcome:
 
 
 def find_turn(path: Path, begun: TurnBegun) -> Turn | None:
-    """A turn by its message id, else by its prompt, behind where the journal stood before it.
+    """A turn by its message id, else by its prompt, after where the journal stood before it.
 
     None: it never arrived. Where `begun` does not tell how the journal stood, only the last turn
     can be it: earlier ones may have had the same prompt.
@@ -137,8 +137,8 @@ def find_turn(path: Path, begun: TurnBegun) -> Turn | None:
     if begun.message_id is not None:
         return next((t for t in turns if t.message_id == begun.message_id), None)
     before = len(turns) - 1 if begun.journal_position is None else begun.journal_position
-    behind = (turn for turn in turns if turn.index > before)
-    return next((turn for turn in behind if begun.matches(turn.prompt, turn.message_id)), None)
+    later = (turn for turn in turns if turn.index > before)
+    return next((turn for turn in later if begun.matches(turn.prompt, turn.message_id)), None)
 
 
 class TurnCounter:
@@ -196,7 +196,7 @@ class _OpenTurn:
         self._last = event.timestamp
 
     def add(self, event: _Event) -> None:
-        """Take in one event behind the prompt."""
+        """Take in one event after the prompt."""
         self._last = event.timestamp or self._last
         match event.type:
             case "assistant.message":

@@ -55,7 +55,7 @@ async def clear_context(
 ) -> TurnOutcome | None:
     """Take an unanswered prompt out of the context where that is safe, and say how it stands.
 
-    It stays when tools may have had effects, or when later turns stand behind it.
+    It stays when tools may have had effects, or when later turns stand after it.
     """
     turn = record.turn(ledger.other_messages(record))
     outcome = await session.find_turn(turn)
