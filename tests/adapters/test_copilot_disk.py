@@ -83,7 +83,7 @@ def test_a_remote_session_of_the_mock_is_refused_too(home: Path) -> None:
         ("::: no yaml \x00\n", START, "workspace.yaml is not what the runtime writes"),
     ],
 )
-def test_damage_is_told(
+def test_damage_is_reported(
     workspace: str, journal: bytes | None, damage: str, home: Path, state: Path
 ) -> None:
     make(state, "a", workspace, journal)
@@ -94,7 +94,7 @@ def test_damage_is_told(
     assert damage in shown.err
 
 
-def test_a_session_without_a_workspace_file_is_told_from_its_journal(
+def test_a_session_without_a_workspace_file_is_read_from_its_journal(
     home: Path, state: Path
 ) -> None:
     make(state, "bare", None, START + PROMPT)

@@ -50,7 +50,7 @@ def test_an_installed_adapter_is_listed_beside_ours(packages: Path) -> None:
     assert sdqctl("sessions", "list", "-a", "other").code == 0
 
 
-def test_an_unknown_adapter_is_told_the_known_ones(packages: Path) -> None:
+def test_the_error_of_an_unknown_adapter_names_the_known_ones(packages: Path) -> None:
     install(packages, "other_adapter", GOOD, "other = other_adapter:OTHER")
     near = sdqctl("sessions", "list", "-a", "othre")
     assert near.code == 2

@@ -30,7 +30,7 @@ HEAVY = {
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT / "src")))
-def test_files_and_functions_stay_short_and_public_names_are_told(path: Path) -> None:
+def test_files_and_functions_stay_short_and_public_names_are_described(path: Path) -> None:
     text = path.read_text()
     name = path.relative_to(ROOT / "src").as_posix()
     assert len(text.splitlines()) <= BETTER_WHOLE.get(name, LONGEST_FILE)

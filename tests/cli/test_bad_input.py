@@ -58,7 +58,7 @@ def test_a_folder_is_no_workflow(home: Path, project: Path) -> None:
     assert "is a folder" in done.err
 
 
-def test_a_misspelt_file_name_is_told_its_neighbour(home: Path, workflow: Path) -> None:
+def test_the_error_of_a_misspelt_file_name_names_its_neighbour(home: Path, workflow: Path) -> None:
     done = sdqctl("run", "wrok.conv")
     assert done.code == 2
     assert "did you mean work.conv?" in done.err
@@ -106,7 +106,7 @@ def test_a_bad_name_in_the_file_is_an_error_at_its_line(home: Path, project: Pat
     assert "w.conv:2:1" in done.err
 
 
-def test_an_unknown_adapter_is_told_the_known_ones(home: Path, workflow: Path) -> None:
+def test_the_error_of_an_unknown_adapter_names_the_known_ones(home: Path, workflow: Path) -> None:
     done = sdqctl("run", workflow, "-a", "mok")
     assert done.code == 2
     assert "did you mean mock?" in done.err

@@ -267,7 +267,7 @@ def test_sigterm_ends_the_conversation_and_not_only_the_turn(
         assert "the conversation goes on" not in terminal.text
 
 
-def test_never_holds_for_the_rest_of_the_conversation_and_is_told_in_one_line(
+def test_never_holds_for_the_rest_of_the_conversation_and_is_reported_in_one_line(
     talk: Path, model: LoopbackModel
 ) -> None:
     shell = '[[tool: bash {"command": "touch made.txt", "description": "make it"}]]'

@@ -51,7 +51,7 @@ def test_an_edited_workflow_shows_its_plan_and_repeats_nothing(paused: Path) -> 
     assert prompts() == ["a", "c", "b"]
 
 
-def test_a_changed_done_step_is_told_and_runs(paused: Path) -> None:
+def test_a_changed_done_step_is_reported_and_runs(paused: Path) -> None:
     paused.write_text("PROMPT a2 [[reply: A2]]\nPAUSE\nPROMPT b [[reply: B]]\n")
     done = sdqctl("resume", "job", "--continue")
     assert done.code == 0, done.err

@@ -82,7 +82,7 @@ def test_of_ten_that_wait_for_one_name_one_makes_it_and_nine_go_on_in_it(bench: 
     assert [run["status"] for run in shown["runs"]] == ["completed"] * 10
 
 
-def test_of_three_that_wait_without_resume_if_exists_one_runs_and_two_are_told(
+def test_of_three_that_wait_without_resume_if_exists_one_runs_and_two_are_refused(
     bench: Bench,
 ) -> None:
     bench.run("SESSION-NAME before\nPROMPT hello\n")  # a lock without a ledger is a lost ledger

@@ -88,7 +88,7 @@ def test_a_command_reads_no_input_of_ours(bench: Bench) -> None:
     assert bench.run("RUN cat\nPROMPT x\n").prompts == ["$ cat\n\nx"]
 
 
-def test_a_missing_program_is_told(bench: Bench) -> None:
+def test_a_missing_program_is_reported(bench: Bench) -> None:
     told = bench.run("RUN no-such-program --flag\nPROMPT x\n")
     assert told.done.code == 4
     assert "no-such-program" in told.done.err
@@ -182,7 +182,7 @@ def test_the_output_of_a_command_that_ended_by_its_limit_is_known_after_a_kill(
     assert "spoken\n[ended by its time limit: RUN-TIMEOUT 1.0s]" in done.prompts[0]
 
 
-def test_the_output_of_a_background_command_that_ended_before_a_kill_is_told(
+def test_the_output_of_a_background_command_that_ended_before_a_kill_is_reported(
     bench: Bench,
 ) -> None:
     path = bench.write(
@@ -202,7 +202,7 @@ def test_the_output_of_a_background_command_that_ended_before_a_kill_is_told(
     assert "job" not in second
 
 
-def test_what_a_background_command_said_before_it_was_cut_off_is_told(bench: Bench) -> None:
+def test_what_a_background_command_said_before_it_was_cut_off_is_reported(bench: Bench) -> None:
     path = bench.write(
         "w.conv",
         "SESSION-NAME s\nRUN-ASYNC sh -c 'echo >> starts; wc -l < starts; exec sleep 86'\n"
@@ -302,7 +302,7 @@ def test_the_nearest_limit_ends_a_command(bench: Bench) -> None:
     assert "[ended by its time limit: RUN-TIMEOUT 1.0s]" in told.prompts[0]
 
 
-def test_a_tolerated_failure_is_told_with_its_status_and_that_the_run_goes_on(
+def test_a_tolerated_failure_is_reported_with_its_status_and_that_the_run_goes_on(
     bench: Bench,
 ) -> None:
     path = bench.write(

@@ -181,7 +181,7 @@ def test_resend_never_takes_other_turns_out(bench: Bench) -> None:
     assert [turn["prompt"].split("?")[0] for turn in turns()][2] == "what about the tests"
 
 
-def test_an_answered_prompt_that_is_gone_from_the_conversation_is_told(bench: Bench) -> None:
+def test_an_answered_prompt_that_is_gone_from_the_conversation_is_reported(bench: Bench) -> None:
     path = bench.write("work.conv", "SESSION-NAME s\nPROMPT first\nPAUSE\nPROMPT second\n")
     assert sdqctl("run", path).code == 8
     journal = bench.home / "sdqctl" / "mock" / "s" / "events.jsonl"

@@ -48,7 +48,7 @@ def test_a_tool_of_a_newer_runtime_is_named_as_one_that_agents_are_not_given(
     assert "  not given to agents, because not known here: teleport\n" in told.out
 
 
-def test_a_runtime_that_does_not_tell_its_tools_does_no_harm(home: Path, project: Path) -> None:
+def test_a_runtime_that_does_not_report_its_tools_does_no_harm(home: Path, project: Path) -> None:
     runtime = home / "copilot-runtime"
     runtime.write_text("#!/bin/sh\necho 'GitHub Copilot CLI 1.2.3.'\n")
     runtime.chmod(0o755)

@@ -43,7 +43,7 @@ def test_a_command_writes_in_the_working_directory_and_reads_no_secret(
     assert [path.name for path in secret.parent.iterdir()] == ["id"]
 
 
-def test_a_refusal_is_an_event_is_told_once_and_counted_in_the_result(
+def test_a_refusal_is_an_event_is_reported_once_and_counted_in_the_result(
     bench: Bench, secret: Path
 ) -> None:
     text = f"{reads(secret)}RUN cat {secret}\nPROMPT more [[reply: done]]\n"

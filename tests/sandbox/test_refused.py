@@ -81,6 +81,6 @@ def test_the_hint_names_the_setting_that_would_allow_it(
     assert hint.format(**names) in found[0].hint
 
 
-def test_a_flood_of_output_is_judged_by_its_end_and_few_are_told(at: Place) -> None:
+def test_a_flood_of_output_is_judged_by_its_end_and_few_are_reported(at: Place) -> None:
     lines = [f"cat: {at.outside}/f{n}: Permission denied" for n in range(100_000)]
     assert len(refused("\n".join(lines), at)) == 8

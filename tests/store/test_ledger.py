@@ -91,7 +91,7 @@ def test_an_outcome_is_never_overwritten(ledger: Ledger) -> None:
     assert step.response == "first"
 
 
-def test_another_attempt_is_counted_and_the_last_one_tells(ledger: Ledger) -> None:
+def test_another_attempt_is_counted_and_the_last_one_holds(ledger: Ledger) -> None:
     run_id = start(ledger)
     begin(ledger, run_id)
     ledger.finish_step(run_id, 1, StepStatus.FAILED, error="bad luck")

@@ -120,7 +120,7 @@ def test_bodies(text: str, expected: str) -> None:
         ("MODEL a\n", 1, 1, "no step"),
     ],
 )
-def test_a_mistake_is_told_at_its_place(text: str, line: int, column: int, told: str) -> None:
+def test_a_mistake_is_reported_at_its_place(text: str, line: int, column: int, told: str) -> None:
     found = errors(text)
     assert found, "an error was expected"
     assert found[0][0] == line
@@ -155,7 +155,7 @@ END
 """
 
 
-def test_twelve_mistakes_are_told_in_one_go(home: Path, project: Path) -> None:
+def test_twelve_mistakes_are_reported_in_one_go(home: Path, project: Path) -> None:
     (project / "twelve.conv").write_text(TWELVE)
     done = sdqctl("validate", "twelve.conv")
     assert done.code == 3
@@ -168,7 +168,7 @@ def test_twelve_mistakes_are_told_in_one_go(home: Path, project: Path) -> None:
     assert {"file", "line", "column", "severity", "message", "hint"} == set(found[0])
 
 
-def test_validate_tells_all_files_and_strict_makes_warnings_errors(
+def test_validate_reports_all_files_and_strict_makes_warnings_errors(
     home: Path, project: Path
 ) -> None:
     (project / "a.conv").write_text("PROMPT x\n  RUN ls\n")
@@ -218,7 +218,7 @@ lines = st.one_of(
 
 @settings(deadline=None)
 @given(st.lists(lines, max_size=25), st.sampled_from(["\n", "\r\n"]))
-def test_any_text_is_parsed_or_told_never_raised(texts: list[str], end: str) -> None:
+def test_any_text_is_parsed_or_reported_never_raised(texts: list[str], end: str) -> None:
     text = end.join(texts)
     found = parse_workflow(text, "w.conv")
     has_errors = any(d.severity is Severity.ERROR for d in found.diagnostics)
@@ -229,7 +229,7 @@ def test_any_text_is_parsed_or_told_never_raised(texts: list[str], end: str) -> 
 
 @settings(deadline=None)
 @given(st.sampled_from(EXAMPLES), st.data())
-def test_a_mutated_example_is_parsed_or_told_and_written_back_the_same(
+def test_a_mutated_example_is_parsed_or_reported_and_written_back_the_same(
     path: Path, data: st.DataObject
 ) -> None:
     text = path.read_text()

@@ -60,7 +60,7 @@ def test_the_reference_has_a_row_for_every_directive() -> None:
     assert rows == set(DIRECTIVES)
 
 
-def test_the_help_tells_every_directive() -> None:
+def test_the_help_has_every_directive() -> None:
     told = sdqctl("help", "directives").out
     assert set(re.findall(r"^  ([A-Z][A-Z-]*)", told, re.MULTILINE)) == set(DIRECTIVES)
 

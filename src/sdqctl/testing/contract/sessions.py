@@ -116,7 +116,7 @@ class SessionContract(Contract):
 
         self.run(settings, story)
 
-    def test_the_archive_tells_what_the_adapter_tells(
+    def test_the_archive_reports_what_the_adapter_reports(
         self, settings: AdapterSettings, folder: Path
     ) -> None:
         begun = datetime.now(UTC)
@@ -147,7 +147,7 @@ class SessionContract(Contract):
 
         self.run(settings, story)
 
-    def test_an_open_session_is_told_and_a_deleted_one_is_gone(
+    def test_an_open_session_is_reported_and_a_deleted_one_is_gone(
         self, settings: AdapterSettings, folder: Path
     ) -> None:
         async def story(adapter: Adapter) -> None:

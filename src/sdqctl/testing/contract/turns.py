@@ -37,7 +37,7 @@ from sdqctl.testing.contract.stories import (
 class TurnContract(Contract):
     """What holds for one prompt and everything the agent does until it is idle again."""
 
-    def test_a_turn_tells_its_events_in_order(
+    def test_a_turn_reports_its_events_in_order(
         self, settings: AdapterSettings, folder: Path
     ) -> None:
         async def story(adapter: Adapter) -> None:
