@@ -1,4 +1,4 @@
-"""`sdqctl demo`: the main job end to end, in a temporary home; each command is printed, then run."""
+"""`sdqctl demo`: the main job end to end, in a temporary home: each command is shown and run."""
 
 from __future__ import annotations
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from sdqctl.cli.options import examples
+from sdqctl.cli.output import note, write_line
+from sdqctl.errors import StoreDamagedError
 
 if TYPE_CHECKING:
     from sdqctl.cli.context import App
@@ -24,12 +26,9 @@ def store() -> None:
 @click.pass_obj
 def check(app: App, /) -> None:
     """Verify the ledger; exit 9 when it is damaged."""
-    from sdqctl.cli.output import write_line
-    from sdqctl.errors import StoreDamagedError
     from sdqctl.store.check import check_ledger
-    from sdqctl.store.ledger import Ledger
 
-    report = check_ledger(app.settings.home)
+    report = check_ledger(app.home)
     if not report.exists:
         write_line(f"there is no ledger yet: {report.path}")
         return
@@ -41,7 +40,7 @@ def check(app: App, /) -> None:
             f"the ledger {report.path} is damaged; {counts}",
             hint="move it away and put a backup in its place; sessions themselves are not touched",
         )
-    Ledger.open(app.settings.home, read_only=True).close()
+    app.ledger(read_only=True).close()
     write_line(f"{report.path}: sound; {counts}")
 
 
@@ -54,8 +53,7 @@ def check(app: App, /) -> None:
 @click.pass_obj
 def backup(app: App, /, file: Path) -> None:
     """Copy the ledger to FILE, also while it is in use."""
-    from sdqctl.cli.output import note
     from sdqctl.store.check import backup_ledger
 
-    backup_ledger(app.settings.home, file)
+    backup_ledger(app.home, file)
     note(f"backed up to {file}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+import termios
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,21 +11,23 @@ import click
 
 from sdqctl.cli.completion import complete_folder
 from sdqctl.cli.options import examples, format_option
+from sdqctl.cli.output import is_terminal, note, write_json, write_line
+from sdqctl.errors import InterruptedRunError, UsageError
+from sdqctl.model.trust import TrustState
+from sdqctl.text.terminal import one_line
 
 if TYPE_CHECKING:
     from sdqctl.cli.context import App
     from sdqctl.engine.repository import Repository
-    from sdqctl.model.views.trust import TrustView
+    from sdqctl.model.views.trust import TrustedView
 
-
-@dataclass(frozen=True, kw_only=True)
-class TrustRequest:
-    """What `trust` was asked for."""
-
-    folder: Path
-    remove: bool = False
-    yes: bool = False
-    as_json: bool = False
+_TOLD = {
+    TrustState.EMPTY: "brings nothing that needs trust",
+    TrustState.TRUSTED: "is trusted as it is now",
+    TrustState.CHANGED: "was trusted, and has changed since: it has no effect",
+    TrustState.UNTRUSTED: "is not trusted: it has no effect",
+    TrustState.REFUSED: "cannot be trusted: it has no effect",
+}
 
 
 @click.command(epilog=examples("sdqctl trust --show", "sdqctl trust ~/src/shop"))
@@ -58,151 +60,67 @@ def trust(
     and plugins. Until then none of it has an effect; when one of these files changes, is added or
     goes, it has to be trusted again. Read it first: it runs programs as you.
     """
+    from sdqctl.engine import trust as work
+
     if sum((only_show, remove, list_all)) > 1:
         raise click.UsageError("--show, --remove and --list exclude each other.")
-    as_json = output_format == "json"
-    request = TrustRequest(folder=folder, remove=remove, yes=yes, as_json=as_json)
+    home, as_json = app.trust_home, output_format == "json"
     if list_all:
-        list_trusted(app, as_json=as_json)
-    elif remove:
-        remove_trust(app, request)
-    elif only_show:
-        show_repository(request, find_repository(app, folder))
-    else:
-        trust_repository(app, request)
-
-
-def find_repository(app: App, folder: Path) -> Repository:
-    """What the repository around a folder brings. Raises UsageError when it is no folder."""
-    from sdqctl.config import load_settings
-    from sdqctl.engine.repository import look_at_repository
-    from sdqctl.errors import UsageError
-
-    if not folder.is_dir():
-        raise UsageError(f"{folder}: there is no such folder")
-    directory = folder.resolve()
-    settings = load_settings(app.environment, directory)
-    return look_at_repository(app.trust_home, directory, settings.project, ignored=settings.ignored)
-
-
-def trust_repository(app: App, request: TrustRequest) -> None:
-    """Show what there is, ask, and record it as it was shown.
-
-    Raises UsageError for what cannot be trusted, or when there is nobody to ask.
-    """
-    from sdqctl.cli.output import is_terminal, note
-    from sdqctl.errors import InterruptedRunError, UsageError
-    from sdqctl.model.repository import digests
-    from sdqctl.model.trust import TrustState
-    from sdqctl.trust import trust as record
-
-    found = find_repository(app, request.folder)
-    if request.as_json and not request.yes:
-        raise UsageError("--format json asks nothing", hint="say --yes, or --show")
-    if not request.as_json:
-        show_repository(request, found)
-    if found.state is TrustState.REFUSED:
-        file = found.problems[0]
-        raise UsageError(f"{found.root / file.path} cannot be trusted: {file.problem}")
-    if found.state in (TrustState.UNTRUSTED, TrustState.CHANGED):
-        if not request.yes:
-            if not (sys.stdin.isatty() and is_terminal(sys.stderr)):
-                raise UsageError("without a terminal nothing is trusted unasked", hint="say --yes")
-            if not _agrees(found):
-                raise InterruptedRunError("nothing was trusted")
-        record(app.trust_home, found.place, digests(found.files))
-        note(f"{found.place} is trusted until it changes")
-    if request.as_json:
-        show_repository(request, find_repository(app, request.folder))
-
-
-def _agrees(found: Repository) -> bool:
-    """Ask on the terminal; what was typed before the question is no answer to it."""
-    import termios
-
-    from sdqctl.text.terminal import one_line
-
-    sys.stdout.flush()
-    termios.tcflush(sys.stdin, termios.TCIFLUSH)
-    sys.stderr.write(f"Let this take effect in {one_line(str(found.place))}? [y/N] ")
-    sys.stderr.flush()
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
-
-
-def remove_trust(app: App, request: TrustRequest) -> None:
-    """Take the trust back that a folder, or the repository around it, has."""
-    from sdqctl.cli.output import note, write_json
-    from sdqctl.model.views.trust import DistrustView
-    from sdqctl.project import project_folder
-    from sdqctl.trust import distrust
-
-    folder = request.folder.resolve()
-    root = project_folder(folder)
-    inside = [place for place in (folder, *folder.parents) if place.is_relative_to(root)]
-    removed = [str(place) for place in inside if distrust(app.trust_home, place)]
-    if request.as_json:
-        write_json(DistrustView(removed=removed))
+        known = work.trusted_paths(home)
+        write_json(known) if as_json else _print_trusted(known)
         return
+    if remove:
+        root, removed = work.distrust_around(home, folder)
+        write_json(work.distrust_view(removed)) if as_json else _note_removed(root, removed)
+        return
+    if as_json and not (yes or only_show):
+        raise UsageError("--format json asks nothing", hint="say --yes, or --show")
+    found = work.repository_around(app.environment, home, folder)
+    if not as_json:
+        _print_repository(found)
+    if not only_show and work.needs_trust(found):
+        if not yes:
+            _ask(found)
+        work.trust_repository(home, found)
+        note(f"{found.place} is trusted until it changes")
+    if as_json:
+        found = work.repository_around(app.environment, home, folder)
+        write_json(work.trust_view(found))
+
+
+def _print_trusted(known: list[TrustedView]) -> None:
+    for each in known:
+        write_line(one_line(each.file or each.folder))
+
+
+def _note_removed(root: Path, removed: list[Path]) -> None:
     for place in removed:
         note(f"{place} is no longer trusted")
     if not removed:
         note(f"{root} is not trusted")
 
 
-def list_trusted(app: App, *, as_json: bool) -> None:
-    """Print the trusted folders, and the files that version 0.1 was told to trust."""
-    from sdqctl.cli.output import write_json, write_line
-    from sdqctl.model.views.trust import TrustedView
-    from sdqctl.text.terminal import one_line
-    from sdqctl.trust import first_trusted, trust_records
+def _ask(found: Repository) -> None:
+    """Ask on the terminal; what was typed before the question is no answer to it.
 
-    records = trust_records(app.trust_home)
-    first = sorted(first_trusted(app.trust_home))
-    if as_json:
-        folders = [
-            TrustedView(folder=r.folder, trusted_at=r.trusted_at, files=r.files) for r in records
-        ]
-        files = [TrustedView(folder=str(Path(path).parent), file=path) for path in first]
-        write_json([*folders, *files])
-        return
-    for path in (*(record.folder for record in records), *first):
-        write_line(one_line(path))
+    Raises UsageError when there is nobody to ask, InterruptedRunError unless the answer is yes.
+    """
+    if not (sys.stdin.isatty() and is_terminal(sys.stderr)):
+        raise UsageError("without a terminal nothing is trusted unasked", hint="say --yes")
+    sys.stdout.flush()
+    termios.tcflush(sys.stdin, termios.TCIFLUSH)
+    sys.stderr.write(f"Let this take effect in {one_line(str(found.place))}? [y/N] ")
+    sys.stderr.flush()
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise InterruptedRunError("nothing was trusted")
 
 
-def show_repository(request: TrustRequest, found: Repository) -> None:
-    """Print what a repository brings, and whether it takes effect."""
-    from sdqctl.cli.output import note, write_json, write_line
-    from sdqctl.model.trust import TrustState
-    from sdqctl.text.terminal import one_line
-
-    if request.as_json:
-        write_json(_view(found))
-        return
+def _print_repository(found: Repository) -> None:
+    """What a repository brings, and whether it takes effect."""
     for file in found.files:
         does = f"cannot be trusted: {file.problem}" if file.problem else file.summary
         write_line(f"{file.kind}\t{one_line(file.path)}\t{does}")
     for word in ("added", "changed", "gone"):
         for path in getattr(found.changes, word):
             note(f"{word} since it was trusted: {one_line(path)}")
-    told = {
-        TrustState.EMPTY: "brings nothing that needs trust",
-        TrustState.TRUSTED: "is trusted as it is now",
-        TrustState.CHANGED: "was trusted, and has changed since: it has no effect",
-        TrustState.UNTRUSTED: "is not trusted: it has no effect",
-        TrustState.REFUSED: "cannot be trusted: it has no effect",
-    }
-    note(f"{found.place} {told[found.state]}")
-
-
-def _view(found: Repository) -> TrustView:
-    from sdqctl.model.views.trust import TrustView
-
-    return TrustView(
-        folder=str(found.place),
-        root=str(found.root),
-        state=found.state,
-        digest=found.digest,
-        trusted_at=found.record.trusted_at if found.record else None,
-        files=found.files,
-        changes=found.changes,
-    )
+    note(f"{found.place} {_TOLD[found.state]}")
