@@ -64,7 +64,7 @@ def entry(name: str) -> AdapterEntry:
 def entries(
     broken: Callable[[AdapterBrokenError], object] = lambda error: None,
 ) -> Iterator[AdapterEntry]:
-    """The entries of all adapters that work; `broken` is told of each other one."""
+    """The entries of all adapters that work; `broken` gets each other one."""
     for name, point in _entry_points().items():
         try:
             yield _loaded(name, point)

@@ -125,7 +125,7 @@ class App:
         return data_folder(self.environment)
 
     def entries(self) -> list[AdapterEntry]:
-        """What is known of all adapters; one that cannot be loaded is told once."""
+        """What is known of all adapters; one that cannot be loaded is reported once."""
         from sdqctl.adapters.registry import entries
 
         return list(entries(self.tell_broken))

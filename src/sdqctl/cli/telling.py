@@ -128,7 +128,7 @@ def _models(app: App) -> list[str]:
 
 
 def _tools(app: App) -> dict[str, ToolNames]:
-    """The tools of each runtime that tells them, by the adapter's name."""
+    """The tools of each runtime that reports them, by the adapter's name."""
     from sdqctl.adapters.base import ListsTools, find_power
 
     async def ask() -> dict[str, ToolNames]:

@@ -23,7 +23,7 @@ async def run_batch(
     parallel: int,
     stops: Callable[[SdqctlError], bool],
 ) -> None:
-    """Do all items, `parallel` at a time; each end is told. `stops` tells after which error no
+    """Do all items, `parallel` at a time; each end is reported. `stops` tells after which error no
     other is begun.
 
     Raises InterruptedRunError after a signal, when all that ran have ended cleanly.

@@ -92,7 +92,7 @@ class Destinations:
                 self.checked(place)
 
     def findings(self) -> list[Diagnostic]:
-        """What is wrong with these directives, as far as it can be told before a run."""
+        """What is wrong with these directives, as far as it can be known before a run."""
         return sorted(self._findings(), key=lambda finding: finding.span)
 
     def _findings(self) -> Iterator[Diagnostic]:

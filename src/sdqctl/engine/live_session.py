@@ -47,7 +47,7 @@ class LiveSession:
             await self.close()
         except asyncio.CancelledError:
             if exc is None:
-                raise  # else a second signal: what ended the run is what is to be told
+                raise  # else a second signal: what ended the run is what is to be reported
         finally:
             for lock in self._locks:
                 lock.release()

@@ -174,7 +174,7 @@ def failure(what: str, end: TurnFailed) -> SdqctlError:
     message = f"{what} failed: {end.message}"
     if end.kind is FailureKind.AUTHENTICATION:
         return AuthenticationError(
-            message, hint="check the key or sign in; `sdqctl status --auth` tells what is used"
+            message, hint="check the key or sign in; `sdqctl status --auth` shows what is used"
         )
     if end.kind is FailureKind.RATE_LIMIT:
         return RateLimitError(message, hint="try again later")

@@ -152,7 +152,7 @@ class ToolStarted(_Event, frozen=True, kw_only=True, tag="tool.started"):
 
 
 class ToolFinished(_Event, frozen=True, kw_only=True, tag="tool.finished"):
-    """The tool's end; `call.ok` tells how."""
+    """The tool's end; `call.ok` says how."""
 
     turn_id: str
     call: ToolCall

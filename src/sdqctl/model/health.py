@@ -29,4 +29,4 @@ class ToolNames:
     known: tuple[str, ...]
     unknown: tuple[str, ...] | None = None
     """Tools of the installed runtime that are out because it is not known what they do; None: the
-    runtime did not tell."""
+    runtime did not report."""

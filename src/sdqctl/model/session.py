@@ -14,7 +14,7 @@ _NAME_UNITS = 100
 
 
 class SessionStatus(StrEnum):
-    """What a session is doing, told from its last run and its lock."""
+    """What a session is doing, as its last run and its lock say."""
 
     IDLE = "idle"
     RUNNING = "running"
@@ -78,7 +78,7 @@ class Holder(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
-    """What model calls used: tokens, calls, and the cost where the runtime tells it."""
+    """What model calls used: tokens, calls, and the cost where the runtime reports it."""
 
     input_tokens: int = 0
     output_tokens: int = 0
@@ -123,7 +123,7 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None = None
     finished: bool = True
     model: str | None = None
-    """What answered, where the journal tells it."""
+    """What answered, where the journal says it."""
 
 
 def name_problem(name: str) -> str | None:

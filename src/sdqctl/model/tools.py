@@ -31,7 +31,7 @@ class ToolRequest(msgspec.Struct, frozen=True, kw_only=True):
     target: str
     intention: str = ""
     detail: str = ""
-    """What would be written, as a diff, where the runtime tells it."""
+    """What would be written, as a diff, where the runtime reports it."""
     tool_call_id: str | None = None
     paths: tuple[str, ...] = ()
     """Further paths that a read or write names, each judged like the target."""

@@ -33,7 +33,7 @@ def remove_temporary(folder: str) -> None:
 
 
 def remove_left_behind() -> None:
-    """Remove the folders of this user's processes that were killed; a mark of 0 tells nothing."""
+    """Remove the folders of this user's processes that were killed; a mark of 0 says nothing."""
     root = tempfile.gettempdir()
     for name in os.listdir(root) if os.path.isdir(root) else ():
         found = _NAME.match(name)

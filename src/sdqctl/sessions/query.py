@@ -116,7 +116,7 @@ def all_entries(
 
 
 class _AskedRuntime:
-    """The sessions that a runtime tells of itself, through its SDK."""
+    """The sessions that a runtime reports of itself, through its SDK."""
 
     def __init__(self, access: Access, archive: SessionArchive) -> None:
         self._access = access

@@ -272,7 +272,7 @@ def explain(path: Path, error: sqlite3.DatabaseError) -> SdqctlError:
     if code.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
         return StoreDamagedError(
             f"the ledger {path} is damaged: {error}",
-            hint="`sdqctl store check` tells what can still be read",
+            hint="`sdqctl store check` shows what can still be read",
         )
     if code.startswith(("SQLITE_FULL", "SQLITE_IOERR")):
         return StoreError(

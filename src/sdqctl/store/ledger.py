@@ -171,7 +171,7 @@ class Ledger:
         return [read_run(row) for row in rows]
 
     def last_runs(self) -> dict[SessionRef, RunRecord]:
-        """The run of each session that tells how it stands.
+        """The run of each session that says how it stands.
 
         The newest one; but a single prompt (a run without a workflow) hides no workflow's run,
         unless it alone is unfinished.

@@ -159,7 +159,7 @@ class LoopbackModel:
             return self._script(request)
 
     def wait(self, seconds: float) -> bool:
-        """Wait, unless the server stops; tells whether it stopped."""
+        """Wait, unless the server stops; returns whether it stopped."""
         return self._stopping.wait(seconds)
 
 

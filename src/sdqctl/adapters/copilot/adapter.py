@@ -88,7 +88,7 @@ class CopilotAdapter:
                 provider_from(self._settings.environment)
             raise RuntimeFailure(
                 f"{program.path} does not start as the Copilot runtime: {error or 'no answer'}",
-                hint="`sdqctl status --adapters` tells which runtime was found and by what",
+                hint="`sdqctl status --adapters` shows which runtime was found and by what",
             ) from error
         # The SDK has no public names for its child process and the thread that reads from it;
         # their deaths must be seen: a call waits for its time-out otherwise.
@@ -203,7 +203,7 @@ class CopilotAdapter:
         return [self._info(entry) for entry in found]
 
     async def get_session(self, session_id: str) -> SessionInfo | None:
-        """One session; what the SDK does not tell is read from disk."""
+        """One session; what the SDK does not report is read from disk."""
         found = await self._ask(self._client.get_session_metadata(session_id), "tell of a session")
         return self._info(found) if found is not None else self._archive.get(session_id)
 
@@ -340,7 +340,7 @@ class CopilotAdapter:
         return await self._process.call(awaitable, _START)
 
     def _info(self, entry: Any) -> SessionInfo:
-        """The SDK's entry, with the name and client that only the disk tells."""
+        """The SDK's entry, with the name and client that stand on disk alone."""
         disk = self._archive.get(entry.session_id)
         context = entry.context
         return SessionInfo(

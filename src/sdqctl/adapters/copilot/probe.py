@@ -1,4 +1,4 @@
-"""What an installed runtime tells of itself without the SDK, whose import costs a second."""
+"""What an installed runtime reports of itself without the SDK, whose import costs a second."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LONGEST = 20_000_000
 
 
 def runtime_tools(program: Path, environment: Mapping[str, str]) -> list[str] | None:
-    """The names of the runtime's own tools; None when it does not tell (0.6 s on 2 cores).
+    """The names of the runtime's own tools; None when it does not say (0.6 s on 2 cores).
 
     It works in the root folder: no repository is read.
     """

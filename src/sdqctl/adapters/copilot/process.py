@@ -1,4 +1,4 @@
-"""The runtime's process, whose death the SDK does not tell."""
+"""The runtime's process, whose death the SDK does not report."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LAST_MOMENT = 0.5
 
 
 class RuntimeProcess:
-    """Watches the runtime's process, whose death the SDK does not tell.
+    """Watches the runtime's process, whose death the SDK does not report.
 
     `reader` is the SDK's thread that reads from it; a runtime that is not heard counts as dead.
     """

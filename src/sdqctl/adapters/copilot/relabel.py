@@ -54,7 +54,7 @@ def _scalar(text: str) -> str:
 
 
 def _change_journal(file: Path, session_id: str, cwd: str | None) -> None:
-    """The first event tells id and folder, too. A journal that is not there stays so."""
+    """The first event says id and folder, too. A journal that is not there stays so."""
     if not file.exists():
         return
     first, newline, rest = file.read_bytes().partition(b"\n")

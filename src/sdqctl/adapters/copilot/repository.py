@@ -33,7 +33,7 @@ def repository_options(folder: Path, *, trusted: bool, create: bool) -> dict[str
 
     `enable_config_discovery=False` alone leaves hooks on, `enable_file_hooks=False` alone leaves
     agents, skills and MCP servers to the folder trust that the native client keeps. That trust
-    can be lent to a new session only: a resumed one is told the MCP servers.
+    can be lent to a new session only: a resumed one gets the MCP servers.
     """
     options: dict[str, Any] = {
         "enable_file_hooks": trusted,

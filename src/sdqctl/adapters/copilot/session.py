@@ -72,7 +72,7 @@ class CopilotSession:
         self._journal = path
 
     def warn(self, message: str) -> None:
-        """Have the next turn tell a warning."""
+        """Have the next turn report a warning."""
         self._warnings.append(message)
 
     def told(self, request: ToolRequest, decision: ToolDecision) -> None:
@@ -285,7 +285,7 @@ class CopilotSession:
     @property
     def _path(self) -> Path:
         if self._journal is None:
-            raise RuntimeError("the journal's place was not told")
+            raise RuntimeError("the journal's place was not reported")
         return self._journal
 
     async def _is_processing(self) -> bool:

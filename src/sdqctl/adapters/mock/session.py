@@ -74,7 +74,7 @@ class MockSession:
         return self._counter.count()
 
     async def send(self, prompt: str, *, turn_id: str) -> AsyncIterator[TurnEvent]:
-        """Play the script; every event is in the journal before it is told."""
+        """Play the script; every event is in the journal before it is reported."""
         self._aborting.clear()
         self._turn_running = True
         message_id = str(uuid.uuid4())

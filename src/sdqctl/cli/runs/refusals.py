@@ -20,7 +20,7 @@ _MOST_RULES = 4
 
 
 class ToldRefusals:
-    """The refusals that were told, so that the end of the refused call is not told as well."""
+    """The refusals that were reported, so that the ends of the refused calls are not."""
 
     def __init__(self) -> None:
         self._calls: set[str] = set()
@@ -35,7 +35,7 @@ class ToldRefusals:
             self._calls.add(event.tool_call_id)
 
     def covers(self, call: ToolCall) -> bool:
-        """Whether the refusal of a call that ended was told."""
+        """Whether the refusal of a call that ended was reported."""
         if not call.denied:
             return False
         if call.id in self._calls:

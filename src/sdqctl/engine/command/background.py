@@ -13,7 +13,7 @@ from sdqctl.model.workflow import RunStep
 from sdqctl.store.evidence import Evidence, Output
 
 _SHOWN = 64 * 1024
-"""Bytes that are told of what a command said since it was last asked."""
+"""Bytes that are shown of what a command said since it was last asked."""
 _ALL = -1
 
 
@@ -92,7 +92,7 @@ class Background:
         return "\n\n".join(text for text in reports if text)
 
     def confirm(self) -> None:
-        """The last output is recorded, so it is told no second time. Raises StoreError."""
+        """The last output is recorded, so it is reported no second time. Raises StoreError."""
         told, self._told = self._told, []
         for working, position in told:
             working.told = position

@@ -156,7 +156,7 @@ async def _start_beside(
 async def start_again(step: PlannedStep, context: StepContext) -> None:
     """Start the command of a done RUN-ASYNC again; it ended with an earlier process.
 
-    Not if it had come to its end before: then what it said is told. Raises StepError when its
+    Not if it had come to its end before: then what it said is reported. Raises StepError when its
     working directory is not there.
     """
     action = step.action

@@ -134,7 +134,7 @@ class UsageView(msgspec.Struct, frozen=True, kw_only=True):
     tools: int
     """How many tool calls were made."""
     cost: float
-    """As the runtime tells it."""
+    """As the runtime reports it."""
     seconds: float
     """The time in which prompts were answered."""
 

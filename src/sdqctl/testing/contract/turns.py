@@ -1,4 +1,4 @@
-"""Turns: their events, their ends, and what the journal tells of them."""
+"""Turns: their events, their ends, and what the journal says of them."""
 
 from __future__ import annotations
 
