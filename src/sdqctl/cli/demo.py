@@ -110,7 +110,7 @@ def _run(arguments: tuple[str, ...], project: Path, environment: dict[str, str])
     if code != os.EX_OK:
         raise StepError(
             f"`sdqctl {shlex.join(arguments)}` ended with exit code {code}",
-            hint="`sdqctl status --adapters` tells which runtime was found",
+            hint="`sdqctl status --adapters` shows which runtime was found",
         )
     write_line()
 
