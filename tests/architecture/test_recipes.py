@@ -18,6 +18,7 @@ from sdqctl.workflow.parser import parse_workflow
 from sdqctl.workflow.plan import PlanOptions, build_plan
 from tests.command import Done, sdqctl
 from tests.conftest import ROOT
+from tests.packages import install
 
 
 class Copy:
@@ -225,3 +226,23 @@ def test_an_event_is_a_record_who_emits_it_who_shows_it_and_a_test(
     seen = events(copy.sdqctl(*run, "--format", "jsonl"))
     assert [event["name"] for event in seen if event["type"] == "place.reached"] == ["here"]
     assert "reached here" in copy.sdqctl(*run).err.splitlines()
+
+
+def test_an_adapter_is_a_module_an_entry_point_and_the_contract(
+    tmp_path: Path, home: Path, project: Path
+) -> None:
+    named = recipe_files("an adapter")
+    contract = {path for path in named if "/contract/" in path}
+    assert len(contract) == 1, "each recipe ends with a test"
+    package = tmp_path / "package"
+    package.mkdir()
+    for path in map(Path, named - contract):
+        text = (ROOT / path).read_text()
+        for old, new in (("echo", "parrot"), ("Echo", "Parrot"), ("ECHO", "PARROT")):
+            text = text.replace(old, new)  # another one, made by the same recipe
+        (package / path.name.replace("echo", "parrot")).write_text(text)
+    assert len(list(package.iterdir())) == 2
+    install(package, tmp_path / "installed")
+    (project / "work.conv").write_text("PROMPT say this\n")
+    done = sdqctl("run", "work.conv", "-a", "parrot", PYTHONPATH=str(tmp_path / "installed"))
+    assert (done.code, done.out) == (0, "say this\n"), done.err
