@@ -33,8 +33,8 @@ from sdqctl.adapters.journal import (
     TurnCounter,
     count_turns,
     find_turn,
+    fingerprint,
     read_turns,
-    stamp,
     turn_outcome,
 )
 from sdqctl.adapters.names import KnownNames
@@ -128,9 +128,9 @@ class EchoArchive:
         """How many prompts there are."""
         return count_turns(self.root / session_id / JOURNAL)
 
-    def stamp(self, session_id: str) -> tuple[int, int] | None:
+    def fingerprint(self, session_id: str) -> tuple[int, int] | None:
         """Size and time of the journal."""
-        return stamp(self.root / session_id / JOURNAL)
+        return fingerprint(self.root / session_id / JOURNAL)
 
     def files(self, session_id: str) -> list[tuple[str, Path]]:
         """The session's folder."""

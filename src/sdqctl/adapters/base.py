@@ -202,7 +202,7 @@ class SessionArchive(Protocol):
         """How many prompts a session holds; None when counting would take reading very much."""
         ...
 
-    def stamp(self, session_id: str) -> tuple[int, int] | None:
+    def fingerprint(self, session_id: str) -> tuple[int, int] | None:
         """What changes when something is written: size and time (ns) of the journal."""
         ...
 

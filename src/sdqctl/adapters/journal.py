@@ -71,7 +71,7 @@ def turns_of(lines: Iterable[bytes]) -> Iterator[Turn]:
         yield turn.close()
 
 
-def stamp(path: Path) -> tuple[int, int] | None:
+def fingerprint(path: Path) -> tuple[int, int] | None:
     """Size and time (ns) of a journal, None when there is none."""
     try:
         found = path.stat()

@@ -124,8 +124,8 @@ class SearchIndex:
             for key in gone:
                 self._connection.execute("DELETE FROM texts WHERE session = ?", (key,))
                 self._connection.execute("DELETE FROM sessions WHERE key = ?", (key,))
-            for ref, stamp in changed:
-                self._add(ref, stamp, archives[ref.adapter])
+            for ref, fingerprint in changed:
+                self._add(ref, fingerprint, archives[ref.adapter])
 
     def _changes(
         self, archives: Mapping[str, SessionArchive]
@@ -140,7 +140,7 @@ class SearchIndex:
         changed = []
         for name, archive in archives.items():
             for info in archive.sessions():
-                now = archive.stamp(info.id)
+                now = archive.fingerprint(info.id)
                 key = (name, info.id)
                 if now is not None and now == known.get(key, (0, None))[1]:
                     del known[key]
@@ -175,10 +175,10 @@ class SearchIndex:
             for row in rows
         ]
 
-    def _add(self, ref: SessionRef, stamp: tuple[int, int], archive: SessionArchive) -> None:
+    def _add(self, ref: SessionRef, fingerprint: tuple[int, int], archive: SessionArchive) -> None:
         cursor = self._connection.execute(
             "INSERT INTO sessions (adapter, id, size, changed) VALUES (?, ?, ?, ?)",
-            (ref.adapter, ref.id, *stamp),
+            (ref.adapter, ref.id, *fingerprint),
         )
         key = cursor.lastrowid
         with suppress(OSError):  # a journal that went away is forgotten next time

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import msgspec
 
-from sdqctl.adapters.copilot.disk_index import DiskIndex, Row, Stamp, fingerprint_of
+from sdqctl.adapters.copilot.disk_index import DiskIndex, Fingerprint, Row, fingerprint_of
 from sdqctl.adapters.copilot.relabel import relabel
 from sdqctl.adapters.copilot.settings import copilot_home
 from sdqctl.adapters.files import make_staging, place, session_files
-from sdqctl.adapters.journal import count_turns, read_turns, stamp
+from sdqctl.adapters.journal import count_turns, fingerprint, read_turns
 from sdqctl.adapters.settings import AdapterSettings
 from sdqctl.model.session import Holder, SessionInfo, Turn
 from sdqctl.process import may_hold
@@ -39,7 +39,7 @@ class CopilotArchive:
     def __init__(self, settings: AdapterSettings) -> None:
         self._root = copilot_home(settings) / "session-state"
         self._data_dir = settings.data_dir
-        self._turns: dict[str, tuple[Stamp, int | None]] = {}
+        self._turns: dict[str, tuple[Fingerprint, int | None]] = {}
         """How many turns a list found, and in which state of the journal."""
         self._unmarked: dict[str, int] = {}
         """Times of folders in which a list found no in-use mark."""
@@ -110,9 +110,9 @@ class CopilotArchive:
             return known[1]
         return count_turns(path)
 
-    def stamp(self, session_id: str) -> tuple[int, int] | None:
+    def fingerprint(self, session_id: str) -> tuple[int, int] | None:
         """Size and time of the journal."""
-        return stamp(self._root / session_id / "events.jsonl")
+        return fingerprint(self._root / session_id / "events.jsonl")
 
     def files(self, session_id: str) -> list[tuple[str, Path]]:
         """The session's folder."""

@@ -18,9 +18,9 @@ from sdqctl.errors import StoreError
 from sdqctl.model.session import SessionInfo
 
 FILE_NAME = "copilot-sessions.index"
-Stamp = tuple[int, int]
+Fingerprint = tuple[int, int]
 """Time (ns) and size of a file; zeros when there is none."""
-NO_FILE: Stamp = (0, 0)
+NO_FILE: Fingerprint = (0, 0)
 _VERSION = 1
 _SETTLED_NS = 2_000_000_000
 """So long ago a change must be to be told from a later one by its time."""
@@ -32,8 +32,8 @@ _LOG = logging.getLogger(__name__)
 class Row(msgspec.Struct, array_like=True):
     """What was read of one session, and the state of its files then."""
 
-    workspace: Stamp
-    journal: Stamp
+    workspace: Fingerprint
+    journal: Fingerprint
     unmarked: int
     """Time (ns) of the session's folder when no in-use mark was in it, else 0."""
     turns: int | None
@@ -58,7 +58,7 @@ class DiskIndex:
         self.settled = time.time_ns() - _SETTLED_NS
         """What changed after this (ns) may change again without another time."""
 
-    def row(self, session_id: str, workspace: Stamp, journal: Stamp) -> Row | None:
+    def row(self, session_id: str, workspace: Fingerprint, journal: Fingerprint) -> Row | None:
         """What is known of a session whose files are still as they were."""
         row = self._rows.get(session_id)
         if row is None or row.workspace != workspace or row.journal != journal:
@@ -94,7 +94,7 @@ class DiskIndex:
         return found.rows if (found.version, found.root) == (_VERSION, self._root) else {}
 
 
-def fingerprint_of(path: str) -> Stamp:
+def fingerprint_of(path: str) -> Fingerprint:
     """The state of a file, NO_FILE when it cannot be seen."""
     try:
         found = os.stat(path)

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from sdqctl.adapters.files import make_staging, place, session_files
-from sdqctl.adapters.journal import count_turns, read_turns, stamp
+from sdqctl.adapters.journal import count_turns, fingerprint, read_turns
 from sdqctl.adapters.settings import AdapterSettings
 from sdqctl.errors import SessionUnusableError
 from sdqctl.fs import write_private
@@ -93,9 +93,9 @@ class MockArchive:
         """How many prompts the journal holds."""
         return count_turns(self._root / session_id / JOURNAL)
 
-    def stamp(self, session_id: str) -> tuple[int, int] | None:
+    def fingerprint(self, session_id: str) -> tuple[int, int] | None:
         """Size and time of the journal."""
-        return stamp(self._root / session_id / JOURNAL)
+        return fingerprint(self._root / session_id / JOURNAL)
 
     def files(self, session_id: str) -> list[tuple[str, Path]]:
         """The session's folder."""
