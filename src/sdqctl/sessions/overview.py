@@ -150,7 +150,7 @@ def _models(of: Installation) -> list[str]:
 
 
 def _tools(of: Installation) -> dict[str, ToolNames]:
-    """The tools of each runtime that tells them, by the adapter's name."""
+    """The tools of each runtime that reports them, by the adapter's name."""
 
     async def ask() -> dict[str, ToolNames]:
         listers = {name: find_power(made, ListsTools) for name, made in _adapters(of).items()}
