@@ -28,7 +28,7 @@ from sdqctl.adapters import (
     Outlook,
     SessionArchive,
 )
-from sdqctl.adapters.files import make_staging, place, session_files
+from sdqctl.adapters.files import install, make_stage, session_files
 from sdqctl.adapters.journal import (
     TurnCounter,
     count_turns,
@@ -136,13 +136,13 @@ class EchoArchive:
         """The session's folder."""
         return session_files(self.root / session_id)
 
-    def staging(self) -> Path:
+    def stage(self) -> Path:
         """A folder beside the sessions."""
-        return make_staging(self.root)
+        return make_stage(self.root)
 
-    def place(
+    def install(
         self,
-        staging: Path,
+        staged: Path,
         session_id: str,
         *,
         name: str | None,
@@ -152,12 +152,12 @@ class EchoArchive:
         """Write name and folder into session.json, then move."""
         if not unchanged:
             try:
-                about = json.loads((staging / ABOUT).read_bytes())
+                about = json.loads((staged / ABOUT).read_bytes())
             except (OSError, ValueError) as error:
                 raise SessionUnusableError(f"{ABOUT} is none of an echo session") from error
             changed = {"name": name or about["name"], "cwd": cwd or about["cwd"]}
-            (staging / ABOUT).write_text(json.dumps({**about, **changed}))
-        place(staging, self.root / session_id)
+            (staged / ABOUT).write_text(json.dumps({**about, **changed}))
+        install(staged, self.root / session_id)
 
     def holder(self, session_id: str) -> Holder | None:
         """The live process that has the session open."""

@@ -210,13 +210,13 @@ class SessionArchive(Protocol):
         """The files that make up a session, by relative name. Raises SessionUnusableError."""
         ...
 
-    def staging(self) -> Path:
-        """A new private folder in which files of a session can be gathered for `place`."""
+    def stage(self) -> Path:
+        """A new private folder in which files of a session can be gathered for `install`."""
         ...
 
-    def place(
+    def install(
         self,
-        staging: Path,
+        staged: Path,
         session_id: str,
         *,
         name: str | None,

@@ -28,7 +28,7 @@ def session_files(folder: Path) -> list[tuple[str, Path]]:
     return found
 
 
-def make_staging(root: Path) -> Path:
+def make_stage(root: Path) -> Path:
     """A private folder on the same file system, with a name that no session has."""
     make_private_folder(root)
     try:
@@ -37,12 +37,12 @@ def make_staging(root: Path) -> Path:
         raise SessionUnusableError(f"{root} cannot be written: {error.strerror}") from error
 
 
-def place(staging: Path, target: Path) -> None:
+def install(staged: Path, target: Path) -> None:
     """Move a staged folder to its place. Raises SessionExistsError when that is taken."""
     if os.path.lexists(target):
         raise SessionExistsError(f"{target} is there already")
     try:
-        os.rename(staging, target)
+        os.rename(staged, target)
     except OSError as error:
         raise SessionUnusableError(f"{target} cannot be made: {error.strerror}") from error
 

@@ -199,9 +199,9 @@ def _write(
     """Rows, then files: there is no session before its rows are on disk, and an import that is cut
     off in between can be made again.
     """
-    staging = archive.staging()
+    staged = archive.stage()
     try:
-        bundle.unpack(staging)
+        bundle.unpack(staged)
         with ledger.database.write("ledger.import") as connection:
             try:
                 ids = put_rows(connection, rows)
@@ -210,13 +210,13 @@ def _write(
             if name is not None:
                 put_session(connection, ref, name=name, cwd=cwd, created_at=datetime.now(UTC))
         try:
-            archive.place(staging, ref.id, name=name, cwd=cwd, unchanged=unchanged)
+            archive.install(staged, ref.id, name=name, cwd=cwd, unchanged=unchanged)
         except BaseException:
             with ledger.database.write("ledger.import") as connection:
                 remove_runs(connection, ids)
             raise
     finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        shutil.rmtree(staged, ignore_errors=True)
 
 
 def _identity(old: SessionInfo, name: str | None) -> tuple[str | None, str]:

@@ -17,7 +17,7 @@ import msgspec
 from sdqctl.adapters.copilot.disk_index import DiskIndex, Fingerprint, Row, fingerprint_of
 from sdqctl.adapters.copilot.relabel import relabel
 from sdqctl.adapters.copilot.settings import copilot_home
-from sdqctl.adapters.files import make_staging, place, session_files
+from sdqctl.adapters.files import install, make_stage, session_files
 from sdqctl.adapters.journal import count_turns, fingerprint, read_turns
 from sdqctl.adapters.settings import AdapterSettings
 from sdqctl.model.session import Holder, SessionInfo, Turn
@@ -118,13 +118,13 @@ class CopilotArchive:
         """The session's folder."""
         return session_files(self._root / session_id)
 
-    def staging(self) -> Path:
+    def stage(self) -> Path:
         """A folder beside the sessions."""
-        return make_staging(self._root)
+        return make_stage(self._root)
 
-    def place(
+    def install(
         self,
-        staging: Path,
+        staged: Path,
         session_id: str,
         *,
         name: str | None,
@@ -133,8 +133,8 @@ class CopilotArchive:
     ) -> None:
         """Write id, name and folder into workspace.yaml and the journal's head, then move."""
         if not unchanged:
-            relabel(staging, session_id, name, cwd)
-        place(staging, self._root / session_id)
+            relabel(staged, session_id, name, cwd)
+        install(staged, self._root / session_id)
 
     def holder(self, session_id: str) -> Holder | None:
         """The live process that marked the session as in use."""

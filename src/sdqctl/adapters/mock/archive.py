@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from sdqctl.adapters.files import make_staging, place, session_files
+from sdqctl.adapters.files import install, make_stage, session_files
 from sdqctl.adapters.journal import count_turns, fingerprint, read_turns
 from sdqctl.adapters.settings import AdapterSettings
 from sdqctl.errors import SessionUnusableError
@@ -101,13 +101,13 @@ class MockArchive:
         """The session's folder."""
         return session_files(self._root / session_id)
 
-    def staging(self) -> Path:
+    def stage(self) -> Path:
         """A folder beside the sessions."""
-        return make_staging(self._root)
+        return make_stage(self._root)
 
-    def place(
+    def install(
         self,
-        staging: Path,
+        staged: Path,
         session_id: str,
         *,
         name: str | None,
@@ -116,8 +116,8 @@ class MockArchive:
     ) -> None:
         """Write name and folder into the metadata, then move."""
         if not unchanged:
-            _relabel(staging / METADATA, name, cwd)
-        place(staging, self._root / session_id)
+            _relabel(staged / METADATA, name, cwd)
+        install(staged, self._root / session_id)
 
     def holder(self, session_id: str) -> Holder | None:
         """The live process that marked the session as in use."""
