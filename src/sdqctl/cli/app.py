@@ -13,6 +13,7 @@ import click
 from sdqctl import __version__
 from sdqctl.cli.context import App
 from sdqctl.cli.group import CommandTable, LazyGroup
+from sdqctl.cli.output import print_error
 from sdqctl.cli.streams import lost_output
 from sdqctl.errors import InterruptedRunError, OutputError, PausedError, SdqctlError
 
@@ -114,8 +115,6 @@ def _wants_json(arguments: Sequence[str]) -> bool:
 
 
 def _report(error: SdqctlError, boundary: _Boundary) -> int:
-    from sdqctl.cli.output import print_error
-
     if boundary.debug:
         from sdqctl.cli.debugging import print_traceback
 
@@ -140,8 +139,6 @@ def _note_shown(error: PausedError, boundary: _Boundary) -> int:
 
 
 def _report_usage(error: click.ClickException, boundary: _Boundary) -> int:
-    from sdqctl.cli.output import print_error
-
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         sys.stderr.write(f"{error.format_message()}\n")
         return 2
@@ -154,8 +151,6 @@ def _report_usage(error: click.ClickException, boundary: _Boundary) -> int:
 
 
 def _report_bug(error: Exception, boundary: _Boundary) -> int:
-    from sdqctl.cli.output import print_error
-
     hint = "this is a bug in sdqctl; run again as `sdqctl --debug ...` for the traceback"
     if boundary.debug:
         from sdqctl.cli.debugging import print_traceback

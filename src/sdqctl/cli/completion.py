@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.shell_completion import CompletionItem
 
+from sdqctl.cli.context import App
 from sdqctl.cli.output import note, write_line
 from sdqctl.cli.shells import SCRIPTS
+from sdqctl.errors import SdqctlError
+from sdqctl.model.modes import READING_MODES, WRITING_MODES
 from sdqctl.text.terminal import sanitize
 
 if TYPE_CHECKING:
-    from click.shell_completion import CompletionItem
-
     from sdqctl.model.session import SessionInfo
 
 _Completer = Callable[[click.Context, click.Parameter, str], "list[CompletionItem[str]]"]
@@ -98,9 +100,6 @@ def complete_session(
     ctx: click.Context, param: click.Parameter, incomplete: str
 ) -> list[CompletionItem[str]]:
     """The names of sessions, and the ids of those without a name that can be typed."""
-    from sdqctl.cli.context import App
-    from sdqctl.errors import SdqctlError
-
     given = ctx.params.get("names") or ()
     try:
         archives = App(environment=os.environ).archives(ctx.params.get("adapter"))
@@ -114,8 +113,6 @@ def complete_deleted(
     ctx: click.Context, param: click.Parameter, incomplete: str
 ) -> list[CompletionItem[str]]:
     """The sessions in the trash."""
-    from sdqctl.cli.context import App
-    from sdqctl.errors import SdqctlError
     from sdqctl.sessions.trash import deleted_sessions
 
     try:
@@ -138,10 +135,6 @@ def complete_mode(
     ctx: click.Context, param: click.Parameter, incomplete: str
 ) -> list[CompletionItem[str]]:
     """The words of MODE, with what each allows."""
-    from click.shell_completion import CompletionItem
-
-    from sdqctl.model.modes import READING_MODES, WRITING_MODES
-
     allowed = dict.fromkeys(sorted(READING_MODES), "reading only")
     allowed |= dict.fromkeys(sorted(WRITING_MODES), "writing, and the shell")
     words = {word: help for word, help in allowed.items() if word.startswith(incomplete)}
@@ -152,8 +145,6 @@ def complete_folder(
     ctx: click.Context, param: click.Parameter, incomplete: str
 ) -> list[CompletionItem[str]]:
     """Folders; the shell knows them best."""
-    from click.shell_completion import CompletionItem
-
     return [CompletionItem(incomplete, type="dir")]
 
 
@@ -172,8 +163,6 @@ def complete_workflow(
     ctx: click.Context, param: click.Parameter, incomplete: str
 ) -> list[CompletionItem[str]]:
     """Workflow files, and the folders on the way to them."""
-    from click.shell_completion import CompletionItem
-
     folder, _, start = incomplete.rpartition("/")
     place = Path(os.path.expanduser(folder or ("/" if incomplete.startswith("/") else ".")))
     try:
@@ -200,7 +189,5 @@ def _label(info: SessionInfo) -> str:
 
 
 def _beginning_with(incomplete: str, words: Iterable[str]) -> list[CompletionItem[str]]:
-    from click.shell_completion import CompletionItem
-
     wanted = incomplete.casefold()
     return [CompletionItem(x) for x in sorted(words) if x.casefold().startswith(wanted)]

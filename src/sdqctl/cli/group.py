@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import click
+from click.shell_completion import CompletionItem
 
 from sdqctl.text.suggest import nearest
-
-if TYPE_CHECKING:
-    from click.shell_completion import CompletionItem
 
 CommandTable = Mapping[str, tuple[str, str]]
 """Command name -> module and function in `sdqctl.cli`, and the line that `--help` shows."""
@@ -49,8 +47,6 @@ class LazyGroup(click.Group):
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Complete a command's name without importing any."""
-        from click.shell_completion import CompletionItem
-
         names = [
             CompletionItem(name, help=line)
             for name, (_, line) in self.table.items()

@@ -5,17 +5,14 @@ from __future__ import annotations
 import os
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
+from click.shell_completion import CompletionItem
 
 from sdqctl.cli.options import examples
 from sdqctl.cli.output import note, write, write_line
 from sdqctl.errors import UsageError
 from sdqctl.text.suggest import meant
-
-if TYPE_CHECKING:
-    from click.shell_completion import CompletionItem
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 """Where the templates lie; the wheel carries them."""
@@ -33,8 +30,6 @@ def templates() -> dict[str, str]:
 def _complete_template(
     ctx: click.Context, param: click.Parameter, incomplete: str
 ) -> list[CompletionItem[str]]:
-    from click.shell_completion import CompletionItem
-
     return [
         CompletionItem(name, help=purpose)
         for name, purpose in templates().items()

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol, TextIO
 
+from sdqctl.text.terminal import sanitize
+
 _PAUSED = 8
 
 
@@ -59,8 +61,6 @@ def _put(stream: TextIO, text: str) -> None:
 
 def write(text: str) -> None:
     """Write text for people, without what could drive a terminal, also into a pipe or a file."""
-    from sdqctl.text.terminal import sanitize
-
     _put(sys.stdout, sanitize(text))
 
 
@@ -100,8 +100,6 @@ def write_json_line(value: object) -> None:
 
 def note(text: str) -> None:
     """Narrate on stderr, harmless for a terminal."""
-    from sdqctl.text.terminal import sanitize
-
     sys.stdout.flush()
     _put(sys.stderr, sanitize(text) + "\n")
     sys.stderr.flush()
@@ -109,8 +107,6 @@ def note(text: str) -> None:
 
 def note_painted(text: str, colour: str | None) -> None:
     """The same, in a colour on a terminal."""
-    from sdqctl.text.terminal import sanitize
-
     text = sanitize(text)
     sys.stdout.flush()
     _put(sys.stderr, (paint(text, colour, sys.stderr) if colour else text) + "\n")
@@ -137,8 +133,6 @@ def print_error(
         found = msgspec.to_builtins(ErrorView(error=failure))
         sys.stderr.write(json.dumps(found, ensure_ascii=False) + "\n")
         return
-    from sdqctl.text.terminal import sanitize
-
     sys.stdout.flush()
     word, colour = ("paused:", "yellow") if exit_code == _PAUSED else ("error:", "red")
     sys.stderr.write(f"{paint(word, colour, sys.stderr)} {sanitize(message)}\n")
