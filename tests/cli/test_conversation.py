@@ -114,7 +114,7 @@ def test_a_tool_is_asked_about(answer: str, made: bool, talk: Path, model: Loopb
         terminal.wait_for("Ctrl-D leaves.")
         terminal.type(f"Do it {shell} [[reply: well]]{ENTER}")
         terminal.wait_for("The agent wants to use shell: touch made.txt")
-        terminal.wait_for("[n]ever?")
+        terminal.wait_for("[N]ever,")
         terminal.type(f"{answer}{ENTER}")
         terminal.wait_for("\nwell")
         terminal.wait_for_prompt()
@@ -275,7 +275,7 @@ def test_never_holds_for_the_rest_of_the_conversation_and_is_reported_in_one_lin
         terminal.wait_for("Ctrl-D leaves.")
         terminal.type(f"Do it {shell} [[reply: well]]{ENTER}")
         terminal.wait_for("[N]ever,")
-        terminal.type(f"n{ENTER}")
+        terminal.type(f"N{ENTER}")
         terminal.wait_for("\nwell")
         terminal.wait_for_prompt()
         assert terminal.text.count("  denied") == 1

@@ -29,7 +29,7 @@ def narrated(bench: Bench, *flags: str) -> list[str]:
 def test_the_end_of_a_run_counts_the_refusals_and_says_what_would_allow_them(bench: Bench) -> None:
     secret = bench.project.parent / "secret"
     assert narrated(bench)[-3:] == [
-        "run completed: 2 of 2 steps done, 4 tool requests refused",
+        "run completed: 2 of 2 steps done, 181 tokens, 4 tool requests refused",
         f"  to allow 3 of them: --allow-tool 'read({secret})' --allow-tool 'shell(git:*)' "
         "--allow-tool 'shell(rm:*)'",
         "  `sdqctl sessions show s --audit` lists them",
@@ -57,7 +57,7 @@ def test_a_refusal_is_one_line_for_the_human_cut_between_words(bench: Bench) -> 
 
 def test_a_run_without_refusals_says_nothing_of_them(bench: Bench) -> None:
     done = sdqctl("run", bench.write("a.conv", "SESSION-NAME s\nPROMPT hello\n"))
-    assert done.err.splitlines()[-1] == "run completed: 1 of 1 steps done"
+    assert done.err.splitlines()[-1] == "run completed: 1 of 1 steps done, 19 tokens"
 
 
 def test_the_json_has_the_words_for_both(bench: Bench) -> None:

@@ -146,6 +146,11 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
+def abbreviated(number: int) -> str:
+    """`999`, `12.3k`."""
+    return str(number) if number < 1000 else f"{number / 1000:.1f}k"
+
+
 def is_terminal(stream: TextIO | None = None) -> bool:
     """Whether a stream (stdout by default) is a terminal."""
     return bool((stream or sys.stdout).isatty())

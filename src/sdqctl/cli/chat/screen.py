@@ -5,10 +5,10 @@ from __future__ import annotations
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from sdqctl.cli.output import counted, note, write_line, write_painted
+from sdqctl.cli.output import counted, note, note_painted, write_line, write_painted
 from sdqctl.cli.runs.progress import LiveLine, wants_live_line
 from sdqctl.cli.runs.refusals import ToldRefusals, net_line, refused_line
-from sdqctl.cli.runs.sinks import Answers, Sink, fan_out
+from sdqctl.cli.runs.sinks import Answers, Sink, ToolTimes, fan_out
 from sdqctl.cli.table import age
 from sdqctl.model.events import (
     Event,
@@ -18,7 +18,7 @@ from sdqctl.model.events import (
     ToolFinished,
     Warned,
 )
-from sdqctl.text.terminal import between_words, one_line
+from sdqctl.text.terminal import one_line
 
 if TYPE_CHECKING:
     from sdqctl.model.run import RunRecord, StepRecord
@@ -57,25 +57,25 @@ class _ToolLines:
 
     def __init__(self) -> None:
         self._refusals = ToldRefusals()
+        self._times = ToolTimes()
 
     def __call__(self, event: Event) -> None:
+        self._times(event)
         match event:
             case ToolFinished() if self._refusals.covers(event.call):
                 pass
             case ToolFinished():
-                call = event.call
-                outcome = "ok" if call.ok else ("denied" if call.denied else "failed")
-                what = between_words(f"{call.name} {call.summary}", _WIDTH - 9)
-                note(f"  {outcome:<7}{what}")
+                colour = "dim" if event.call.ok else "yellow"
+                note_painted(self._times.line(event.call, _WIDTH), colour)
             case PermissionDecided(allowed=False):
                 self._refusals.note(event)
-                note(f"  denied {refused_line(event)}")
+                note_painted(f"  denied: {refused_line(event)}", "yellow")
             case NetRefused():
-                note(f"  {one_line(net_line(event))}")
+                note_painted(f"  {one_line(net_line(event))}", "yellow")
             case StepRecovered():
                 note(f"  {event.message}")
             case Warned():
-                note(f"  warning: {event.message}")
+                note_painted(f"  warning: {event.message}", "yellow")
 
 
 def recap(entry: Entry, turns: list[Turn], run: RunRecord | None, steps: list[StepRecord]) -> None:

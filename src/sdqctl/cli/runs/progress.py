@@ -8,7 +8,7 @@ import threading
 import time
 from contextlib import suppress
 
-from sdqctl.cli.output import is_terminal, set_live_line
+from sdqctl.cli.output import abbreviated, is_terminal, set_live_line
 from sdqctl.model.events import (
     Event,
     ModelRetried,
@@ -132,7 +132,9 @@ class View:
             f"[{step.position}/{self._total}] {format_duration(time.monotonic() - self._began)}"
         ]
         if self._tokens:
-            parts.append(f"{_short(self._tokens)} tokens, context {_short(self._context)}")
+            parts.append(
+                f"{abbreviated(self._tokens)} tokens, context {abbreviated(self._context)}"
+            )
         if self._retries:
             parts.append(f"tried again {self._retries} times")
         parts.append(self._tool or step.title)
@@ -142,10 +144,6 @@ class View:
 def wants_live_line() -> bool:
     """Whether stderr is a terminal that can take a line back."""
     return is_terminal(sys.stderr) and os.environ.get("TERM") not in (None, "", "dumb")
-
-
-def _short(number: int) -> str:
-    return str(number) if number < 1000 else f"{number / 1000:.1f}k"
 
 
 def _width() -> int:

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable
 from enum import IntEnum
 from typing import TYPE_CHECKING, BinaryIO
 
-from sdqctl.cli.output import is_terminal, note, write_json_line, write_line
+from sdqctl.cli.output import (
+    abbreviated,
+    counted,
+    is_terminal,
+    note_painted,
+    write_json_line,
+    write_line,
+)
 from sdqctl.cli.runs.refusals import Denials, ToldRefusals, net_line, refused_line
 from sdqctl.errors import StepError
 from sdqctl.model.events import (
@@ -27,17 +35,22 @@ from sdqctl.model.events import (
     StepStarted,
     TextDelta,
     ToolFinished,
+    ToolStarted,
     TurnFinished,
     Warned,
 )
 from sdqctl.text.duration import format_duration
+from sdqctl.text.terminal import between_words
 
 if TYPE_CHECKING:
     from sdqctl.cli.runs.markdown import MarkdownStream
+    from sdqctl.model.session import ToolCall
     from sdqctl.model.views.run import SandboxView
     from sdqctl.store.redact import Redactor
 
 Sink = Callable[[Event], None]
+_TOOL_WIDTH = 100
+"""Columns of a tool's line."""
 
 
 class Verbosity(IntEnum):
@@ -160,8 +173,27 @@ class Answers:
             self._written = False
 
 
+class ToolTimes:
+    """How long each tool was at work."""
+
+    def __init__(self) -> None:
+        self._begun: dict[str, float] = {}
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, ToolStarted):
+            self._begun[event.call.id] = time.monotonic()
+
+    def line(self, call: ToolCall, width: int) -> str:
+        """What a tool did, how it ended, and how long that took: `bash pytest -q  failed  3.2s`."""
+        begun = self._begun.pop(call.id, None)
+        outcome = "" if call.ok else ("  denied" if call.denied else "  failed")
+        took = "" if begun is None else f"  {format_duration(time.monotonic() - begun)}"
+        end = outcome + took
+        return f"  {between_words(f'{call.name} {call.summary}', width - len(end) - 2)}{end}"
+
+
 class Narrator:
-    """Tells on stderr what happens, a line a step, without secrets: stderr is CI's log."""
+    """Says on stderr what happens, a line a step and a tool, without secrets: it is CI's log."""
 
     def __init__(
         self, verbosity: Verbosity, redact: Callable[[str], str], *, show_prompts: bool = False
@@ -173,13 +205,17 @@ class Narrator:
         self._total = 0
         self._denials = Denials()
         self._refusals = ToldRefusals()
+        self._times = ToolTimes()
+        self._totals = Totals()
         self._net_told = False
 
     def __call__(self, event: Event) -> None:
         self._denials(event)
-        line = self._line(event)
+        self._times(event)
+        self._totals(event)
+        line = f"warning: {event.message}" if isinstance(event, Warned) else self._line(event)
         if line is not None and self._verbosity >= Verbosity.NORMAL:
-            note(self._redact(line))
+            note_painted(self._redact(line), _colour(event))
 
     def _line(self, event: Event) -> str | None:
         match event:
@@ -199,19 +235,18 @@ class Narrator:
                 return self._step_finished(event)
             case RunFinished():
                 return self._run_finished(event)
-            case Warned():
-                return f"warning: {event.message}"
             case PermissionDecided(allowed=False) | NetRefused():
                 return self._refusal(event)
+            case ToolFinished():
+                return self._tool(event.call)
         return self._detail(event) if self._verbosity >= Verbosity.VERBOSE else None
+
+    def _tool(self, call: ToolCall) -> str | None:
+        covered = self._refusals.covers(call)
+        return None if covered else self._times.line(call, _TOOL_WIDTH)
 
     def _detail(self, event: Event) -> str | None:
         match event:
-            case ToolFinished() if self._refusals.covers(event.call):
-                return None
-            case ToolFinished():
-                outcome = "ok" if event.call.ok else "failed"
-                return f"  tool: {event.call.name} {event.call.summary}: {outcome}"
             case PermissionDecided():
                 return f"  allowed: {event.kind} {event.target}"
             case ContextChanged():
@@ -243,12 +278,50 @@ class Narrator:
 
     def _run_finished(self, event: RunFinished) -> str:
         done = f"run {event.status}: {event.steps_done} of {event.steps_total} steps done"
-        return "\n".join([done + self._denials.count(), *self._denials.ways(self._session)])
+        end = done + self._totals.line() + self._denials.count()
+        return "\n".join([end, *self._denials.ways(self._session)])
 
     def _step_finished(self, event: StepFinished) -> str:
         took = f" in {format_duration(event.seconds)}" if event.seconds is not None else ""
         but = f", but failed ({event.tolerated}); the run goes on" if event.tolerated else ""
         return f"[{event.position}/{self._total}] {event.status}{took}{but}"
+
+
+class Totals:
+    """What a process's part of a run used, and what failed in it without ending it."""
+
+    def __init__(self) -> None:
+        self._tokens = 0
+        self._commands = 0
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, StepFinished):
+            self._tokens += event.usage.input_tokens + event.usage.output_tokens
+            self._commands += event.kind == "run" and bool(event.tolerated or event.error)
+
+    def line(self) -> str:
+        """`, 12.3k tokens, 1 command failed`, to end a line with; nothing of what was not."""
+        tokens = f", {abbreviated(self._tokens)} tokens" if self._tokens else ""
+        failed = f", {counted(self._commands, 'command')} failed" if self._commands else ""
+        return tokens + failed
+
+
+def _colour(event: Event) -> str | None:
+    """Narration is dim, what is wrong is red or yellow, a step's heading stands out."""
+    match event:
+        case StepFinished(error=str()) | RunFinished(status="failed"):
+            return "red"
+        case StepFinished(tolerated=str()) | RunFinished(status="paused" | "interrupted"):
+            return "yellow"
+        case PermissionDecided(allowed=False) | NetRefused() | Warned() | StepRecovered():
+            return "yellow"
+        case RunFinished():
+            return "green"
+        case StepStarted():
+            return "bold"
+        case ToolFinished() if event.call.ok is False:
+            return "yellow"
+    return "dim"
 
 
 def _indented(text: str) -> str:
