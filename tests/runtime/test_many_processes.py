@@ -19,6 +19,23 @@ from tests.command import SDQCTL, sdqctl
 pytestmark = pytest.mark.runtime
 
 
+def wait_for_the_end_of_runtimes(home: Path) -> None:
+    """Until no process is left that was started with this home: none writes there any more."""
+    mark = f"COPILOT_HOME={home / 'copilot'}".encode()
+    deadline = time.monotonic() + 60
+    while any(mark in environment(pid) for pid in os.listdir("/proc") if pid.isdecimal()):
+        assert time.monotonic() < deadline, "a runtime is left"
+        time.sleep(0.05)
+
+
+def environment(pid: str) -> bytes:
+    """What a process was started with; nothing when it has ended, or is another user's."""
+    try:
+        return Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return b""
+
+
 def test_of_eight_processes_on_one_name_one_runs_and_seven_are_refused(
     home: Path, project: Path, model: LoopbackModel
 ) -> None:
@@ -116,9 +133,7 @@ def test_a_session_killed_before_its_first_prompt_was_stored_goes_on(
     killed = sdqctl("run", path, SDQCTL_CRASH_AT="ledger.begin.after:1")
     assert killed.code == -signal.SIGKILL
     folder = home / "copilot" / "session-state" / "early"
-    deadline = time.monotonic() + 10
-    while list(folder.glob("inuse.*.lock")) and time.monotonic() < deadline:
-        time.sleep(0.05)
+    wait_for_the_end_of_runtimes(home)
     assert folder.is_dir()
     (folder / "events.jsonl").unlink(missing_ok=True)
     done = sdqctl("resume", "early", *way_on)
@@ -140,9 +155,7 @@ def test_a_later_conversation_that_the_runtime_forgot_is_begun_again(
     )
     assert sdqctl("run", path, SDQCTL_CRASH_AT=point).code == -signal.SIGKILL
     (folder,) = (home / "copilot" / "session-state").glob("s-2*")
-    deadline = time.monotonic() + 20
-    while list(folder.glob("inuse.*.lock")) and time.monotonic() < deadline:
-        time.sleep(0.05)
+    wait_for_the_end_of_runtimes(home)
     (folder / "events.jsonl").unlink(missing_ok=True)
     if forgotten == "everything":
         shutil.rmtree(folder)
