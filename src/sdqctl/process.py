@@ -49,10 +49,10 @@ def is_same(pid: int, mark: str | None) -> bool:
 
 
 def may_hold(pid: int, since: float, program: str) -> bool:
-    """Whether a live process may have left a mark of its id at a time (seconds since the epoch).
+    """Whether a live process may have left a marker of its id at a time (seconds since the epoch).
 
     Ids are used again, soonest in containers and after a reboot: a process that began after the
-    mark and runs another program did not leave it. What is not known counts as yes.
+    marker and runs another program did not leave it. What is not known counts as yes.
     """
     if not is_alive(pid):
         return False

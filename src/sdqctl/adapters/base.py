@@ -234,7 +234,7 @@ class SessionArchive(Protocol):
         ...
 
     def holder(self, session_id: str) -> Holder | None:
-        """The live process that has the session open by the runtime's own marks, else None."""
+        """The live process that has the session open by the runtime's own markers, else None."""
         ...
 
 

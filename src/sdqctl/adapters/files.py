@@ -11,7 +11,7 @@ from sdqctl.fs import make_private_folder
 
 
 def session_files(folder: Path) -> list[tuple[str, Path]]:
-    """The regular files below a session's folder by relative name; no marks, locks or links.
+    """The regular files below a session's folder by relative name; no markers, locks or links.
 
     Raises SessionUnusableError when the folder cannot be read.
     """
@@ -19,7 +19,7 @@ def session_files(folder: Path) -> list[tuple[str, Path]]:
     try:
         for path in sorted(folder.rglob("*")):
             relative = path.relative_to(folder).as_posix()
-            if path.is_file() and not path.is_symlink() and not _is_mark(path.name):
+            if path.is_file() and not path.is_symlink() and not _is_marker(path.name):
                 found.append((relative, path))
     except OSError as error:
         raise SessionUnusableError(f"{folder} cannot be read: {error.strerror}") from error
@@ -47,5 +47,5 @@ def install(staged: Path, target: Path) -> None:
         raise SessionUnusableError(f"{target} cannot be made: {error.strerror}") from error
 
 
-def _is_mark(name: str) -> bool:
+def _is_marker(name: str) -> bool:
     return name.startswith((".", "inuse.")) or name.endswith(".lock")

@@ -42,7 +42,7 @@ from sdqctl.store.locks import SessionLock
 from sdqctl.workflow.render import Roots
 
 _POLL = 0.1
-"""Seconds between looks at another client's mark."""
+"""Seconds between looks at another client's marker."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -223,7 +223,7 @@ def _known_run(request: Launch) -> RunRecord | None:
 
 
 async def _wait_for_other_clients(request: Launch, ref: SessionRef, deadline: float) -> None:
-    """The runtime's own in-use marks count as held, also those of other programs."""
+    """The runtime's own in-use markers count as held, also those of other programs."""
     while (holder := request.archive.holder(ref.id)) is not None:
         if time.monotonic() >= deadline:
             raise SessionBusyError(

@@ -42,7 +42,7 @@ class CopilotArchive:
         self._turns: dict[str, tuple[Fingerprint, int | None]] = {}
         """How many turns a list found, and in which state of the journal."""
         self._unmarked: dict[str, int] = {}
-        """Times of folders in which a list found no in-use mark."""
+        """Times of folders in which a list found no in-use marker."""
 
     def sessions(self) -> Iterator[SessionInfo]:
         """All sessions with a journal or a workspace file, in no order."""
@@ -146,7 +146,7 @@ class CopilotArchive:
         except OSError:
             return None
         for name in names:
-            if _is_mark(name):
+            if _is_marker(name):
                 pid = name[6:-5]
                 if pid.isdecimal() and _holds(int(pid), f"{folder}/{name}"):
                     return Holder(pid=int(pid), command="copilot")
@@ -192,23 +192,23 @@ class CopilotArchive:
         )
 
 
-def _is_mark(name: str) -> bool:
+def _is_marker(name: str) -> bool:
     return name.startswith("inuse.") and name.endswith(".lock")
 
 
 def _unmarked(folder: str, settled: int) -> int:
-    """The time of a folder without in-use marks, 0 of one that has some or is just changing."""
+    """The time of a folder without in-use markers, 0 of one that has some or is just changing."""
     try:
         changed = os.stat(folder).st_mtime_ns
-        marked = any(map(_is_mark, os.listdir(folder)))
+        marked = any(map(_is_marker, os.listdir(folder)))
     except OSError:
         return 0
     return 0 if marked or changed >= settled else changed
 
 
-def _holds(pid: int, mark: str) -> bool:
+def _holds(pid: int, marker: str) -> bool:
     try:
-        return may_hold(pid, os.stat(mark).st_mtime, "copilot")
+        return may_hold(pid, os.stat(marker).st_mtime, "copilot")
     except OSError:  # it was just taken away
         return False
 

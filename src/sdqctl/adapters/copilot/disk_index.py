@@ -35,7 +35,7 @@ class Row(msgspec.Struct, array_like=True):
     workspace: Fingerprint
     journal: Fingerprint
     unmarked: int
-    """Time (ns) of the session's folder when no in-use mark was in it, else 0."""
+    """Time (ns) of the session's folder when no in-use marker was in it, else 0."""
     turns: int | None
     info: SessionInfo
 

@@ -122,12 +122,12 @@ class MockArchive:
     def holder(self, session_id: str) -> Holder | None:
         """The live process that marked the session as in use."""
         try:
-            marks = list((self._root / session_id).glob("inuse.*.lock"))
-            for mark in marks:
-                pid = mark.name.split(".")[1]
-                if pid.isdecimal() and may_hold(int(pid), mark.stat().st_mtime, "sdqctl"):
+            markers = list((self._root / session_id).glob("inuse.*.lock"))
+            for marker in markers:
+                pid = marker.name.split(".")[1]
+                if pid.isdecimal() and may_hold(int(pid), marker.stat().st_mtime, "sdqctl"):
                     return Holder(pid=int(pid), command="sdqctl (mock)")
-        except OSError:  # the session or its mark was just taken away
+        except OSError:  # the session or its marker was just taken away
             return None
         return None
 

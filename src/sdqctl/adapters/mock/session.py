@@ -59,10 +59,10 @@ class MockSession:
         self._rules = rules
         self._journal = folder / JOURNAL
         self._counter = TurnCounter(self._journal)
-        self._mark = folder / f"inuse.{os.getpid()}.lock"
+        self._marker = folder / f"inuse.{os.getpid()}.lock"
         self._aborting = asyncio.Event()
         self._turn_running = False
-        self._mark.touch(mode=0o600)
+        self._marker.touch(mode=0o600)
 
     @property
     def info(self) -> SessionInfo:
@@ -278,7 +278,7 @@ class MockSession:
 
     async def close(self) -> None:
         """Release the session."""
-        self._mark.unlink(missing_ok=True)
+        self._marker.unlink(missing_ok=True)
 
     async def history(self) -> Sequence[Turn]:
         """The turns that stand in the context."""
