@@ -1,4 +1,4 @@
-"""A runtime that writes nonsense, or without end: what it breaks is mended, and no memory fills."""
+"""A runtime that writes nonsense, or without end: what it breaks is fixed, and no memory fills."""
 
 from __future__ import annotations
 

@@ -367,13 +367,13 @@ def test_allow_shell(bench: Bench) -> None:
 
 def test_run_retry(bench: Bench) -> None:
     told = bench.run(
-        'MODE implement\nRUN-RETRY 2 "mend it [[tool: write ok.txt yes]] [[reply: mended]]"\n'
+        'MODE implement\nRUN-RETRY 2 "fix it [[tool: write ok.txt yes]] [[reply: fixed]]"\n'
         "RUN test -f ok.txt\nPROMPT x\n"
     )
     assert told.done.code == 0, told.done.err
     assert len(told.prompts) == 2
     assert "$ test -f ok.txt" in told.prompts[0]
-    assert "mend it" in told.prompts[0]
+    assert "fix it" in told.prompts[0]
 
 
 def test_run_async_and_run_wait(bench: Bench) -> None:

@@ -48,6 +48,7 @@ from sdqctl.text.terminal import title
 MOST_STEPS = 100_000
 _TITLE = 60
 _RETRY_PROMPT = "The command failed. Find out why and mend it; it will be run again."
+"""In the digest of a step: with other words an unfinished run would not know its step again."""
 _FIELDS_OF_0_1: dict[type, int] = {
     PromptAction: 4,
     RunStep: 13,
