@@ -5,7 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from sdqctl.errors import StoreError
 
@@ -31,15 +34,40 @@ def make_private_folder(folder: Path) -> None:
         ) from error
 
 
-def write_private(path: Path, data: bytes) -> None:
-    """Write a file whole and at once, for the owner alone. Raises StoreError."""
-    temporary = None
+@contextmanager
+def replacing(path: Path, *, mode: int = FILE_MODE, lasting: bool = True) -> Iterator[BinaryIO]:
+    """A new file to write, which takes the place of `path` at the end: whole, or not at all.
+
+    File and name are on disk then; not `lasting` spares that for what is made again when it is
+    gone. Raises OSError; when anything is raised, `path` is as it was.
+    """
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".new-")
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".new-")
         with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
+            yield stream
+            stream.flush()
+            os.fchmod(handle, mode)
+            if lasting:
+                os.fsync(handle)
         os.replace(temporary, path)
+        if lasting:
+            _sync_folder(path.parent)
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+
+
+def write_private(path: Path, data: bytes, *, lasting: bool = True) -> None:
+    """Write a file whole and at once, for the owner alone; see `replacing`. Raises StoreError."""
+    try:
+        with replacing(path, lasting=lasting) as stream:
+            stream.write(data)
     except OSError as error:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
         raise StoreError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

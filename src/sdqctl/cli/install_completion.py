@@ -6,12 +6,12 @@ import os
 import re
 import shlex
 import stat
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 from sdqctl.cli.shells import SCRIPTS
 from sdqctl.errors import OutputError
+from sdqctl.fs import replacing
 
 _BEGIN, _END = "# >>> sdqctl completion >>>", "# <<< sdqctl completion <<<"
 _BLOCK = re.compile(rf"{_BEGIN}\n.*?{_END}\n", re.DOTALL)
@@ -53,20 +53,15 @@ def _with_block(path: Path, line: str) -> str:
 
 def _changed(path: Path, text: str) -> list[Path]:
     """Write a file whole, with the mode that it has and through a link; nothing where it is so."""
-    target, temporary = path.resolve(), None
+    target = path.resolve()
     try:
         if target.exists() and target.read_bytes() == text.encode():
             return []
         target.parent.mkdir(parents=True, exist_ok=True)
         mode = stat.S_IMODE(target.stat().st_mode) if target.exists() else 0o644
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=".sdqctl-")
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
-            os.fchmod(handle, mode)
-        os.replace(temporary, target)
+        with replacing(target, mode=mode) as stream:
+            stream.write(text.encode())
     except OSError as error:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
         raise OutputError(
             f"{path} cannot be written: {error.strerror}",
             hint="the help of the command says how to install the script by hand",

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
 from sdqctl.errors import StoreError
+from sdqctl.fs import replacing
 from sdqctl.model.run import StepRecord, StepStatus
 from sdqctl.model.session import Usage
 from sdqctl.model.views.workflow import AnswersView
@@ -45,20 +45,12 @@ def write_whole(path: Path, text: str) -> None:
 
     Raises StoreError when the place cannot be written; an older file is untouched then.
     """
-    temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.chmod(temporary, mode)
-        os.replace(temporary, path)
+        with replacing(path, mode=mode) as stream:
+            stream.write(text.encode())
     except OSError as error:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
         raise StoreError(
             f"{path} cannot be written: {error.strerror}",
             hint="the answers are kept: `sdqctl sessions show NAME --transcript`",

@@ -22,7 +22,7 @@ from typing import IO, TYPE_CHECKING, Self
 import msgspec
 
 from sdqctl.errors import BundleError, StoreError
-from sdqctl.fs import make_private_folder
+from sdqctl.fs import make_private_folder, replacing
 from sdqctl.model.session import SessionInfo
 from sdqctl.store.transfer import SessionRows, check_rows
 
@@ -89,10 +89,8 @@ def write_bundle(
     """
     if cleaner is not None:
         rows, workflows = cleaner.rows(rows, workflows)
-    temporary = None
     try:
-        handle, temporary = tempfile.mkstemp(dir=target.absolute().parent, prefix=".bundle-")
-        with os.fdopen(handle, "wb") as stream, _zip(stream) as archive:
+        with replacing(target) as stream, _zip(stream) as archive:
             sums = {}
             for name, path in files:
                 content = _content(path) if cleaner is None else cleaner.file(name, path)
@@ -111,10 +109,7 @@ def write_bundle(
                 files=sums,
             )
             _add(archive, _MANIFEST, msgspec.json.encode(manifest))
-        os.replace(temporary, target)
     except OSError as error:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
         raise StoreError(f"{target} cannot be written: {error.strerror or error}") from error
 
 

@@ -108,7 +108,7 @@ class SessionLock:
                 path, ref, max(deadline, time.monotonic() + _ORPHAN_SECONDS)
             )
             state = _own_state()
-            write_private(_holder_path(path), msgspec.json.encode(state))
+            write_private(_holder_path(path), msgspec.json.encode(state), lasting=False)
         except BaseException:
             os.close(handle)
             raise
@@ -135,7 +135,7 @@ class SessionLock:
         """
         self._state.runtime_pid, self._state.runtime_mark = pid, start_mark(pid)
         self._state.family = family
-        write_private(_holder_path(self._path), msgspec.json.encode(self._state))
+        write_private(_holder_path(self._path), msgspec.json.encode(self._state), lasting=False)
 
     def release(self) -> None:
         """Give the lock back; a second time is harmless."""

@@ -82,7 +82,7 @@ class DiskIndex:
         try:
             make_private_folder(self._file.parent)
             found = _File(_VERSION, self._root, self._kept)
-            write_private(self._file, msgspec.msgpack.encode(found))
+            write_private(self._file, msgspec.msgpack.encode(found), lasting=False)
         except StoreError as error:
             _LOG.debug("the index of sessions is not kept: %s", error)
 

@@ -6,7 +6,6 @@ import asyncio
 import errno
 import os
 import subprocess
-import tempfile
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
@@ -19,7 +18,7 @@ from sdqctl.adapters.journal import ABORTED, TurnCounter, find_turn, read_turns,
 from sdqctl.adapters.mock.archive import JOURNAL
 from sdqctl.adapters.mock.script import Order, Rule, default_answer, orders_of
 from sdqctl.errors import RuntimeDiedError, RuntimeFailure, StepError
-from sdqctl.fs import write_private
+from sdqctl.fs import replacing, write_private
 from sdqctl.model.events import (
     ContextChanged,
     FailureKind,
@@ -258,13 +257,9 @@ class MockSession:
             if mark in line:
                 break
             kept += line
-        handle, temporary = tempfile.mkstemp(dir=self._folder)
-        with os.fdopen(handle, "wb") as stream:
+        with replacing(self._journal) as stream:
             stream.write(kept)
-            stream.flush()
-            os.fsync(stream.fileno())
-        commit_point("mock.rewind")
-        os.replace(temporary, self._journal)
+            commit_point("mock.rewind")
 
     async def abort(self) -> None:
         """Stop the running turn; a consumer that went away has its turn ended here."""

@@ -1,0 +1,52 @@
+"""A file is replaced whole or not at all, and is on disk when that is said."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from sdqctl.errors import StoreError
+from sdqctl.fs import replacing, write_private
+
+
+def test_a_file_is_as_it_was_when_its_writer_fails(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("old")
+    with pytest.raises(ZeroDivisionError), replacing(path) as stream:
+        stream.write(b"half of the n")
+        raise ZeroDivisionError
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_a_file_is_its_owners_alone_unless_it_is_to_have_another_mode(tmp_path: Path) -> None:
+    write_private(tmp_path / "private", b"x")
+    with replacing(tmp_path / "shared", mode=0o644) as stream:
+        stream.write(b"x")
+    modes = [(tmp_path / name).stat().st_mode & 0o777 for name in ("private", "shared")]
+    assert modes == [0o600, 0o644]
+
+
+def test_a_file_and_its_name_are_on_disk_unless_it_can_be_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+    sync = os.fsync
+
+    def recorded(handle: int) -> None:
+        synced.append(os.readlink(f"/proc/self/fd/{handle}"))
+        sync(handle)
+
+    monkeypatch.setattr(os, "fsync", recorded)
+    write_private(tmp_path / "cache", b"x", lasting=False)
+    assert synced == []
+    write_private(tmp_path / "file", b"x")
+    file, folder = synced
+    assert (os.path.dirname(file), folder) == (str(tmp_path), str(tmp_path))
+
+
+def test_a_folder_that_is_not_there_is_a_store_error(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="none/file cannot be written"):
+        write_private(tmp_path / "none" / "file", b"x")
