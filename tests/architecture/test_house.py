@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import graphlib
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -150,6 +151,28 @@ def test_reading_commands_load_neither_the_sdk_nor_screens(
     arguments: list[str], home: Path
 ) -> None:
     assert not loaded_by(*arguments) & {"copilot", "rich", "prompt_toolkit", "asyncio"}
+
+
+def test_files_are_replaced_in_one_place() -> None:
+    """Whole, private, on disk: what `fs.replacing` does is not done half elsewhere."""
+    found = {
+        str(path.relative_to(ROOT / "src"))
+        for path in SOURCES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute) and ast.unparse(node) == "os.replace"
+    }
+    assert found == {"sdqctl/fs.py"}
+
+
+def test_names_of_sessions_are_compared_in_one_place() -> None:
+    folding = re.compile(r".*\.(id|name|label)\.casefold|\(.*\.name or .*\)\.casefold")
+    found = {
+        str(path.relative_to(ROOT / "src"))
+        for path in SOURCES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and folding.fullmatch(ast.unparse(node.func))
+    }
+    assert found == {"sdqctl/store/locks.py"}, "which makes the name of a file of it"
 
 
 def test_no_file_names_a_package_registry() -> None:

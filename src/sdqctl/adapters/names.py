@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from sdqctl.model.session import SessionInfo
+from sdqctl.model.session import SessionInfo, folded
 
 
 class KnownNames:
@@ -30,9 +30,9 @@ class KnownNames:
         for session_id in ids:
             if session_id not in self._read:
                 self._add(session_id)
-        wanted = name.casefold()
+        wanted = folded(name)
         found = self._get(self._ids[wanted]) if wanted in self._ids else None
-        return found if found is not None and wanted in _names_of(found) else None
+        return found if found is not None and wanted in found.keys else None
 
     def forget(self, session_id: str) -> None:
         """Read a session again: it was renamed."""
@@ -42,9 +42,5 @@ class KnownNames:
         info = self._get(session_id)
         if info is not None:
             self._read.add(session_id)
-            for name in _names_of(info):
+            for name in info.keys:
                 self._ids[name] = session_id
-
-
-def _names_of(info: SessionInfo) -> tuple[str, ...]:
-    return info.id.casefold(), (info.name or info.id).casefold()

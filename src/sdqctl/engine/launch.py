@@ -27,12 +27,11 @@ from sdqctl.errors import (
     PausedError,
     RuntimeDiedError,
     SessionBusyError,
-    SessionExistsError,
     SessionNotFoundError,
 )
 from sdqctl.model.events import SessionOpened, Warned
 from sdqctl.model.run import RunRecord
-from sdqctl.model.session import SessionInfo, SessionRef, session_id_for
+from sdqctl.model.session import SessionInfo, SessionRef, find_called, name_taken, session_id_for
 from sdqctl.model.workflow import Plan, PlannedStep
 from sdqctl.sandbox.nets import NetPair
 from sdqctl.store.evidence import CommandFolders
@@ -96,17 +95,12 @@ def choose_target(
 
     Raises SessionExistsError when the name is taken and going on was not asked for.
     """
-    wanted = name.casefold()
-    found = [e for e in entries if wanted in (e.id.casefold(), (e.name or "").casefold())]
-    if not found:
+    entry = find_called(entries, name)
+    if entry is None:
         return Target(ref=SessionRef(adapter, session_id_for(name)), name=name, exists=False)
-    entry = found[0]
     ref = SessionRef(adapter, entry.id)
     if not resume_if_exists:
-        raise SessionExistsError(
-            f"a session named {entry.label!r} exists already",
-            hint=_ways_on(entry.label, ledger.runs_of(ref)),
-        )
+        raise name_taken(entry, hint=_ways_on(entry.label, ledger.runs_of(ref)))
     runs = [
         run
         for run in ledger.runs_of(ref)

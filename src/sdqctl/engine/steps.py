@@ -15,7 +15,7 @@ from sdqctl.engine.turns import TurnRunner
 from sdqctl.errors import PausedError, RuntimeDiedError, StepError
 from sdqctl.model.events import Warned
 from sdqctl.model.run import RunStatus, StepRecord, StepStatus
-from sdqctl.model.session import SessionInfo, SessionRef
+from sdqctl.model.session import SessionInfo, SessionRef, folded
 from sdqctl.model.workflow import (
     CheckpointStep,
     CompactStep,
@@ -166,9 +166,9 @@ async def _new_conversation(
 ) -> StepRecord:
     """Go on in an empty session. Its name is recorded before the session is created."""
     if record is None or not record.prompt:
-        names = {info.label.casefold() for info in await _sessions(context)}
-        numbers = (f"{context.session_name} ({n})" for n in range(2, len(names) + 3))
-        record = context.begin(step, prompt=next(n for n in numbers if n.casefold() not in names))
+        taken = {key for info in await _sessions(context) for key in info.keys}
+        numbers = (f"{context.session_name} ({n})" for n in range(2, len(taken) + 3))
+        record = context.begin(step, prompt=next(n for n in numbers if folded(n) not in taken))
     name = cast("str", record.prompt)
     session = await context.connection.move_to(name)
     context.ledger.record_session(

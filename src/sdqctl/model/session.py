@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
 
 import msgspec
+
+from sdqctl.errors import SessionExistsError
 
 _PLAIN_ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
 _NAME_UNITS = 100
@@ -48,6 +51,11 @@ class SessionInfo(msgspec.Struct, frozen=True, kw_only=True):
     def label(self) -> str:
         """The name to show a user: the given name, else the id."""
         return self.name or self.id
+
+    @property
+    def keys(self) -> tuple[str, str]:
+        """What it is found by: its id and its name, without regard to case."""
+        return folded(self.id), folded(self.label)
 
 
 class SessionRef(msgspec.Struct, frozen=True):
@@ -124,6 +132,28 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     finished: bool = True
     model: str | None = None
     """What answered, where the journal says it."""
+
+
+def folded(name: str) -> str:
+    """A name or an id as it is compared: without regard to case."""
+    return name.casefold()
+
+
+def find_called(sessions: Iterable[SessionInfo], *names: str) -> SessionInfo | None:
+    """The first session that has one of these as its name or its id."""
+    wanted = {folded(name) for name in names}
+    return next((info for info in sessions if not wanted.isdisjoint(info.keys)), None)
+
+
+def name_taken(info: SessionInfo, *, hint: str) -> SessionExistsError:
+    """What is raised when a session that is there has the name of a new one."""
+    return SessionExistsError(f"a session named {info.label!r} exists already", hint=hint)
+
+
+def refuse_taken(sessions: Iterable[SessionInfo], *names: str, hint: str) -> None:
+    """Raise SessionExistsError when one of these is a session's name or id already."""
+    if (taken := find_called(sessions, *names)) is not None:
+        raise name_taken(taken, hint=hint)
 
 
 def name_problem(name: str) -> str | None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from sdqctl.adapters.base import Adapter, Renames, power
-from sdqctl.errors import SessionBusyError, SessionExistsError, UsageError
-from sdqctl.model.session import name_problem
+from sdqctl.errors import SessionBusyError, UsageError
+from sdqctl.model.session import name_problem, refuse_taken
 from sdqctl.sessions.access import Access, with_adapter
 from sdqctl.sessions.query import Entry, all_entries
 from sdqctl.sessions.resolve import find_session
@@ -45,13 +45,8 @@ def find_free(access: Access, argument: str, new_name: str, adapter: str | None 
     if problem := name_problem(new_name):
         raise UsageError(f"the session name {new_name!r} {problem}")
     entry = find_session(access, argument, adapter)
-    wanted = new_name.casefold()
-    for other in all_entries(access, entry.info.adapter):
-        names = (other.info.id.casefold(), (other.info.name or "").casefold())
-        if other.ref != entry.ref and wanted in names:
-            raise SessionExistsError(
-                f"a session named {other.info.label!r} exists already", hint="choose another name"
-            )
+    others = (e.info for e in all_entries(access, entry.info.adapter) if e.ref != entry.ref)
+    refuse_taken(others, new_name, hint="choose another name")
     if entry.holder is not None:
         raise SessionBusyError(
             f"session {entry.info.label!r} is in use by {entry.holder.describe()}",

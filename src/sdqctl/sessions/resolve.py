@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from sdqctl.errors import SessionAmbiguousError, SessionNotFoundError
-from sdqctl.model.session import SessionInfo
+from sdqctl.model.session import SessionInfo, folded
 from sdqctl.sessions.access import Access
 from sdqctl.sessions.query import Entry, all_entries
 from sdqctl.text.suggest import nearest_few
@@ -29,11 +29,11 @@ def resolve_session(
     Raises SessionNotFoundError with the nearest names, SessionAmbiguousError with the matches.
     """
     known = list(entries)
-    wanted = argument.casefold()
+    wanted = folded(argument)
     for matches in (
         [e for e in known if e.id == argument],
         [e for e in known if e.name == argument],
-        [e for e in known if wanted in (e.id.casefold(), (e.name or "").casefold())],
+        [e for e in known if wanted in e.keys],
         [e for e in known if wanted and not whole and _begins(e, wanted)],
     ):
         if len(matches) == 1:
@@ -45,9 +45,7 @@ def resolve_session(
 
 
 def _begins(entry: SessionInfo, wanted: str) -> bool:
-    return entry.id.casefold().startswith(wanted) or (entry.name or "").casefold().startswith(
-        wanted
-    )
+    return any(key.startswith(wanted) for key in entry.keys)
 
 
 def _ambiguous(argument: str, matches: list[SessionInfo]) -> SessionAmbiguousError:
@@ -64,7 +62,7 @@ def _not_found(argument: str, known: list[SessionInfo], begun: list[str]) -> Ses
         more = ", ..." if len(begun) > _SHOWN else ""
         hint = f"the whole name is wanted here: {', '.join(begun[:_SHOWN])}{more}"
         return SessionNotFoundError(f"there is no session {argument!r}", hint=hint)
-    labels = {entry.label.casefold(): entry.label for entry in known}
-    near = [labels[name] for name in nearest_few(argument.casefold(), labels, 3)]
+    labels = {folded(entry.label): entry.label for entry in known}
+    near = [labels[name] for name in nearest_few(folded(argument), labels, 3)]
     hint = f"did you mean {', '.join(near)}?" if near else "`sdqctl sessions list` shows them all"
     return SessionNotFoundError(f"there is no session {argument!r}", hint=hint)

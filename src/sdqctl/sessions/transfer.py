@@ -12,8 +12,14 @@ from pathlib import Path
 import msgspec
 
 from sdqctl.adapters.base import SessionArchive
-from sdqctl.errors import BundleError, SdqctlError, SessionExistsError, UsageError
-from sdqctl.model.session import SessionInfo, SessionRef, name_problem, session_id_for
+from sdqctl.errors import BundleError, SdqctlError, UsageError
+from sdqctl.model.session import (
+    SessionInfo,
+    SessionRef,
+    name_problem,
+    refuse_taken,
+    session_id_for,
+)
 from sdqctl.sessions.access import Access
 from sdqctl.sessions.bundle import Bundle, write_bundle
 from sdqctl.sessions.query import Entry, all_entries
@@ -152,7 +158,8 @@ def import_bundle(
     """
     old = bundle.manifest.session
     label, session_id = _identity(old, name)
-    _refuse_taken(taken, label, session_id)
+    hint = "import it under another name: --name NAME"
+    refuse_taken(taken, session_id, label or session_id, hint=hint)
     ref = SessionRef(bundle.manifest.adapter, session_id)
     folder = str(cwd.resolve()) if cwd is not None else old.cwd
     paths = _place_workflows(bundle, home)
@@ -230,16 +237,6 @@ def _identity(old: SessionInfo, name: str | None) -> tuple[str | None, str]:
     if old.name is not None and name_problem(old.name):
         raise BundleError(f"the bundle's session name {old.name!r} {name_problem(old.name)}")
     return old.name, old.id
-
-
-def _refuse_taken(taken: Iterable[SessionInfo], name: str | None, session_id: str) -> None:
-    wanted = {session_id.casefold(), (name or session_id).casefold()}
-    for info in taken:
-        if {info.id.casefold(), (info.name or info.id).casefold()} & wanted:
-            raise SessionExistsError(
-                f"a session named {info.label!r} exists already",
-                hint="import it under another name: --name NAME",
-            )
 
 
 def _place_workflows(bundle: Bundle, home: Path) -> dict[str, str]:

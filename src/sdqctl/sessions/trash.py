@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sdqctl.errors import BundleError, SessionNotFoundError
 from sdqctl.fs import make_private_folder
-from sdqctl.model.session import SessionInfo
+from sdqctl.model.session import SessionInfo, find_called
 from sdqctl.sessions.bundle import Bundle
 
 _SUFFIX = ".sdqctl"
@@ -66,10 +66,8 @@ def remove(entry: Deleted) -> None:
 
 def find_deleted(home: Path, argument: str) -> Deleted:
     """The last deleted session of this name or id. Raises SessionNotFoundError."""
-    wanted = argument.casefold()
     for entry in deleted_sessions(home):
-        info = entry.info
-        if info is not None and wanted in (info.id.casefold(), (info.name or "").casefold()):
+        if entry.info is not None and find_called([entry.info], argument) is not None:
             return entry
     raise SessionNotFoundError(
         f"the trash has no session {argument!r}", hint="`sdqctl sessions trash list` shows all"

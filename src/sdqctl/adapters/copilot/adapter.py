@@ -46,12 +46,11 @@ from sdqctl.errors import (
     SandboxError,
     SdqctlError,
     SessionBusyError,
-    SessionExistsError,
     SessionNotFoundError,
     SessionUnusableError,
 )
 from sdqctl.model.sandbox import Confined
-from sdqctl.model.session import SessionInfo, session_id_for
+from sdqctl.model.session import SessionInfo, name_taken, session_id_for
 from sdqctl.offspring import MARK, end_offspring, new_mark
 
 _LOG = logging.getLogger(__name__)
@@ -169,10 +168,7 @@ class CopilotAdapter:
         if existing is not None:
             if config.resume_if_exists:
                 return await self.resume_session(existing.id, config)
-            raise SessionExistsError(
-                f"a session named {existing.label!r} exists already",
-                hint="choose another name, or resume it",
-            )
+            raise name_taken(existing, hint="choose another name, or resume it")
         await self._require_account()
         folder = _folder(config.working_directory or Path.cwd())
         info = SessionInfo(id=session_id, adapter=self.name, name=name, cwd=str(folder))

@@ -26,12 +26,11 @@ from sdqctl.adapters.names import KnownNames
 from sdqctl.adapters.settings import AdapterSettings
 from sdqctl.errors import (
     SessionBusyError,
-    SessionExistsError,
     SessionNotFoundError,
     SessionUnusableError,
 )
 from sdqctl.fs import make_private_folder, write_private
-from sdqctl.model.session import SessionInfo, session_id_for
+from sdqctl.model.session import SessionInfo, name_taken, session_id_for
 
 _MODEL = "mock-1"
 
@@ -76,10 +75,7 @@ class MockAdapter:
         if existing is not None:
             if config.resume_if_exists:
                 return await self.resume_session(existing.id, config)
-            raise SessionExistsError(
-                f"a session named {existing.label!r} exists already",
-                hint="choose another name, or resume it",
-            )
+            raise name_taken(existing, hint="choose another name, or resume it")
         cwd = _folder(config.working_directory or Path.cwd())
         metadata = Metadata(
             name=name,
@@ -183,11 +179,7 @@ class MockAdapter:
         self._write(folder, msgspec.structs.replace(metadata, **changes))
 
     def _write(self, folder: Path, metadata: Metadata) -> None:
-        temporary = folder / f".{METADATA}"
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(msgspec.json.encode(metadata))
-        os.replace(temporary, folder / METADATA)
+        write_private(folder / METADATA, msgspec.json.encode(metadata))
 
 
 def _folder(path: Path) -> Path:
