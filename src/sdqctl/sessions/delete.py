@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from sdqctl.adapters import registry
 from sdqctl.adapters.base import Adapter, Purges, SessionArchive, find_power
 from sdqctl.errors import (
     SdqctlError,
@@ -34,6 +35,8 @@ class Deletion:
     deleted: list[Entry] = field(default_factory=list)
     failed: list[tuple[Entry, SdqctlError]] = field(default_factory=list)
     unsaved: list[tuple[Entry, SdqctlError]] = field(default_factory=list)
+    stays: list[str] = field(default_factory=list)
+    """Lines about what the runtimes still keep of the deleted ones."""
 
 
 def choose_named(
@@ -131,6 +134,9 @@ def delete_entries(
                     chosen = [entry for entry in entries if entry.info.adapter == name]
                     await _delete_all(access, adapter, ledger, chosen, result, purge, gone)
             remove_forgotten_commands(access.home, ledger)
+        names = sorted({entry.info.adapter for entry in result.deleted})
+        lines = (registry.entry(name).what_stays(purged=purge) for name in names)
+        result.stays = [line for line in lines if line]
         return result
 
     return access.play(work())

@@ -19,6 +19,7 @@ from sdqctl.adapters.base import SessionArchive
 from sdqctl.errors import StoreError, UsageError
 from sdqctl.fs import make_private_folder
 from sdqctl.model.session import SessionRef, Turn
+from sdqctl.model.views.session import HitView
 from sdqctl.sessions.access import Access
 from sdqctl.sessions.query import all_entries
 from sdqctl.store.redact import Redactor
@@ -61,6 +62,23 @@ class Hit:
     snippet: str
     name: str | None = None
     """What the session is called, None for one that went in the meantime."""
+
+    @property
+    def plain(self) -> str:
+        """The snippet without its marks."""
+        return self.snippet.replace(OPEN_MARK, "").replace(CLOSE_MARK, "")
+
+    def view(self) -> HitView:
+        """The place as JSON shows it."""
+        return HitView(
+            id=self.ref.id,
+            name=self.name,
+            adapter=self.ref.adapter,
+            turn=self.turn,
+            place=self.kind,
+            at=self.at,
+            snippet=self.plain,
+        )
 
 
 def search_sessions(

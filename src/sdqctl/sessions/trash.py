@@ -10,6 +10,7 @@ from pathlib import Path
 from sdqctl.errors import BundleError, SessionNotFoundError
 from sdqctl.fs import make_private_folder
 from sdqctl.model.session import SessionInfo, find_called
+from sdqctl.model.views.session import TrashView
 from sdqctl.sessions.bundle import Bundle
 
 _SUFFIX = ".sdqctl"
@@ -28,6 +29,18 @@ class Deleted:
     def label(self) -> str:
         """The session's name, or the file's."""
         return self.info.label if self.info else self.path.name
+
+    def view(self) -> TrashView:
+        """The bundle as JSON shows it."""
+        info = self.info
+        return TrashView(
+            name=info.name if info else None,
+            id=info.id if info else None,
+            adapter=info.adapter if info else None,
+            deleted_at=self.deleted_at,
+            size=self.size,
+            file=str(self.path),
+        )
 
 
 def trash_file(home: Path, info: SessionInfo) -> Path:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
 from sdqctl.model.session import SessionRef, Usage
+from sdqctl.model.views.session import UsageView
 from sdqctl.store.ledger import Ledger
 
 _SPANS: dict[str, Callable[[dict[str, str]], str]] = {
@@ -27,6 +29,25 @@ class UsageRow(msgspec.Struct, frozen=True, kw_only=True):
     tools: int
     usage: Usage
     seconds: float
+
+
+def usage_values(group: str, row: UsageRow) -> dict[str, object]:
+    """The use of one group as JSON and CSV show it (`UsageView`), by column."""
+    usage = row.usage
+    named: dict[str, Any] = {group: row.group}
+    view = UsageView(
+        **named,
+        prompts=row.prompts,
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        cached_tokens=usage.cached_tokens,
+        model_calls=usage.model_calls,
+        tools=row.tools,
+        cost=usage.cost,
+        seconds=round(row.seconds, 3),
+    )
+    values: dict[str, object] = msgspec.to_builtins(view)
+    return values
 
 
 def usage_by(ledger: Ledger, group: str, since: datetime | None) -> list[UsageRow]:

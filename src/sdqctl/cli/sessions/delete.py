@@ -160,13 +160,10 @@ def _report(way: _Way, result: Deletion) -> None:
 
 
 def _note_what_stays(way: _Way, result: Deletion) -> None:
-    from sdqctl.adapters.registry import entry
-
     if result.deleted and not way.purge:
         note("`sdqctl sessions restore NAME` brings a deleted session back")
-    for name in sorted({deleted.info.adapter for deleted in result.deleted}):
-        if line := entry(name).what_stays(purged=way.purge):
-            note(line)
+    for line in result.stays:
+        note(line)
 
 
 def _ask(way: _Way, chosen: list[Entry]) -> None:

@@ -14,7 +14,6 @@ from sdqctl.text.terminal import one_line
 
 if TYPE_CHECKING:
     from sdqctl.cli.context import App
-    from sdqctl.model.views.session import HitView
     from sdqctl.sessions.search import Hit
 
 _KINDS = {"prompts": ("prompt",), "answers": ("answer",), "all": ("prompt", "answer")}
@@ -60,7 +59,7 @@ def search(
     kinds = _KINDS[where]
     found = search_sessions(app, " ".join(text), adapter, kinds=kinds, since=start, limit=limit)
     if output_format == "json":
-        write_json([_view(place) for place in found])
+        write_json([place.view() for place in found])
         return
     for place in found:
         write_painted((_line(place) if is_terminal() else _tsv(place)) + "\n")
@@ -68,10 +67,6 @@ def search(
         note("nothing found")
     elif is_terminal():
         note(f"{counted(len(found), 'place')}; `sdqctl sessions show NAME --transcript` shows all")
-
-
-def _plain(snippet: str) -> str:
-    return snippet.replace("\x02", "").replace("\x03", "")
 
 
 def _label(hit: Hit) -> str:
@@ -89,18 +84,4 @@ def _line(hit: Hit) -> str:
 
 def _tsv(hit: Hit) -> str:
     values = (_label(hit), hit.ref.id, str(hit.turn), hit.kind, iso(hit.at))
-    return "\t".join(map(one_line, (*values, _plain(hit.snippet))))
-
-
-def _view(hit: Hit) -> HitView:
-    from sdqctl.model.views.session import HitView
-
-    return HitView(
-        id=hit.ref.id,
-        name=hit.name,
-        adapter=hit.ref.adapter,
-        turn=hit.turn,
-        place=hit.kind,
-        at=hit.at,
-        snippet=_plain(hit.snippet),
-    )
+    return "\t".join(map(one_line, (*values, hit.plain)))

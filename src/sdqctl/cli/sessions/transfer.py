@@ -19,7 +19,6 @@ from sdqctl.text.terminal import one_line, sanitize
 if TYPE_CHECKING:
     from sdqctl.cli.context import App
     from sdqctl.model.session import SessionInfo
-    from sdqctl.model.views.session import TrashView
     from sdqctl.sessions.transfer import Carried
     from sdqctl.sessions.trash import Deleted
 
@@ -135,7 +134,7 @@ def trash_list(app: App, /, output_format: str) -> None:
 
     found = deleted_sessions(app.home)
     if output_format == "json":
-        write_json([_trash_view(entry) for entry in found])
+        write_json([entry.view() for entry in found])
         return
     as_table = is_terminal()
     rows = [_trash_row(entry, as_table=as_table) for entry in found]
@@ -232,20 +231,6 @@ def _report_arrival(info: SessionInfo) -> None:
     write_line(one_line(info.label))
     if info.cwd is not None and not Path(info.cwd).is_dir():
         note(f"its working directory is not here: {info.cwd}; resume it with --cwd DIR")
-
-
-def _trash_view(entry: Deleted) -> TrashView:
-    from sdqctl.model.views.session import TrashView
-
-    info = entry.info
-    return TrashView(
-        name=info.name if info else None,
-        id=info.id if info else None,
-        adapter=info.adapter if info else None,
-        deleted_at=entry.deleted_at,
-        size=entry.size,
-        file=str(entry.path),
-    )
 
 
 def _trash_row(entry: Deleted, *, as_table: bool) -> list[Cell]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -16,7 +16,6 @@ from sdqctl.text.duration import format_duration
 
 if TYPE_CHECKING:
     from sdqctl.cli.context import App
-    from sdqctl.model.views.session import UsageView
     from sdqctl.store.usage import UsageRow
 
 _BAR = 20
@@ -44,54 +43,32 @@ def usage(app: App, /, group: str, since: float | None, output_format: str | Non
     Columns in a pipe: the group, prompts, input, output and cached tokens, model calls, tools,
     cost, seconds.
     """
-    from sdqctl.store.usage import usage_by
+    from sdqctl.store.usage import usage_by, usage_values
 
     start = datetime.now(UTC) - timedelta(seconds=since) if since else None
     with app.ledger(read_only=True) as ledger:
         rows = usage_by(ledger, group, start)
-    views = [_view(group, row) for row in rows]
+    found = [usage_values(group, row) for row in rows]
     if output_format == "json":
-        write_json(views)
+        write_json(found)
     elif output_format == "csv":
-        _write_csv(group, views)
+        _write_csv(group, found)
     elif output_format == "table" or is_terminal():
         _print_table(group, rows)
     else:
-        print_rows((), [_cells(view) for view in views], as_table=False)
+        print_rows((), [_cells(values) for values in found], as_table=False)
 
 
-def _write_csv(group: str, views: list[UsageView]) -> None:
-    import msgspec
-
+def _write_csv(group: str, found: list[dict[str, object]]) -> None:
     stream = io.StringIO()
     writer = csv.DictWriter(stream, [group, *_FIELDS, "cost", "seconds"], lineterminator="\n")
     writer.writeheader()
-    writer.writerows(msgspec.to_builtins(views))
+    writer.writerows(found)
     write(stream.getvalue())
 
 
-def _view(group: str, row: UsageRow) -> UsageView:
-    from sdqctl.model.views.session import UsageView
-
-    usage = row.usage
-    named: dict[str, Any] = {group: row.group}
-    return UsageView(
-        **named,
-        prompts=row.prompts,
-        input_tokens=usage.input_tokens,
-        output_tokens=usage.output_tokens,
-        cached_tokens=usage.cached_tokens,
-        model_calls=usage.model_calls,
-        tools=row.tools,
-        cost=usage.cost,
-        seconds=round(row.seconds, 3),
-    )
-
-
-def _cells(view: UsageView) -> list[Cell]:
-    import msgspec
-
-    return [Cell(str(value)) for value in msgspec.to_builtins(view).values()]
+def _cells(values: dict[str, object]) -> list[Cell]:
+    return [Cell(str(value)) for value in values.values()]
 
 
 def _print_table(group: str, rows: list[UsageRow]) -> None:
