@@ -117,6 +117,44 @@ def _imports_of(path: Path, known: set[str]) -> set[str]:
     return found & known
 
 
+LATE_IMPORTS = {
+    "cli/app.py": "a traceback, the welcome, completion: what few command lines need",
+    "cli/chat": "the markdown screen",
+    "cli/completion.py": "completing loads what it completes; --help does not",
+    "cli/context.py": "the wiring: nothing is loaded before it is asked for",
+    "cli/demo.py": "the loopback model, where no provider is set",
+    "cli/help.py": "a topic loads what it is about",
+    "cli/keyboard.py": "terminals alone have termios",
+    "cli/output.py": "JSON, and errors",
+    "cli/run.py": "several workflows are run by another module than one",
+    "cli/apply.py": "the request of a run and that of a batch",
+    "cli/checking.py": "what a run would find before it starts",
+    "cli/runs": "rich, asyncio, and what only one way of running needs",
+    "cli/sessions/delete.py": "the records of --format json",
+    "cli/sessions/show.py": "the pager",
+    "cli/sessions/transfer.py": "the conversation exports, too",
+    "cli/shells.py": "what click needs to complete",
+    "cli/topics.py": "a topic loads what it is about",
+}
+"""Where functions that are no command import, too, with the reason."""
+
+
+def test_a_command_imports_its_work_once() -> None:
+    """`--help` stays light, and what a command needs stands in one line."""
+    for path in (ROOT / "src" / "sdqctl" / "cli").rglob("*.py"):
+        name = path.relative_to(ROOT / "src" / "sdqctl").as_posix()
+        if {name, name.rpartition("/")[0]} & {*LATE_IMPORTS}:
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                within = [n for n in ast.walk(node) if isinstance(n, ast.Import | ast.ImportFrom)]
+                assert len(within) <= _is_command(node), f"{name}: {node.name}"
+
+
+def _is_command(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    return any(".command" in ast.unparse(each) for each in node.decorator_list)
+
+
 def loaded_by(*arguments: str) -> set[str]:
     """The top-level modules that a command has loaded when it ends."""
     script = (
