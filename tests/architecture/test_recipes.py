@@ -228,6 +228,25 @@ def test_an_event_is_a_record_who_emits_it_who_shows_it_and_a_test(
     assert "reached here" in copy.sdqctl(*run).err.splitlines()
 
 
+def test_a_command_is_a_module_a_row_and_a_test(copy: Copy) -> None:
+    copy.insert(
+        "src/sdqctl/cli/count.py",
+        "import click\n\nfrom sdqctl.cli.context import App\n"
+        "from sdqctl.cli.output import write_line\n\n\n"
+        "@click.command()\n@click.pass_obj\n"
+        "def count(app: App, /) -> None:\n"
+        '    """Count sessions."""\n'
+        "    from sdqctl.sessions.query import all_entries\n\n"
+        "    write_line(str(len(all_entries(app))))\n",
+    )
+    row = '    "count": ("count:count", "Say how many sessions there are."),\n'
+    copy.insert("src/sdqctl/cli/app.py", row, after="COMMANDS: CommandTable = {\n")
+    copy.follows("a command")
+    helped = [line.split() for line in copy.sdqctl("--help").out.splitlines()]
+    assert ["count", "Say", "how", "many", "sessions", "there", "are."] in helped
+    assert copy.sdqctl("count").out == "0\n"
+
+
 def test_an_adapter_is_a_module_an_entry_point_and_the_contract(
     tmp_path: Path, home: Path, project: Path
 ) -> None:
