@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from contextlib import suppress
 from datetime import UTC
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from sdqctl.adapters.base import (
     AdapterConfig,
@@ -53,6 +53,11 @@ from sdqctl.model.sandbox import Confined
 from sdqctl.model.session import SessionInfo, name_taken, session_id_for
 from sdqctl.offspring import MARK, end_offspring, new_mark
 
+if TYPE_CHECKING:
+    from copilot import CopilotClient
+    from copilot.client import SessionMetadata
+
+_Answer = TypeVar("_Answer")
 _LOG = logging.getLogger(__name__)
 _START = 60.0
 """Seconds the runtime is given to start; the first start on a machine unpacks 235 MB."""
@@ -71,7 +76,7 @@ class CopilotAdapter:
         self._home = copilot_home(settings)
         self._archive = CopilotArchive(settings)
         self._names = KnownNames(self._home / "session-state", self._archive.get)
-        self._client: Any = None
+        self._running: CopilotClient | None = None
         self._process: RuntimeProcess | None = None
         self._mark: str | None = None
         self._signed_in = False
@@ -79,7 +84,7 @@ class CopilotAdapter:
     async def __aenter__(self) -> Self:
         program = require_runtime(self._settings)
         try:
-            self._client = await self._start(program.path)
+            self._running = await self._start(program.path)
         except SandboxError:
             raise
         except Exception as error:
@@ -92,11 +97,19 @@ class CopilotAdapter:
         # The SDK has no public names for its child process and the thread that reads from it;
         # their deaths must be seen: a call waits for its time-out otherwise.
         reader = getattr(self._client._client, "_read_thread", None)
-        self._process = RuntimeProcess(self._client._cli_process, reader, self._mark)
+        child = self._client._cli_process
+        assert child is not None, "the client started it, or was given it"
+        self._process = RuntimeProcess(child, reader, self._mark)
         _LOG.debug("%s (%s) is process %s", program.path, program.found_by, self._process.pid)
         return self
 
-    async def _start(self, program: Path) -> Any:
+    @property
+    def _client(self) -> CopilotClient:
+        if self._running is None:
+            raise RuntimeError("the adapter was not started")
+        return self._running
+
+    async def _start(self, program: Path) -> CopilotClient:
         """A client whose runtime runs: started early, or by the SDK if that is not its way."""
         self._mark = new_mark()
         environment = {**runtime_environment(self._settings), MARK: self._mark}
@@ -128,7 +141,7 @@ class CopilotAdapter:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        client, self._client = self._client, None
+        client, self._running = self._running, None
         process, self._process = self._process, None
         mark, self._mark = self._mark, None
         if client is None or process is None or mark is None:
@@ -325,17 +338,17 @@ class CopilotAdapter:
             return existing
         return self._names.find(name)
 
-    async def _ask(self, awaitable: Any, what: str) -> Any:
+    async def _ask(self, awaitable: Awaitable[_Answer], what: str) -> _Answer:
         if self._process is None:
             raise RuntimeError("the adapter was not started")
         return await self._process.ask(awaitable, what, _START)
 
-    async def _call(self, awaitable: Any) -> Any:
+    async def _call(self, awaitable: Awaitable[_Answer]) -> _Answer:
         if self._process is None:
             raise RuntimeError("the adapter was not started")
         return await self._process.call(awaitable, _START)
 
-    def _info(self, entry: Any) -> SessionInfo:
+    def _info(self, entry: SessionMetadata) -> SessionInfo:
         """The SDK's entry, with the name and client that stand on disk alone."""
         disk = self._archive.get(entry.session_id)
         context = entry.context

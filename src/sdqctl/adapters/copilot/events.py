@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -27,6 +27,25 @@ from sdqctl.model.events import (
 from sdqctl.model.sandbox import Refusal
 from sdqctl.model.session import ToolCall, Usage
 
+if TYPE_CHECKING:
+    from copilot.generated.session_events import (
+        AbortData,
+        AssistantMessageData,
+        AssistantMessageDeltaData,
+        AssistantTurnRetryData,
+        AssistantUsageData,
+        ModelCallFailureData,
+        SessionCompactionCompleteData,
+        SessionErrorData,
+        SessionEvent,
+        SessionIdleData,
+        SessionTruncationData,
+        SessionWarningData,
+        ToolExecutionCompleteData,
+        ToolExecutionStartData,
+        UserMessageData,
+    )
+
 Refused = Callable[[str], Iterable[tuple[str, Refusal]]]
 """What a net refused by a tool's result, each with the kind of the net."""
 _NO_ANSWER = "the model gave no answer"
@@ -42,7 +61,7 @@ class TurnTranslator:
         self._usage = Usage()
         self._answer = ""
         self._text = ""
-        self._error: Any = None
+        self._error: SessionErrorData | None = None
         self._aborted = False
         self.message_id: str | None = None
         self.arrived = False
@@ -55,19 +74,20 @@ class TurnTranslator:
         """Whether an error or an abort was seen."""
         return self._error is not None or self._aborted
 
-    def translate(self, event: Any) -> list[TurnEvent]:
+    def translate(self, event: SessionEvent) -> list[TurnEvent]:
         """Our events for one of the SDK's."""
         name = event.type.value
-        refused = self._net_refused(event.data) if name == "tool.execution_complete" else []
+        data: Any = event.data  # of the class that belongs to the type
+        refused = self._net_refused(data) if name == "tool.execution_complete" else []
         handler = _HANDLERS.get(name)
-        if handler is None or getattr(event, "agent_id", None):
+        if handler is None or event.agent_id:
             return refused
-        found = handler(self, event.data)
+        found = handler(self, data)
         return refused if found is None else [*refused, found]
 
-    def _net_refused(self, data: Any) -> list[TurnEvent]:
+    def _net_refused(self, data: ToolExecutionCompleteData) -> list[TurnEvent]:
         """What the operating system's net refused a tool, also one of a sub-agent."""
-        texts = (getattr(data.result, "content", None), getattr(data.error, "message", None))
+        texts = (data.result and data.result.content, data.error and data.error.message)
         return [
             NetRefused(
                 turn_id=self.turn_id,
@@ -112,16 +132,16 @@ class TurnTranslator:
             return FailureKind.ABORTED, "the turn was aborted", None
         return FailureKind.EMPTY, _NO_ANSWER, None
 
-    def _on_user_message(self, data: Any) -> None:
+    def _on_user_message(self, data: UserMessageData) -> None:
         if self.message_id is not None and data.message_id == self.message_id:
             self.arrived = True
 
-    def _on_delta(self, data: Any) -> TurnEvent | None:
+    def _on_delta(self, data: AssistantMessageDeltaData) -> TurnEvent | None:
         if data.parent_tool_call_id or not data.delta_content:
             return None
         return TextDelta(turn_id=self.turn_id, text=data.delta_content)
 
-    def _on_message(self, data: Any) -> TurnEvent | None:
+    def _on_message(self, data: AssistantMessageData) -> TurnEvent | None:
         if data.parent_tool_call_id or not data.content or not self._is_own(data):
             return None
         final = not data.tool_requests
@@ -129,28 +149,28 @@ class TurnTranslator:
         self._answer = data.content if final else ""
         return MessageAdded(turn_id=self.turn_id, text=data.content, final=final)
 
-    def _is_own(self, data: Any) -> bool:
+    def _is_own(self, data: AssistantMessageData) -> bool:
         """Whether a message answers this turn's prompt; another client's turn may run beside it."""
-        origin = getattr(data, "originating_message_id", None)
+        origin = data.originating_message_id
         return None in (origin, self.message_id) or origin == self.message_id
 
-    def _on_tool_start(self, data: Any) -> TurnEvent | None:
-        if getattr(data, "parent_tool_call_id", None):
+    def _on_tool_start(self, data: ToolExecutionStartData) -> TurnEvent | None:
+        if data.parent_tool_call_id:
             return None
         call = tool_call(data.tool_call_id, data.tool_name, data.arguments)
         self._tools[call.id] = call
         return ToolStarted(turn_id=self.turn_id, call=call)
 
-    def _on_tool_complete(self, data: Any) -> TurnEvent | None:
+    def _on_tool_complete(self, data: ToolExecutionCompleteData) -> TurnEvent | None:
         known = self._tools.get(data.tool_call_id)
         if known is None:
             return None
-        denied = getattr(data.error, "code", None) == "denied"
-        call = msgspec.structs.replace(known, ok=bool(data.success), denied=denied)
+        denied = data.error is not None and data.error.code == "denied"
+        call = msgspec.structs.replace(known, ok=data.success, denied=denied)
         self._tools[call.id] = call
         return ToolFinished(turn_id=self.turn_id, call=call)
 
-    def _on_usage(self, data: Any) -> TurnEvent:
+    def _on_usage(self, data: AssistantUsageData) -> TurnEvent:
         usage = Usage(
             input_tokens=data.input_tokens or 0,
             output_tokens=data.output_tokens or 0,
@@ -161,44 +181,44 @@ class TurnTranslator:
         self._usage += usage
         return UsageReported(turn_id=self.turn_id, usage=usage)
 
-    def _on_error(self, data: Any) -> None:
+    def _on_error(self, data: SessionErrorData) -> None:
         self._error = data
 
-    def _on_abort(self, data: Any) -> None:
+    def _on_abort(self, data: AbortData) -> None:
         self._aborted = True
 
-    def _on_idle(self, data: Any) -> None:
+    def _on_idle(self, data: SessionIdleData) -> None:
         self.idle = self.idle or self.arrived or self.failed
 
-    def _on_compaction(self, data: Any) -> TurnEvent:
+    def _on_compaction(self, data: SessionCompactionCompleteData) -> TurnEvent:
         return ContextChanged(
             turn_id=self.turn_id,
             what="compaction",
-            tokens_before=getattr(data, "pre_compaction_tokens", None),
-            tokens_after=getattr(data, "post_compaction_tokens", None),
+            tokens_before=data.pre_compaction_tokens,
+            tokens_after=data.post_compaction_tokens,
         )
 
-    def _on_truncation(self, data: Any) -> TurnEvent:
+    def _on_truncation(self, data: SessionTruncationData) -> TurnEvent:
         return ContextChanged(
             turn_id=self.turn_id,
             what="truncation",
-            tokens_before=getattr(data, "pre_truncation_tokens_in_messages", None),
-            tokens_after=getattr(data, "post_truncation_tokens_in_messages", None),
+            tokens_before=data.pre_truncation_tokens_in_messages,
+            tokens_after=data.post_truncation_tokens_in_messages,
         )
 
-    def _on_call_failure(self, data: Any) -> TurnEvent | None:
+    def _on_call_failure(self, data: ModelCallFailureData) -> TurnEvent | None:
         if data.parent_tool_call_id:
             return None
         return call_failed(self.turn_id, data.status_code, data.error_message)
 
-    def _on_retry(self, data: Any) -> TurnEvent:
-        return ModelRetried(turn_id=self.turn_id, reason=str(getattr(data, "reason", "") or ""))
+    def _on_retry(self, data: AssistantTurnRetryData) -> TurnEvent:
+        return ModelRetried(turn_id=self.turn_id, reason=data.reason or "")
 
-    def _on_warning(self, data: Any) -> TurnEvent:
-        return Warned(message=str(getattr(data, "message", "")))
+    def _on_warning(self, data: SessionWarningData) -> TurnEvent:
+        return Warned(message=data.message)
 
 
-_HANDLERS = {
+_HANDLERS: dict[str, Callable[[TurnTranslator, Any], TurnEvent | None]] = {
     "user.message": TurnTranslator._on_user_message,
     "assistant.message_delta": TurnTranslator._on_delta,
     "assistant.message": TurnTranslator._on_message,
@@ -216,11 +236,10 @@ _HANDLERS = {
 }
 
 
-def _classify(error: Any) -> tuple[FailureKind, str, int | None]:
+def _classify(error: SessionErrorData) -> tuple[FailureKind, str, int | None]:
     """The kind of a `session.error` (docs/copilot-findings.md, Model errors)."""
-    status = getattr(error, "status_code", None)
-    message = str(error.message)
-    match str(error.error_type):
+    status, message = error.status_code, error.message
+    match error.error_type:
         case "rate_limit":
             return FailureKind.RATE_LIMIT, message, status
         case "authentication" | "authorization":

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from sdqctl.adapters.copilot.runtime import find_runtime
@@ -18,6 +18,9 @@ from sdqctl.adapters.copilot.settings import copilot_home
 from sdqctl.adapters.settings import AdapterSettings
 from sdqctl.errors import RuntimeMissingError
 from sdqctl.model.sandbox import Sandbox, SandboxNeeds
+
+if TYPE_CHECKING:
+    from copilot.generated.rpc import SandboxConfig
 
 _BASE_URL = "COPILOT_PROVIDER_BASE_URL"
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
@@ -44,7 +47,7 @@ def sandbox_needs(settings: AdapterSettings) -> SandboxNeeds:
     )
 
 
-def session_sandbox(sandbox: Sandbox) -> Any:
+def session_sandbox(sandbox: Sandbox) -> SandboxConfig:
     """The runtime's own sandbox for its shell, MCP and LSP, with the folders of a net.
 
     From the SDK's records (1.0.27), tried on Linux alone.

@@ -10,10 +10,10 @@ the runtime would make none, or a vague one, it is told to ask.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
@@ -30,9 +30,16 @@ from sdqctl.model.tools import (
     on_record,
 )
 
+if TYPE_CHECKING:
+    from copilot.generated.rpc import (
+        PermissionDecisionApproveOnce,
+        PermissionDecisionReject,
+    )
+    from copilot.generated.session_events import PermissionRequest, PermissionRequestHook
+    from copilot.session import PreToolUseHookInput, PreToolUseHookOutput
+
 _LOG = logging.getLogger(__name__)
 _LONGEST_DETAIL = 20_000
-_KINDS = {kind.value: kind for kind in ToolKind}
 _OWN = ToolDecision(True, "it is the session's own workspace", by="sdqctl")
 _HOOK = "hook"
 """The kind of a permission request that was made because we told the runtime to ask."""
@@ -64,7 +71,9 @@ class ToolJudge:
     _answers: dict[tuple[str, ToolKind, str], bool] = field(default_factory=dict)
     """What was answered since the last tool began: some questions are put twice for one call."""
 
-    async def before_tool(self, call: Mapping[str, Any], _: object) -> dict[str, str] | None:
+    async def before_tool(
+        self, call: PreToolUseHookInput, _: object
+    ) -> PreToolUseHookOutput | None:
         """The hook: a refusal, an order to ask, or None. The SDK takes an exception for a yes."""
         tool = str(call.get("toolName"))
         self._answers.clear()
@@ -79,7 +88,7 @@ class ToolJudge:
         request = ToolRequest(kind=ToolKind.OTHER, target=tool, tool=tool, source=_HOOK)
         return self._refuse(request, on_record(self.policy, request, refused))
 
-    async def _before(self, tool: str, call: Mapping[str, Any]) -> dict[str, str] | None:
+    async def _before(self, tool: str, call: PreToolUseHookInput) -> PreToolUseHookOutput | None:
         folder = call.get("workingDirectory") or self.session.working_directory
         request = await self._read(tool, call.get("toolArgs"), str(folder))
         if request is None:
@@ -101,7 +110,9 @@ class ToolJudge:
             return {"permissionDecision": "ask"}
         return self._refuse(request, decision)
 
-    async def on_permission_request(self, request: Any, _: object) -> Any:
+    async def on_permission_request(
+        self, request: PermissionRequest, _: object
+    ) -> PermissionDecisionApproveOnce | PermissionDecisionReject:
         """The handler: asks the policy, and a human if it does. Never rejects without a reason.
 
         A bare reject would abort the turn; a failing policy is a denial. Before a tool may have an
@@ -118,10 +129,12 @@ class ToolJudge:
             return rpc.PermissionDecisionApproveOnce()
         return rpc.PermissionDecisionReject(feedback=decision.reason)
 
-    async def _answer(self, request: Any) -> tuple[ToolRequest, ToolDecision]:
+    async def _answer(self, request: PermissionRequest) -> tuple[ToolRequest, ToolDecision]:
+        from copilot.generated.session_events import PermissionRequestHook
+
         question = tool_request(request)
         try:
-            if request.kind == _HOOK:
+            if isinstance(request, PermissionRequestHook):
                 question = await self._asked(request)
             if question.tool_call_id and self._answers.get(
                 (question.tool_call_id, question.kind, question.target)
@@ -137,14 +150,13 @@ class ToolJudge:
             decision = await self._noted(decision)
         return question, decision
 
-    async def _asked(self, request: Any) -> ToolRequest:
+    async def _asked(self, request: PermissionRequestHook) -> ToolRequest:
         """The question of a permission request that the hook ordered."""
         folder = str(self.session.working_directory)
         found = await self._read(request.tool_name, request.tool_args, folder)
         if found is None:
             raise UnclearCallError("nobody ordered to ask for it")
-        tool_call_id = getattr(request, "tool_call_id", None)
-        return replace(found, tool=request.tool_name, tool_call_id=tool_call_id)
+        return replace(found, tool=request.tool_name, tool_call_id=request.tool_call_id)
 
     async def _read(self, tool: str, arguments: object, folder: str) -> ToolRequest | None:
         own = tool in KNOWN_TOOLS or tool in TRUSTED_TOOLS
@@ -158,33 +170,38 @@ class ToolJudge:
             return ToolDecision(False, f"that it is begun cannot be noted: {error.message}")
         return decision
 
-    def _refuse(self, request: ToolRequest, decision: ToolDecision) -> dict[str, str]:
+    def _refuse(self, request: ToolRequest, decision: ToolDecision) -> PreToolUseHookOutput:
         self.session.told(request, decision)
         return {"permissionDecision": "deny", "permissionDecisionReason": decision.reason}
 
 
-def tool_request(request: Any) -> ToolRequest:
+def tool_request(request: PermissionRequest) -> ToolRequest:
     """The policy's view of a permission request."""
-    kind = _KINDS.get(request.kind, ToolKind.OTHER)
+    kind, target = _asked_for(request)
     return ToolRequest(
         kind=kind,
-        target=_target(kind, request),
+        target=target,
         intention=str(getattr(request, "intention", "") or ""),
         detail=str(getattr(request, "diff", "") or "")[:_LONGEST_DETAIL],
         tool_call_id=getattr(request, "tool_call_id", None),
     )
 
 
-def _target(kind: ToolKind, request: Any) -> str:
-    match kind:
-        case ToolKind.SHELL:
-            return str(request.full_command_text)
-        case ToolKind.READ:
-            return str(request.path)
-        case ToolKind.WRITE:
-            return str(request.file_name)
-        case ToolKind.URL:
-            return str(getattr(request, "url", ""))
-        case ToolKind.MCP:
-            return f"{request.server_name}:{request.tool_name}"
-    return str(getattr(request, "tool_name", "") or request.kind)
+def _asked_for(request: PermissionRequest) -> tuple[ToolKind, str]:
+    """What a request is for. One of a kind that is not known here is for its tool, or its kind."""
+    from copilot.generated import session_events as sdk
+
+    match request:
+        case sdk.PermissionRequestShell():
+            return ToolKind.SHELL, request.full_command_text
+        case sdk.PermissionRequestRead():
+            return ToolKind.READ, request.path
+        case sdk.PermissionRequestWrite():
+            return ToolKind.WRITE, request.file_name
+        case sdk.PermissionRequestUrl():
+            return ToolKind.URL, request.url
+        case sdk.PermissionRequestMcp():
+            return ToolKind.MCP, f"{request.server_name}:{request.tool_name}"
+        case sdk.PermissionRequestCustomTool():
+            return ToolKind.CUSTOM, request.tool_name or request.kind
+    return ToolKind.OTHER, str(getattr(request, "tool_name", "") or request.kind)

@@ -10,15 +10,18 @@ import asyncio
 import gc
 import logging
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 from sdqctl.adapters.copilot.pipes import guard
 from sdqctl.model.sandbox import Sandbox
 
-LOG_LEVEL = "error"
+if TYPE_CHECKING:
+    from copilot import CopilotClient, RuntimeConnection
+
+LOG_LEVEL: Final = "error"
 _ARGUMENTS = ("--headless", "--no-auto-update", "--log-level", LOG_LEVEL, "--stdio")
 _STARTER = "_start_cli_server"
 
@@ -48,12 +51,14 @@ def start_early(
     return process
 
 
-def adopting(client: type[Any], process: subprocess.Popen[bytes]) -> type[Any] | None:
+def adopting(
+    client: type[CopilotClient], process: subprocess.Popen[bytes]
+) -> type[CopilotClient] | None:
     """A kind of client that uses a started process; None when the SDK is another one."""
     if not hasattr(client, _STARTER):
         return None
 
-    async def adopt(self: Any) -> None:
+    async def adopt(self: Any) -> None:  # noqa: ANN401 - of a class made here, on private names
         self._process = self._cli_process = process
 
     return type("EarlyClient", (client,), {_STARTER: adopt})
@@ -69,7 +74,7 @@ def give_up(process: subprocess.Popen[bytes]) -> None:
                 pipe.close()
 
 
-def import_sdk() -> tuple[Any, Any]:
+def import_sdk() -> tuple[type[CopilotClient], Callable[..., RuntimeConnection]]:
     """The SDK's client class, and what makes the connection to a runtime's program."""
     # The SDK logs tracebacks of errors that it also raises; the errors are enough.
     logging.getLogger("copilot").addHandler(logging.NullHandler())

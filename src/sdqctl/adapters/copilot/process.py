@@ -5,12 +5,17 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, TypeVar
 
 from sdqctl.errors import RuntimeDiedError, RuntimeFailure, SdqctlError
 
+if TYPE_CHECKING:
+    from copilot.generated.session_events import SessionEvent
+    from copilot.session import CopilotSession as SdkSession
+
+_Answer = TypeVar("_Answer")
 POLL = 0.5
 """Seconds between looks at the runtime's process: its death is seen within two."""
 _CALL = 30.0
@@ -27,7 +32,10 @@ class RuntimeProcess:
     """
 
     def __init__(
-        self, process: Any, reader: threading.Thread | None, mark: str | None = None
+        self,
+        process: subprocess.Popen[bytes],
+        reader: threading.Thread | None,
+        mark: str | None = None,
     ) -> None:
         self._process = process
         self._reader = reader
@@ -72,7 +80,7 @@ class RuntimeProcess:
                 with suppress(OSError):
                     pipe.close()
 
-    async def call(self, awaitable: Any, limit: float | None = _CALL) -> Any:
+    async def call(self, awaitable: Awaitable[_Answer], limit: float | None = _CALL) -> _Answer:
         """Await an answer of the runtime; RuntimeDiedError if it dies, RuntimeFailure if silent."""
         task = asyncio.ensure_future(awaitable)
         waited = 0.0
@@ -95,7 +103,7 @@ class RuntimeProcess:
         finally:
             task.cancel()
 
-    async def ask(self, awaitable: Any, what: str, limit: float = _CALL) -> Any:
+    async def ask(self, awaitable: Awaitable[_Answer], what: str, limit: float = _CALL) -> _Answer:
         """`call`, where no error is expected: any is a RuntimeFailure that says what was asked."""
         try:
             return await self.call(awaitable, limit)
@@ -106,16 +114,16 @@ class RuntimeProcess:
 
 
 def listen(
-    sdk: Any, process: RuntimeProcess, handler: Callable[[Any], object]
+    sdk: SdkSession, process: RuntimeProcess, handler: Callable[[SessionEvent], None]
 ) -> Callable[[], None]:
-    """Give a session's events to a handler; what it returns ends that.
+    """Give a session's events to a handler; what this returns ends that.
 
     Raises RuntimeDiedError for a session whose runtime ended, also where another run that shares
     the runtime has replaced it meanwhile.
     """
     process.check()
     try:
-        unsubscribe: Callable[[], None] = sdk.on(handler)
+        unsubscribe = sdk.on(handler)
     except RuntimeError as error:
         raise RuntimeDiedError("the Copilot runtime of this session was stopped") from error
     return unsubscribe

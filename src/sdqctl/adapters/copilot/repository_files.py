@@ -13,7 +13,6 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from sdqctl.foreign import UnsafeFileError, list_foreign, read_foreign, strangers_hand
 from sdqctl.model.repository import RepositoryFile, content_digest
@@ -146,7 +145,7 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def _strings(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
+def _strings(value: object, key: str = "") -> Iterator[tuple[str, str]]:
     """The strings in a JSON document, each with the key that it, or its list, stands under."""
     if isinstance(value, str):
         yield key, value
@@ -174,7 +173,7 @@ def _summary(path: str, data: bytes) -> str:
     return text.split("\n", 1)[0] if text.startswith("#!") else ""
 
 
-def _commands(value: Any) -> Iterator[str]:
+def _commands(value: object) -> Iterator[str]:
     """The programs and addresses that a JSON document names, with their arguments."""
     if isinstance(value, list):
         for item in value:

@@ -7,7 +7,7 @@ import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from sdqctl.adapters.base import ContextUse
 from sdqctl.adapters.copilot.compaction import compact
@@ -31,6 +31,11 @@ from sdqctl.model.session import SessionInfo, Turn
 from sdqctl.model.tools import ToolDecision, ToolRequest
 from sdqctl.offspring import end_offspring, moment
 
+if TYPE_CHECKING:
+    from copilot import CopilotClient
+    from copilot.generated.session_events import SessionEvent
+    from copilot.session import CopilotSession as SdkSession
+
 _LOG = logging.getLogger(__name__)
 _SETTLE = 5.0
 """Seconds that a failed turn, or an abort, is given to become idle."""
@@ -43,7 +48,9 @@ _SESSION = "COPILOT_AGENT_SESSION_ID"
 class CopilotSession:
     """AdapterSession, ReadsHistory and Compacts over an SDK session."""
 
-    def __init__(self, sdk: Any, info: SessionInfo, process: RuntimeProcess, client: Any) -> None:
+    def __init__(
+        self, sdk: SdkSession, info: SessionInfo, process: RuntimeProcess, client: CopilotClient
+    ) -> None:
         self._sdk = sdk
         self._info = info
         self._process = process
@@ -51,7 +58,7 @@ class CopilotSession:
         self._journal: Path | None = None
         self._counter: TurnCounter | None = None
         self._refused: Refused = lambda text: ()
-        self._queue: asyncio.Queue[Any] | None = None
+        self._queue: asyncio.Queue[SessionEvent | PermissionDecided] | None = None
         self._overflowed = False
         self._turn_id = ""
         self._closed = False
@@ -91,7 +98,11 @@ class CopilotSession:
         if self._queue is not None:
             self._put(self._queue, event)
 
-    def _put(self, queue: asyncio.Queue[Any], event: Any) -> None:
+    def _put(
+        self,
+        queue: asyncio.Queue[SessionEvent | PermissionDecided],
+        event: SessionEvent | PermissionDecided,
+    ) -> None:
         if queue.full():
             self._overflowed = True
         else:
@@ -107,7 +118,7 @@ class CopilotSession:
     async def mcp_servers(self) -> list[str]:
         """The names of the session's MCP servers."""
         found = await self._process.ask(self._sdk.rpc.mcp.list(), "list its MCP servers")
-        return [str(server.name) for server in found.servers]
+        return [server.name for server in found.servers]
 
     def journal_position(self) -> int:
         """How many turns the journal holds."""
@@ -118,15 +129,15 @@ class CopilotSession:
     async def send(self, prompt: str, *, turn_id: str) -> AsyncIterator[TurnEvent]:
         """Send a prompt and yield what happens until the session is idle again."""
         translator = TurnTranslator(turn_id, self._refused)
-        queue: asyncio.Queue[Any] = asyncio.Queue(_MOST_WAITING)
+        queue: asyncio.Queue[SessionEvent | PermissionDecided] = asyncio.Queue(_MOST_WAITING)
         self._queue, self._turn_id, self._overflowed = queue, turn_id, False
         self._turn_began = moment()
         loop = asyncio.get_running_loop()
-        unsubscribe = listen(
-            self._sdk,
-            self._process,
-            lambda event: loop.call_soon_threadsafe(self._put, queue, event),
-        )
+
+        def hear(event: SessionEvent) -> None:
+            loop.call_soon_threadsafe(self._put, queue, event)
+
+        unsubscribe = listen(self._sdk, self._process, hear)
         try:
             failure = await self._submit(prompt, translator)
             if failure is not None:
@@ -153,7 +164,7 @@ class CopilotSession:
         return None
 
     async def _follow(
-        self, queue: asyncio.Queue[Any], translator: TurnTranslator
+        self, queue: asyncio.Queue[SessionEvent | PermissionDecided], translator: TurnTranslator
     ) -> AsyncIterator[TurnEvent]:
         stored = False
         quiet = 0.0
@@ -210,7 +221,7 @@ class CopilotSession:
         idle = asyncio.Event()
         loop = asyncio.get_running_loop()
 
-        def watch(event: Any) -> None:
+        def watch(event: SessionEvent) -> None:
             if event.type.value == "session.idle":
                 loop.call_soon_threadsafe(idle.set)
 
@@ -292,7 +303,7 @@ class CopilotSession:
         found = await self._process.ask(
             self._sdk.rpc.metadata.is_processing(), "tell whether a turn runs"
         )
-        return bool(found.processing)
+        return found.processing
 
 
 def _not_sent(translator: TurnTranslator, error: Exception) -> TurnFailed:
