@@ -47,9 +47,9 @@ class Copy:
         for changed in self._changed:
             assert any(changed.startswith(path) for path in named), changed
 
-    def sdqctl(self, *arguments: str | Path) -> Done:
+    def sdqctl(self, *arguments: str | Path, **environment: str) -> Done:
         """Run the program of the copy."""
-        return sdqctl(*arguments, PYTHONPATH=str(self._root / "src"))
+        return sdqctl(*arguments, PYTHONPATH=str(self._root / "src"), **environment)
 
     def evaluate(self, expression: str, setup: str) -> Any:  # noqa: ANN401 - any JSON
         """The value of an expression in the copy."""
@@ -245,6 +245,8 @@ def test_a_command_is_a_module_a_row_and_a_test(copy: Copy) -> None:
     helped = [line.split() for line in copy.sdqctl("--help").out.splitlines()]
     assert ["count", "Say", "how", "many", "sessions", "there", "are."] in helped
     assert copy.sdqctl("count").out == "0\n"
+    assert "Did you mean 'count'?" in copy.sdqctl("cuont").err
+    assert "count" in copy.sdqctl("sdqctl cou", "cou", _SDQCTL_COMPLETE="bash").out
 
 
 def test_an_adapter_is_a_module_an_entry_point_and_the_contract(
