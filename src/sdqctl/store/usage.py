@@ -18,7 +18,6 @@ _SPANS: dict[str, Callable[[dict[str, str]], str]] = {
     "model": lambda row: row["model"] or "default",
     "session": lambda row: row["session_name"] or row["session_id"],
 }
-GROUPS = tuple(_SPANS)
 
 
 class UsageRow(msgspec.Struct, frozen=True, kw_only=True):

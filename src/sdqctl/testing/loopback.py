@@ -39,7 +39,6 @@ class Request:
 
     number: int
     body: dict[str, Any]
-    received_at: float
 
     @property
     def messages(self) -> list[dict[str, Any]]:
@@ -151,7 +150,7 @@ class LoopbackModel:
     def answer(self, body: dict[str, Any]) -> Reply:
         """Record a request and ask the script."""
         with self._lock:
-            request = Request(len(self.requests), body, time.time())
+            request = Request(len(self.requests), body)
             self.requests.append(request)
             if self._record is not None:
                 with self._record.open("a", encoding="utf-8") as stream:

@@ -22,7 +22,6 @@ GIVEN = (
 )
 """Variables that commands also have in their environment, as SDQCTL_<NAME>."""
 _IN_DOUBLE = re.compile(r'([\\"$`])')
-_BARE = ("", ")")
 _REFUSED = {
     "`": "between backticks (write `$(...)`)",
     "$'": "inside $'...'",
