@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from enum import IntEnum
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, assert_never
 
 from sdqctl.cli.output import (
     abbreviated,
@@ -23,10 +23,13 @@ from sdqctl.model.events import (
     ContextChanged,
     Event,
     MessageAdded,
+    ModelCallFailed,
     ModelRetried,
     NetRefused,
     PermissionDecided,
+    PromptAccepted,
     PromptBegun,
+    PromptStored,
     RunFinished,
     RunStarted,
     SessionOpened,
@@ -36,7 +39,10 @@ from sdqctl.model.events import (
     TextDelta,
     ToolFinished,
     ToolStarted,
+    TurnFailed,
     TurnFinished,
+    TurnProgress,
+    UsageReported,
     Warned,
 )
 from sdqctl.text.duration import format_duration
@@ -49,6 +55,22 @@ if TYPE_CHECKING:
     from sdqctl.store.redact import Redactor
 
 Sink = Callable[[Event], None]
+_Silent = (
+    PromptBegun
+    | PromptAccepted
+    | PromptStored
+    | TextDelta
+    | TurnProgress
+    | MessageAdded
+    | ToolStarted
+    | UsageReported
+    | ModelCallFailed
+    | TurnFailed
+    | Warned
+)
+"""What is not narrated, or not as a line of its own."""
+_Detail = _Silent | PermissionDecided | ContextChanged | ModelRetried | TurnFinished
+"""What is not narrated but with -v. mypy names an event that stands nowhere."""
 _TOOL_WIDTH = 100
 """Columns of a tool's line."""
 
@@ -239,13 +261,16 @@ class Narrator:
                 return self._refusal(event)
             case ToolFinished():
                 return self._tool(event.call)
-        return self._detail(event) if self._verbosity >= Verbosity.VERBOSE else None
+            case _:
+                return self._detail(event) if self._verbosity >= Verbosity.VERBOSE else None
 
     def _tool(self, call: ToolCall) -> str | None:
         covered = self._refusals.covers(call)
         return None if covered else self._times.line(call, _TOOL_WIDTH)
 
-    def _detail(self, event: Event) -> str | None:
+    def _detail(self, event: _Detail) -> str | None:
+        if isinstance(event, _Silent):
+            return None
         match event:
             case PermissionDecided():
                 return f"  allowed: {event.kind} {event.target}"
@@ -256,7 +281,8 @@ class Narrator:
             case TurnFinished():
                 use = event.usage
                 return f"  tokens: {use.input_tokens} in, {use.output_tokens} out"
-        return None
+            case _:
+                assert_never(event)
 
     def _refusal(self, event: PermissionDecided | NetRefused) -> str | None:
         """Of the net only the first, with what would allow it; the result counts the others."""
