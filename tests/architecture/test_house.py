@@ -126,8 +126,6 @@ LATE_IMPORTS = {
     "cli/help.py": "a topic loads what it is about",
     "cli/keyboard.py": "terminals alone have termios",
     "cli/output.py": "JSON, and errors",
-    "cli/run.py": "several workflows are run by another module than one",
-    "cli/apply.py": "the request of a run and that of a batch",
     "cli/checking.py": "what a run would find before it starts",
     "cli/runs": "rich, asyncio, and what only one way of running needs",
     "cli/sessions/delete.py": "the records of --format json",

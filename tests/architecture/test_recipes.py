@@ -15,7 +15,7 @@ import pytest
 
 from sdqctl.model.workflow import Action, Step
 from sdqctl.workflow.parser import parse_workflow
-from sdqctl.workflow.plan import PlanOptions, build_plan
+from sdqctl.workflow.plan import build_plan
 from tests.command import Done, sdqctl
 from tests.conftest import ROOT
 from tests.packages import install
@@ -96,10 +96,10 @@ EVENTS = "src/sdqctl/model/events.py"
 SINKS = "src/sdqctl/cli/runs/sinks.py"
 PARSE = (
     "from sdqctl.workflow.parser import parse_workflow\n"
-    "from sdqctl.workflow.plan import PlanOptions, build_plan\n"
+    "from sdqctl.workflow.plan import build_plan\n"
     "from sdqctl.workflow.format import format_workflow\n"
     "def parse(text): return parse_workflow(text, 'w.conv').workflow\n"
-    "def digest(text): return build_plan(parse(text), PlanOptions()).steps[0].digest\n"
+    "def digest(text): return build_plan(parse(text)).steps[0].digest\n"
 )
 
 
@@ -140,7 +140,7 @@ def test_a_directive_for_steps_leaves_those_that_do_not_use_it_what_they_were(co
     copy.follows("a directive")
     workflow = parse_workflow("RUN ls\n", "w.conv").workflow
     assert workflow is not None
-    before = build_plan(workflow, PlanOptions()).steps[0].digest
+    before = build_plan(workflow).steps[0].digest
     assert copy.evaluate("digest('RUN ls\\n')", PARSE) == before
     assert copy.evaluate("digest('RUN-NOTE why\\nRUN ls\\n')", PARSE) != before
     written = copy.evaluate("format_workflow(parse('RUN-NOTE why\\nRUN ls\\n'))", PARSE)
@@ -167,8 +167,8 @@ def test_a_step_kind_is_a_record_a_row_what_it_does_and_a_test(copy: Copy, proje
     copy.insert(
         STEPS,
         "        case NoteStep():\n"
-        "            context.begin(step)\n"
-        "            return context.finish(step, StepStatus.DONE, response=step.action.text)\n",
+        "            run.begin(step)\n"
+        "            return run.finish(step, StepStatus.DONE, response=step.action.text)\n",
         before="        case NewConversationStep():\n",
     )
     copy.follows("a step kind")
@@ -211,7 +211,7 @@ def test_an_event_is_a_record_who_emits_it_who_shows_it_and_a_test(
     copy.insert(STEPS, "PlaceReached, ", before="Warned\nfrom sdqctl.model.run")
     copy.insert(
         STEPS,
-        "            context.emit(PlaceReached(name=step.action.name))\n",
+        "            run.context.emit(PlaceReached(name=step.action.name))\n",
         after="        case CheckpointStep():\n",
     )
     copy.insert(SINKS, "    PlaceReached,\n", before="    PromptBegun,\n")
@@ -267,3 +267,25 @@ def test_an_adapter_is_a_module_an_entry_point_and_the_contract(
     (project / "work.conv").write_text("PROMPT say this\n")
     done = sdqctl("run", "work.conv", "-a", "parrot", PYTHONPATH=str(tmp_path / "installed"))
     assert (done.code, done.out) == (0, "say this\n"), done.err
+
+
+def test_an_option_of_a_run_is_a_field_a_flag_and_a_test(copy: Copy) -> None:
+    copy.insert(
+        "src/sdqctl/model/options.py",
+        "    colour: str | None = None\n",
+        before="    mode: str | None = None\n",
+    )
+    copy.insert(
+        "src/sdqctl/cli/runs/options.py",
+        '    click.option("--colour", metavar="NAME", help="What it paints in."),\n',
+        before='    click.option("--ask", is_flag=True',
+    )
+    copy.insert("src/sdqctl/cli/runs/options.py", '        "colour",\n', before='        "mode",\n')
+    copy.follows("an option of a run")
+    asked = "from sdqctl.cli.runs.options import asked_for\nfrom sdqctl.model.options import *\n"
+    kept = "decode_options(encode_options(asked_for({'colour': 'red'})[0])).colour"
+    assert copy.evaluate(kept, asked) == "red"
+    for command in ("run", "resume", "apply"):
+        told = copy.sdqctl(command, "--help").out
+        group = told.partition("What it may do:\n")[2].partition("\n\n")[0]
+        assert "--colour NAME" in group, told

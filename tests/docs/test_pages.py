@@ -67,6 +67,35 @@ def test_the_script_on_the_page_of_the_mock_does_what_it_says(bench: Bench) -> N
     assert [call["call"]["ok"] for call in told.of("tool.finished")] == [True]
 
 
+def blocks(page: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", (DOCS / page).read_text(), re.DOTALL)
+
+
+def python(bench: Bench, code: str) -> subprocess.CompletedProcess[str]:
+    program = bench.write("program.py", code)
+    return subprocess.run(
+        [SDQCTL[0], program], capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+def test_the_run_on_the_page_of_python_prints_what_stands_there(bench: Bench) -> None:
+    bench.write("audit.conv", blocks("python.md", "dockerfile")[0])
+    program, told = blocks("python.md", "python")[0], blocks("python.md", "text")[0]
+    done = python(bench, program)
+    assert (done.returncode, done.stdout) == (0, told), done.stderr
+    run = sdqctl("sessions", "show", "audit-1", "--format", "json").json["runs"][-1]
+    assert (run["status"], run["steps_done"]) == ("completed", 2)
+
+
+def test_the_sink_on_the_page_of_python_is_given_the_events(bench: Bench) -> None:
+    bench.write("audit.conv", blocks("python.md", "dockerfile")[0])
+    program, sink = blocks("python.md", "python")
+    assert "launch(context)" in program
+    done = python(bench, sink + program.replace("launch(context)", "launch(context, emit=tell)"))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[1:3] == ["1 prompt done", "2 prompt done"]
+
+
 @pytest.mark.parametrize(
     ("order", "code"),
     [

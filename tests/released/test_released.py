@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from sdqctl.model.workflow import SessionMode
+from sdqctl.model.options import options_of
 from sdqctl.testing.loopback import LoopbackModel
 from sdqctl.workflow import check_workflow
-from sdqctl.workflow.plan import PlanOptions, build_plan
+from sdqctl.workflow.plan import build_plan
 from tests.command import sdqctl
 
 HERE = Path(__file__).parent
@@ -139,12 +139,7 @@ def test_its_steps_are_known_by_the_same_digests(plan: dict[str, Any], project: 
         path = project / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(text, "utf-8")
-    mode = plan.get("session_mode")
-    options = PlanOptions(
-        cycles=plan.get("cycles"),
-        session_mode=SessionMode(mode) if mode else None,
-        prologues=tuple(plan.get("prologues", ())),
-        epilogues=tuple(plan.get("epilogues", ())),
-    )
+    names = ("cycles", "session_mode", "prologues", "epilogues")
+    options = options_of({name: plan.get(name) for name in names})
     steps = build_plan(check_workflow(project / "work.conv"), options).steps
     assert [[step.kind, step.digest] for step in steps] == plan["steps"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,7 +11,7 @@ from sdqctl.cli.completion import complete_folder, complete_workflow
 from sdqctl.cli.options import examples
 from sdqctl.cli.runs.options import (
     RunCommand,
-    RunFlags,
+    asked_for,
     batch_options,
     run_options,
     workflow_options,
@@ -60,39 +60,23 @@ def apply(
     components: str,
     output_dir: Path | None,
     only: tuple[str, ...],
-    session_name: str | None,
     parallel: int,
     keep_going: bool,
-    adapter: str | None,
-    cycles: int | None,
-    session_mode: str | None,
-    prologues: tuple[str, ...],
-    epilogues: tuple[str, ...],
-    **flags: Any,  # noqa: ANN401 - the shared options, checked by RunFlags
+    **flags: object,
 ) -> int:
     """Run WORKFLOW for each component, each in a session of its own, all in one runtime.
 
     Run again after a kill or a failure, it does only what is not done.
     """
-    from sdqctl.cli.runs.batch import ApplyRequest, apply_workflow
-    from sdqctl.cli.runs.launch import RunRequest
+    from sdqctl.cli.runs.batch import ApplyRequest, Manner, apply_workflow
 
-    run = RunRequest(
-        path=workflow,
-        session_name=session_name,
-        adapter=adapter,
-        cycles=cycles,
-        session_mode=session_mode,
-        prologues=prologues,
-        epilogues=epilogues,
-        flags=RunFlags(**flags),
-    )
+    options, display = asked_for(flags)
     request = ApplyRequest(
-        run=run,
+        path=workflow,
+        options=options,
         components=components,
-        parallel=parallel,
         output_dir=output_dir,
-        keep_going=keep_going,
         only=only,
     )
-    return apply_workflow(app, request)
+    manner = Manner(parallel=parallel, keep_going=keep_going, display=display)
+    return apply_workflow(app, request, manner)

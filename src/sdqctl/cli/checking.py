@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sdqctl.cli.output import counted, note, write_json, write_line
-from sdqctl.cli.runs.variables import base_variables, cycle_variables
+from sdqctl.engine.variables import base_variables, cycle_variables
 from sdqctl.errors import SdqctlError
 from sdqctl.model.views.workflow import FindingView, PromptView
 from sdqctl.model.workflow import Diagnostic, OutputPart, PromptAction, Severity, Span
@@ -18,6 +18,7 @@ from sdqctl.workflow.diagnostics import describe
 
 if TYPE_CHECKING:
     from sdqctl.cli.context import App
+    from sdqctl.model.options import RunOptions
     from sdqctl.model.workflow import Plan, PlannedStep, Workflow
     from sdqctl.workflow.render import Roots
 
@@ -66,12 +67,12 @@ def _check(app: App, path: Path) -> tuple[list[Diagnostic], int]:
 def _plan_findings(app: App, workflow: Workflow) -> list[Diagnostic]:
     """What a run from here would find before it starts."""
     from sdqctl.adapters.registry import adapter_names
-    from sdqctl.cli.runs.launch import working_directory
+    from sdqctl.engine.setup import working_directory
     from sdqctl.workflow.checks import FileChecks, adapter_finding
-    from sdqctl.workflow.plan import PlanOptions, build_plan
+    from sdqctl.workflow.plan import build_plan
     from sdqctl.workflow.render import Roots
 
-    plan = build_plan(workflow, PlanOptions())
+    plan = build_plan(workflow)
     cwd = working_directory(app, None, workflow)
     variables = _variables(workflow, cwd, None)
     unknown = adapter_finding(workflow, adapter_names())
@@ -105,33 +106,20 @@ class RenderRequest:
     """What `render` was asked for."""
 
     path: Path
-    cycles: int | None = None
-    session_mode: str | None = None
-    session_name: str | None = None
-    prologues: tuple[str, ...] = ()
-    epilogues: tuple[str, ...] = ()
-    cwd: Path | None = None
+    options: RunOptions
     as_json: bool = False
 
 
 def render_workflow(app: App, request: RenderRequest) -> None:
     """Print the prompts. Raises WorkflowError, also for a context file that is missing."""
-    from sdqctl.cli.options import read_text_argument
-    from sdqctl.cli.runs.launch import working_directory
-    from sdqctl.model.workflow import SessionMode
-    from sdqctl.workflow.plan import PlanOptions, build_plan
+    from sdqctl.engine.setup import working_directory
+    from sdqctl.workflow.plan import build_plan
     from sdqctl.workflow.render import Roots
 
     workflow = check_workflow(request.path, folder=app.directory)
-    cwd = working_directory(app, request.cwd, workflow)
-    options = PlanOptions(
-        cycles=request.cycles,
-        session_mode=SessionMode(request.session_mode) if request.session_mode else None,
-        prologues=tuple(map(read_text_argument, request.prologues)),
-        epilogues=tuple(map(read_text_argument, request.epilogues)),
-    )
-    plan = build_plan(workflow, options)
-    variables = _variables(workflow, cwd, request.session_name)
+    cwd = working_directory(app, request.options.cwd, workflow)
+    plan = build_plan(workflow, request.options)
+    variables = _variables(workflow, cwd, request.options.session_name)
     roots = Roots.of(workflow, cwd)
     shown = []
     for step in plan.steps:

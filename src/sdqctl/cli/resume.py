@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from sdqctl.cli.completion import complete_adapter, complete_session, complete_workflow
 from sdqctl.cli.options import examples
-from sdqctl.cli.runs.options import RunCommand, RunFlags, run_options
+from sdqctl.cli.runs.options import RunCommand, asked_for, run_options
 
 if TYPE_CHECKING:
     from sdqctl.cli.context import App
@@ -49,8 +49,7 @@ def resume(
     session: str | None,
     prompt: str | None,
     continue_with: str | None,
-    adapter: str | None,
-    **flags: Any,  # noqa: ANN401 - the shared options, checked by RunFlags
+    **flags: object,
 ) -> int:
     """Go on in SESSION: an id, a name, or a prefix of one that is unique.
 
@@ -64,12 +63,13 @@ def resume(
         raise click.UsageError("Missing argument 'SESSION'.")
     if prompt is not None and continue_with is not None:
         raise click.UsageError("--prompt and --continue cannot be used together.")
+    options, display = asked_for(flags)
     request = ResumeRequest(
         session=session,
+        options=options,
+        display=display,
         prompt=prompt,
         continues=continue_with is not None,
         workflow=Path(continue_with) if continue_with else None,
-        adapter=adapter,
-        flags=RunFlags(**flags),
     )
     return resume_session(app, request)

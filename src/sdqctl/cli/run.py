@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,7 +11,7 @@ from sdqctl.cli.completion import complete_workflow
 from sdqctl.cli.options import examples
 from sdqctl.cli.runs.options import (
     RunCommand,
-    RunFlags,
+    asked_for,
     batch_options,
     run_options,
     workflow_options,
@@ -47,37 +47,17 @@ def run(
     app: App,
     /,
     targets: tuple[str, ...],
-    session_name: str | None,
-    resume_if_exists: bool | None,
     parallel: int,
     keep_going: bool,
-    adapter: str | None,
-    cycles: int | None,
-    session_mode: str | None,
-    prologues: tuple[str, ...],
-    epilogues: tuple[str, ...],
-    **flags: Any,  # noqa: ANN401 - the shared options, checked by RunFlags
+    **flags: object,
 ) -> int:
     """Run WORKFLOW, a .conv file or - for stdin, in a named session; several, each in its own.
 
     A name that exists is refused (exit 7) unless --resume-if-exists is given. What was done is
     recorded step by step: after a kill, `sdqctl resume NAME --continue` goes on where it was.
     """
-    from sdqctl.cli.runs.launch import RunRequest, run_workflow
+    from sdqctl.cli.runs.batch import Manner, run_workflows
 
-    request = RunRequest(
-        path=Path(targets[0]),
-        session_name=session_name,
-        resume_if_exists=resume_if_exists,
-        adapter=adapter,
-        cycles=cycles,
-        session_mode=session_mode,
-        prologues=prologues,
-        epilogues=epilogues,
-        flags=RunFlags(**flags),
-    )
-    if len(targets) > 1:
-        from sdqctl.cli.runs.batch import run_workflows
-
-        return run_workflows(app, [*map(Path, targets)], request, parallel, keep_going)
-    return run_workflow(app, request)
+    options, display = asked_for(flags)
+    manner = Manner(parallel=parallel, keep_going=keep_going, display=display)
+    return run_workflows(app, [*map(Path, targets)], options, manner)

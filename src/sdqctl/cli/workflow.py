@@ -9,6 +9,7 @@ import click
 
 from sdqctl.cli.completion import complete_folder, complete_workflow
 from sdqctl.cli.options import examples, format_option
+from sdqctl.cli.runs.options import asked_for
 
 if TYPE_CHECKING:
     from sdqctl.cli.context import App
@@ -60,13 +61,8 @@ def render(
     app: App,
     /,
     file: str,
-    cycles: int | None,
-    session_mode: str | None,
-    session_name: str | None,
-    prologues: tuple[str, ...],
-    epilogues: tuple[str, ...],
-    cwd: Path | None,
     output_format: str,
+    **flags: object,
 ) -> None:
     """Show the exact prompts that WORKFLOW would send, step by step, without sending.
 
@@ -74,14 +70,6 @@ def render(
     """
     from sdqctl.cli.checking import RenderRequest, render_workflow
 
-    request = RenderRequest(
-        path=Path(file),
-        cycles=cycles,
-        session_mode=session_mode,
-        session_name=session_name,
-        prologues=prologues,
-        epilogues=epilogues,
-        cwd=cwd,
-        as_json=output_format == "json",
-    )
-    render_workflow(app, request)
+    options, _ = asked_for(flags)
+    as_json = output_format == "json"
+    render_workflow(app, RenderRequest(path=Path(file), options=options, as_json=as_json))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 
-from sdqctl.engine.options import RunOptions
 from sdqctl.errors import BudgetError
 from sdqctl.model.events import ToolStarted, TurnEvent, UsageReported
+from sdqctl.model.options import RunOptions
 from sdqctl.model.session import Usage
 from sdqctl.text.duration import format_duration
 
@@ -48,7 +48,7 @@ class Budget:
             return f"{self._tokens} tokens of {options.max_tokens} (--max-tokens)"
         left = self.seconds_left()
         if left is not None and left <= 0:
-            return f"{format_duration(options.max_time)} (--max-time)"
+            return f"{format_duration(options.max_time or 0.0)} (--max-time)"
         return None
 
     def seconds_left(self) -> float | None:

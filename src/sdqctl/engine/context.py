@@ -1,53 +1,116 @@
-"""What the steps of a run stand on."""
+"""What a run stands on: what was decided before anything started, and what lives while it goes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from sdqctl.engine.budget import Budget
-from sdqctl.engine.command.background import Background
-from sdqctl.engine.live_session import LiveSession
-from sdqctl.engine.options import RunOptions
+from sdqctl.engine.variables import base_variables, cycle_variables, layered
 from sdqctl.model.events import Event, StepRecovered
-from sdqctl.model.run import StepRecord, StepStatus
-from sdqctl.model.sandbox import Sandbox
-from sdqctl.model.workflow import Plan, PlannedStep
-from sdqctl.store.evidence import CommandFolders
-from sdqctl.store.ledger import Ledger
-from sdqctl.workflow.render import Roots
+from sdqctl.model.run import RunRecord, StepRecord, StepStatus
+from sdqctl.workflow.references import Roots
+
+if TYPE_CHECKING:
+    from sdqctl.engine.budget import Budget
+    from sdqctl.engine.command.background import Background
+    from sdqctl.engine.confinement import Confinement
+    from sdqctl.engine.kept_text import KeptText
+    from sdqctl.engine.live_session import LiveSession
+    from sdqctl.engine.setup import Setup
+    from sdqctl.engine.target import Choose, Target
+    from sdqctl.model.options import RunOptions
+    from sdqctl.model.sandbox import Sandbox
+    from sdqctl.model.workflow import Plan, PlannedStep, Workflow
+    from sdqctl.policy.ask import Question
+    from sdqctl.store.evidence import CommandFolders
+    from sdqctl.store.ledger import Ledger
 
 Sink = Callable[[Event], None]
+"""Takes the events of a run (docs/events.md), in the thread and at the moment they happen."""
+Deliver = Callable[[Sequence[StepRecord]], object]
+"""Writes what a run's answers make, from its steps. Raises StoreError or WorkflowError."""
+
+
+def ignore(event: Event) -> None:
+    """The sink of who wants no events."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class StepContext:
-    """One run, as its steps see it. `variables` gives the template variables of a step's cycle."""
+class RunContext:
+    """A run with everything about it decided, and nothing of it begun. `prepare` makes it."""
 
-    run_id: str
-    session_name: str
-    plan: Plan
+    setup: Setup
+    """Of the folder that the agent works in."""
     ledger: Ledger
-    connection: LiveSession
+    plan: Plan
     options: RunOptions
-    budget: Budget
-    roots: Roots
+    """Whole: with what the workflow and the configuration have a say in."""
     cwd: Path
-    environment: Mapping[str, str]
-    variables: Callable[[PlannedStep], Mapping[str, str]]
+    target: Target
+    """Where it goes, as far as that is known without the session's lock."""
+    choose: Choose
+    """Chooses the target again under its lock, from the session that is there by then, or none."""
+    confinement: Confinement
+    start_at: int | None = None
+    """The position of the first step that is wanted; None: the first that is not done."""
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """Template variables more than those of every run."""
+    literal: bool = False
+    """Whether the prompts hold no template variables: they were typed, not written in a file."""
+    text: KeptText | None = None
+    """The workflow's text, where no file of the user's holds it."""
+    question: Question | None = None
+    """Asks a human about tools that the policy would refuse."""
+    emit: Sink = ignore
+
+    @property
+    def workflow(self) -> Workflow:
+        """What the plan was made of."""
+        return self.plan.workflow
+
+    @cached_property
+    def roots(self) -> Roots:
+        """Where the files lie that the workflow names."""
+        return Roots.of(self.workflow, self.cwd)
+
+    @cached_property
+    def run_variables(self) -> Mapping[str, str]:
+        """All template variables of the run but those of its cycles."""
+        return layered(self.variables, base_variables(self.workflow, self.cwd, self.target.name))
+
+    def variables_of(self, step: PlannedStep) -> Mapping[str, str]:
+        """The template variables of a step."""
+        return cycle_variables({} if self.literal else self.run_variables, self.plan, step)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiveRun:
+    """A run that is recorded and whose session is open: what its steps act on."""
+
+    context: RunContext
+    record: RunRecord
+    """As it was when its session was opened."""
+    connection: LiveSession
+    budget: Budget
     background: Background
     commands: CommandFolders
     sandbox: Sandbox
     """The net of RUN commands."""
-    emit: Sink
+
+    @property
+    def id(self) -> str:
+        """The run's id in the ledger."""
+        return self.record.id
 
     def begin(
         self, step: PlannedStep, *, prompt: str | None = None, command: str | None = None
     ) -> StepRecord:
         """Record that a step is about to act."""
-        return self.ledger.begin_step(
-            self.run_id,
+        return self.context.ledger.begin_step(
+            self.id,
             position=step.position,
             cycle=step.cycle,
             kind=step.kind,
@@ -68,8 +131,8 @@ class StepContext:
         exit_status: int | None = None,
     ) -> StepRecord:
         """Record how it ended."""
-        return self.ledger.finish_step(
-            self.run_id,
+        return self.context.ledger.finish_step(
+            self.id,
             step.position,
             status,
             response=response,
@@ -79,8 +142,6 @@ class StepContext:
 
     def recovered(self, step: PlannedStep, action: str, message: str) -> None:
         """Say what was decided about a step that an earlier process had begun."""
-        self.emit(
-            StepRecovered(
-                run_id=self.run_id, position=step.position, action=action, message=message
-            )
+        self.context.emit(
+            StepRecovered(run_id=self.id, position=step.position, action=action, message=message)
         )

@@ -11,10 +11,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 
-from sdqctl.engine.budget import Budget
-from sdqctl.engine.context import Sink
-from sdqctl.engine.live_session import LiveSession
-from sdqctl.engine.options import RunOptions
+from sdqctl.engine.context import LiveRun, Sink
 from sdqctl.errors import (
     AuthenticationError,
     BusyError,
@@ -73,17 +70,10 @@ class Retries:
 class Watch:
     """Follows the events of one turn, or of one compaction, and ends it at the limits."""
 
-    def __init__(
-        self,
-        connection: LiveSession,
-        options: RunOptions,
-        budget: Budget,
-        retries: Retries,
-        emit: Sink,
-    ) -> None:
-        self._connection = connection
-        self._options = options
-        self._budget = budget
+    def __init__(self, run: LiveRun, retries: Retries, emit: Sink) -> None:
+        self._connection = run.connection
+        self._options = run.context.options
+        self._budget = run.budget
         self._retries = retries
         self._emit = emit
         self._denials = DenialCounter()
@@ -100,7 +90,7 @@ class Watch:
             async with asyncio.timeout(limit), aclosing(stream):  # type: ignore[type-var]
                 return await self._follow(stream, turn_id, note)
         except TimeoutError:
-            took = format_duration(self._options.step_timeout)
+            took = format_duration(self._options.step_timeout or 0.0)
             late = f"no answer within {took} (--step-timeout)"
             return await self._stop(turn_id, self._budget.reached() or late)
 
@@ -150,7 +140,7 @@ class Watch:
         failing = self._failing
         if failing is not None and self._retries.left() <= 0:
             return await self._stop(turn_id, failing.message, failing.kind)
-        idle = format_duration(self._options.idle_timeout)
+        idle = format_duration(self._options.idle_timeout or 0.0)
         reason = f"nothing was heard from the model for {idle} (--idle-timeout)"
         return await self._stop(turn_id, reason)
 

@@ -1,54 +1,65 @@
-"""How a run is to be done; kept with the run, so that it goes on as it was started."""
+"""The options of one run, merged once: what is asked for, over what is recorded or configured."""
 
 from __future__ import annotations
 
-from enum import StrEnum
-
 import msgspec
 
-from sdqctl.model.workflow import SessionMode
+from sdqctl.config import Settings
+from sdqctl.errors import UsageError
+from sdqctl.model.modes import MODES, is_known_mode
+from sdqctl.model.options import OPTIONS, OnInterrupted, RunOptions, decoded
+from sdqctl.text.suggest import meant
+
+_WORKFLOW_FIRST = ("adapter", "model", "resume_if_exists", "sandbox")
+"""Settings that a workflow goes before: they are asked for when neither it nor a flag has a say."""
 
 
-class OnInterrupted(StrEnum):
-    """What to do about an interrupted step whose tools or command already ran."""
-
-    CONTINUE = "continue"
-    RESEND = "resend"
-    FAIL = "fail"
-
-
-class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """One run's settings. Durations are seconds; 0 means no limit (`retry_for`: no retries)."""
-
-    cycles: int | None = None
-    session_mode: SessionMode | None = None
-    prologues: tuple[str, ...] = ()
-    epilogues: tuple[str, ...] = ()
-    mode: str | None = None
-    allow_tools: tuple[str, ...] = ()
-    repository_tools: tuple[str, ...] = ()
-    """Those of `allow_tools` that a trusted repository gave: they end with the trust in it."""
-    deny_tools: tuple[str, ...] = ()
-    allow_all_tools: bool = False
-    sandbox: str | None = None
-    """The net that was asked for; None: the configuration's."""
-    on_interrupted: OnInterrupted = OnInterrupted.CONTINUE
-    step_timeout: float = 1800.0
-    idle_timeout: float = 600.0
-    retry_for: float = 600.0
-    max_turn_tool_calls: int = 0
-    max_tokens: int = 0
-    """Input and output together, over the whole run; 0 means no limit."""
-    max_time: float = 0.0
-    """Of one process that drives the run."""
-    output_file: str | None = None
+def configured(settings: Settings) -> RunOptions:
+    """The options that the configuration gives every run."""
+    from_project = "allow_tools" in settings.from_project
+    options: RunOptions = msgspec.convert(
+        settings, RunOptions, from_attributes=True, dec_hook=decoded
+    )
+    return msgspec.structs.replace(
+        options,
+        on_interrupted=OnInterrupted.CONTINUE,
+        repository_tools=settings.allow_tools if from_project else (),
+        **dict.fromkeys(_WORKFLOW_FIRST),
+    )
 
 
-def encode_options(options: RunOptions) -> str:
-    """The options as JSON for the ledger."""
-    return msgspec.json.encode(options).decode()
+def over(above: RunOptions, below: RunOptions) -> RunOptions:
+    """The options of `above`, and of `below` where it asks for nothing; rules of tools add up.
+
+    Raises UsageError for a mode of `above` that is none: it would silently allow reading only.
+    """
+    if above.mode is not None and not is_known_mode(above.mode):
+        raise UsageError(
+            f"--mode {above.mode}: there is no such mode", hint=meant(above.mode, MODES, "modes")
+        )
+    asked = {name: getattr(above, name) for name in OPTIONS}
+    changes = {name: value for name, value in asked.items() if value not in (None, ())}
+    changes |= {
+        "allow_tools": (*below.allow_tools, *above.allow_tools),
+        "deny_tools": (*below.deny_tools, *above.deny_tools),
+        "allow_all_tools": below.allow_all_tools or above.allow_all_tools,
+    }
+    return msgspec.structs.replace(below, **changes)
 
 
-def decode_options(text: str) -> RunOptions:
-    """The options of a recorded run; what an older version did not write gets its default."""
-    return msgspec.json.decode(text, type=RunOptions)
+def renewed(options: RunOptions, now: RunOptions) -> RunOptions:
+    """The options of an earlier run, with what the configuration says by now about safety.
+
+    Denials that have come since add up; what a repository allowed holds as long as its trust.
+    """
+    allowed = [*options.allow_tools]
+    for rule in {*options.repository_tools} & {*allowed}:
+        allowed.remove(rule)
+    kept = {name: getattr(options, name) for name in OPTIONS}
+    changes = {name: value for name, value in kept.items() if value not in (None, ())}
+    changes |= {
+        "allow_tools": (*allowed, *now.repository_tools),
+        "repository_tools": now.repository_tools,
+        "deny_tools": tuple(dict.fromkeys((*options.deny_tools, *now.deny_tools))),
+    }
+    return msgspec.structs.replace(now, **changes)

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 from sdqctl.adapters.base import AdapterSession, ReadsHistory, find_power
 from sdqctl.adapters.registry import entry
-from sdqctl.engine.options import OnInterrupted
 from sdqctl.errors import ContextError, StepError
 from sdqctl.model.followup import follow_up
+from sdqctl.model.options import OnInterrupted
 from sdqctl.model.run import OutcomeStatus, StepRecord, TurnOutcome
 from sdqctl.model.session import ToolCall, Turn
 from sdqctl.store.ledger import Ledger

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 
 from sdqctl.engine.command.step import start_again
-from sdqctl.engine.context import Sink, StepContext
-from sdqctl.engine.live_session import LiveSession
+from sdqctl.engine.context import Deliver, LiveRun
 from sdqctl.engine.matching import Match, match_plan
-from sdqctl.engine.options import RunOptions
 from sdqctl.engine.recovery import check_context, clear_context
 from sdqctl.engine.steps import execute, skip
 from sdqctl.engine.turns import TurnRunner
@@ -31,49 +27,26 @@ from sdqctl.model.workflow import (
     ConsultStep,
     NewConversationStep,
     PauseStep,
-    Plan,
     PlannedStep,
 )
 from sdqctl.process import commit_point
-from sdqctl.store.ledger import Ledger
 
 _ABORT_SECONDS = 5.0
 _SHOWN = 10
 
 
-Deliver = Callable[[Sequence[StepRecord]], object]
-"""Writes what a run's answers make, from its steps. Raises StoreError or WorkflowError."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Job:
-    """What a runner needs: the run as recorded, its plan, and where its session is."""
-
-    run: RunRecord
-    plan: Plan
-    options: RunOptions
-    ledger: Ledger
-    connection: LiveSession
-    context: StepContext
-    emit: Sink
-    deliver: Deliver | None = None
-
-
 class Runner:
     """Does what is left of one run. The session must be open in the connection."""
 
-    def __init__(self, job: Job) -> None:
-        self._job = job
+    def __init__(self, run: LiveRun, deliver: Deliver) -> None:
+        """`deliver` writes what the answers make, before the run counts as completed."""
+        self._run = run
+        self._context = run.context
+        self._ledger = run.context.ledger
+        self._write = deliver
         self._done_before: list[PlannedStep] = []
         self._step_begun = 0.0
-        self._turns = TurnRunner(
-            ledger=job.ledger,
-            connection=job.connection,
-            run_id=job.run.id,
-            options=job.options,
-            budget=job.context.budget,
-            emit=job.emit,
-        )
+        self._turns = TurnRunner(run)
 
     async def execute(self, *, start_at: int | None = None) -> RunRecord:
         """Run the steps that are not settled; `start_at` runs that position and all after it again,
@@ -84,7 +57,7 @@ class Runner:
         """
         try:
             await self._prepare(start_at)
-            for step in self._job.plan.steps:
+            for step in self._context.plan.steps:
                 await self._step(step)
             self._deliver()
         except asyncio.CancelledError as error:
@@ -102,72 +75,72 @@ class Runner:
 
     def _deliver(self) -> None:
         """Write the run's document; it is completed only then, so that a resume writes it."""
-        job = self._job
-        if job.deliver is not None:
-            commit_point("document.before")
-            job.deliver(job.ledger.steps(job.run.id))
-            commit_point("document.after")
+        commit_point("document.before")
+        self._write(self._ledger.steps(self._run.id))
+        commit_point("document.after")
 
     async def _prepare(self, start_at: int | None) -> None:
         """Settle what was open, lay the plan over what is recorded, and check the context."""
-        job = self._job
         try:
             await self._settle_open_turns()
         except RuntimeDiedError as error:
             await self._start_anew(error)
             await self._settle_open_turns()
-        match = match_plan(job.plan, job.ledger.steps(job.run.id))
-        job.ledger.place_attempts(job.run.id, match.moved)
-        for record in job.ledger.steps(job.run.id):
+        match = match_plan(self._context.plan, self._ledger.steps(self._run.id))
+        self._ledger.place_attempts(self._run.id, match.moved)
+        for record in self._ledger.steps(self._run.id):
             if start_at is not None and record.position >= start_at:
-                job.ledger.supersede_step(job.run.id, record.position)
+                self._ledger.supersede_step(self._run.id, record.position)
         self._skip_before(start_at or 1)
-        job.ledger.update_run(
-            job.run.id, status=RunStatus.RUNNING, message=None, steps_total=len(job.plan.steps)
+        self._ledger.update_run(
+            self._run.id,
+            status=RunStatus.RUNNING,
+            message=None,
+            steps_total=len(self._context.plan.steps),
         )
         self._announce(match)
-        here = job.connection.session.info.id
+        here = self._run.connection.session.info.id
         done = [r for r in self._done().values() if r.turn_id and r.session_id == here]
-        await check_context(job.connection.session, done)
+        await check_context(self._run.connection.session, done)
 
     def _skip_before(self, start_at: int) -> None:
         """Settle the steps before a place, which the user does not want."""
-        left = [(step, self._last(step)) for step in self._job.plan.steps[: start_at - 1]]
+        left = [(step, self._last(step)) for step in self._context.plan.steps[: start_at - 1]]
         skipped = [(step, last) for step, last in left if last is None or not last.status.settled]
         for step, last in skipped:
-            skip(step, last, self._job.context)
+            skip(step, last, self._run)
         if skipped:
             places = ", ".join(str(step.position) for step, _ in skipped[:_SHOWN])
             more = f" and {len(skipped) - _SHOWN} more" if len(skipped) > _SHOWN else ""
-            self._job.emit(Warned(message=f"skipped (--from {start_at}): step {places}{more}"))
+            self._context.emit(Warned(message=f"skipped (--from {start_at}): step {places}{more}"))
 
     async def _settle_open_turns(self) -> None:
         """Decide about prompts whose end was not seen before anything else is sent."""
-        session = self._job.connection.session
+        session = self._run.connection.session
         ref = SessionRef(session.info.adapter, session.info.id)
-        for run in self._job.ledger.runs_of(ref):
+        for run in self._ledger.runs_of(ref):
             if not run.status.unfinished:
                 continue
-            for record in self._job.ledger.steps(run.id):
+            for record in self._ledger.steps(run.id):
                 if record.status.settled or not record.turn_id or record.session_id != ref.id:
                     continue
-                outcome = await clear_context(session, self._job.ledger, record)
+                outcome = await clear_context(session, self._ledger, record)
                 if outcome is not None and outcome.status is OutcomeStatus.FINISHED:
                     self._turns.record_found(record, outcome)
 
     async def _step(self, step: PlannedStep) -> None:
-        job, record = self._job, self._last(step)
+        record = self._last(step)
         if record is not None and record.status.settled:
             if record.status is StepStatus.DONE:
                 self._done_before.append(step)
             return
         if not isinstance(step.action, PauseStep | ConsultStep | CheckpointStep):
             while self._done_before:
-                await start_again(self._done_before.pop(0), job.context)
+                await start_again(self._done_before.pop(0), self._run)
         attempt = (record.attempts if record else 0) + 1
-        job.emit(
+        self._context.emit(
             StepStarted(
-                run_id=job.run.id,
+                run_id=self._run.id,
                 position=step.position,
                 cycle=step.cycle,
                 kind=step.kind,
@@ -187,17 +160,16 @@ class Runner:
 
     async def _execute(self, step: PlannedStep, record: StepRecord | None) -> StepRecord:
         """Do a step. One death of the runtime is survived also where no turn runs."""
-        context = self._job.context
         if not isinstance(step.action, NewConversationStep):
-            return await execute(step, record, context, self._turns)
+            return await execute(step, record, self._run, self._turns)
         try:
-            return await execute(step, record, context, self._turns)
+            return await execute(step, record, self._run, self._turns)
         except RuntimeDiedError as error:
             await self._start_anew(error)
-        return await execute(step, self._last(step), context, self._turns)
+        return await execute(step, self._last(step), self._run, self._turns)
 
     async def _start_anew(self, error: RuntimeDiedError) -> None:
-        self._job.emit(Warned(message=f"{error.message}; a new one is started"))
+        self._context.emit(Warned(message=f"{error.message}; a new one is started"))
         await self._turns.reopen()
 
     def _tell_end(
@@ -214,9 +186,9 @@ class Runner:
             own = record.attempts >= attempt
             seconds = time.monotonic() - self._step_begun if own else record.seconds
             status = record.status
-        self._job.emit(
+        self._context.emit(
             StepFinished(
-                run_id=self._job.run.id,
+                run_id=self._run.id,
                 position=step.position,
                 cycle=step.cycle,
                 kind=step.kind,
@@ -231,38 +203,36 @@ class Runner:
         )
 
     def _announce(self, match: Match) -> None:
-        job = self._job
-        job.emit(
+        self._context.emit(
             RunStarted(
-                run_id=job.run.id,
-                workflow=job.run.workflow,
+                run_id=self._run.id,
+                workflow=self._run.record.workflow,
                 steps_total=match.total,
-                steps_done=sum(r.status.settled for r in job.ledger.steps(job.run.id)),
+                steps_done=sum(r.status.settled for r in self._ledger.steps(self._run.id)),
                 steps_changed=len(match.changed),
             )
         )
 
     def _last(self, step: PlannedStep) -> StepRecord | None:
-        return self._job.ledger.step(self._job.run.id, step.position)
+        return self._ledger.step(self._run.id, step.position)
 
     def _done(self) -> dict[int, StepRecord]:
-        steps = self._job.ledger.steps(self._job.run.id)
+        steps = self._ledger.steps(self._run.id)
         return {r.position: r for r in steps if r.status is StepStatus.DONE}
 
     async def _abort(self) -> None:
         """Stop the running turn, within bounded time, whatever state the runtime is in."""
         try:
             async with asyncio.timeout(_ABORT_SECONDS):
-                await self._job.connection.abort()
+                await self._run.connection.abort()
         except (TimeoutError, SdqctlError) as error:
-            self._job.emit(Warned(message=f"the turn could not be aborted: {error}"))
+            self._context.emit(Warned(message=f"the turn could not be aborted: {error}"))
 
     def _end(self, status: RunStatus, message: str | None) -> RunRecord:
-        job = self._job
-        job.ledger.update_run(job.run.id, status=status, message=message)
-        run = job.ledger.run(job.run.id)
+        self._ledger.update_run(self._run.id, status=status, message=message)
+        run = self._ledger.run(self._run.id)
         assert run is not None, "a run that is being driven is in the ledger"
-        job.emit(
+        self._context.emit(
             RunFinished(
                 run_id=run.id,
                 status=status,
@@ -274,7 +244,7 @@ class Runner:
         return run
 
     def _where(self) -> str:
-        run = self._job.ledger.run(self._job.run.id)
+        run = self._ledger.run(self._run.id)
         return f"{run.steps_done} of {run.steps_total} steps are done" if run else "nothing is done"
 
 

@@ -10,7 +10,7 @@ from typing import assert_never, cast
 
 from sdqctl.adapters.base import Compacts, find_power, power
 from sdqctl.engine.command.step import run_step, wait_step, wanted
-from sdqctl.engine.context import StepContext
+from sdqctl.engine.context import LiveRun
 from sdqctl.engine.turns import TurnRunner
 from sdqctl.errors import PausedError, RuntimeDiedError, StepError
 from sdqctl.model.events import Warned
@@ -35,93 +35,93 @@ from sdqctl.workflow.verify import verify
 
 
 async def execute(
-    step: PlannedStep, record: StepRecord | None, context: StepContext, turns: TurnRunner
+    step: PlannedStep, record: StepRecord | None, run: LiveRun, turns: TurnRunner
 ) -> StepRecord:
     """Do one step, or finish what an earlier process began of it (`record`).
 
     Raises PausedError, StepError and what the turn raises.
     """
-    if not _condition_holds(step, context):
-        context.begin(step)
-        return context.finish(step, StepStatus.SKIPPED)
-    return await _act(step, record, context, turns)
+    if not _condition_holds(step, run):
+        run.begin(step)
+        return run.finish(step, StepStatus.SKIPPED)
+    return await _act(step, record, run, turns)
 
 
 async def _act(
-    step: PlannedStep, record: StepRecord | None, context: StepContext, turns: TurnRunner
+    step: PlannedStep, record: StepRecord | None, run: LiveRun, turns: TurnRunner
 ) -> StepRecord:
     match step.action:
         case PromptAction():
-            return await _prompt(step, step.action, record, context, turns)
+            return await _prompt(step, step.action, record, run, turns)
         case RunStep():
-            return await run_step(step, record, context)
+            return await run_step(step, record, run)
         case RunWaitStep():
-            return await wait_step(step, record, context)
+            return await wait_step(step, record, run)
         case VerifyStep():
-            return await _verify(step, step.action, context)
+            return await _verify(step, step.action, run)
         case CompactStep():
-            return await _compact(step, step.action, context, turns)
+            return await _compact(step, step.action, run, turns)
         case CheckpointStep():
-            context.begin(step)
-            return context.finish(step, StepStatus.DONE)
+            run.begin(step)
+            return run.finish(step, StepStatus.DONE)
         case PauseStep() | ConsultStep():
-            return _stop_for_human(step, step.action, record, context)
+            return _stop_for_human(step, step.action, record, run)
         case NewConversationStep():
-            return await _new_conversation(step, record, context)
+            return await _new_conversation(step, record, run)
         case _:
             assert_never(step.action)
 
 
-def skip(step: PlannedStep, record: StepRecord | None, context: StepContext) -> None:
+def skip(step: PlannedStep, record: StepRecord | None, run: LiveRun) -> None:
     """Settle a step without doing it; `record` is its last attempt, which has no outcome yet."""
     if record is None or record.status is not StepStatus.BEGUN:
-        context.begin(step)
-    context.finish(step, StepStatus.SKIPPED)
+        run.begin(step)
+    run.finish(step, StepStatus.SKIPPED)
 
 
 async def _prompt(
     step: PlannedStep,
     action: PromptAction,
     record: StepRecord | None,
-    context: StepContext,
+    run: LiveRun,
     turns: TurnRunner,
 ) -> StepRecord:
     begun = record is not None and record.turn_id is not None
     if not begun:
-        await _keep_within_limit(step, action, context, turns)
-    return await turns.answer(step, cache(partial(_render, step, context)), begun=begun)
+        await _keep_within_limit(step, action, run, turns)
+    return await turns.answer(step, cache(partial(_render, step, run)), begun=begun)
 
 
-def _render(step: PlannedStep, context: StepContext) -> str:
+def _render(step: PlannedStep, run: LiveRun) -> str:
     """The text of a prompt. Raises StepError for one that is empty, and what rendering raises."""
     rendered = render_prompt(
-        context.plan,
+        run.context.plan,
         step,
-        outputs=_outputs(step, context),
-        variables=context.variables(step),
-        roots=context.roots,
+        outputs=_outputs(step, run),
+        variables=run.context.variables_of(step),
+        roots=run.context.roots,
     )
     for warning in rendered.warnings:
-        context.emit(Warned(message=f"step {step.position}: {warning}"))
+        run.context.emit(Warned(message=f"step {step.position}: {warning}"))
     if not rendered.text.strip():
         raise StepError(f"step {step.position}: the prompt is empty")
     return rendered.text
 
 
 async def _keep_within_limit(
-    step: PlannedStep, action: PromptAction, context: StepContext, turns: TurnRunner
+    step: PlannedStep, action: PromptAction, run: LiveRun, turns: TurnRunner
 ) -> None:
     """Do what ON-CONTEXT-LIMIT says when the context is fuller than CONTEXT-LIMIT."""
     if action.context_limit is None or action.on_context_limit == "continue":
         return
-    session = find_power(context.connection.session, Compacts)
+    session = find_power(run.connection.session, Compacts)
     fill = None if session is None else await _fill(session)
     if fill is None or fill < action.context_limit:
         return
     message = f"the context is {fill:.0%} full, CONTEXT-LIMIT is {action.context_limit:.0%}"
     if action.on_context_limit == "stop":
         raise StepError(message, hint="raise the limit, or let ON-CONTEXT-LIMIT compact")
-    context.emit(Warned(message=f"{message}: compacting"))
+    run.context.emit(Warned(message=f"{message}: compacting"))
     await turns.compact(step, action.on_context_limit_prompt, recorded=False)
 
 
@@ -134,14 +134,14 @@ async def _fill(session: Compacts) -> float | None:
     return None if use is None or use.limit <= 0 else use.used / use.limit
 
 
-async def _verify(step: PlannedStep, action: VerifyStep, context: StepContext) -> StepRecord:
-    context.begin(step)
-    result = await asyncio.to_thread(verify, action, context.roots)
+async def _verify(step: PlannedStep, action: VerifyStep, run: LiveRun) -> StepRecord:
+    run.begin(step)
+    result = await asyncio.to_thread(verify, action, run.context.roots)
     text = result.text if wanted(action.output, 0 if result.ok else 1) else ""
     if result.ok or action.on_error is OnError.CONTINUE:
         error = None if result.ok else "problems were found"
-        return context.finish(step, StepStatus.DONE, response=text, error=error)
-    context.finish(step, StepStatus.FAILED, response=text, error=result.text)
+        return run.finish(step, StepStatus.DONE, response=text, error=error)
+    run.finish(step, StepStatus.FAILED, response=text, error=result.text)
     raise StepError(
         f"step {step.position}: VERIFY {action.check} found problems\n{result.text}",
         hint="fix them and go on, or write VERIFY-ON-ERROR continue before it",
@@ -149,43 +149,43 @@ async def _verify(step: PlannedStep, action: VerifyStep, context: StepContext) -
 
 
 async def _compact(
-    step: PlannedStep, action: CompactStep, context: StepContext, turns: TurnRunner
+    step: PlannedStep, action: CompactStep, run: LiveRun, turns: TurnRunner
 ) -> StepRecord:
-    session = power(context.connection.session, Compacts, "COMPACT")
-    least, fill = context.plan.workflow.context.compaction_min, await _fill(session)
+    session = power(run.connection.session, Compacts, "COMPACT")
+    least, fill = run.context.plan.workflow.context.compaction_min, await _fill(session)
     if least is not None and fill is not None and fill < least:
         why = f"not compacted: the context is {fill:.0%} full, COMPACTION-MIN is {least:.0%}"
-        context.emit(Warned(message=f"step {step.position}: {why}"))
-        context.begin(step)
-        return context.finish(step, StepStatus.DONE, response=why)
+        run.context.emit(Warned(message=f"step {step.position}: {why}"))
+        run.begin(step)
+        return run.finish(step, StepStatus.DONE, response=why)
     return cast("StepRecord", await turns.compact(step, action.instructions))
 
 
 async def _new_conversation(
-    step: PlannedStep, record: StepRecord | None, context: StepContext
+    step: PlannedStep, record: StepRecord | None, run: LiveRun
 ) -> StepRecord:
     """Go on in an empty session. Its name is recorded before the session is created."""
     if record is None or not record.prompt:
-        taken = {key for info in await _sessions(context) for key in info.keys}
-        numbers = (f"{context.session_name} ({n})" for n in range(2, len(taken) + 3))
-        record = context.begin(step, prompt=next(n for n in numbers if folded(n) not in taken))
+        taken = {key for info in await _sessions(run) for key in info.keys}
+        numbers = (f"{run.context.target.name} ({n})" for n in range(2, len(taken) + 3))
+        record = run.begin(step, prompt=next(n for n in numbers if folded(n) not in taken))
     name = cast("str", record.prompt)
-    session = await context.connection.move_to(name)
-    context.ledger.record_session(
+    session = await run.connection.move_to(name)
+    run.context.ledger.record_session(
         SessionRef(session.info.adapter, session.info.id),
         name=name,
-        cwd=str(context.cwd),
+        cwd=str(run.context.cwd),
         created_at=datetime.now(UTC),
     )
-    context.ledger.update_run(context.run_id, session_id=session.info.id)
-    return context.finish(step, StepStatus.DONE)
+    run.context.ledger.update_run(run.id, session_id=session.info.id)
+    return run.finish(step, StepStatus.DONE)
 
 
 def _stop_for_human(
     step: PlannedStep,
     action: PauseStep | ConsultStep,
     record: StepRecord | None,
-    context: StepContext,
+    run: LiveRun,
 ) -> StepRecord:
     """Wait for a human. Only what was shown is passed: the process that stopped here may have been
     killed before it had written its message.
@@ -193,11 +193,11 @@ def _stop_for_human(
     if record is not None and record.shown_at is not None:
         if isinstance(action, ConsultStep):
             _check_consultation(step, action, record.shown_at)
-        return context.finish(step, StepStatus.DONE)
+        return run.finish(step, StepStatus.DONE)
     message = _message(action)
-    context.ledger.update_run(context.run_id, status=RunStatus.PAUSED, message=message)
+    run.context.ledger.update_run(run.id, status=RunStatus.PAUSED, message=message)
     if record is None:
-        context.begin(step)
+        run.begin(step)
     raise PausedError(message, position=step.position)
 
 
@@ -222,30 +222,30 @@ def _message(action: PauseStep | ConsultStep) -> str:
             assert_never(action)
 
 
-async def _sessions(context: StepContext) -> list[SessionInfo]:
-    adapter = await context.connection.adapter()
+async def _sessions(run: LiveRun) -> list[SessionInfo]:
+    adapter = await run.connection.adapter()
     return list(await adapter.list_sessions())
 
 
-def _condition_holds(step: PlannedStep, context: StepContext) -> bool:
+def _condition_holds(step: PlannedStep, run: LiveRun) -> bool:
     if step.condition is None:
         return True
     for position in reversed(step.condition.positions):
-        record = context.ledger.step(context.run_id, position)
+        record = run.context.ledger.step(run.id, position)
         if record is not None and record.exit_status is not None:
             return (record.exit_status == 0) is (step.condition.when == "success")
     return False
 
 
-def _outputs(step: PlannedStep, context: StepContext) -> dict[int, str]:
+def _outputs(step: PlannedStep, run: LiveRun) -> dict[int, str]:
     """The outputs that this prompt takes: those of its own that no earlier prompt has taken."""
     wanted = _shown_by(step)
     if not wanted:
         return {}
-    for earlier in reversed(context.plan.steps[min(wanted) : step.position - 1]):
-        if (theirs := _shown_by(earlier) & wanted) and _is_done(earlier, context):
+    for earlier in reversed(run.context.plan.steps[min(wanted) : step.position - 1]):
+        if (theirs := _shown_by(earlier) & wanted) and _is_done(earlier, run):
             wanted -= theirs
-    records = (context.ledger.step(context.run_id, position) for position in sorted(wanted))
+    records = (run.context.ledger.step(run.id, position) for position in sorted(wanted))
     return {record.position: record.response or "" for record in records if record is not None}
 
 
@@ -256,6 +256,6 @@ def _shown_by(step: PlannedStep) -> set[int]:
     return {part.position for part in step.action.parts if isinstance(part, OutputPart)}
 
 
-def _is_done(step: PlannedStep, context: StepContext) -> bool:
-    record = context.ledger.step(context.run_id, step.position)
+def _is_done(step: PlannedStep, run: LiveRun) -> bool:
+    record = run.context.ledger.step(run.id, step.position)
     return record is not None and record.status is StepStatus.DONE

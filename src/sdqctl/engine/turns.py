@@ -9,11 +9,8 @@ from functools import partial
 
 from sdqctl.adapters.base import Compacts, power
 from sdqctl.engine.audit import note_net_refusal
-from sdqctl.engine.budget import Budget
-from sdqctl.engine.context import Sink
-from sdqctl.engine.live_session import LiveSession
+from sdqctl.engine.context import LiveRun, Sink
 from sdqctl.engine.model_calls import TRANSIENT, Retries, Watch, failure
-from sdqctl.engine.options import OnInterrupted, RunOptions
 from sdqctl.engine.recovery import Recovery, clear_context, has_effects, recover_turn
 from sdqctl.errors import ContextError, RuntimeDiedError, SdqctlError
 from sdqctl.model.events import (
@@ -27,32 +24,21 @@ from sdqctl.model.events import (
     TurnFinished,
     Warned,
 )
+from sdqctl.model.options import OnInterrupted
 from sdqctl.model.run import StepRecord, StepStatus, TurnOutcome
 from sdqctl.model.session import SessionRef
 from sdqctl.model.workflow import PlannedStep
-from sdqctl.store.ledger import Ledger
 from sdqctl.text.duration import format_duration
 
 
 class TurnRunner:
     """Answers prompt steps of one run."""
 
-    def __init__(
-        self,
-        *,
-        ledger: Ledger,
-        connection: LiveSession,
-        run_id: str,
-        options: RunOptions,
-        budget: Budget,
-        emit: Sink,
-    ) -> None:
-        self._ledger = ledger
-        self._connection = connection
-        self._run_id = run_id
-        self._options = options
-        self._budget = budget
-        self._emit = emit
+    def __init__(self, run: LiveRun) -> None:
+        self._run = run
+        self._ledger = run.context.ledger
+        self._options = run.context.options
+        self._emit = run.context.emit
 
     async def answer(
         self, step: PlannedStep, render: Callable[[], str], *, begun: bool
@@ -64,9 +50,9 @@ class TurnRunner:
         and its kinds, AuthenticationError, BusyError and its kinds, RuntimeDiedError.
         """
         asked = None if begun else Recovery("asked", "", render())
-        self._budget.begin_turn()
+        self._run.budget.begin_turn()
         died = False
-        retries = Retries(self._options.retry_for)
+        retries = Retries(self._options.retry_for or 0.0)
         while True:
             try:
                 if asked is None:
@@ -96,11 +82,11 @@ class TurnRunner:
         `recorded`: each attempt is one of the step's, and the last is returned. Raises what
         `answer` raises.
         """
-        self._budget.begin_turn()
+        self._run.budget.begin_turn()
         died = False
-        retries = Retries(self._options.retry_for)
+        retries = Retries(self._options.retry_for or 0.0)
         while True:
-            record = self._begin(step) if recorded else None
+            record = self._run.begin(step) if recorded else None
             try:
                 end = await self._compaction(instructions, retries)
             except RuntimeDiedError as error:
@@ -119,21 +105,10 @@ class TurnRunner:
     async def _compaction(
         self, instructions: str | None, retries: Retries
     ) -> TurnFinished | TurnFailed:
-        session = power(self._connection.session, Compacts)
+        session = power(self._run.connection.session, Compacts)
         turn_id = uuid.uuid4().hex
         stream = session.compact(instructions, turn_id=turn_id)
         return await self._follow(stream, turn_id, retries, lambda _: None, self._emit_within)
-
-    def _begin(self, step: PlannedStep) -> StepRecord:
-        return self._ledger.begin_step(
-            self._run_id,
-            position=step.position,
-            cycle=step.cycle,
-            kind=step.kind,
-            title=step.title,
-            digest=step.digest,
-            session_id=self._connection.session.info.id,
-        )
 
     def _emit_within(self, event: Event) -> None:
         """Pass on what happens in a compaction; its end is none of an answer."""
@@ -142,24 +117,23 @@ class TurnRunner:
 
     async def reopen(self) -> None:
         """Start a new runtime, and open the session in it. Raises what that raises."""
-        info = self._connection.session.info
+        info = self._run.connection.session.info
         untouched = self._ledger.is_untouched(SessionRef(info.adapter, info.id))
-        await self._connection.reopen(untouched=untouched)
+        await self._run.connection.reopen(untouched=untouched)
 
     async def _recover(self, step: PlannedStep, render: Callable[[], str]) -> Recovery:
         """The answer that was found, or what to send."""
         attempts = [
             record
-            for record in self._ledger.attempts(self._run_id)
+            for record in self._ledger.attempts(self._run.id)
             if record.position == step.position and record.turn_id and record.superseded is False
         ]
-        session = self._connection.session
-        found = await recover_turn(
-            session, self._ledger, attempts, self._options.on_interrupted, render
-        )
+        session = self._run.connection.session
+        policy = self._options.on_interrupted or OnInterrupted.CONTINUE
+        found = await recover_turn(session, self._ledger, attempts, policy, render)
         self._emit(
             StepRecovered(
-                run_id=self._run_id,
+                run_id=self._run.id,
                 position=step.position,
                 action=found.action,
                 message=found.message,
@@ -197,9 +171,9 @@ class TurnRunner:
     async def _attempt(
         self, step: PlannedStep, asked: Recovery, retries: Retries
     ) -> tuple[StepRecord, TurnFinished | TurnFailed]:
-        session, prompt = self._connection.session, asked.prompt or ""
+        session, prompt = self._run.connection.session, asked.prompt or ""
         record = self._ledger.begin_step(
-            self._run_id,
+            self._run.id,
             position=step.position,
             cycle=step.cycle,
             kind=step.kind,
@@ -213,7 +187,7 @@ class TurnRunner:
         )
         self._emit(
             PromptBegun(
-                run_id=self._run_id,
+                run_id=self._run.id,
                 position=step.position,
                 turn_id=record.turn_id or "",
                 prompt=prompt,
@@ -230,7 +204,7 @@ class TurnRunner:
         if isinstance(event, PromptAccepted):
             self._ledger.accept_step(record.run_id, record.position, event.message_id)
         elif isinstance(event, NetRefused):
-            note_net_refusal(self._ledger, self._run_id, event)
+            note_net_refusal(self._ledger, self._run.id, event)
 
     async def _follow(
         self,
@@ -240,7 +214,7 @@ class TurnRunner:
         note: Callable[[TurnEvent], None],
         emit: Sink,
     ) -> TurnFinished | TurnFailed:
-        watch = Watch(self._connection, self._options, self._budget, retries, emit)
+        watch = Watch(self._run, retries, emit)
         return await watch.follow(stream, turn_id, note)
 
     def _finish(self, record: StepRecord, end: TurnFinished) -> StepRecord:
@@ -277,24 +251,24 @@ class TurnRunner:
         pause = retries.next_pause() if end.kind in TRANSIENT else None
         if pause is None or self._must_stop(end):
             await self._leave_clean(step)
-            self._budget.check()
+            self._run.budget.check()
             raise failure(f"step {step.position} ({step.title})", end)
         self._warn(step, f"{end.message}; trying again in {format_duration(pause)}")
-        left = self._budget.seconds_left()
+        left = self._run.budget.seconds_left()
         await asyncio.sleep(pause if left is None else min(pause, max(0.0, left)))
 
     def _must_stop(self, end: TurnFailed) -> bool:
-        session = self._connection.session
+        session = self._run.connection.session
         fails = self._options.on_interrupted is OnInterrupted.FAIL
         return fails and has_effects(session, end.tools)
 
     async def _leave_clean(self, step: PlannedStep) -> None:
         """Take a failed prompt out of the context, so that later prompts do not meet it."""
-        record = self._ledger.step(self._run_id, step.position)
+        record = self._ledger.step(self._run.id, step.position)
         if record is None or record.turn_id is None:  # a compaction, which leaves no prompt
             return
         try:
-            await clear_context(self._connection.session, self._ledger, record)
+            await clear_context(self._run.connection.session, self._ledger, record)
         except SdqctlError as error:
             self._warn(step, f"its prompt stays in the context for now: {error.message}")
 

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
+from functools import cache
 
 from sdqctl.errors import SandboxError, UsageError
 from sdqctl.model.modes import WRITING_MODES
@@ -39,7 +40,7 @@ def choose(wanted: str, mode: str | None, environment: Mapping[str, str]) -> str
                 "`--sandbox bubblewrap` or `--sandbox none` goes without it",
             )
         case "bubblewrap":
-            _require_bubblewrap(environment)
+            _require_bubblewrap(environment.get("PATH"))
         case _ if wanted not in SANDBOX_CHOICES:
             raise UsageError(
                 f"{wanted!r} is no sandbox", hint=f"the choices are {', '.join(SANDBOX_CHOICES)}"
@@ -79,8 +80,10 @@ def require_net(kind: str, mode: str | None) -> None:
     raise SandboxError("the workflow says REQUIRE sandbox, and no sandbox would hold", hint=hint)
 
 
-def _require_bubblewrap(environment: Mapping[str, str]) -> None:
-    program = shutil.which("bwrap", path=environment.get("PATH"))
+@cache
+def _require_bubblewrap(path: str | None) -> None:
+    """Once it was seen to work, it is not tried again: a batch asks for each of its runs."""
+    program = shutil.which("bwrap", path=path)
     if program is None or not sys.platform.startswith("linux"):
         raise SandboxError(
             "--sandbox bubblewrap: there is no program `bwrap`",

@@ -13,6 +13,7 @@ import msgspec
 
 from sdqctl.adapters.base import SessionArchive
 from sdqctl.errors import BundleError, SdqctlError, UsageError
+from sdqctl.model.options import decode_options
 from sdqctl.model.session import (
     SessionInfo,
     SessionRef,
@@ -42,7 +43,7 @@ from sdqctl.store.workflows import keep_text, workflows_folder
 from sdqctl.workflow import load_workflow
 from sdqctl.workflow.format import whole_text
 from sdqctl.workflow.parser import parse_workflow
-from sdqctl.workflow.plan import PlanOptions, build_plan
+from sdqctl.workflow.plan import build_plan
 
 
 @dataclass(frozen=True)
@@ -286,7 +287,7 @@ def _step_digests(run: Row, text: str) -> list[str]:
 
     `run` is its row in the ledger.
     """
-    wanted = msgspec.json.decode(run["options"], type=PlanOptions)
+    wanted = decode_options(run["options"])
     workflow = parse_workflow(text, run["workflow_path"] or "").workflow
     if workflow is None:
         return []

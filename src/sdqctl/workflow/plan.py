@@ -10,6 +10,7 @@ from typing import assert_never
 import msgspec
 
 from sdqctl.errors import WorkflowError
+from sdqctl.model.options import RunOptions
 from sdqctl.model.workflow import (
     NOWHERE,
     Action,
@@ -69,21 +70,15 @@ a step that does not use it is still the step that an unfinished run of an older
 """
 
 
-@dataclass(frozen=True, kw_only=True)
-class PlanOptions:
-    """What the command line puts over the workflow. Prologues and epilogues are whole texts."""
-
-    cycles: int | None = None
-    session_mode: SessionMode | None = None
-    prologues: tuple[str, ...] = ()
-    epilogues: tuple[str, ...] = ()
-
-
-def build_plan(workflow: Workflow, options: PlanOptions) -> Plan:
+def build_plan(workflow: Workflow, options: RunOptions | None = None) -> Plan:
     """Make the workflow concrete. Raises WorkflowError for more than MOST_STEPS steps."""
-    cycles = options.cycles or workflow.max_cycles or 1
-    mode = options.session_mode or workflow.session_mode or SessionMode.ACCUMULATE
-    planner = _Planner(workflow, options)
+    cycles = (options and options.cycles) or workflow.max_cycles or 1
+    mode = (options and options.session_mode) or workflow.session_mode or SessionMode.ACCUMULATE
+    planner = _Planner(
+        workflow,
+        prologues=options.prologues if options else (),
+        epilogues=options.epilogues if options else (),
+    )
     for cycle in range(1, cycles + 1):
         planner.cycle(cycle, mode)
         if len(planner.steps) * (cycles // cycle) > MOST_STEPS:
@@ -94,7 +89,8 @@ def build_plan(workflow: Workflow, options: PlanOptions) -> Plan:
 @dataclass
 class _Planner:
     workflow: Workflow
-    options: PlanOptions
+    prologues: tuple[str, ...]
+    epilogues: tuple[str, ...]
     steps: list[PlannedStep] = field(default_factory=list)
     _cycle: int = 1
     _pending: list[int] = field(default_factory=list)
@@ -228,7 +224,7 @@ class _Planner:
         )
 
     def _prologue(self) -> tuple[PromptPart, ...]:
-        parts: list[PromptPart] = [TextPart(text) for text in self.options.prologues]
+        parts: list[PromptPart] = [TextPart(text) for text in self.prologues]
         parts += _texts(self.workflow.prologues)
         if self.workflow.references:
             parts.append(ReferencesPart(self.workflow.references))
@@ -236,7 +232,7 @@ class _Planner:
 
     def _epilogue(self) -> tuple[PromptPart, ...]:
         own = _texts(self.workflow.epilogues)
-        return (*own, *(TextPart(text) for text in self.options.epilogues))
+        return (*own, *(TextPart(text) for text in self.epilogues))
 
     def _add(self, action: Action, title: str) -> int:
         position = len(self.steps) + 1

@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from sdqctl.cli.chat.screen import show_turn
 from sdqctl.cli.output import note, write_line
 from sdqctl.cli.sessions.fork import report_fork, report_rename
@@ -70,21 +72,18 @@ async def _show(talk: Repl, argument: str) -> None:
 
 
 async def _compact(talk: Repl, argument: str) -> None:
-    from sdqctl.cli.runs.resume import prompt_start
-    from sdqctl.model.workflow import CompactStep, Span, Workflow
+    from sdqctl.model.workflow import CompactStep, Span
 
-    step = CompactStep(span=Span("", 1), summary=argument or None)
-    begin = prompt_start(talk.app, talk.request, talk.info, "compact", talk.ledger)
-    workflow = Workflow(path="", source="", steps=(step,))
-    await talk.run_steps(replace(begin, workflow=workflow))
+    await talk.do_step(CompactStep(span=Span("", 1), summary=argument or None))
     note("the context was compacted")
 
 
 async def _model(talk: Repl, argument: str) -> None:
     unchecked = await _check_model(talk, argument) if argument else ""
     if argument:
-        talk.request = replace(talk.request, flags=replace(talk.request.flags, model=argument))
-    model = talk.request.flags.model or talk.info.model or "the default"
+        options = msgspec.structs.replace(talk.request.options, model=argument)
+        talk.request = replace(talk.request, options=options)
+    model = talk.request.options.model or talk.info.model or "the default"
     note(f"model: {one_line(model)}{unchecked}")
 
 

@@ -18,12 +18,12 @@ from sdqctl.cli.chat.reading import Reader, ask_permission
 from sdqctl.cli.chat.screen import TurnScreen, recap
 from sdqctl.cli.keyboard import TypedAhead
 from sdqctl.cli.output import note, print_error, write_line
-from sdqctl.cli.runs.confinement import nets_of
-from sdqctl.cli.runs.launch import Start, execute, launch_request, plan_of
+from sdqctl.cli.runs.launch import execute
 from sdqctl.cli.runs.repository import note_repository
-from sdqctl.cli.runs.resume import ResumeRequest, continue_start, prompt_start
+from sdqctl.cli.runs.resume import ResumeRequest, continuation
 from sdqctl.cli.signals import interruptible
-from sdqctl.engine.launch import launch
+from sdqctl.engine.continuation import prepare_step, prompt_step
+from sdqctl.engine.execution import launch
 from sdqctl.engine.pool import SharedRuntime
 from sdqctl.errors import InterruptedRunError, PausedError, SdqctlError
 from sdqctl.policy.ask import RememberedAnswers
@@ -33,8 +33,10 @@ from sdqctl.store.gates import record_shown
 
 if TYPE_CHECKING:
     from sdqctl.cli.context import App
+    from sdqctl.engine.context import RunContext
     from sdqctl.model.run import RunRecord, StepRecord
     from sdqctl.model.session import SessionInfo, Turn
+    from sdqctl.model.workflow import Step
     from sdqctl.sessions.query import Entry
     from sdqctl.store.ledger import Ledger
 
@@ -72,8 +74,8 @@ class Repl:
     async def hold(self) -> None:
         """Recap, then read and answer until Ctrl-D or /exit."""
         project = Path(self.info.cwd or self.app.directory)
-        here = self.app.working_in(self.request.flags.cwd or project)
-        note_repository(here, quiet=self.request.flags.quiet)
+        here = self.app.working_in(self.request.options.cwd or project)
+        note_repository(here, quiet=self.request.display.quiet)
         run, steps = self.last_run()
         recap(self.entry, self.turns(), run, steps)
         self._note_gate(run, steps)
@@ -138,19 +140,31 @@ class Repl:
 
     async def say(self, text: str) -> None:
         """Send one message and show the answer."""
-        await self.run_steps(prompt_start(self.app, self.request, self.info, text, self.ledger))
+        await self.do_step(prompt_step(text))
 
     async def go_on(self) -> None:
         """Do the remaining steps of the workflow, shown as a run."""
-        begin = continue_start(self.app, self.request, self.info, self.ledger)
-        await self._abortable(execute(self.app, self._shared_start(begin)))
+        context = continuation(self.app, self.request, self.info, self.ledger, self._question)
+        display = self.request.display
+        await self._abortable(execute(context, display, runtime=self._shared, nets=self._nets))
 
-    async def run_steps(self, begin: Start) -> None:
-        """Do the steps of a workflow made up here: a message, a compaction."""
-        begin = self._shared_start(begin)
+    async def do_step(self, step: Step) -> None:
+        """Do a step that is made up here: a message, a compaction."""
+        context = self._prepared(step)
         with TurnScreen() as screen:
-            request = launch_request(self.app, begin, plan_of(begin), screen.emit)
-            await self._abortable(launch(request))
+            await self._abortable(
+                launch(context, emit=screen.emit, runtime=self._shared, nets=self._nets)
+            )
+
+    def _prepared(self, step: Step) -> RunContext:
+        return prepare_step(
+            step,
+            self.info,
+            self.request.options,
+            self.app,
+            self.ledger,
+            question=self._question,
+        )
 
     def turns(self) -> list[Turn]:
         """The conversation so far."""
@@ -167,8 +181,8 @@ class Repl:
 
         Raises what starting the runtime and asking it raise.
         """
-        begin = self._shared_start(prompt_start(self.app, self.request, self.info, "", self.ledger))
-        pair = nets_of(self.app.working_in(begin.cwd), begin)
+        bounds = self._prepared(prompt_step("models")).confinement
+        pair = self._nets.make(bounds.kind, bounds.runtime, bounds.commands)
         adapter = await self._shared.current(pair.runtime)
         lister = find_power(adapter, ListsModels)
         known = [] if lister is None else await lister.list_models()
@@ -182,11 +196,6 @@ class Repl:
         """The last run of a workflow, with its steps."""
         runs = [run for run in self.ledger.runs_of(self.entry.ref) if run.workflow_path]
         return (runs[-1], self.ledger.steps(runs[-1].id)) if runs else (None, [])
-
-    def _shared_start(self, begin: Start) -> Start:
-        return replace(
-            begin, make_adapter=self._shared.lease, nets=self._nets, question=self._question
-        )
 
     def _note_gate(self, run: RunRecord | None, steps: list[StepRecord]) -> None:
         """The recap showed what a PAUSE or CONSULT says."""

@@ -28,11 +28,10 @@ from sdqctl.text.duration import format_duration
 from sdqctl.text.terminal import one_line
 
 if TYPE_CHECKING:
-    from sdqctl.cli.runs.launch import Start
-    from sdqctl.cli.runs.options import RunFlags
+    from sdqctl.cli.runs.options import Display
+    from sdqctl.engine.context import RunContext
     from sdqctl.model.run import RunRecord
     from sdqctl.model.views.run import BatchRunView
-    from sdqctl.model.workflow import Plan
 
 _COLUMNS = (
     Column("NAME", shrinks=True),
@@ -51,11 +50,9 @@ class Item:
     """One run of the batch, and how it ended."""
 
     label: str
-    begin: Start
-    plan: Plan
+    context: RunContext
     command: str
     """What goes before the flags that settle this one alone."""
-    start_at: int | None = None
     outcome: BatchOutcome = BatchOutcome.NOT_STARTED
     error: SdqctlError | None = None
     started: float | None = None
@@ -66,12 +63,12 @@ class Item:
 class Progress:
     """A line for each begin and end on stderr; with -v a line for each step, too."""
 
-    def __init__(self, total: int, flags: RunFlags) -> None:
+    def __init__(self, total: int, display: Display) -> None:
         self._total = total
         self._ended = 0
-        self._quiet = flags.quiet
-        self._verbose = flags.verbose
-        self._show_prompts = flags.show_prompts
+        self._quiet = display.quiet
+        self._verbose = display.verbose
+        self._show_prompts = display.show_prompts
         self._redact = Redactor(os.environ)
         self._denials = Denials()
 
@@ -157,19 +154,19 @@ def print_summary(items: list[Item], output_format: str) -> None:
 
 
 def _record(item: Item) -> RunRecord | None:
-    runs = item.begin.ledger.runs_of(item.begin.target.ref)
+    runs = item.context.ledger.runs_of(item.context.target.ref)
     return runs[-1] if runs else None
 
 
 def _row(item: Item) -> list[Cell]:
     run = _record(item)
-    steps = f"{run.steps_done}/{len(item.plan.steps)}" if run else f"0/{len(item.plan.steps)}"
+    total = len(item.context.plan.steps)
     return [
         Cell(item.label),
         Cell(item.outcome.value, colour=_COLOURS.get(item.outcome.value, "yellow")),
-        Cell(steps),
+        Cell(f"{run.steps_done if run else 0}/{total}"),
         Cell(format_duration(item.seconds)),
-        Cell(item.begin.target.name),
+        Cell(item.context.target.name),
     ]
 
 
@@ -179,7 +176,7 @@ def _view(item: Item) -> BatchRunView:
     run, error = _record(item), item.error
     return BatchRunView(
         name=item.label,
-        session=SessionName(id=item.begin.target.ref.id, name=item.begin.target.name),
+        session=SessionName(id=item.context.target.ref.id, name=item.context.target.name),
         status=item.outcome,
         run=RunView.of(run) if run else None,
         seconds=round(item.seconds, 3),

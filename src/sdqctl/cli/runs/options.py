@@ -1,49 +1,57 @@
-"""The options that `run`, `resume` and `apply` share."""
+"""The options that `run`, `resume` and `apply` share: one is a field of RunOptions or Display."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
 from sdqctl.cli.completion import complete_adapter, complete_folder, complete_mode
-from sdqctl.cli.options import DURATION
+from sdqctl.cli.options import DURATION, read_text_argument
 from sdqctl.model.sandbox import SANDBOX_CHOICES
 from sdqctl.model.trust import RepositoryUse
 
+if TYPE_CHECKING:
+    from sdqctl.model.options import RunOptions
+
 _Function = TypeVar("_Function", bound=Callable[..., object])
+_TEXTS = ("prologues", "epilogues")
+"""The options that are a text, `@` and a file, or `-` for stdin."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunFlags:
-    """What the shared options were given as; None: not given."""
+class Display:
+    """What a command was asked for that is of the screen alone, and no option of the run."""
 
-    model: str | None = None
-    cwd: Path | None = None
-    mode: str | None = None
-    allow_tools: tuple[str, ...] = ()
-    deny_tools: tuple[str, ...] = ()
-    allow_all_tools: bool = False
-    ask: bool = False
-    sandbox: str | None = None
-    on_interrupted: str | None = None
-    step_timeout: float | None = None
-    idle_timeout: float | None = None
-    retry_for: float | None = None
-    max_turn_tool_calls: int | None = None
-    max_tokens: int | None = None
-    max_time: float | None = None
-    from_step: str | None = None
-    dry_run: bool = False
-    wait: float = 0.0
-    output: Path | None = None
     output_format: str = "text"
+    dry_run: bool = False
+    ask: bool = False
     verbose: bool = False
     quiet: bool = False
     show_prompts: bool = False
+
+
+_OF_DISPLAY = frozenset(field.name for field in fields(Display))
+
+
+def asked_for(flags: Mapping[str, object]) -> tuple[RunOptions, Display]:
+    """What a command's flags ask for: of the run, and of the screen.
+
+    A flag of a run has the name of its field in RunOptions. The texts of `T|@F` are read. Raises
+    UsageError.
+    """
+    from sdqctl.model.options import options_of
+
+    given = {name: value for name, value in flags.items() if name not in _OF_DISPLAY}
+    for name in _TEXTS:
+        given[name] = tuple(map(read_text_argument, cast("Sequence[str]", given.get(name, ()))))
+    if isinstance(output := given.get("output_file"), Path):
+        given["output_file"] = output.absolute()
+    screen = {name: value for name, value in flags.items() if name in _OF_DISPLAY}
+    return options_of(given), Display(**cast("dict[str, Any]", screen))
 
 
 def _use_repository(ctx: click.Context, param: click.Parameter, given: bool) -> bool:
@@ -74,7 +82,9 @@ _OPTIONS = [
     ),
     click.option("--allow-tool", "allow_tools", multiple=True, metavar="P", help="Allow a tool."),
     click.option("--deny-tool", "deny_tools", multiple=True, metavar="P", help="Deny a tool."),
-    click.option("--allow-all-tools", is_flag=True, help="Allow every tool that is not denied."),
+    click.option(
+        "--allow-all-tools", is_flag=True, default=None, help="Allow every tool that is not denied."
+    ),
     click.option("--ask", is_flag=True, help="On a terminal, ask about tools not allowed."),
     click.option(
         "--sandbox",
@@ -128,6 +138,7 @@ _OPTIONS = [
     click.option("--wait", type=DURATION, default=0.0, metavar="DUR", help="Wait for the session."),
     click.option(
         "--output",
+        "output_file",
         type=click.Path(path_type=Path),
         metavar="FILE",
         help="Write the answers to FILE; default OUTPUT-FILE.",
@@ -186,7 +197,7 @@ _GROUPS: dict[str, tuple[str, ...]] = {
     ),
     "Output": (
         "dry_run",
-        "output",
+        "output_file",
         "output_dir",
         "output_format",
         "verbose",
@@ -215,7 +226,7 @@ class RunCommand(click.Command):
 
 
 def run_options(function: _Function) -> _Function:
-    """Add the shared options to a command; it takes them as keywords of RunFlags."""
+    """Add the shared options to a command; it takes them as keywords."""
     for option in reversed(_OPTIONS):
         function = option(function)
     return function

@@ -39,12 +39,12 @@ from sdqctl.store.redact import Redactor
 from sdqctl.text.terminal import one_line
 
 if TYPE_CHECKING:
-    from sdqctl.cli.runs.launch import Start
-    from sdqctl.engine.launch import Target
+    from sdqctl.cli.runs.options import Display
+    from sdqctl.engine.context import RunContext
+    from sdqctl.engine.target import Target
     from sdqctl.model.run import RunRecord, StepRecord
     from sdqctl.model.views.run import DeniedView, ResultView, SandboxView
-    from sdqctl.model.workflow import Plan, PlannedStep
-    from sdqctl.store.ledger import Ledger
+    from sdqctl.model.workflow import PlannedStep
 
 _Result = TypeVar("_Result", bound="ResultView")
 
@@ -52,22 +52,23 @@ _Result = TypeVar("_Result", bound="ResultView")
 class Report:
     """The screens of one run. `emit` is the sink that the engine feeds."""
 
-    def __init__(self, begin: Start, plan: Plan) -> None:
-        self._begin = begin
-        self._plan = plan
+    def __init__(self, context: RunContext, display: Display) -> None:
+        self._context = context
+        self._display = display
         self._stack = ExitStack()
         self._denials = Denials()
         self._sandboxing = Sandboxing()
         self._live: LiveLine | None = None
-        flags, output = begin.flags, plan.workflow.output
-        self._format = flags.output_format
+        workflow = context.workflow
+        output = workflow.output
+        self._format = display.output_format
         self._composed = output.format == "json" or bool(output.header or output.footer)
-        verbose = flags.verbose or plan.workflow.debug is not None
+        verbose = display.verbose or workflow.debug is not None
         level = Verbosity.VERBOSE if verbose else Verbosity.NORMAL
         narrator = Narrator(
-            Verbosity.QUIET if flags.quiet else level,
+            Verbosity.QUIET if display.quiet else level,
             Redactor(os.environ),
-            show_prompts=flags.show_prompts,
+            show_prompts=display.show_prompts,
         )
         # What goes to stdout comes first: in one pipe an answer stands before the end of its step.
         sinks: list[Sink] = [self._denials, self._sandboxing]
@@ -76,9 +77,9 @@ class Report:
         elif self._format == "text" and not self._composed:
             sinks.append(Answers())
         sinks.append(narrator)
-        if plan.workflow.event_log is not None:
+        if workflow.event_log is not None:
             sinks.append(self._event_log())
-        if not flags.quiet and wants_live_line():
+        if not display.quiet and wants_live_line():
             self._live = LiveLine()
             sinks.append(self._live)
         self.emit = fan_out(*sinks)
@@ -100,21 +101,22 @@ class Report:
 
     def begin(self) -> None:
         """Tell what is about to run, before the runtime is started."""
-        workflow = self._begin.workflow
-        if workflow.path and not self._begin.flags.quiet:
-            note(f"{one_line(Path(workflow.path).name)}: {counted(len(self._plan.steps), 'step')}")
+        workflow = self._context.workflow
+        if workflow.path and not self._display.quiet:
+            steps = counted(len(self._context.plan.steps), "step")
+            note(f"{one_line(Path(workflow.path).name)}: {steps}")
 
     def deliver(self, steps: Sequence[StepRecord]) -> None:
         """Print the document of a run whose steps are done, and write it to its file."""
-        from sdqctl.cli.runs.documents import document, write_document
+        from sdqctl.engine.documents import document, write_document
 
         if self._format == "text" and self._composed:
-            text = document(self._begin, steps)
-            if self._plan.workflow.output.format == "json":
+            text = document(self._context, steps)
+            if self._context.workflow.output.format == "json":
                 write_data(text.encode("utf-8", "surrogatepass"))
             else:
                 write(text)
-        if path := write_document(self._begin, steps):
+        if path := write_document(self._context, steps):
             note(f"answers written to {path}")
 
     def finish(self, run: RunRecord) -> None:
@@ -123,32 +125,32 @@ class Report:
 
     def fail(self, error: SdqctlError) -> None:
         """Print the result as far as it goes, and put the way on into the error's hint."""
-        runs = self._begin.ledger.runs_of(self._begin.target.ref)
+        runs = self._context.ledger.runs_of(self._context.target.ref)
         run = runs[-1] if runs else None
         if run is None:
             return
         self._print_object(run)
         if isinstance(error, PausedError) and self._is_consultation(run, error):
-            error.hint = consult_hint(self._conversation_of(run), self._begin.target.name)
+            error.hint = consult_hint(self._conversation_of(run), self._context.target.name)
         elif run.status.unfinished:
-            add_way_on(error, self._begin.target.name)
+            add_way_on(error, self._context.target.name)
 
     def _is_consultation(self, run: RunRecord, error: PausedError) -> bool:
-        steps = self._begin.ledger.steps(run.id)
+        steps = self._context.ledger.steps(run.id)
         return any(s.position == error.position and s.kind == "consult" for s in steps)
 
     def _conversation_of(self, run: RunRecord) -> str:
         """The name of the conversation that the run stands in, which may not be the first one."""
-        names = self._begin.ledger.session_names()
+        names = self._context.ledger.session_names()
         ref = SessionRef(run.adapter, run.session_id)
-        return names.get(ref, self._begin.target.name)
+        return names.get(ref, self._context.target.name)
 
     def _print_object(self, run: RunRecord) -> None:
         from sdqctl.model.views.run import ResultLine, ResultView
 
         if self._format == "text":
             return
-        steps = self._begin.ledger.steps(run.id)
+        steps = self._context.ledger.steps(run.id)
         parts = (run, steps, self._denials.entries, self._sandboxing.entry())
         if self._format == "json":
             write_json(result_view(ResultView, *parts))
@@ -156,9 +158,9 @@ class Report:
             write_json_line(result_view(ResultLine, *parts))
 
     def _event_log(self) -> EventLog:
-        from sdqctl.cli.runs.documents import event_log_stream
+        from sdqctl.engine.documents import event_log_stream
 
-        stream = self._stack.enter_context(event_log_stream(self._begin))
+        stream = self._stack.enter_context(event_log_stream(self._context))
         return EventLog(stream, Redactor(os.environ))
 
 
@@ -202,13 +204,12 @@ def result_view(
     )
 
 
-def print_plan(
-    plan: Plan, ledger: Ledger, target: Target, output_format: str, start_at: int | None
-) -> None:
+def print_plan(context: RunContext, output_format: str) -> None:
     """Show what a run would do, and what is done already."""
     from sdqctl.engine.matching import match_plan
 
-    records = ledger.steps(target.run.id) if target.run else []
+    plan, target, start_at = context.plan, context.target, context.start_at
+    records = context.ledger.steps(target.run.id) if target.run else []
     match = match_plan(plan, records)
     start = start_at or 1
     passed_over = {match.moved.get(r.position) for r in records if r.status is StepStatus.SKIPPED}

@@ -1,4 +1,4 @@
-"""What a run says about the repository it works in, and whether that is still as it was."""
+"""What a run says about the repository it works in."""
 
 from __future__ import annotations
 
@@ -11,46 +11,19 @@ from sdqctl.model.repository import RepositoryFile
 from sdqctl.model.trust import RepositoryUse, TrustState
 
 if TYPE_CHECKING:
-    from sdqctl.cli.context import App
     from sdqctl.engine.repository import Repository
+    from sdqctl.engine.setup import Setup
 
 
-def note_repository(app: App, *, quiet: bool) -> None:
+def note_repository(setup: Setup, *, quiet: bool) -> None:
     """Say once, on stderr, that a repository brings what has no effect, and how it gets one."""
-    if quiet or app.repository_use is RepositoryUse.NEVER:
+    if quiet or setup.repository_use is RepositoryUse.NEVER:
         return
-    found = app.repository
-    if app.repository_is_trusted or found.state is TrustState.EMPTY or found.place in app.told:
+    found = setup.repository
+    if setup.repository_is_trusted or found.state is TrustState.EMPTY or found.place in setup.told:
         return
-    app.told.add(found.place)
+    setup.told.add(found.place)
     note(f"note: {found.place} {_why(found)}")
-
-
-def is_unchanged(app: App) -> bool:
-    """Whether a trusted repository is as it was when the run began.
-
-    It is asked before each opening of a session: what the agent or another program wrote there
-    since has no effect, and that is said once.
-    """
-    from sdqctl.engine.repository import look_at_repository
-    from sdqctl.errors import UsageError
-    from sdqctl.project import project_file
-
-    before = app.repository
-    try:
-        project = project_file(app.directory) if before.has_configuration else None
-        now = look_at_repository(app.trust_home, app.directory, project, ignored=())
-    except UsageError:
-        return False
-    if now.digest == before.digest and not now.problems:
-        return True
-    if ("changed", before.place) not in app.told:
-        app.told.add(("changed", before.place))
-        note(
-            f"warning: {before.place} is not as it was when the run began; "
-            "what it brings has no effect any more"
-        )
-    return False
 
 
 def summary(files: Iterable[RepositoryFile]) -> str:

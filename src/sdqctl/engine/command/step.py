@@ -20,9 +20,9 @@ from sdqctl.engine.command.process import (
     format_output,
     run_command,
 )
-from sdqctl.engine.options import OnInterrupted
 from sdqctl.errors import StepError
 from sdqctl.model.events import NetRefused, Warned
+from sdqctl.model.options import OnInterrupted
 from sdqctl.model.run import StepRecord, StepStatus
 from sdqctl.model.workflow import OnError, OutputRule, PlannedStep, RunStep, RunWaitStep
 from sdqctl.store.evidence import ENDED, Evidence
@@ -31,44 +31,40 @@ from sdqctl.workflow.expansion import expand
 from sdqctl.workflow.template import variable_problem
 
 if TYPE_CHECKING:
-    from sdqctl.engine.context import StepContext
+    from sdqctl.engine.context import LiveRun
 
 _OWN_LIMIT = "RUN-TIMEOUT"
 
 
-async def run_step(
-    step: PlannedStep, record: StepRecord | None, context: StepContext
-) -> StepRecord:
+async def run_step(step: PlannedStep, record: StepRecord | None, run: LiveRun) -> StepRecord:
     """Do a RUN. Raises StepError when its command failed and that is not tolerated."""
-    action = _expanded(step, cast("RunStep", step.action), context)
+    action = _expanded(step, cast("RunStep", step.action), run)
     if action.background:
-        return await _start_beside(step, action, record, context)
-    result = _found_end(step, action, record, context)
+        return await _start_beside(step, action, record, run)
+    result = _found_end(step, action, record, run)
     if result is None:
-        evidence = _begin(step, context)
-        limit = _limit(context, (action.timeout, _OWN_LIMIT))
+        evidence = _begin(step, run)
+        limit = _limit(run, (action.timeout, _OWN_LIMIT))
         result = await run_command(
             action,
             evidence,
-            cwd=context.cwd,
-            environment=context.environment,
+            cwd=run.context.cwd,
+            environment=run.context.setup.command_environment,
             limit=limit,
-            sandbox=context.sandbox,
+            sandbox=run.sandbox,
         )
-        _tell_refusals(result, action, context)
-    return _record(step, action, result, context)
+        _tell_refusals(result, action, run)
+    return _record(step, action, result, run)
 
 
-def _record(
-    step: PlannedStep, action: RunStep, result: CommandResult, context: StepContext
-) -> StepRecord:
+def _record(step: PlannedStep, action: RunStep, result: CommandResult, run: LiveRun) -> StepRecord:
     text = format_output(action.command, result, action.output_limit)
     stopped = result.limit is not None and not result.limit.startswith(_OWN_LIMIT)
     ok = result.exit_status == 0
-    tolerated = action.on_error is OnError.CONTINUE or _handled(step, context)
+    tolerated = action.on_error is OnError.CONTINUE or _handled(step, run)
     goes_on = ok or (tolerated and not stopped)
     error = None if ok else _error(result)
-    done = context.finish(
+    done = run.finish(
         step,
         StepStatus.DONE if goes_on else StepStatus.FAILED,
         response=text if wanted(action.output, result.exit_status) else "",
@@ -78,26 +74,26 @@ def _record(
     if goes_on:
         return done
     if stopped:
-        context.budget.check()
+        run.budget.check()
     hint = "raise the limit" if stopped else "fix it, or write RUN-ON-ERROR continue before it"
     raise StepError(
         f"step {step.position}: `{action.command}` failed: {error}\n{text}".rstrip(), hint=hint
     )
 
 
-def _tell_refusals(result: CommandResult, action: RunStep, context: StepContext) -> None:
+def _tell_refusals(result: CommandResult, action: RunStep, run: LiveRun) -> None:
     """Say which paths the net kept the command from, as far as its output names them."""
-    folder = context.cwd / Path(action.cwd or "").expanduser()
-    for refusal in context.sandbox.refusals(result.output.text, folder):
+    folder = run.context.cwd / Path(action.cwd or "").expanduser()
+    for refusal in run.sandbox.refusals(result.output.text, folder):
         event = NetRefused(
-            run_id=context.run_id,
-            by=context.sandbox.kind,
+            run_id=run.id,
+            by=run.sandbox.kind,
             access=refusal.access,
             path=refusal.path,
             hint=refusal.hint,
         )
-        note_net_refusal(context.ledger, context.run_id, event)
-        context.emit(event)
+        note_net_refusal(run.context.ledger, run.id, event)
+        run.context.emit(event)
 
 
 def _error(result: CommandResult) -> str:
@@ -107,7 +103,7 @@ def _error(result: CommandResult) -> str:
 
 
 def _found_end(
-    step: PlannedStep, action: RunStep, record: StepRecord | None, context: StepContext
+    step: PlannedStep, action: RunStep, record: StepRecord | None, run: LiveRun
 ) -> CommandResult | None:
     """How an earlier process's run of the command ended; None: it is to be run (again).
 
@@ -115,20 +111,20 @@ def _found_end(
     """
     if record is None or record.status is not StepStatus.BEGUN:
         return None
-    found = context.commands.found(record)
+    found = run.commands.found(record)
     if found.ended is not None:
         message = f"the command had ended with status {found.ended}"
-        context.recovered(step, "recorded", message)
+        run.recovered(step, "recorded", message)
         return CommandResult(found.ended, found.output())
     if (limit := found.limit) is not None:
-        context.recovered(step, "recorded", f"the command was ended by its time limit ({limit})")
+        run.recovered(step, "recorded", f"the command was ended by its time limit ({limit})")
         return CommandResult(TIMED_OUT, found.output(), limit)
     end_command(found)
     if found.exists and not found.started:
-        context.recovered(step, "rerun", "the command had not been started; run now")
+        run.recovered(step, "rerun", "the command had not been started; run now")
         return None
-    if action.repeatable or context.options.on_interrupted is OnInterrupted.RESEND:
-        context.recovered(step, "rerun", "the command was cut off; run again")
+    if action.repeatable or run.context.options.on_interrupted is OnInterrupted.RESEND:
+        run.recovered(step, "rerun", "the command was cut off; run again")
         return None
     raise StepError(
         f"step {step.position}: `{action.command}` was cut off, and whether it took effect "
@@ -139,21 +135,21 @@ def _found_end(
 
 
 async def _start_beside(
-    step: PlannedStep, action: RunStep, record: StepRecord | None, context: StepContext
+    step: PlannedStep, action: RunStep, record: StepRecord | None, run: LiveRun
 ) -> StepRecord:
     """Start a RUN-ASYNC, unless an earlier process did so and it came to its end."""
     found = None
     if record is not None and record.status is StepStatus.BEGUN:
-        found = context.commands.found(record)
+        found = run.commands.found(record)
     if found is not None and found.ended is not None:
-        context.background.adopt(action, found)
-        context.recovered(step, "recorded", f"the command had ended with status {found.ended}")
+        run.background.adopt(action, found)
+        run.recovered(step, "recorded", f"the command had ended with status {found.ended}")
     else:
-        await context.background.start(action, _begin(step, context))
-    return context.finish(step, StepStatus.DONE, response=f"$ {action.command} &")
+        await run.background.start(action, _begin(step, run))
+    return run.finish(step, StepStatus.DONE, response=f"$ {action.command} &")
 
 
-async def start_again(step: PlannedStep, context: StepContext) -> None:
+async def start_again(step: PlannedStep, run: LiveRun) -> None:
     """Start the command of a done RUN-ASYNC again; it ended with an earlier process.
 
     Not if it had come to its end before: then what it said is reported. Raises StepError when its
@@ -162,58 +158,56 @@ async def start_again(step: PlannedStep, context: StepContext) -> None:
     action = step.action
     if not isinstance(action, RunStep) or not action.background:
         return
-    record = context.ledger.step(context.run_id, step.position)
+    record = run.context.ledger.step(run.id, step.position)
     if record is None or record.command == ENDED:
         return
-    action = _expanded(step, action, context)
-    found = context.commands.found(record)
+    action = _expanded(step, action, run)
+    found = run.commands.found(record)
     if found.started:
-        context.background.adopt(action, found)
+        run.background.adopt(action, found)
     if found.ended is None:
         end_command(found)
-        context.recovered(step, "restarted", f"`{action.command}` works in the background again")
-        await context.background.start(action, context.commands.make_again(record))
+        run.recovered(step, "restarted", f"`{action.command}` works in the background again")
+        await run.background.start(action, run.commands.make_again(record))
 
 
-async def wait_step(
-    step: PlannedStep, record: StepRecord | None, context: StepContext
-) -> StepRecord:
+async def wait_step(step: PlannedStep, record: StepRecord | None, run: LiveRun) -> StepRecord:
     """Do a RUN-WAIT. Raises StepError when a limit of the run ends it."""
     seconds = cast("RunWaitStep", step.action).seconds
-    limit = _limit(context)
-    context.begin(step)
+    limit = _limit(run)
+    run.begin(step)
     await asyncio.sleep(seconds if limit is None else min(seconds, limit.seconds))
     if limit is not None and limit.seconds < seconds:
-        context.finish(step, StepStatus.FAILED, error=f"ended by {limit.reason}")
-        context.budget.check()
+        run.finish(step, StepStatus.FAILED, error=f"ended by {limit.reason}")
+        run.budget.check()
         raise StepError(
             f"step {step.position}: RUN-WAIT takes longer than {limit.reason} allows",
             hint="raise the limit",
         )
-    done = context.finish(step, StepStatus.DONE, response=context.background.output())
-    context.background.confirm()
+    done = run.finish(step, StepStatus.DONE, response=run.background.output())
+    run.background.confirm()
     return done
 
 
-def settle_commands(context: StepContext) -> None:
+def settle_commands(run: LiveRun) -> None:
     """Forget what a completed run's commands left, but for which background ones had ended.
 
     Those are not started again when the workflow grows. Raises StoreError.
     """
-    records = context.ledger.steps(context.run_id)
+    records = run.context.ledger.steps(run.id)
     background = {
         step.position
-        for step in context.plan.steps
+        for step in run.context.plan.steps
         if isinstance(step.action, RunStep) and step.action.background
     }
     ended = {
         record.position
         for record in records
         if record.position in background
-        and (record.command == ENDED or context.commands.found(record).ended is not None)
+        and (record.command == ENDED or run.commands.found(record).ended is not None)
     }
-    if any(record.command for record in records) or context.commands.folder.exists():
-        context.commands.settle(context.ledger, ended)
+    if any(record.command for record in records) or run.commands.folder.exists():
+        run.commands.settle(run.context.ledger, ended)
 
 
 def wanted(rule: OutputRule, exit_status: int) -> bool:
@@ -221,43 +215,43 @@ def wanted(rule: OutputRule, exit_status: int) -> bool:
     return exit_status != 0 if rule is OutputRule.ON_ERROR else rule is OutputRule.ALWAYS
 
 
-def _expanded(step: PlannedStep, action: RunStep, context: StepContext) -> RunStep:
+def _expanded(step: PlannedStep, action: RunStep, run: LiveRun) -> RunStep:
     """The command with its template variables filled in. Raises StepError."""
-    expanded, unknown = expand(action, context.variables(step))
+    expanded, unknown = expand(action, run.context.variables_of(step))
     for name in unknown:
-        context.emit(Warned(message=f"step {step.position}: {variable_problem(name)}"))
+        run.context.emit(Warned(message=f"step {step.position}: {variable_problem(name)}"))
     return expanded
 
 
-def _begin(step: PlannedStep, context: StepContext) -> Evidence:
+def _begin(step: PlannedStep, run: LiveRun) -> Evidence:
     """The command's folder, which is there before the step is begun: then it was not started."""
     name = uuid.uuid4().hex
-    evidence = context.commands.make(name)
-    context.begin(step, command=name)
+    evidence = run.commands.make(name)
+    run.begin(step, command=name)
     return evidence
 
 
-def _limit(context: StepContext, *own: tuple[float | None, str]) -> Limit | None:
+def _limit(run: LiveRun, *own: tuple[float | None, str]) -> Limit | None:
     """The nearest limit of a step that calls no model."""
-    options = context.options
+    options = run.context.options
     given = (
         *own,
         (options.step_timeout or None, "--step-timeout"),
-        (context.budget.seconds_left(), "--max-time"),
+        (run.budget.seconds_left(), "--max-time"),
     )
     limits = [Limit(max(0.0, seconds), name) for seconds, name in given if seconds is not None]
     nearest = min(limits, key=lambda limit: limit.seconds, default=None)
     if nearest is None:
         return None
-    shown = options.max_time if nearest.reason == "--max-time" else nearest.seconds
+    shown = (options.max_time or 0.0) if nearest.reason == "--max-time" else nearest.seconds
     return Limit(nearest.seconds, f"{nearest.reason} {format_duration(shown)}")
 
 
-def _handled(step: PlannedStep, context: StepContext) -> bool:
+def _handled(step: PlannedStep, run: LiveRun) -> bool:
     """Whether an ON-FAILURE block after a RUN takes care of its failure."""
     return any(
         s.condition is not None
         and step.position in s.condition.positions
         and s.condition.when == "failure"
-        for s in context.plan.steps[step.position :]
+        for s in run.context.plan.steps[step.position :]
     )

@@ -1,62 +1,60 @@
-"""The document that a run's answers make, and the file it is written to."""
+"""The document that a run's answers make, and the files that a run writes to."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 import msgspec
 
-from sdqctl.cli.runs.variables import run_variables
+from sdqctl.adapters.registry import steering
+from sdqctl.engine.context import RunContext
+from sdqctl.engine.destinations import Destinations
 from sdqctl.engine.results import answers, compose, write_whole
 from sdqctl.errors import UsageError
 from sdqctl.fs import FILE_MODE
+from sdqctl.model.run import StepRecord
+from sdqctl.model.workflow import OutputSettings
 from sdqctl.workflow.render import render_text
 
-if TYPE_CHECKING:
-    from sdqctl.cli.runs.launch import Start
-    from sdqctl.engine.destinations import Destinations
-    from sdqctl.model.run import StepRecord
-    from sdqctl.model.workflow import OutputSettings
 
-
-def document(begin: Start, steps: Sequence[StepRecord]) -> str:
+def document(context: RunContext, steps: Sequence[StepRecord]) -> str:
     """The answers as OUTPUT-FORMAT, HEADER and FOOTER want them."""
-    return compose(answers(steps), output_settings(begin))
+    return compose(answers(steps), _output_settings(context))
 
 
-def write_document(begin: Start, steps: Sequence[StepRecord]) -> Path | None:
-    """Write the document to --output or OUTPUT-FILE; None when neither is given."""
-    if begin.options.output_file is not None:
-        path = begin.cwd / begin.options.output_file
+def write_document(context: RunContext, steps: Sequence[StepRecord]) -> Path | None:
+    """Write the document to the file of the options, else OUTPUT-FILE; None when neither is given.
+
+    Raises StoreError, and WorkflowError for a place that may not be written.
+    """
+    if context.options.output_file is not None:
+        path = context.cwd / context.options.output_file
     else:
-        places = destinations(begin)
-        place = places.output(run_variables(begin))
+        places = destinations(context)
+        place = places.output(context.run_variables)
         if place is None:
             return None
         path = places.checked(place)
-    write_whole(path, document(begin, steps))
+    write_whole(path, document(context, steps))
     return path
 
 
-def destinations(begin: Start) -> Destinations:
+def destinations(context: RunContext) -> Destinations:
     """Where the workflow's own files may be written."""
-    from sdqctl.adapters.registry import steering
-    from sdqctl.engine.destinations import Destinations
-
-    home = begin.ledger.database.path.parent
-    return Destinations(begin.workflow, begin.cwd, steering=steering(), protected=(home,))
+    home = context.setup.settings.home
+    return Destinations(context.workflow, context.cwd, steering=steering(), protected=(home,))
 
 
-def event_log_stream(begin: Start) -> BinaryIO:
+def event_log_stream(context: RunContext) -> BinaryIO:
     """The file of EVENT-LOG, to add to; a new one is for its owner alone.
 
     Raises WorkflowError for a place that may not be written, UsageError when it cannot be.
     """
-    places = destinations(begin)
-    place = places.event_log(run_variables(begin))
+    places = destinations(context)
+    place = places.event_log(context.run_variables)
     assert place is not None, "asked for by the workflow"
     path = places.checked(place)
     try:
@@ -67,9 +65,9 @@ def event_log_stream(begin: Start) -> BinaryIO:
         raise UsageError(f"EVENT-LOG {path} cannot be written: {error.strerror}") from error
 
 
-def output_settings(begin: Start) -> OutputSettings:
+def _output_settings(context: RunContext) -> OutputSettings:
     """The workflow's output settings, with the variables of HEADER and FOOTER filled in."""
-    output, variables = begin.workflow.output, run_variables(begin)
+    output, variables = context.workflow.output, context.run_variables
     filled = {
         name: render_text(value, variables)
         for name in ("header", "footer")

@@ -1,0 +1,175 @@
+"""Going on in a session that is there: one step more, or the remaining steps of its last run."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
+
+import msgspec
+
+from sdqctl.engine.context import RunContext
+from sdqctl.engine.options import configured, over, renewed
+from sdqctl.engine.preflight import check, check_destinations
+from sdqctl.engine.preparation import decided
+from sdqctl.engine.setup import Setup
+from sdqctl.engine.target import Target
+from sdqctl.errors import SessionBusyError, SessionUnusableError, UsageError
+from sdqctl.model.options import RunOptions, decode_options
+from sdqctl.model.run import RunRecord
+from sdqctl.model.session import SessionInfo, SessionRef
+from sdqctl.model.workflow import PromptStep, Span, Step, Workflow
+from sdqctl.policy.ask import Question
+from sdqctl.store.ledger import Ledger
+from sdqctl.workflow.source import is_stream
+
+
+def prepare_step(
+    step: Step,
+    session: SessionInfo,
+    options: RunOptions,
+    setup: Setup,
+    ledger: Ledger,
+    *,
+    question: Question | None = None,
+) -> RunContext:
+    """One step, such as a prompt, as a run of its own in a session, so that it is recorded like any
+    other. Its text holds no template variables.
+
+    Raises SessionUnusableError when the folder is gone in which the session works, UsageError and
+    SandboxError for options that do not fit.
+    """
+    cwd = _folder(options.cwd, session.cwd, setup.directory)
+    setup = setup.working_in(cwd)
+    target = Target(ref=SessionRef(session.adapter, session.id), name=session.label, exists=True)
+    context = decided(
+        Workflow(path="", source="", steps=(step,)),
+        over(options, configured(setup.settings)),
+        setup,
+        ledger,
+        lambda entries: target,
+        (),
+        cwd=cwd,
+        question=question,
+        literal=True,
+    )
+    check(context)
+    return context
+
+
+def prompt_step(text: str) -> Step:
+    """A step that sends a prompt as it is. Raises UsageError for an empty one."""
+    if not text.strip():
+        raise UsageError("the prompt is empty")
+    return PromptStep(span=Span("", 1), text=text)
+
+
+def last_run(session: SessionInfo, ledger: Ledger) -> RunRecord | None:
+    """The run that is gone on with in a session: the last one that came from a workflow file."""
+    runs = ledger.runs_of(SessionRef(session.adapter, session.id))
+    return next((run for run in reversed(runs) if run.workflow_path is not None), None)
+
+
+def recorded_path(session: SessionInfo, ledger: Ledger) -> Path:
+    """The file of a session's last run. Raises UsageError that says what is known if it is gone."""
+    run = last_run(session, ledger)
+    if run is None or run.workflow_path is None:
+        raise UsageError(
+            f"session {session.label!r} has no run of a workflow to go on with",
+            hint=f"name one: `sdqctl resume {shlex.quote(session.label)} --continue WORKFLOW`",
+        )
+    path = Path(run.workflow_path)
+    if path.is_file() and not is_stream(path):
+        return path
+    raise UsageError(
+        f"the workflow of session {session.label!r} is not there any more: {path} "
+        f"({run.steps_done} of {run.steps_total} steps are done, "
+        f"started {run.started_at.astimezone():%Y-%m-%d %H:%M})",
+        hint=f"if it was moved: `sdqctl resume {shlex.quote(session.label)} --continue NEW-PATH`",
+    )
+
+
+def prepare_continuation(
+    workflow: Workflow,
+    session: SessionInfo,
+    options: RunOptions,
+    setup: Setup,
+    ledger: Ledger,
+    *,
+    question: Question | None = None,
+) -> RunContext:
+    """The remaining steps of the session's last run of a workflow, by the options that are kept
+    with it and what `options` puts over them; a new run where the workflow is another one.
+
+    Raises SessionUnusableError when the folder is gone in which the session works, SessionBusyError
+    from `launch` when another run began there meanwhile, and what `prepare` raises.
+    """
+    last = last_run(session, ledger)
+    run = last if last is not None and _belongs(last, workflow) else None
+    found = setup.archive(session.adapter).get(session.id)
+    cwd = _folder(options.cwd, run.cwd if run else session.cwd, setup.directory)
+    setup = setup.working_in(cwd)
+    whole = configured(setup.settings)
+    if run is not None:
+        whole = renewed(decode_options(run.options), whole)
+    model = options.model or (run.model if run else None) or workflow.model
+    context = decided(
+        workflow,
+        msgspec.structs.replace(over(options, whole), model=model),
+        setup,
+        ledger,
+        partial(_target, session, workflow, last, ledger),
+        [found] if found is not None else [],
+        cwd=cwd,
+        question=question,
+    )
+    check(context)
+    check_destinations(context)
+    return context
+
+
+def _target(
+    session: SessionInfo,
+    workflow: Workflow,
+    last: RunRecord | None,
+    ledger: Ledger,
+    entries: Iterable[SessionInfo],
+) -> Target:
+    """The session, with its run of the workflow as it is by now; `last` was its last one before.
+
+    Raises SessionBusyError when another run began meanwhile.
+    """
+    now = last_run(session, ledger) or last
+    goes_on = now if now is not None and _belongs(now, workflow) else None
+    if goes_on is None and now is not None and (last is None or now.id != last.id):
+        raise _another_run(now, session)
+    ref = SessionRef(session.adapter, session.id)
+    return Target(ref=ref, name=session.label, exists=any(True for _ in entries), run=goes_on)
+
+
+def _belongs(run: RunRecord, workflow: Workflow) -> bool:
+    """Whether a file is the run's workflow: the same path, or one whose old file has moved here."""
+    recorded = Path(run.workflow_path or "")
+    return workflow.path == str(recorded) or not recorded.is_file()
+
+
+def _another_run(run: RunRecord, session: SessionInfo) -> SessionBusyError:
+    return SessionBusyError(
+        f"another run began in session {session.label!r} meanwhile: {run.workflow}",
+        hint="`sdqctl sessions show` has its state; give the command again to go on with it",
+    )
+
+
+def _folder(wanted: Path | None, stored: str | None, here: Path) -> Path:
+    """Where the agent works: --cwd, else where the session worked, else here.
+
+    Raises SessionUnusableError when that folder is gone.
+    """
+    folder = wanted or (Path(stored) if stored else here)
+    if not folder.is_dir():
+        raise SessionUnusableError(
+            f"the session's working directory is not there any more: {folder}",
+            hint="give another one with --cwd DIR",
+        )
+    return folder.resolve()

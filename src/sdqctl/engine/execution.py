@@ -1,0 +1,312 @@
+"""Opens the session of a run under its lock, records the run, and lets the runner drive it."""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+import time
+from contextlib import ExitStack
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from sdqctl.adapters.base import SessionArchive
+from sdqctl.engine.audit import recorded
+from sdqctl.engine.budget import Budget
+from sdqctl.engine.command.background import Background
+from sdqctl.engine.command.step import settle_commands
+from sdqctl.engine.context import Deliver, LiveRun, RunContext, Sink
+from sdqctl.engine.documents import write_document
+from sdqctl.engine.live_session import LiveSession
+from sdqctl.engine.pool import SharedRuntime
+from sdqctl.engine.results import total_usage
+from sdqctl.engine.runner import Runner
+from sdqctl.engine.session_config import adapter_config, policy_of
+from sdqctl.errors import (
+    InterruptedRunError,
+    PausedError,
+    RuntimeDiedError,
+    SessionBusyError,
+    SessionNotFoundError,
+)
+from sdqctl.model.events import SessionOpened, Warned
+from sdqctl.model.options import encode_options
+from sdqctl.model.run import RunRecord
+from sdqctl.model.session import SessionRef
+from sdqctl.sandbox.nets import NetPair, Nets
+from sdqctl.store.evidence import CommandFolders
+from sdqctl.store.gates import record_shown
+from sdqctl.store.locks import SessionLock
+
+_POLL = 0.1
+"""Seconds between looks at another client's marker."""
+
+
+async def launch(
+    context: RunContext,
+    *,
+    emit: Sink | None = None,
+    deliver: Deliver | None = None,
+    runtime: SharedRuntime | None = None,
+    nets: Nets | None = None,
+) -> RunRecord:
+    """Do the run; returns it as it is recorded when all of its steps are done.
+
+    `emit` is given the events as they happen. `deliver` writes what the answers make, instead of
+    `write_document`. `runtime` and `nets` are shared with other runs, by whoever keeps them.
+
+    Raises SessionBusyError when another process has the session, SessionExistsError when its name
+    was taken meanwhile, SessionNotFoundError when what was chosen is gone, PausedError at a PAUSE
+    or CONSULT, InterruptedRunError when it is cancelled, StepError and its kinds for a step that
+    failed, and what the adapter raises (all are SdqctlError); the ledger has the run's state in
+    every case.
+    """
+    if emit is not None:
+        context = replace(context, emit=emit)
+    with ExitStack() as stack:
+        if context.text is not None:
+            stack.enter_context(context.text.held(context.ledger))
+        bounds = context.confinement
+        pair = (nets or stack.enter_context(Nets())).make(
+            bounds.kind, bounds.runtime, bounds.commands
+        )
+        context, known, locks = await _hold(context, stack)
+        fresh = known is None
+        run = known or _record_run(context)
+        connection = _connection(context, run, pair, locks, runtime)
+        async with connection:
+            try:
+                await _open_for_sure(context, connection, run)
+            except BaseException:
+                if fresh:
+                    context.ledger.discard_run(run.id)
+                raise
+            return await _drive(context, connection, run, pair, deliver)
+
+
+def _connection(
+    context: RunContext,
+    run: RunRecord,
+    pair: NetPair,
+    locks: list[SessionLock],
+    runtime: SharedRuntime | None,
+) -> LiveSession:
+    """The session that is to be opened, in its nets, under the policy of the run."""
+    adapter, setup = context.target.ref.adapter, context.setup
+    policy = recorded(policy_of(context, pair), context.ledger, run.id)
+    make = runtime.lease if runtime is not None else partial(setup.adapter, adapter)
+    return LiveSession(
+        partial(make, pair.runtime),
+        adapter_config(context, policy),
+        home=setup.settings.home,
+        locks=locks,
+        repository_is_unchanged=lambda: _repository_is_unchanged(context),
+    )
+
+
+def _repository_is_unchanged(context: RunContext) -> bool:
+    """Whether a trusted repository is as it was when the run began.
+
+    It is asked before each opening of a session: what the agent or another program wrote there
+    since has no effect, and that is said once.
+    """
+    setup = context.setup
+    if setup.repository_is_unchanged():
+        return True
+    place = setup.repository.place
+    if ("changed", place) not in setup.told:
+        setup.told.add(("changed", place))
+        message = "is not as it was when the run began; what it brings has no effect any more"
+        context.emit(Warned(message=f"{place} {message}"))
+    return False
+
+
+def _archive(context: RunContext) -> SessionArchive:
+    return context.setup.archive(context.target.ref.adapter)
+
+
+async def _hold(
+    context: RunContext, stack: ExitStack
+) -> tuple[RunContext, RunRecord | None, list[SessionLock]]:
+    """Lock what the run goes to, waiting as long as was allowed.
+
+    Returns the context with the target as it is under the lock, the unfinished run as it is by
+    then, and the locks.
+    """
+    deadline = time.monotonic() + context.options.wait
+    try:
+        context, lock = await _lock_target(context, stack, deadline)
+        locks, known = [lock], _known_run(context)
+        if known is not None and known.session_id != context.target.ref.id:
+            moved_to = SessionRef(context.target.ref.adapter, known.session_id)
+            locks.append(await _lock(context, moved_to, stack, deadline))
+        for lock in locks:
+            await _wait_for_other_clients(context, lock.ref, deadline)
+    except asyncio.CancelledError as error:
+        raise InterruptedRunError(
+            f"interrupted while waiting for session {context.target.name!r}; nothing was begun",
+            hint="give the command again",
+        ) from error
+    return context, known, locks
+
+
+async def _lock_target(
+    context: RunContext, stack: ExitStack, deadline: float
+) -> tuple[RunContext, SessionLock]:
+    """The lock of the target, which is chosen again under it: another process may have made,
+    finished or deleted meanwhile what was chosen.
+    """
+    while True:
+        with ExitStack() as attempt:
+            ref = context.target.ref
+            lock = await _lock(context, ref, attempt, deadline)
+            info = _archive(context).get(ref.id)
+            target = context.choose([info] if info is not None else [])
+            context = replace(context, target=target)
+            if target.ref == ref:
+                if context.text is not None:
+                    context.text.write()
+                stack.enter_context(attempt.pop_all())
+                return context, lock
+
+
+async def _lock(
+    context: RunContext, ref: SessionRef, stack: ExitStack, deadline: float
+) -> SessionLock:
+    left = max(0.0, deadline - time.monotonic())
+    return stack.enter_context(
+        await SessionLock.wait_for(context.setup.settings.home, ref, wait=left)
+    )
+
+
+def _known_run(context: RunContext) -> RunRecord | None:
+    """The unfinished run as it is by now. Raises SessionNotFoundError when it was deleted."""
+    target = context.target
+    if target.run is None:
+        return None
+    known = context.ledger.run(target.run.id)
+    if known is None:
+        raise SessionNotFoundError(
+            f"session {target.name!r} was deleted meanwhile, and its run with it",
+            hint="`sdqctl sessions trash list` shows what can be restored",
+        )
+    return known
+
+
+async def _wait_for_other_clients(context: RunContext, ref: SessionRef, deadline: float) -> None:
+    """The runtime's own in-use markers count as held, also those of other programs."""
+    while (holder := _archive(context).holder(ref.id)) is not None:
+        if time.monotonic() >= deadline:
+            raise SessionBusyError(
+                f"session {context.target.name!r} is open in {holder.describe()}",
+                hint="close it there, or wait for it (`--wait 10m`)",
+            )
+        await asyncio.sleep(_POLL)
+
+
+def _record_run(context: RunContext) -> RunRecord:
+    target, workflow = context.target, context.plan.workflow
+    if not target.exists:
+        context.ledger.record_session(
+            target.ref, name=target.name, cwd=str(context.cwd), created_at=datetime.now(UTC)
+        )
+    return context.ledger.start_run(
+        adapter=target.ref.adapter,
+        session_id=target.ref.id,
+        session_name=target.name,
+        workflow=Path(workflow.path).stem if workflow.path else None,
+        workflow_path=workflow.path or None,
+        workflow_text=workflow.source or None,
+        steps_total=len(context.plan.steps),
+        options=encode_options(context.options),
+        cwd=str(context.cwd),
+        model=context.options.model,
+    )
+
+
+async def _open_for_sure(context: RunContext, connection: LiveSession, run: RunRecord) -> None:
+    """Open the session; one death of the runtime meanwhile is survived."""
+    try:
+        await _open(context, connection, run)
+    except RuntimeDiedError as error:
+        context.emit(Warned(message=f"{error.message}; a new one is started"))
+        await connection.close()
+        await _open(context, connection, run, again=True)
+
+
+async def _open(
+    context: RunContext, connection: LiveSession, run: RunRecord, *, again: bool = False
+) -> None:
+    """Open the session; `again`: the dead runtime may have come to make it."""
+    target = context.target
+    ref = SessionRef(target.ref.adapter, run.session_id)
+    begun = target.exists or (target.run is not None and run.steps_done > 0)
+    if _was_killed_before_its_first_prompt(context, ref) or (
+        not begun and (again or target.run is not None)
+    ):
+        name = context.ledger.session_names().get(ref, target.name)
+        session = await connection.create_or_resume(ref.id, name)
+    elif target.exists:
+        session = await connection.resume(ref.id)
+    elif target.run is not None:
+        raise SessionNotFoundError(
+            f"the runtime does not have session {target.name!r} any more, "
+            f"though {run.steps_done} steps of its run are recorded",
+            hint=f"`sdqctl sessions show {shlex.quote(target.name)}` shows what the ledger kept",
+        )
+    else:
+        session = await connection.create(target.name)
+    context.emit(
+        SessionOpened(
+            session_id=session.info.id,
+            name=target.name,
+            adapter=target.ref.adapter,
+            resumed=target.exists,
+            model=context.options.model,
+            sandbox=context.confinement.kind,
+        )
+    )
+
+
+def _was_killed_before_its_first_prompt(context: RunContext, ref: SessionRef) -> bool:
+    """Whether sdqctl made the session, and neither journal nor ledger has anything said in it.
+
+    A later conversation of the run may not even be there: the runtime forgets what it did not
+    store.
+    """
+    info = _archive(context).get(ref.id)
+    empty = ref != context.target.ref if info is None else not info.stored
+    return empty and context.ledger.is_untouched(ref)
+
+
+async def _drive(
+    context: RunContext,
+    connection: LiveSession,
+    record: RunRecord,
+    pair: NetPair,
+    deliver: Deliver | None,
+) -> RunRecord:
+    setup = context.setup
+    home, environment = setup.settings.home, setup.command_environment
+    background = Background(cwd=context.cwd, environment=environment, sandbox=pair.commands)
+    run = LiveRun(
+        context=context,
+        record=record,
+        connection=connection,
+        budget=Budget(context.options, total_usage(context.ledger.attempts(record.id))),
+        background=background,
+        commands=CommandFolders(home, record.id),
+        sandbox=pair.commands,
+    )
+    try:
+        runner = Runner(run, deliver or partial(write_document, context))
+        done = await runner.execute(start_at=context.start_at)
+    except PausedError as error:
+        if error.position is not None:
+            error.on_shown = partial(record_shown, home, record.id, error.position)
+        raise
+    finally:
+        await background.stop()
+    settle_commands(run)
+    return done

@@ -1,0 +1,70 @@
+"""The one check before anything starts, the same for every run."""
+
+from __future__ import annotations
+
+from sdqctl.engine.context import RunContext
+from sdqctl.engine.documents import destinations
+from sdqctl.engine.matching import match_plan
+from sdqctl.engine.session_config import policy_of
+from sdqctl.engine.setup import Setup
+from sdqctl.errors import UsageError, WorkflowError
+from sdqctl.model.options import RunOptions, encode_options
+from sdqctl.model.workflow import CheckpointStep, Plan
+from sdqctl.store.redact import Redactor
+from sdqctl.workflow.checks import FileChecks
+from sdqctl.workflow.diagnostics import describe_errors
+from sdqctl.workflow.render import check_requirements
+
+
+def check(context: RunContext, checks: FileChecks | None = None) -> None:
+    """Check all that can be known before a session is made. `checks` remembers what other runs of
+    the same command had checked.
+
+    Raises WorkflowError with every REQUIRE that is not met and every file that is missing or may
+    not be read, UsageError for a rule that cannot be read.
+    """
+    check_requirements(context.workflow, context.roots, context.setup.environment)
+    run, start_at = context.target.run, context.start_at
+    settled = set(match_plan(context.plan, context.ledger.steps(run.id)).done) if run else set()
+    if start_at is not None:
+        settled = set(range(1, start_at))
+    errors = describe_errors(
+        (checks or FileChecks()).findings(
+            context.plan, context.roots, context.variables_of, settled
+        )
+    )
+    if errors:
+        raise WorkflowError(errors, hint="nothing was run")
+    policy_of(context)
+
+
+def check_destinations(context: RunContext) -> None:
+    """Raise WorkflowError when the workflow writes to a file to which it may not write."""
+    has_output = context.options.output_file is None
+    destinations(context).check(context.run_variables, output=has_output)
+
+
+def step_position(plan: Plan, wanted: str | None) -> int | None:
+    """The position that --from names: a number, or a checkpoint's name. Raises UsageError.
+
+    One more than there are steps is after all of them.
+    """
+    if wanted is None:
+        return None
+    names = {s.action.name: s.position for s in plan.steps if isinstance(s.action, CheckpointStep)}
+    position = int(wanted) if wanted.isdecimal() else names.get(wanted)
+    if position is None or not 1 <= position <= len(plan.steps) + 1:
+        known = f"; checkpoints: {', '.join(names)}" if names else ""
+        raise UsageError(f"--from {wanted}: the plan has steps 1 to {len(plan.steps)}{known}")
+    return position
+
+
+def refuse_secrets(setup: Setup, options: RunOptions) -> None:
+    """Raise UsageError for a secret in an option: the ledger would keep the option without it."""
+    text = encode_options(options)
+    if Redactor(setup.environment)(text) != text:
+        raise UsageError(
+            "an option of this run (such as --prologue) holds what looks like a secret; it is not "
+            "kept, so that the run could not be resumed",
+            hint="write it in the workflow, or in a file that the workflow names",
+        )

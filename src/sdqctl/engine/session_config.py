@@ -1,0 +1,54 @@
+"""How the session of a run is opened, at its beginning and again each time: policy and settings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sdqctl.adapters.base import AdapterConfig
+from sdqctl.adapters.registry import steering
+from sdqctl.engine.context import RunContext
+from sdqctl.model.tools import ToolPolicy
+from sdqctl.model.workflow import FileRule, Span
+from sdqctl.policy.ask import AskingPolicy
+from sdqctl.policy.policy import build_policy
+from sdqctl.sandbox.nets import NetPair
+
+
+def policy_of(context: RunContext, pair: NetPair | None = None) -> ToolPolicy:
+    """What the run's tools may do in its nets. Raises UsageError for a rule that is none."""
+    settings, options, workflow = context.setup.settings, context.options, context.plan.workflow
+    policy: ToolPolicy = build_policy(
+        mode=options.mode or workflow.mode,
+        cwd=context.cwd,
+        workflow_file_rules=_file_rules(workflow.file_rules, pair or NetPair()),
+        allow_tools=options.allow_tools,
+        deny_tools=options.deny_tools,
+        allow_all=options.allow_all_tools,
+        protected=(settings.home, *context.setup.agent_folders()),
+        steering=steering(),
+    )
+    return policy if context.question is None else AskingPolicy(policy, context.question)
+
+
+def adapter_config(context: RunContext, policy: ToolPolicy) -> AdapterConfig:
+    """How a run's session is opened, by the seam's own record."""
+    settings = context.plan.workflow.context
+    return AdapterConfig(
+        model=context.options.model,
+        session_name=context.target.name,
+        working_directory=context.cwd,
+        policy=policy,
+        history_store=context.setup.settings.history_store,
+        trust_repository=context.setup.repository_is_trusted,
+        infinite_sessions=settings.infinite_sessions,
+        compaction_threshold=settings.compaction_threshold,
+        compaction_maximum=settings.compaction_max,
+    )
+
+
+def _file_rules(rules: Sequence[FileRule], pair: NetPair) -> tuple[FileRule, ...]:
+    """The file rules of a run: its own temporary folder is as open to its tools as an ALLOW-DIR."""
+    if pair.temporary is None:
+        return tuple(rules)
+    own = FileRule(allow=True, directory=True, pattern=pair.temporary, span=Span("", 0))
+    return (*rules, own)

@@ -1,0 +1,67 @@
+"""Which session a run goes to: a new one, or on in the one that has its name."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from sdqctl.model.run import RunRecord
+from sdqctl.model.session import SessionInfo, SessionRef, find_called, name_taken, session_id_for
+from sdqctl.store.ledger import Ledger
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """The session a run goes to. `run` is the unfinished run to go on with."""
+
+    ref: SessionRef
+    name: str
+    exists: bool
+    run: RunRecord | None = None
+
+
+Choose = Callable[[Iterable[SessionInfo]], Target]
+"""Chooses the target among the sessions that there are."""
+
+
+def choose_target(
+    name: str,
+    adapter: str,
+    *,
+    entries: Iterable[SessionInfo],
+    ledger: Ledger,
+    workflow_path: str,
+    resume_if_exists: bool,
+) -> Target:
+    """Decide where `run` goes: a new session, or on in the one of this name.
+
+    Raises SessionExistsError when the name is taken and going on was not asked for.
+    """
+    entry = find_called(entries, name)
+    if entry is None:
+        return Target(ref=SessionRef(adapter, session_id_for(name)), name=name, exists=False)
+    ref = SessionRef(adapter, entry.id)
+    if not resume_if_exists:
+        raise name_taken(entry, hint=_ways_on(entry.label, ledger.runs_of(ref)))
+    runs = [
+        run
+        for run in ledger.runs_of(ref)
+        if run.status.unfinished and run.workflow_path == workflow_path
+    ]
+    return Target(ref=ref, name=entry.label, exists=True, run=runs[-1] if runs else None)
+
+
+def _ways_on(label: str, runs: Sequence[RunRecord]) -> str:
+    """What can be done with a session that is there already, by its last run of a workflow."""
+    last = next((run for run in reversed(runs) if run.workflow_path is not None), None)
+    if last is not None and last.status.unfinished:
+        return (
+            f"`sdqctl resume {shlex.quote(label)} --continue` does its remaining steps; "
+            "`--resume-if-exists` goes on in it with this workflow"
+        )
+    state = "its run is completed; " if last is not None else ""
+    return (
+        f"{state}`--resume-if-exists` runs this workflow in that conversation, "
+        "another `--session-name` in a new one"
+    )
