@@ -5,15 +5,26 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.command import sdqctl
+from tests.command import SDQCTL, sdqctl
 from tests.conftest import ROOT
 from tests.packages import install
 
 PACKAGE = ROOT / "tests" / "outside_adapter"
+DEADLINE = 60.0
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    """Look until something holds."""
+    end = time.monotonic() + DEADLINE
+    while not holds():
+        assert time.monotonic() < end, "it takes too long"
+        time.sleep(0.02)
 
 
 @pytest.fixture
@@ -56,6 +67,25 @@ def test_a_run_that_was_killed_goes_on(echo: Path, project: Path) -> None:
     assert done.code == 0, done.err
     (listed,) = sdqctl("sessions", "list", "--format", "json").json
     assert listed["turns"] == 2
+
+
+def test_a_cut_off_prompt_stays_where_the_adapter_does_not_rewind(
+    echo: Path, home: Path, project: Path
+) -> None:
+    (project / "w.conv").write_text("SESSION-NAME cut\nPROMPT wait\n")
+    running = subprocess.Popen(
+        [*SDQCTL, "run", "-a", "echo", "w.conv"], stderr=subprocess.PIPE, stdin=subprocess.DEVNULL
+    )
+    journal = home / "sdqctl" / "echo" / "cut" / "events.jsonl"
+    wait_until(lambda: journal.exists() and "user.message" in journal.read_text())
+    running.kill()
+    running.communicate()
+    refused = sdqctl("resume", "cut", "--continue", "--on-interrupted", "resend")
+    assert refused.code == 5
+    assert "the echo adapter does not take prompts out of conversations" in refused.err
+    done = sdqctl("resume", "cut", "--continue")
+    assert done.code == 0, done.err
+    assert "interrupted after it was sent; the agent is asked to finish it" in done.err
 
 
 def test_its_sessions_are_carried_renamed_by_none_and_deleted(echo: Path, project: Path) -> None:

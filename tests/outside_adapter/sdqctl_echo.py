@@ -43,7 +43,6 @@ from sdqctl.errors import (
     SessionExistsError,
     SessionNotFoundError,
     SessionUnusableError,
-    StepError,
 )
 from sdqctl.model.events import (
     FailureKind,
@@ -333,17 +332,6 @@ class EchoSession:
         """Look a turn up in the journal."""
         turn = find_turn(self._journal, begun)
         return None if turn is None else turn_outcome(turn)
-
-    async def rewind(self, to: TurnBegun) -> None:
-        """Cut the journal before the turn."""
-        if self._running:
-            raise StepError("the session is busy; abort the turn first")
-        turn = find_turn(self._journal, to)
-        if turn is not None:
-            before, _, _ = self._journal.read_text("utf-8").partition(f'"id":"{turn.event_id}"')
-            kept = self._journal.with_suffix(".new")
-            kept.write_text(before[: before.rfind("\n") + 1], "utf-8")
-            os.replace(kept, self._journal)
 
     async def abort(self) -> None:
         """Stop the running turn; one whose consumer went away has its end written here."""

@@ -25,6 +25,7 @@ class Capability(StrEnum):
     """Names of the powers that not every adapter has; each is a Protocol below (`POWERS`)."""
 
     READS_HISTORY = "reads-history"
+    REWINDS = "rewinds"
     FORKS = "forks"
     COMPACTS = "compacts"
     RENAMES = "renames"
@@ -95,13 +96,6 @@ class AdapterSession(Protocol):
 
         By its message id where that is known; else the first turn after `journal_position` that
         `begun.may_be`: other turns may have had the same prompt.
-        """
-        ...
-
-    async def rewind(self, to: TurnBegun) -> None:
-        """Take this turn's prompt, and all after it, out of the context.
-
-        Raises: StepError when the runtime refuses; nothing was changed then.
         """
         ...
 
@@ -246,6 +240,18 @@ class ReadsHistory(Protocol):
 
 
 @runtime_checkable
+class Rewinds(Protocol):
+    """A session that can take a turn's prompt, and all after it, out of its context (REWINDS).
+
+    Without it a prompt whose end was not seen stays, and the agent is asked to finish it.
+    """
+
+    async def rewind(self, to: TurnBegun) -> None:
+        """Raises: StepError when the runtime refuses; nothing was changed then."""
+        ...
+
+
+@runtime_checkable
 class Compacts(Protocol):
     """A session whose context the runtime can compact and measure (COMPACTS)."""
 
@@ -301,6 +307,7 @@ class ListsTools(Protocol):
 
 POWERS: dict[type, tuple[Capability, str]] = {
     ReadsHistory: (Capability.READS_HISTORY, "read the history of sessions"),
+    Rewinds: (Capability.REWINDS, "take prompts out of conversations"),
     Forks: (Capability.FORKS, "fork sessions"),
     Compacts: (Capability.COMPACTS, "compact sessions"),
     Renames: (Capability.RENAMES, "rename sessions"),

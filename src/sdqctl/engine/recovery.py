@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from sdqctl.adapters.base import AdapterSession, ReadsHistory, find_power
+from sdqctl.adapters.base import AdapterSession, ReadsHistory, Rewinds, find_power, power
 from sdqctl.adapters.registry import entry
 from sdqctl.errors import ContextError, StepError
 from sdqctl.model.followup import follow_up
@@ -61,9 +61,12 @@ async def clear_context(
     outcome = await session.find_turn(turn)
     if outcome is None or outcome.status is OutcomeStatus.FINISHED:
         return outcome
-    if has_effects(session, outcome.tools) or not await _is_last(session, outcome):
+    rewinding = find_power(session, Rewinds)
+    if rewinding is None or has_effects(session, outcome.tools):
         return outcome
-    await session.rewind(turn)
+    if not await _is_last(session, outcome):
+        return outcome
+    await rewinding.rewind(turn)
     return None
 
 
@@ -91,20 +94,28 @@ async def recover_turn(
     if outcome.status is OutcomeStatus.FINISHED:
         message = "its answer was found in the journal"
         return Recovery("recorded", message, record=attempt, outcome=outcome)
-    names = ", ".join(sorted({call.name for call in outcome.tools})) or "a later turn"
+    used = ", ".join(sorted({call.name for call in outcome.tools}))
+    names = used or _what_came(session)
     if policy is OnInterrupted.FAIL:
+        what = f"tools ran ({used})" if used else names
         raise StepError(
-            f"step {asked.position} was interrupted after tools ran ({names})",
+            f"step {asked.position} was interrupted after {what}",
             hint="go on with `--on-interrupted continue`, or with `--on-interrupted resend`",
         )
     if policy is OnInterrupted.RESEND:
+        rewinding = power(session, Rewinds, "--on-interrupted resend")
         first = await _first_in_context(session, ledger, attempts)
         await _refuse_to_lose_others(session, ledger, attempts, first)
-        await session.rewind(first.turn(ledger.other_messages(first)))
+        await rewinding.rewind(first.turn(ledger.other_messages(first)))
         message = f"interrupted after {names}; sent again as told"
         return Recovery("resent", message, _text(asked, render))
     message = f"interrupted after {names}; the agent is asked to finish it"
     return Recovery("continued", message, follow_up(_text(asked, render)), follows=asked.turn_id)
+
+
+def _what_came(session: AdapterSession) -> str:
+    """What keeps a prompt that used no tools in the conversation."""
+    return "it was sent" if find_power(session, Rewinds) is None else "a later turn"
 
 
 def _asked(attempts: Sequence[StepRecord]) -> StepRecord:

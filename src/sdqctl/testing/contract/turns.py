@@ -12,7 +12,7 @@ from sdqctl.adapters import (
     AdapterConfig,
     AdapterSettings,
 )
-from sdqctl.adapters.base import Compacts, find_power
+from sdqctl.adapters.base import Compacts, Rewinds, find_power
 from sdqctl.model.events import (
     MessageAdded,
     PermissionDecided,
@@ -134,10 +134,13 @@ class TurnContract(Contract):
             outcome = await session.find_turn(begun)
             assert outcome is not None
             assert outcome.status is not OutcomeStatus.FINISHED
-            await session.rewind(begun)
-            assert await session.find_turn(begun) is None
+            rewinding = find_power(session, Rewinds)
+            if rewinding is not None:
+                await rewinding.rewind(begun)
+                assert await session.find_turn(begun) is None
             assert await response_to(session, self.answering("after")) == "after"
-            assert await self.history(settings, session) == ["before", "after"]
+            said = await self.history(settings, session)
+            assert said == ["before", "after"] if rewinding else said[0::2] == ["before", "after"]
 
         self.run(settings, story)
 
