@@ -9,10 +9,14 @@ import click
 
 from sdqctl.cli.completion import complete_folder, complete_workflow
 from sdqctl.cli.options import examples, format_option
+from sdqctl.cli.output import counted, note, write_json, write_line
 from sdqctl.cli.runs.options import asked_for
 
 if TYPE_CHECKING:
     from sdqctl.cli.context import App
+    from sdqctl.engine.inspection import Finding
+
+_INVALID = 3
 
 
 @click.command(
@@ -29,10 +33,24 @@ def validate(app: App, /, files: tuple[str, ...], strict: bool, output_format: s
 
     Exit 3 when there is an error.
     """
-    from sdqctl.cli.checking import validate_files
+    from sdqctl.engine.inspection import inspect
 
-    paths = [Path(file) for file in files]
-    return validate_files(app, paths, strict=strict, as_json=output_format == "json")
+    found: list[Finding] = []
+    code = 0
+    for file in files:
+        findings, failure = inspect(app, Path(file))
+        found += findings
+        code = code or failure
+    if output_format == "json":
+        write_json([finding.view() for finding in found])
+    else:
+        for finding in found:
+            write_line(finding.line)
+        errors = sum(finding.is_error for finding in found)
+        warnings = counted(len(found) - errors, "warning")
+        note(f"{len(files)} checked: {counted(errors, 'error')}, {warnings}")
+    bad = any(strict or finding.is_error for finding in found)
+    return code or (_INVALID if bad else 0)
 
 
 @click.command(
@@ -68,8 +86,19 @@ def render(
 
     The output of commands is not known before they run; a line in its place says so.
     """
-    from sdqctl.cli.checking import RenderRequest, render_workflow
+    from sdqctl.engine.inspection import previews
 
     options, _ = asked_for(flags)
-    as_json = output_format == "json"
-    render_workflow(app, RenderRequest(path=Path(file), options=options, as_json=as_json))
+    shown = []
+    for preview in previews(app, Path(file), options):
+        step = preview.step
+        for warning in preview.warnings:
+            note(f"warning: step {step.position}: {warning}")
+        if output_format == "json":
+            shown.append(preview.view())
+            continue
+        write_line(f"--- step {step.position}/{preview.total} {step.kind}: {step.title}")
+        if preview.prompt is not None:
+            write_line(f"{preview.prompt}\n")
+    if output_format == "json":
+        write_json(shown)
