@@ -7,15 +7,24 @@ from pathlib import Path
 
 import pytest
 
-from sdqctl.adapters import AdapterSettings
+from sdqctl.adapters import Adapter, AdapterSettings, MockAdapter, SessionArchive
 from sdqctl.adapters.journal import read_turns
+from sdqctl.adapters.mock.archive import MockArchive
 from sdqctl.adapters.mock.session import write_event
 from sdqctl.errors import RuntimeFailure
 from sdqctl.testing.contract import AdapterContract
 
 
 class TestMock(AdapterContract):
+    """Made without the registry, as an adapter that is not installed."""
+
     name = "mock"
+
+    def adapter(self, settings: AdapterSettings) -> Adapter:
+        return MockAdapter(settings)
+
+    def archive(self, settings: AdapterSettings) -> SessionArchive:
+        return MockArchive(settings)
 
     @pytest.fixture
     def settings(self, tmp_path: Path) -> AdapterSettings:
