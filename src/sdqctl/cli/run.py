@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sdqctl.cli.completion import complete_workflow
-from sdqctl.cli.options import examples
+from sdqctl.cli.options import examples, read_text_argument
 from sdqctl.cli.runs.options import (
     RunCommand,
     asked_for,
@@ -16,9 +16,12 @@ from sdqctl.cli.runs.options import (
     run_options,
     workflow_options,
 )
+from sdqctl.errors import UsageError
 
 if TYPE_CHECKING:
     from sdqctl.cli.context import App
+
+_HINT = "`sdqctl init` has workflows to start from"
 
 
 @click.command(
@@ -26,12 +29,19 @@ if TYPE_CHECKING:
     cls=RunCommand,
     epilog=examples(
         "sdqctl run audit.conv --session-name audit-1",
+        "sdqctl run -p 'Which inputs reach a shell?' -p 'Write the report.'",
         "sdqctl run fix.conv --mode implement --allow-tool 'shell(npm test)'",
         "generate-workflow | sdqctl run - --format json",
     ),
 )
-@click.argument(
-    "targets", metavar="WORKFLOW...", nargs=-1, required=True, shell_complete=complete_workflow
+@click.argument("targets", metavar="[WORKFLOW]...", nargs=-1, shell_complete=complete_workflow)
+@click.option(
+    "-p",
+    "--prompt",
+    "prompts",
+    multiple=True,
+    metavar="T|@F|-",
+    help="A prompt instead of a WORKFLOW; several in turn.",
 )
 @click.option("--session-name", metavar="NAME", help="The session's name; default SESSION-NAME.")
 @click.option(
@@ -47,11 +57,13 @@ def run(
     app: App,
     /,
     targets: tuple[str, ...],
+    prompts: tuple[str, ...],
     parallel: int,
     keep_going: bool,
     **flags: object,
 ) -> int:
     """Run WORKFLOW, a .conv file or - for stdin, in a named session; several, each in its own.
+    With -p, run a prompt: `sdqctl run -p "What is this?"`.
 
     A name that exists is refused (exit 7) unless --resume-if-exists is given. What was done is
     recorded step by step: after a kill, `sdqctl resume NAME --continue` goes on where it was.
@@ -59,5 +71,8 @@ def run(
     from sdqctl.cli.runs.batch import Manner, run_workflows
 
     options, display = asked_for(flags)
+    if bool(prompts) == bool(targets):
+        raise UsageError("name a WORKFLOW or give a prompt with -p, one of them", hint=_HINT)
     manner = Manner(parallel=parallel, keep_going=keep_going, display=display)
-    return run_workflows(app, [*map(Path, targets)], options, manner)
+    texts = [*map(read_text_argument, prompts)]
+    return run_workflows(app, [*map(Path, targets)], options, manner, prompts=texts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from itertools import count
 from pathlib import Path
@@ -10,12 +11,15 @@ from sdqctl.adapters.base import SessionArchive
 from sdqctl.engine.variables import base_variables
 from sdqctl.errors import UsageError, WorkflowError
 from sdqctl.model.options import RunOptions
-from sdqctl.model.session import name_problem, session_id_for
-from sdqctl.model.workflow import Workflow
+from sdqctl.model.session import find_called, name_problem, session_id_for
+from sdqctl.model.workflow import PromptStep, Workflow
 from sdqctl.store.claims import claim_name
 from sdqctl.workflow.render import render_text
+from sdqctl.workflow.source import PROMPTS_FILE
 
 _LONGEST_STEM = 60
+_WORDS = 6
+_WORD = re.compile(r"[a-z0-9]+")
 
 
 def wanted_name(workflow: Workflow, options: RunOptions, cwd: Path) -> str | None:
@@ -43,15 +47,24 @@ def given_name(name: str) -> str:
 
 
 def free_name(workflow: Workflow, archive: SessionArchive, home: Path, *, claim: bool) -> str:
-    """A name made of the file's name and the time, with a number where a session or another process
-    has it already. `claim`: so that no other process takes it.
+    """A name made of the file's name and the time, of typed prompts the first words; with a number
+    where a session or another process has it already. `claim`: so that no other process takes it.
     """
-    stem = Path(workflow.path).stem[:_LONGEST_STEM].strip() or "run"
-    name = f"{stem}-{datetime.now():%Y%m%d-%H%M%S}"
+    name, sessions = _suggested(workflow), [*archive.sessions()]
     for number in count(1):
         free = name if number == 1 else f"{name}-{number}"
-        if archive.get(session_id_for(free)) is not None:
+        if find_called(sessions, free, session_id_for(free)) is not None:
             continue
         if not claim or claim_name(home, free):
             return free
     raise AssertionError("numbers do not end")
+
+
+def _suggested(workflow: Workflow) -> str:
+    path = Path(workflow.path)
+    if path.name != PROMPTS_FILE:
+        stem = path.stem[:_LONGEST_STEM].strip() or "run"
+        return f"{stem}-{datetime.now():%Y%m%d-%H%M%S}"
+    first = next(step.text for step in workflow.steps if isinstance(step, PromptStep))
+    words = _WORD.findall(first.casefold())[:_WORDS]
+    return "-".join(words)[:_LONGEST_STEM].strip("-") or "prompt"

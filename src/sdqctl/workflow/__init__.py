@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +28,20 @@ def load_workflow(path: Path, folder: Path | None = None) -> ParsedWorkflow:
             hint="write the workflow to a file; `sdqctl run -` reads one from stdin",
         )
     return load_stream(path, folder)
+
+
+def prompts_workflow(prompts: Sequence[str], folder: Path) -> Workflow:
+    """A workflow of prompts that a user typed in a folder. Raises UsageError, WorkflowError."""
+    from sdqctl.errors import UsageError, WorkflowError
+    from sdqctl.workflow.diagnostics import describe_errors
+    from sdqctl.workflow.source import load_prompts
+
+    if not all(prompt.strip() for prompt in prompts):
+        raise UsageError("the prompt is empty")
+    parsed = load_prompts(prompts, folder)
+    if parsed.workflow is None:
+        raise WorkflowError(describe_errors(parsed.diagnostics))
+    return parsed.workflow
 
 
 def check_workflow(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,7 +19,10 @@ LARGEST = 1024 * 1024
 """Bytes of a workflow file."""
 STDIN_FILE = "stdin.conv"
 """What a workflow from stdin is called where a file has a name."""
+PROMPTS_FILE = "prompts.conv"
+"""What a workflow of typed prompts is called."""
 _STDIN = "<stdin>"
+_TYPED = "<--prompt>"
 _MOST_FILES = 100
 _DEEPEST = 20
 
@@ -45,6 +50,15 @@ def load_stream(path: Path, folder: Path) -> ParsedWorkflow:
     except OSError as error:
         raise WorkflowError(f"{name} cannot be read: {error.strerror}") from error
     return _parsed(text, name, folder / STDIN_FILE)
+
+
+def load_prompts(prompts: Sequence[str], folder: Path) -> ParsedWorkflow:
+    """A workflow of prompts that were typed, each sent as it stands, but for template variables."""
+    blocks = []
+    for prompt in prompts:
+        number = next(n for n in count() if f"END{n}" not in prompt)
+        blocks.append(f"PROMPT <<END{number}\n{prompt}\nEND{number}\n")
+    return _parsed("".join(blocks), _TYPED, folder / PROMPTS_FILE)
 
 
 def is_stream(path: Path) -> bool:

@@ -16,7 +16,7 @@ import msgspec
 from sdqctl.cli.output import note
 from sdqctl.cli.runs.batch_report import Item, Progress, print_summary, raise_failures
 from sdqctl.cli.runs.components import default_name, find_components, refuse_same_names
-from sdqctl.cli.runs.launch import question_of, read_workflow, run_workflow
+from sdqctl.cli.runs.launch import question_of, read_workflow, run_prompts, run_workflow
 from sdqctl.cli.runs.options import Display
 from sdqctl.cli.runs.repository import note_repository
 from sdqctl.cli.signals import interruptible
@@ -116,8 +116,19 @@ def _only(items: list[Item], wanted: tuple[str, ...]) -> list[Item]:
     return [item for item in items if not wanted or item.label in wanted]
 
 
-def run_workflows(app: App, paths: Sequence[Path], options: RunOptions, manner: Manner) -> int:
-    """Run a workflow; several each in its session, in one runtime. Returns the exit code."""
+def run_workflows(
+    app: App,
+    paths: Sequence[Path],
+    options: RunOptions,
+    manner: Manner,
+    *,
+    prompts: Sequence[str] = (),
+) -> int:
+    """Run a workflow, or prompts that were typed; several workflows each in its session, in one
+    runtime. Returns the exit code.
+    """
+    if prompts:
+        return run_prompts(app, prompts, options, manner.display)
     if len(paths) == 1:
         return run_workflow(app, paths[0], options, manner.display)
     _check_flags(options, manner, output="OUTPUT-FILE in each workflow")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,6 +41,29 @@ def run_workflow(app: App, path: Path, options: RunOptions, display: Display) ->
             ledger,
             question=question_of(display),
             keeps_text=is_stream(path),
+            dry_run=display.dry_run,
+        )
+        return show(context, display)
+
+
+def run_prompts(app: App, prompts: Sequence[str], options: RunOptions, display: Display) -> int:
+    """Run prompts that were typed, as a workflow, and print its result; returns the exit code.
+
+    A session without a name is called after the first prompt. Raises what `prepare` and `launch`
+    raise.
+    """
+    from sdqctl.engine.preparation import prepare
+    from sdqctl.workflow import prompts_workflow
+
+    workflow = prompts_workflow(prompts, app.directory)
+    with app.ledger() as ledger:
+        context = prepare(
+            workflow,
+            options,
+            app,
+            ledger,
+            question=question_of(display),
+            keeps_text=True,
             dry_run=display.dry_run,
         )
         return show(context, display)

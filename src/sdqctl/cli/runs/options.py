@@ -160,6 +160,7 @@ _GROUPS: dict[str, tuple[str, ...]] = {
     "Session": (
         "session_name",
         "resume_if_exists",
+        "prompts",
         "prompt",
         "continue_with",
         "components",
