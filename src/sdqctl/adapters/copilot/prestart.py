@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from sdqctl.adapters.copilot.pipes import guard
+from sdqctl.adapters.copilot.times import read_times_quickly
 from sdqctl.model.sandbox import Sandbox
 
 if TYPE_CHECKING:
@@ -80,6 +81,8 @@ def import_sdk() -> tuple[type[CopilotClient], Callable[..., RuntimeConnection]]
     logging.getLogger("copilot").addHandler(logging.NullHandler())
     with _quiet_collector():
         from copilot import CopilotClient, RuntimeConnection
+
+        read_times_quickly()
     return CopilotClient, RuntimeConnection.for_stdio
 
 
