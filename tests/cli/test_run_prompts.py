@@ -22,6 +22,8 @@ def test_prompts_are_a_run_named_after_the_first_and_are_sent_as_they_are(bench:
         ODD.rstrip("\n"),
     ]
     assert not Path("pwned").exists()
+    assert shown["runs"][0]["workflow"] == "prompts"
+    assert done.err.splitlines()[0] == "2 prompts"
 
 
 def test_the_same_prompt_again_is_another_session_and_names_may_be_given(bench: Bench) -> None:

@@ -42,5 +42,5 @@ class KeptText:
 def kept(workflow: Workflow, home: Path, adapter: str, name: str) -> tuple[Workflow, KeptText]:
     """A workflow with the place of its text as its path; its includes are resolved."""
     text = whole_text(workflow)
-    path = kept_file(home, adapter, name, text)
+    path = kept_file(home, Path(workflow.path).name, adapter, name, text)
     return msgspec.structs.replace(workflow, path=str(path)), KeptText(home, path, text)

@@ -16,11 +16,11 @@ def workflows_folder(home: Path) -> Path:
     return home / "workflows"
 
 
-def kept_file(home: Path, adapter: str, session_name: str, text: str) -> Path:
-    """Where a text from stdin is kept for a session: the same text again is the same workflow."""
+def kept_file(home: Path, file: str, adapter: str, session_name: str, text: str) -> Path:
+    """Where a text is kept for a session, as `file`: the same text again is the same workflow."""
     parts = "\0".join((adapter, session_name.casefold(), text))
     digest = hashlib.sha256(parts.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-    return workflows_folder(home) / f"stdin-{digest}" / "stdin.conv"
+    return workflows_folder(home) / f"{Path(file).stem}-{digest}" / file
 
 
 def keep_text(path: Path, text: str) -> None:

@@ -37,6 +37,7 @@ from sdqctl.model.run import StepStatus
 from sdqctl.model.session import SessionRef
 from sdqctl.store.redact import Redactor
 from sdqctl.text.terminal import one_line
+from sdqctl.workflow.source import PROMPTS_FILE
 
 if TYPE_CHECKING:
     from sdqctl.cli.runs.options import Display
@@ -103,8 +104,13 @@ class Report:
         """Tell what is about to run, before the runtime is started."""
         workflow = self._context.workflow
         if workflow.path and not self._display.quiet:
-            steps = counted(len(self._context.plan.steps), "step")
-            note(f"{one_line(Path(workflow.path).name)}: {steps}")
+            number, name = len(self._context.plan.steps), Path(workflow.path).name
+            typed = name == PROMPTS_FILE
+            note(
+                counted(number, "prompt")
+                if typed
+                else f"{one_line(name)}: {counted(number, 'step')}"
+            )
 
     def deliver(self, steps: Sequence[StepRecord]) -> None:
         """Print the document of a run whose steps are done, and write it to its file."""
