@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
@@ -22,27 +22,53 @@ from sdqctl.text.suggest import meant
 from sdqctl.text.terminal import one_line
 
 if TYPE_CHECKING:
-    from sdqctl.cli.chat.talk import Repl
+    from sdqctl.cli.context import App
+    from sdqctl.cli.runs.continuation import ResumeRequest
+    from sdqctl.model.run import RunRecord, StepRecord
+    from sdqctl.model.session import SessionInfo, Turn
+    from sdqctl.model.workflow import Step
 
 _WIDTH = 66
+
+
+class Conversation(Protocol):
+    """What a command acts on."""
+
+    app: App
+    request: ResumeRequest
+
+    @property
+    def info(self) -> SessionInfo: ...
+
+    def turns(self) -> list[Turn]: ...
+
+    def last_run(self) -> tuple[RunRecord | None, list[StepRecord]]: ...
+
+    async def go_on(self) -> None: ...
+
+    async def do_step(self, step: Step) -> None: ...
+
+    async def models(self) -> tuple[Sequence[str], str | None]: ...
+
+    def renamed(self, name: str) -> None: ...
 
 
 class Leave(Exception):  # noqa: N818 - no error: the user leaves
     """The user wants to leave."""
 
 
-async def run_command(talk: Repl, line: str) -> None:
+async def run_command(talk: Conversation, line: str) -> None:
     """Do one command. Raises Leave, UsageError and what the command raises."""
     name, _, argument = line.strip().partition(" ")
     await _COMMANDS[name][1](talk, argument.strip())
 
 
-async def _help(talk: Repl, argument: str) -> None:
+async def _help(talk: Conversation, argument: str) -> None:
     for name, (doc, _) in _COMMANDS.items():
         write_line(f"{name:<12}{doc}")
 
 
-async def _steps(talk: Repl, argument: str) -> None:
+async def _steps(talk: Conversation, argument: str) -> None:
     run, steps = talk.last_run()
     if run is None:
         note("no workflow ran in this session")
@@ -52,16 +78,16 @@ async def _steps(talk: Repl, argument: str) -> None:
     note(f"{run.steps_done} of {run.steps_total} steps done")
 
 
-async def _continue(talk: Repl, argument: str) -> None:
+async def _continue(talk: Conversation, argument: str) -> None:
     await talk.go_on()
 
 
-async def _history(talk: Repl, argument: str) -> None:
+async def _history(talk: Conversation, argument: str) -> None:
     for turn in talk.turns():
         write_line(f"{turn.index:>3} {one_line(turn.prompt, _WIDTH)}")
 
 
-async def _show(talk: Repl, argument: str) -> None:
+async def _show(talk: Conversation, argument: str) -> None:
     turns = talk.turns()
     if not turns:
         raise UsageError("/show: there is no turn yet")
@@ -71,14 +97,14 @@ async def _show(talk: Repl, argument: str) -> None:
     show_turn(turns[number - 1])
 
 
-async def _compact(talk: Repl, argument: str) -> None:
+async def _compact(talk: Conversation, argument: str) -> None:
     from sdqctl.model.workflow import CompactStep, Span
 
     await talk.do_step(CompactStep(span=Span("", 1), summary=argument or None))
     note("the context was compacted")
 
 
-async def _model(talk: Repl, argument: str) -> None:
+async def _model(talk: Conversation, argument: str) -> None:
     unchecked = await _check_model(talk, argument) if argument else ""
     if argument:
         options = msgspec.structs.replace(talk.request.options, model=argument)
@@ -87,7 +113,7 @@ async def _model(talk: Repl, argument: str) -> None:
     note(f"model: {one_line(model)}{unchecked}")
 
 
-async def _check_model(talk: Repl, name: str) -> str:
+async def _check_model(talk: Conversation, name: str) -> str:
     """What is to be said of a model that cannot be checked; nothing for one that is there.
 
     Raises UsageError for one that is not.
@@ -103,20 +129,20 @@ async def _check_model(talk: Repl, name: str) -> str:
     raise UsageError(f"/model {name}: there is no such model", hint=meant(name, known, "models"))
 
 
-async def _rename(talk: Repl, argument: str) -> None:
+async def _rename(talk: Conversation, argument: str) -> None:
     info = talk.info
     before = await asyncio.to_thread(rename_session, talk.app, info.id, argument, info.adapter)
     report_rename(before, argument)
     talk.renamed(argument)
 
 
-async def _fork(talk: Repl, argument: str) -> None:
+async def _fork(talk: Conversation, argument: str) -> None:
     info = talk.info
     copy = await asyncio.to_thread(fork_session, talk.app, info.id, argument, None, info.adapter)
     report_fork(copy, argument)
 
 
-async def _export(talk: Repl, argument: str) -> None:
+async def _export(talk: Conversation, argument: str) -> None:
     if not argument:
         raise UsageError("/export FILE: say where; .md, .html, .json, .jsonl, or a bundle")
     formats = {"md", "html", "json", "jsonl"}
@@ -125,7 +151,7 @@ async def _export(talk: Repl, argument: str) -> None:
     export_session(talk.app, talk.info.id, talk.info.adapter, chosen, Path(argument))
 
 
-async def _usage(talk: Repl, argument: str) -> None:
+async def _usage(talk: Conversation, argument: str) -> None:
     turns = talk.turns()
     usage = sum((turn.usage for turn in turns), Usage())
     tools = sum(len(turn.tools) for turn in turns)
@@ -135,11 +161,11 @@ async def _usage(talk: Repl, argument: str) -> None:
     )
 
 
-async def _exit(talk: Repl, argument: str) -> None:
+async def _exit(talk: Conversation, argument: str) -> None:
     raise Leave
 
 
-_COMMANDS: dict[str, tuple[str, Callable[[Repl, str], Awaitable[None]]]] = {
+_COMMANDS: dict[str, tuple[str, Callable[[Conversation, str], Awaitable[None]]]] = {
     "/help": ("this list", _help),
     "/steps": ("the steps of the workflow", _steps),
     "/continue": ("do the workflow's remaining steps", _continue),

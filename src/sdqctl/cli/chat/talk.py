@@ -18,9 +18,9 @@ from sdqctl.cli.chat.reading import Reader, ask_permission
 from sdqctl.cli.chat.screen import TurnScreen, recap
 from sdqctl.cli.keyboard import TypedAhead
 from sdqctl.cli.output import note, print_error, write_line
+from sdqctl.cli.runs.continuation import ResumeRequest, continuation
 from sdqctl.cli.runs.launch import execute
 from sdqctl.cli.runs.repository import note_repository
-from sdqctl.cli.runs.resume import ResumeRequest, continuation
 from sdqctl.cli.signals import interruptible
 from sdqctl.engine.continuation import prepare_step, prompt_step
 from sdqctl.engine.execution import launch

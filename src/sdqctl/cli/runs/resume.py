@@ -5,36 +5,22 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sdqctl.cli.options import read_text_argument
 from sdqctl.cli.output import is_terminal
-from sdqctl.cli.runs.launch import question_of, read_workflow, show
-from sdqctl.cli.runs.options import Display
+from sdqctl.cli.runs.continuation import ResumeRequest, continuation
+from sdqctl.cli.runs.launch import question_of, show
 from sdqctl.errors import SessionUnusableError, UsageError
 
 if TYPE_CHECKING:
     from sdqctl.cli.context import App
-    from sdqctl.engine.context import RunContext
-    from sdqctl.model.options import RunOptions
     from sdqctl.model.session import SessionInfo
-    from sdqctl.policy.ask import Question
     from sdqctl.sessions.query import Entry
     from sdqctl.store.ledger import Ledger
 
 
-@dataclass(frozen=True, kw_only=True)
-class ResumeRequest:
-    """What `resume` was asked for."""
-
-    session: str
-    options: RunOptions
-    display: Display
-    prompt: str | None = None
-    continues: bool = False
-    workflow: Path | None = None
+__all__ = ["ResumeRequest", "resume_session"]
 
 
 def resume_session(app: App, request: ResumeRequest) -> int:
@@ -84,21 +70,6 @@ def _check_talk(request: ResumeRequest) -> None:
             "--output, --from, --dry-run and --format need --prompt or --continue",
             hint="without both, a conversation is opened",
         )
-
-
-def continuation(
-    app: App,
-    request: ResumeRequest,
-    info: SessionInfo,
-    ledger: Ledger,
-    question: Question | None,
-) -> RunContext:
-    """The session's last run, or the workflow that was named, ready to go on."""
-    from sdqctl.engine.continuation import prepare_continuation, recorded_path
-
-    path = request.workflow or recorded_path(info, ledger)
-    workflow = read_workflow(path, request.display)
-    return prepare_continuation(workflow, info, request.options, app, ledger, question=question)
 
 
 def _entry(app: App, info: SessionInfo) -> Entry:

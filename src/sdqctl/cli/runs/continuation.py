@@ -1,0 +1,45 @@
+"""What `resume` was asked for, and the run that goes on in a session."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sdqctl.cli.runs.launch import read_workflow
+
+if TYPE_CHECKING:
+    from sdqctl.cli.context import App
+    from sdqctl.cli.runs.options import Display
+    from sdqctl.engine.context import RunContext
+    from sdqctl.model.options import RunOptions
+    from sdqctl.model.session import SessionInfo
+    from sdqctl.policy.ask import Question
+    from sdqctl.store.ledger import Ledger
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResumeRequest:
+    """What `resume` was asked for."""
+
+    session: str
+    options: RunOptions
+    display: Display
+    prompt: str | None = None
+    continues: bool = False
+    workflow: Path | None = None
+
+
+def continuation(
+    app: App,
+    request: ResumeRequest,
+    info: SessionInfo,
+    ledger: Ledger,
+    question: Question | None,
+) -> RunContext:
+    """The session's last run, or the workflow that was named, ready to go on."""
+    from sdqctl.engine.continuation import prepare_continuation, recorded_path
+
+    path = request.workflow or recorded_path(info, ledger)
+    workflow = read_workflow(path, request.display)
+    return prepare_continuation(workflow, info, request.options, app, ledger, question=question)
