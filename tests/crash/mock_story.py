@@ -81,7 +81,7 @@ BESIDE = Workflow(
     + """\
 PROMPT first [[reply: one]]
 RUN-ASYNC sh -c "echo beside"
-RUN-WAIT 0.2s
+RUN-WAIT 1s
 PROMPT second [[reply: two]]
 PAUSE look
 PROMPT third [[reply: three]]
