@@ -78,3 +78,14 @@ def test_context_is_read_from_the_workflows_folder_too(bench: Bench, tmp_path: P
     bench.write("near.txt", "beside the workflow\n")
     told = bench.run("CONTEXT @near.txt\nPROMPT look\n", "--cwd", str(other))
     assert "beside the workflow" in told.prompts[0]
+
+
+@pytest.mark.parametrize("directive", ["CONTEXT", "CONTEXT-OPTIONAL", "REFCAT"])
+@pytest.mark.parametrize("glob", ["a**b/*.py", "/etc/a**b", "***"])
+def test_a_glob_that_is_none_is_a_mistake_wherever_it_begins(
+    bench: Bench, directive: str, glob: str
+) -> None:
+    told = bench.run(f"{directive} @{glob}\nPROMPT look\n")
+    assert told.done.code == 3
+    assert f":1:{len(directive) + 2}: {glob} cannot be looked for" in told.done.err
+    assert told.prompts == []

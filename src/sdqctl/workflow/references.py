@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
@@ -85,7 +85,9 @@ def parse_references(text: str, *, optional: bool) -> tuple[Reference, ...]:
 
 
 def expand(reference: Reference, roots: Roots, excludes: Sequence[str]) -> list[Path]:
-    """The files that a reference means, in order. Raises WorkflowError for a forbidden one."""
+    """The files that a reference means, in order. Raises WorkflowError for a forbidden one, and for
+    a glob that is none.
+    """
     pattern = os.path.expanduser(reference.pattern)
     if not _GLOB.search(pattern):
         path = _existing(pattern, roots)
@@ -98,7 +100,9 @@ def expand(reference: Reference, roots: Roots, excludes: Sequence[str]) -> list[
             )
         return [path]
     for root in roots.folders():
-        found = [p for p in _glob(root, pattern) if not _excluded(p, roots.cwd, excludes)]
+        found = [
+            p for p in _glob(root, pattern, reference) if not _excluded(p, roots.cwd, excludes)
+        ]
         allowed = [path for path in found if roots.allows(path)]
         if len(allowed) > _MOST_FILES:
             raise WorkflowError(
@@ -183,15 +187,19 @@ def _existing(pattern: str, roots: Roots) -> Path | None:
     return next((p for r in roots.folders() if os.path.exists(p := r / pattern)), None)
 
 
-def _glob(root: Path, pattern: str) -> Iterator[Path]:
-    if os.path.isabs(pattern):
-        anchor = Path(pattern).anchor
-        yield from sorted(p for p in Path(anchor).glob(pattern[len(anchor) :]) if p.is_file())
-        return
+def _glob(root: Path, pattern: str, reference: Reference) -> list[Path]:
+    """The files that a glob means, from `root` unless it is absolute. Raises WorkflowError for a
+    text that is no glob, and where the files cannot be looked for.
+    """
+    anchor = Path(pattern).anchor
+    start = Path(anchor) if anchor else root
     try:
-        yield from sorted(path for path in root.glob(pattern) if path.is_file())
-    except (ValueError, NotImplementedError, OSError):
-        return
+        return sorted(path for path in start.glob(pattern[len(anchor) :]) if path.is_file())
+    except (ValueError, OSError) as error:
+        raise WorkflowError(
+            f"{_place(reference)}: {reference.pattern} cannot be looked for: {error}",
+            hint="`*` stands for a part of a name, `**` alone for folders: src/**/*.py",
+        ) from error
 
 
 def _excluded(path: Path, cwd: Path, excludes: Sequence[str]) -> bool:
