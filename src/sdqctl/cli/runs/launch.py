@@ -29,21 +29,10 @@ def run_workflow(app: App, path: Path, options: RunOptions, display: Display) ->
 
     Raises what `prepare` and `launch` raise.
     """
-    from sdqctl.engine.preparation import prepare
     from sdqctl.workflow.source import is_stream
 
     workflow = read_workflow(path, display, folder=app.directory)
-    with app.ledger() as ledger:
-        context = prepare(
-            workflow,
-            options,
-            app,
-            ledger,
-            question=question_of(display),
-            keeps_text=is_stream(path),
-            dry_run=display.dry_run,
-        )
-        return show(context, display)
+    return _run(app, workflow, options, display, keeps_text=is_stream(path))
 
 
 def run_prompts(app: App, prompts: Sequence[str], options: RunOptions, display: Display) -> int:
@@ -52,10 +41,17 @@ def run_prompts(app: App, prompts: Sequence[str], options: RunOptions, display: 
     A session without a name is called after the first prompt. Raises what `prepare` and `launch`
     raise.
     """
-    from sdqctl.engine.preparation import prepare
     from sdqctl.workflow import prompts_workflow
 
     workflow = prompts_workflow(prompts, app.directory)
+    return _run(app, workflow, options, display, keeps_text=True)
+
+
+def _run(
+    app: App, workflow: Workflow, options: RunOptions, display: Display, *, keeps_text: bool
+) -> int:
+    from sdqctl.engine.preparation import prepare
+
     with app.ledger() as ledger:
         context = prepare(
             workflow,
@@ -63,7 +59,7 @@ def run_prompts(app: App, prompts: Sequence[str], options: RunOptions, display: 
             app,
             ledger,
             question=question_of(display),
-            keeps_text=True,
+            keeps_text=keeps_text,
             dry_run=display.dry_run,
         )
         return show(context, display)
