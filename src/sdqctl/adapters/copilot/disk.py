@@ -17,10 +17,11 @@ import msgspec
 from sdqctl.adapters.copilot.disk_index import DiskIndex, Fingerprint, Row, fingerprint_of
 from sdqctl.adapters.copilot.relabel import relabel
 from sdqctl.adapters.copilot.settings import copilot_home
-from sdqctl.adapters.files import install, make_stage, session_files
-from sdqctl.adapters.journal import count_turns, fingerprint, read_turns
+from sdqctl.adapters.files import install
+from sdqctl.adapters.folders import FolderArchive
+from sdqctl.adapters.journal import count_turns
 from sdqctl.adapters.settings import AdapterSettings
-from sdqctl.model.session import Holder, SessionInfo, Turn
+from sdqctl.model.session import Holder, SessionInfo
 from sdqctl.process import may_hold
 
 _KNOWN_FILES = {"workspace.yaml", "events.jsonl"}
@@ -31,13 +32,13 @@ _SPECIAL = re.compile(r"""^[^:\n]*:[ \t]*["'|>]""", re.MULTILINE)
 """A scalar that is not plain; most files have none."""
 
 
-class CopilotArchive:
+class CopilotArchive(FolderArchive):
     """Reads sessions from disk (SessionArchive)."""
 
     name = "copilot"
 
     def __init__(self, settings: AdapterSettings) -> None:
-        self._root = copilot_home(settings) / "session-state"
+        super().__init__(copilot_home(settings) / "session-state")
         self._data_dir = settings.data_dir
         self._turns: dict[str, tuple[Fingerprint, int | None]] = {}
         """How many turns a list found, and in which state of the journal."""
@@ -98,10 +99,6 @@ class CopilotArchive:
             return None
         return self._read(session_id)
 
-    def turns(self, session_id: str) -> Iterator[Turn]:
-        """The turns, oldest first. Raises OSError when there is no readable journal."""
-        return read_turns(self._root / session_id / "events.jsonl")
-
     def count_turns(self, session_id: str) -> int | None:
         """How many prompts the journal holds."""
         path = f"{self._root}/{session_id}/events.jsonl"
@@ -109,18 +106,6 @@ class CopilotArchive:
         if known is not None and known[0] == fingerprint_of(path):
             return known[1]
         return count_turns(path)
-
-    def fingerprint(self, session_id: str) -> tuple[int, int] | None:
-        """Size and time of the journal."""
-        return fingerprint(self._root / session_id / "events.jsonl")
-
-    def files(self, session_id: str) -> list[tuple[str, Path]]:
-        """The session's folder."""
-        return session_files(self._root / session_id)
-
-    def stage(self) -> Path:
-        """A folder beside the sessions."""
-        return make_stage(self._root)
 
     def install(
         self,

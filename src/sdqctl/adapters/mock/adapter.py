@@ -19,7 +19,8 @@ from typing import Self
 import msgspec
 
 from sdqctl.adapters.base import AdapterConfig, AdapterSession, Capability, Health, capabilities_of
-from sdqctl.adapters.mock.archive import JOURNAL, METADATA, Metadata, MockArchive
+from sdqctl.adapters.folders import JOURNAL
+from sdqctl.adapters.mock.archive import METADATA, Metadata, MockArchive
 from sdqctl.adapters.mock.script import read_script
 from sdqctl.adapters.mock.session import MockSession, write_event
 from sdqctl.adapters.names import KnownNames

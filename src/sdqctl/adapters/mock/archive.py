@@ -9,15 +9,15 @@ from pathlib import Path
 
 import msgspec
 
-from sdqctl.adapters.files import install, make_stage, session_files
-from sdqctl.adapters.journal import count_turns, fingerprint, read_turns
+from sdqctl.adapters.files import install
+from sdqctl.adapters.folders import JOURNAL, FolderArchive
+from sdqctl.adapters.journal import count_turns
 from sdqctl.adapters.settings import AdapterSettings
 from sdqctl.errors import SessionUnusableError
 from sdqctl.fs import write_private
-from sdqctl.model.session import Holder, SessionInfo, Turn
+from sdqctl.model.session import Holder, SessionInfo
 from sdqctl.process import may_hold
 
-JOURNAL = "events.jsonl"
 METADATA = "session.json"
 
 
@@ -32,13 +32,13 @@ class Metadata(msgspec.Struct, kw_only=True):
     remote: bool = False
 
 
-class MockArchive:
+class MockArchive(FolderArchive):
     """Reads the mock's sessions (SessionArchive)."""
 
     name = "mock"
 
     def __init__(self, settings: AdapterSettings) -> None:
-        self._root = settings.data_dir / "mock"
+        super().__init__(settings.data_dir / "mock")
 
     def sessions(self) -> Iterator[SessionInfo]:
         """All sessions, in no order."""
@@ -85,25 +85,9 @@ class MockArchive:
             damage=damage,
         )
 
-    def turns(self, session_id: str) -> Iterator[Turn]:
-        """The turns, oldest first. Raises OSError when there is no readable journal."""
-        return read_turns(self._root / session_id / JOURNAL)
-
     def count_turns(self, session_id: str) -> int | None:
         """How many prompts the journal holds."""
         return count_turns(self._root / session_id / JOURNAL)
-
-    def fingerprint(self, session_id: str) -> tuple[int, int] | None:
-        """Size and time of the journal."""
-        return fingerprint(self._root / session_id / JOURNAL)
-
-    def files(self, session_id: str) -> list[tuple[str, Path]]:
-        """The session's folder."""
-        return session_files(self._root / session_id)
-
-    def stage(self) -> Path:
-        """A folder beside the sessions."""
-        return make_stage(self._root)
 
     def install(
         self,

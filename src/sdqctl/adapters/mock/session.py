@@ -14,8 +14,8 @@ from pathlib import Path
 import msgspec
 
 from sdqctl.adapters.base import AdapterConfig, ContextUse
+from sdqctl.adapters.folders import JOURNAL
 from sdqctl.adapters.journal import ABORTED, TurnCounter, find_turn, read_turns, turn_outcome
-from sdqctl.adapters.mock.archive import JOURNAL
 from sdqctl.adapters.mock.script import Order, Rule, default_answer, orders_of
 from sdqctl.errors import RuntimeDiedError, RuntimeFailure, StepError
 from sdqctl.fs import replacing, write_private
