@@ -17,7 +17,7 @@ from sdqctl.model.tools import (
     ToolKind,
     ToolPolicy,
     ToolRequest,
-    judge,
+    evaluate,
     may_allow,
     on_record,
 )
@@ -112,7 +112,7 @@ def test_what_a_human_may_lift_is_recorded_with_the_answer(
     kept = recorded(AskingPolicy(policy(tmp_path), yes), ledger, run)
     assert isinstance(kept, AsksHumans)
     assert not kept.decide(before(ToolKind.SHELL, "ls")).allowed
-    assert asyncio.run(judge(kept, asked(ToolKind.SHELL, "ls", "1"))).allowed
+    assert asyncio.run(evaluate(kept, asked(ToolKind.SHELL, "ls", "1"))).allowed
     assert rows(ledger) == [("ls", "1", True, "the user", "user")]
 
 

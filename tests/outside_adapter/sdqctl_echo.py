@@ -58,7 +58,7 @@ from sdqctl.model.events import (
 )
 from sdqctl.model.run import TurnBegun, TurnOutcome
 from sdqctl.model.session import Holder, SessionInfo, ToolCall, Turn, Usage, session_id_for
-from sdqctl.model.tools import ToolDecision, ToolKind, ToolRequest, judge
+from sdqctl.model.tools import ToolDecision, ToolKind, ToolRequest, evaluate
 from sdqctl.process import may_hold
 
 JOURNAL, ABOUT = "events.jsonl", "session.json"
@@ -313,7 +313,7 @@ class EchoSession:
         self._write("tool.execution_start", toolCallId=call.id, toolName=call.name)
         yield ToolStarted(turn_id=turn_id, call=call)
         request = ToolRequest(kind=ToolKind.WRITE, target=str(self._cwd / target))
-        decision = await judge(self._config.policy, request)
+        decision = await evaluate(self._config.policy, request)
         yield _told(turn_id, call, request, decision)
         if decision.allowed:
             (self._cwd / target).write_text("written by the echo\n", "utf-8")

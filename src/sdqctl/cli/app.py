@@ -61,7 +61,7 @@ def root(ctx: click.Context, debug: bool) -> None:
 
         show_debug_lines()
         ctx.ensure_object(_Boundary).debug = True
-    ctx.obj = App(environment=os.environ, debug=debug)
+    ctx.obj = App(environment=os.environ)
     if ctx.invoked_subcommand is None:
         if not (sys.stdin.isatty() and sys.stdout.isatty()):
             raise click.exceptions.NoArgsIsHelpError(ctx)

@@ -18,8 +18,8 @@ class App(Setup):
         """Say once that an adapter cannot be loaded; the others go on."""
         from sdqctl.cli.output import note
 
-        if error.message not in self.told:
-            self.told.add(error.message)
+        if error.message not in self.reported:
+            self.reported.add(error.message)
             note(f"warning: {error.message}")
 
     def play(self, work: Coroutine[object, object, _Result]) -> _Result:

@@ -19,7 +19,7 @@ from sdqctl.engine.command.step import settle_commands
 from sdqctl.engine.context import Deliver, LiveRun, RunContext, Sink
 from sdqctl.engine.documents import write_document
 from sdqctl.engine.live_session import LiveSession
-from sdqctl.engine.pool import SharedRuntime
+from sdqctl.engine.pool import RuntimePool
 from sdqctl.engine.results import total_usage
 from sdqctl.engine.runner import Runner
 from sdqctl.engine.session_config import adapter_config, policy_of
@@ -48,7 +48,7 @@ async def launch(
     *,
     emit: Sink | None = None,
     deliver: Deliver | None = None,
-    runtime: SharedRuntime | None = None,
+    runtime: RuntimePool | None = None,
     nets: Nets | None = None,
 ) -> RunRecord:
     """Do the run; returns it as it is recorded when all of its steps are done.
@@ -90,12 +90,12 @@ def _connection(
     run: RunRecord,
     pair: NetPair,
     locks: list[SessionLock],
-    runtime: SharedRuntime | None,
+    runtime: RuntimePool | None,
 ) -> LiveSession:
     """The session that is to be opened, in its nets, under the policy of the run."""
     adapter, setup = context.target.ref.adapter, context.setup
     policy = recorded(policy_of(context, pair), context.ledger, run.id)
-    make = runtime.lease if runtime is not None else partial(setup.adapter, adapter)
+    make = runtime.adapter_for if runtime is not None else partial(setup.adapter, adapter)
     return LiveSession(
         partial(make, pair.runtime),
         adapter_config(context, policy),
@@ -115,8 +115,8 @@ def _repository_is_unchanged(context: RunContext) -> bool:
     if setup.repository_is_unchanged():
         return True
     place = setup.repository.place
-    if ("changed", place) not in setup.told:
-        setup.told.add(("changed", place))
+    if ("changed", place) not in setup.reported:
+        setup.reported.add(("changed", place))
         message = "is not as it was when the run began; what it brings has no effect any more"
         context.emit(Warned(message=f"{place} {message}"))
     return False

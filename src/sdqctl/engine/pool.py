@@ -1,4 +1,4 @@
-"""One runtime for many sessions: connections lease it, and a dead one is replaced once for all.
+"""One runtime for many sessions: each takes it from the pool, and a dead one is replaced for all.
 
 Runs whose nets differ cannot share one: there is a runtime for each net.
 """
@@ -15,7 +15,7 @@ from sdqctl.model.sandbox import Sandbox
 from sdqctl.process import is_alive
 
 
-class SharedRuntime:
+class RuntimePool:
     """Starts an adapter when it is first needed, and stops it on leaving."""
 
     def __init__(self, make_adapter: Callable[[Sandbox], Adapter]) -> None:
@@ -35,9 +35,9 @@ class SharedRuntime:
         for sandbox in [*self._adapters]:
             await self._stop(sandbox)
 
-    def lease(self, sandbox: Sandbox) -> Adapter:
+    def adapter_for(self, sandbox: Sandbox) -> Adapter:
         """An adapter for one connection; entering it starts nothing that runs already."""
-        return cast("Adapter", _Lease(self, sandbox))
+        return cast("Adapter", _Pooled(self, sandbox))
 
     async def current(self, sandbox: Sandbox) -> Adapter:
         """The running adapter of a net, a new one if the last died."""
@@ -57,10 +57,10 @@ class SharedRuntime:
             await adapter.__aexit__(None, None, None)
 
 
-class _Lease:
+class _Pooled:
     """Hands every call on to the shared adapter."""
 
-    def __init__(self, shared: SharedRuntime, sandbox: Sandbox) -> None:
+    def __init__(self, shared: RuntimePool, sandbox: Sandbox) -> None:
         self._shared = shared
         self._sandbox = sandbox
         self._adapter: Adapter | None = None

@@ -26,17 +26,14 @@ if TYPE_CHECKING:
 class Setup:
     """What holds in one folder, as it was when it was first asked for; nothing is loaded before.
 
-    `environment` defaults to the process's, `debug` has the settings that were read logged.
+    `environment` defaults to the process's.
     """
 
-    def __init__(
-        self, *, environment: Mapping[str, str] | None = None, debug: bool = False
-    ) -> None:
+    def __init__(self, *, environment: Mapping[str, str] | None = None) -> None:
         self.environment = os.environ if environment is None else environment
-        self.debug = debug
         self.repository_use = RepositoryUse.AS_TRUSTED
         """Whether what a repository brings takes effect at all; set it before anything else."""
-        self.told: set[object] = set()
+        self.reported: set[object] = set()
         """What was said already and is not said again."""
         self._others: dict[Path, Self] = {}
         self._looked_at: Repository | None = None
@@ -62,6 +59,8 @@ class Setup:
     @cached_property
     def settings(self) -> Settings:
         """The merged settings. Raises UsageError for a broken configuration file."""
+        import logging
+
         from sdqctl.adapters.registry import own_settings
         from sdqctl.config import load_settings
 
@@ -72,11 +71,8 @@ class Setup:
             with_project=self.repository_use is not RepositoryUse.NEVER,
             own=own_settings(),
         )
-        if self.debug:
-            import logging
-
-            read, ignored = [*map(str, settings.files)], [*settings.ignored]
-            logging.getLogger(__name__).debug("settings of %s; without effect: %s", read, ignored)
+        read, ignored = [*map(str, settings.files)], [*settings.ignored]
+        logging.getLogger(__name__).debug("settings of %s; without effect: %s", read, ignored)
         return settings
 
     def working_in(self, folder: Path) -> Self:
@@ -89,10 +85,10 @@ class Setup:
         if folder.resolve() == self.directory.resolve():
             return self
         if folder not in self._others:
-            other = type(self)(environment=self.environment, debug=self.debug)
+            other = type(self)(environment=self.environment)
             other.repository_use = self.repository_use
             other.directory = folder
-            other.told = self.told
+            other.reported = self.reported
             other.settings = replace(
                 other.settings,
                 home=self.settings.home,
@@ -154,8 +150,8 @@ class Setup:
         """Say once that an adapter cannot be loaded, in the log; the others go on."""
         import logging
 
-        if error.message not in self.told:
-            self.told.add(error.message)
+        if error.message not in self.reported:
+            self.reported.add(error.message)
             logging.getLogger(__name__).warning("%s", error.message)
 
     def adapter_settings(self, name: str) -> AdapterSettings:

@@ -93,7 +93,7 @@ def may_allow(policy: ToolPolicy, kind: ToolKind) -> bool:
     return policy.may_allow(kind) if isinstance(policy, BoundsTools) else True
 
 
-async def judge(policy: ToolPolicy, request: ToolRequest) -> ToolDecision:
+async def evaluate(policy: ToolPolicy, request: ToolRequest) -> ToolDecision:
     """What a policy says, after asking a human if it is one that does."""
     return await policy.ask(request) if isinstance(policy, AsksHumans) else policy.decide(request)
 

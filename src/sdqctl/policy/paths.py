@@ -96,7 +96,7 @@ class PathRules:
         named = any(rule.pattern is not None for rule in self.deny if _is_path_rule(rule))
         return named or bool(self._file_patterns_denied)
 
-    def judge(self, kind: ToolKind, text: str, base: Path | None = None) -> PathVerdict:
+    def evaluate(self, kind: ToolKind, text: str, base: Path | None = None) -> PathVerdict:
         """Whether a path may be read or written. Raises ValueError for what is no path.
 
         `base` is the folder that a relative one starts in, the working directory by default.
@@ -115,7 +115,7 @@ class PathRules:
 
     def refusal(self, kind: ToolKind, text: str, base: Path | None = None) -> PathRefusal | None:
         """Why a path may not be read or written; None: it may. Raises ValueError as `judge`."""
-        verdict = self.judge(kind, text, base)
+        verdict = self.evaluate(kind, text, base)
         if verdict.allowed:
             return None
         return PathRefusal(verdict.why, next(iter(verdict.rules), None), verdict.by)

@@ -95,7 +95,7 @@ class Policy:
         return self._named(request.kind, request.target)
 
     def _shell(self, line: str) -> _Verdict:
-        found = self._shell_rules.judge(line)
+        found = self._shell_rules.evaluate(line)
         by = found.by or (self._by_shell if found.allowed else self.by_mode)
         rules = () if found.rule is None else (found.rule,)
         return _Verdict(found.allowed, found.why, by, line, rules)
@@ -109,7 +109,7 @@ class Policy:
         return "shell" if "shell" in rules else rules[0] if len(rules) == 1 else self.by_mode
 
     def _every_path(self, kind: ToolKind, paths: Sequence[str]) -> _Verdict:
-        judged = [(path, self._paths.judge(kind, path)) for path in paths]
+        judged = [(path, self._paths.evaluate(kind, path)) for path in paths]
         refused = [(path, found) for path, found in judged if not found.allowed]
         path, first = (refused or judged)[0]
         rules = tuple(dict.fromkeys(rule for _, found in refused for rule in found.rules))

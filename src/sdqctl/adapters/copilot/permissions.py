@@ -26,7 +26,7 @@ from sdqctl.model.tools import (
     ToolKind,
     ToolPolicy,
     ToolRequest,
-    judge,
+    evaluate,
     on_record,
 )
 
@@ -142,7 +142,7 @@ class ToolJudge:
                 return question, ToolDecision(True, "allowed already")
             if is_own_workspace(question, self.session.folder):
                 return question, on_record(self.policy, question, _OWN)
-            decision = await judge(self.policy, question)
+            decision = await evaluate(self.policy, question)
         except Exception:  # noqa: BLE001 - a policy's bug must end in a denial
             _LOG.exception("the tool policy failed; the request is denied")
             return question, ToolDecision(False, "the policy failed")

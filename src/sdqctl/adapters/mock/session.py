@@ -37,7 +37,7 @@ from sdqctl.model.events import (
 from sdqctl.model.followup import quoted_prompt
 from sdqctl.model.run import TurnBegun, TurnOutcome
 from sdqctl.model.session import SessionInfo, ToolCall, Turn, Usage
-from sdqctl.model.tools import ToolKind, ToolRequest, judge
+from sdqctl.model.tools import ToolKind, ToolRequest, evaluate
 from sdqctl.process import commit_point
 
 _LIMIT = 128_000
@@ -183,7 +183,7 @@ class MockSession:
         commit_point("mock.tool.before")
         yield ToolStarted(turn_id=turn.id, call=call)
         request = ToolRequest(kind=_KINDS[what], target=target, tool_call_id=call.id)
-        decision = await judge(self._config.policy, request)
+        decision = await evaluate(self._config.policy, request)
         yield PermissionDecided(
             turn_id=turn.id,
             kind=request.kind,

@@ -57,19 +57,19 @@ class Leave(Exception):  # noqa: N818 - no error: the user leaves
     """The user wants to leave."""
 
 
-async def run_command(talk: Conversation, line: str) -> None:
+async def run_command(repl: Conversation, line: str) -> None:
     """Do one command. Raises Leave, UsageError and what the command raises."""
     name, _, argument = line.strip().partition(" ")
-    await _COMMANDS[name][1](talk, argument.strip())
+    await _COMMANDS[name][1](repl, argument.strip())
 
 
-async def _help(talk: Conversation, argument: str) -> None:
+async def _help(repl: Conversation, argument: str) -> None:
     for name, (doc, _) in _COMMANDS.items():
         write_line(f"{name:<12}{doc}")
 
 
-async def _steps(talk: Conversation, argument: str) -> None:
-    run, steps = talk.last_run()
+async def _steps(repl: Conversation, argument: str) -> None:
+    run, steps = repl.last_run()
     if run is None:
         note("no workflow ran in this session")
         return
@@ -78,17 +78,17 @@ async def _steps(talk: Conversation, argument: str) -> None:
     note(f"{run.steps_done} of {run.steps_total} steps done")
 
 
-async def _continue(talk: Conversation, argument: str) -> None:
-    await talk.go_on()
+async def _continue(repl: Conversation, argument: str) -> None:
+    await repl.go_on()
 
 
-async def _history(talk: Conversation, argument: str) -> None:
-    for turn in talk.turns():
+async def _history(repl: Conversation, argument: str) -> None:
+    for turn in repl.turns():
         write_line(f"{turn.index:>3} {one_line(turn.prompt, _WIDTH)}")
 
 
-async def _show(talk: Conversation, argument: str) -> None:
-    turns = talk.turns()
+async def _show(repl: Conversation, argument: str) -> None:
+    turns = repl.turns()
     if not turns:
         raise UsageError("/show: there is no turn yet")
     number = int(argument) if argument.isdecimal() else 0 if argument else len(turns)
@@ -97,29 +97,29 @@ async def _show(talk: Conversation, argument: str) -> None:
     show_turn(turns[number - 1])
 
 
-async def _compact(talk: Conversation, argument: str) -> None:
+async def _compact(repl: Conversation, argument: str) -> None:
     from sdqctl.model.workflow import CompactStep, Span
 
-    await talk.do_step(CompactStep(span=Span("", 1), summary=argument or None))
+    await repl.do_step(CompactStep(span=Span("", 1), summary=argument or None))
     note("the context was compacted")
 
 
-async def _model(talk: Conversation, argument: str) -> None:
-    unchecked = await _check_model(talk, argument) if argument else ""
+async def _model(repl: Conversation, argument: str) -> None:
+    unchecked = await _check_model(repl, argument) if argument else ""
     if argument:
-        options = msgspec.structs.replace(talk.request.options, model=argument)
-        talk.request = replace(talk.request, options=options)
-    model = talk.request.options.model or talk.info.model or "the default"
+        options = msgspec.structs.replace(repl.request.options, model=argument)
+        repl.request = replace(repl.request, options=options)
+    model = repl.request.options.model or repl.info.model or "the default"
     note(f"model: {one_line(model)}{unchecked}")
 
 
-async def _check_model(talk: Conversation, name: str) -> str:
+async def _check_model(repl: Conversation, name: str) -> str:
     """What is to be said of a model that cannot be checked; nothing for one that is there.
 
     Raises UsageError for one that is not.
     """
     try:
-        known, provider = await talk.models()
+        known, provider = await repl.models()
     except SdqctlError as error:
         return f" (not checked: {one_line(error.message)})"
     if name in known:
@@ -129,30 +129,30 @@ async def _check_model(talk: Conversation, name: str) -> str:
     raise UsageError(f"/model {name}: there is no such model", hint=meant(name, known, "models"))
 
 
-async def _rename(talk: Conversation, argument: str) -> None:
-    info = talk.info
-    before = await asyncio.to_thread(rename_session, talk.app, info.id, argument, info.adapter)
+async def _rename(repl: Conversation, argument: str) -> None:
+    info = repl.info
+    before = await asyncio.to_thread(rename_session, repl.app, info.id, argument, info.adapter)
     report_rename(before, argument)
-    talk.renamed(argument)
+    repl.renamed(argument)
 
 
-async def _fork(talk: Conversation, argument: str) -> None:
-    info = talk.info
-    copy = await asyncio.to_thread(fork_session, talk.app, info.id, argument, None, info.adapter)
+async def _fork(repl: Conversation, argument: str) -> None:
+    info = repl.info
+    copy = await asyncio.to_thread(fork_session, repl.app, info.id, argument, None, info.adapter)
     report_fork(copy, argument)
 
 
-async def _export(talk: Conversation, argument: str) -> None:
+async def _export(repl: Conversation, argument: str) -> None:
     if not argument:
         raise UsageError("/export FILE: say where; .md, .html, .json, .jsonl, or a bundle")
     formats = {"md", "html", "json", "jsonl"}
     ending = Path(argument).suffix.lstrip(".")
     chosen = ending if ending in formats else "bundle"
-    export_session(talk.app, talk.info.id, talk.info.adapter, chosen, Path(argument))
+    export_session(repl.app, repl.info.id, repl.info.adapter, chosen, Path(argument))
 
 
-async def _usage(talk: Conversation, argument: str) -> None:
-    turns = talk.turns()
+async def _usage(repl: Conversation, argument: str) -> None:
+    turns = repl.turns()
     usage = sum((turn.usage for turn in turns), Usage())
     tools = sum(len(turn.tools) for turn in turns)
     write_line(
@@ -161,7 +161,7 @@ async def _usage(talk: Conversation, argument: str) -> None:
     )
 
 
-async def _exit(talk: Conversation, argument: str) -> None:
+async def _exit(repl: Conversation, argument: str) -> None:
     raise Leave
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 from sdqctl.cli.output import counted, note, note_painted, write_line, write_painted
 from sdqctl.cli.runs.progress import LiveLine, wants_live_line
-from sdqctl.cli.runs.refusals import ToldRefusals, net_line, refused_line
+from sdqctl.cli.runs.refusals import ReportedRefusals, net_line, refused_line
 from sdqctl.cli.runs.sinks import Answers, Sink, ToolTimes, fan_out
 from sdqctl.cli.table import age
 from sdqctl.model.events import (
@@ -56,7 +56,7 @@ class _ToolLines:
     """A line for each tool: how it ended, or that it was refused."""
 
     def __init__(self) -> None:
-        self._refusals = ToldRefusals()
+        self._refusals = ReportedRefusals()
         self._times = ToolTimes()
 
     def __call__(self, event: Event) -> None:

@@ -24,7 +24,7 @@ from sdqctl.engine.batch import run_batch
 from sdqctl.engine.documents import write_document
 from sdqctl.engine.execution import launch
 from sdqctl.engine.matching import match_plan
-from sdqctl.engine.pool import SharedRuntime
+from sdqctl.engine.pool import RuntimePool
 from sdqctl.engine.preflight import check, check_destinations
 from sdqctl.engine.preparation import decide, decided, settle
 from sdqctl.engine.session_names import given_name
@@ -222,11 +222,11 @@ def _run_items(app: App, items: list[Item], manner: Manner) -> int:
 
 
 async def _drive(app: App, items: list[Item], manner: Manner, progress: Progress) -> None:
-    shared: dict[str, SharedRuntime] = {}
+    shared: dict[str, RuntimePool] = {}
     async with AsyncExitStack() as stack:
         nets = stack.enter_context(Nets())
         for name in {_adapter(item.context) for item in items}:
-            runtime = SharedRuntime(_maker(app, name))
+            runtime = RuntimePool(_maker(app, name))
             shared[name] = await stack.enter_async_context(runtime)
 
         async def work(item: Item) -> RunRecord:

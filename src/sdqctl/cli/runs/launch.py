@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sdqctl.cli.context import App
     from sdqctl.cli.runs.options import Display
     from sdqctl.engine.context import RunContext
-    from sdqctl.engine.pool import SharedRuntime
+    from sdqctl.engine.pool import RuntimePool
     from sdqctl.model.options import RunOptions
     from sdqctl.model.workflow import Diagnostic, Workflow
     from sdqctl.policy.ask import Question
@@ -106,7 +106,7 @@ async def execute(
     context: RunContext,
     display: Display,
     *,
-    runtime: SharedRuntime | None = None,
+    runtime: RuntimePool | None = None,
     nets: Nets | None = None,
 ) -> None:
     """Run, showing it as a run is shown. Raises the run's error."""

@@ -19,7 +19,7 @@ _TARGET = 160
 _MOST_RULES = 4
 
 
-class ToldRefusals:
+class ReportedRefusals:
     """The refusals that were reported, so that the ends of the refused calls are not."""
 
     def __init__(self) -> None:

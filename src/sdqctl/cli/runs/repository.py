@@ -20,9 +20,13 @@ def note_repository(setup: Setup, *, quiet: bool) -> None:
     if quiet or setup.repository_use is RepositoryUse.NEVER:
         return
     found = setup.repository
-    if setup.repository_is_trusted or found.state is TrustState.EMPTY or found.place in setup.told:
+    if (
+        setup.repository_is_trusted
+        or found.state is TrustState.EMPTY
+        or found.place in setup.reported
+    ):
         return
-    setup.told.add(found.place)
+    setup.reported.add(found.place)
     note(f"note: {found.place} {_why(found)}")
 
 

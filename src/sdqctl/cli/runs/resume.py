@@ -45,9 +45,9 @@ def resume_session(app: App, request: ResumeRequest) -> int:
                 hint="open it where it runs, or start a local one",
             )
         if talks:
-            from sdqctl.cli.chat.talk import talk
+            from sdqctl.cli.chat.repl import converse
 
-            return talk(app, request, _entry(app, info), ledger)
+            return converse(app, request, _entry(app, info), ledger)
         question = question_of(request.display)
         if step is not None:
             context = prepare_step(step, info, request.options, app, ledger, question=question)

@@ -17,7 +17,7 @@ from sdqctl.cli.output import (
     write_json_line,
     write_line,
 )
-from sdqctl.cli.runs.refusals import Denials, ToldRefusals, net_line, refused_line
+from sdqctl.cli.runs.refusals import Denials, ReportedRefusals, net_line, refused_line
 from sdqctl.errors import StepError
 from sdqctl.model.events import (
     ContextChanged,
@@ -226,7 +226,7 @@ class Narrator:
         self._session: str | None = None
         self._total = 0
         self._denials = Denials()
-        self._refusals = ToldRefusals()
+        self._refusals = ReportedRefusals()
         self._times = ToolTimes()
         self._totals = Totals()
         self._net_told = False

@@ -57,7 +57,7 @@ class ShellRules:
     deny: tuple[ToolRule, ...]
     paths: PathRules
 
-    def judge(self, line: str) -> ShellVerdict:
+    def evaluate(self, line: str) -> ShellVerdict:
         """Whether a command line may run, and what decided it."""
         return self.measured(line)[0]
 

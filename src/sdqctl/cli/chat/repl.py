@@ -24,7 +24,7 @@ from sdqctl.cli.runs.repository import note_repository
 from sdqctl.cli.signals import interruptible
 from sdqctl.engine.continuation import prepare_step, prompt_step
 from sdqctl.engine.execution import launch
-from sdqctl.engine.pool import SharedRuntime
+from sdqctl.engine.pool import RuntimePool
 from sdqctl.errors import InterruptedRunError, PausedError, SdqctlError
 from sdqctl.policy.ask import RememberedAnswers
 from sdqctl.sandbox.nets import Nets
@@ -46,7 +46,7 @@ _QUESTIONS = (
 )
 
 
-def talk(app: App, request: ResumeRequest, entry: Entry, ledger: Ledger) -> int:
+def converse(app: App, request: ResumeRequest, entry: Entry, ledger: Ledger) -> int:
     """Hold a conversation until the user leaves. Raises what opening the session raises."""
     interruptible(Repl(app, request, entry, ledger).hold(), signals=(signal.SIGTERM,))
     return 0
@@ -60,7 +60,7 @@ class Repl:
         self.request = request
         self.entry = entry
         self.ledger = ledger
-        self._shared = SharedRuntime(lambda net: app.adapter(entry.info.adapter, net))
+        self._shared = RuntimePool(lambda net: app.adapter(entry.info.adapter, net))
         self._nets = Nets()
         self._typed = TypedAhead()
         self._question = RememberedAnswers(partial(ask_permission, typed=self._typed))
