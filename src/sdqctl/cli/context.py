@@ -14,7 +14,7 @@ _Result = TypeVar("_Result")
 class App(Setup):
     """One command's way to the rooms below; nothing is loaded before it is asked for."""
 
-    def tell_broken(self, error: AdapterBrokenError) -> None:
+    def report_broken(self, error: AdapterBrokenError) -> None:
         """Say once that an adapter cannot be loaded; the others go on."""
         from sdqctl.cli.output import note
 

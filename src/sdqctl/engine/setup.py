@@ -144,9 +144,9 @@ class Setup:
         """What is known of all adapters; one that cannot be loaded is reported once."""
         from sdqctl.adapters.registry import entries
 
-        return list(entries(self.tell_broken))
+        return list(entries(self.report_broken))
 
-    def tell_broken(self, error: AdapterBrokenError) -> None:
+    def report_broken(self, error: AdapterBrokenError) -> None:
         """Say once that an adapter cannot be loaded, in the log; the others go on."""
         import logging
 
@@ -207,7 +207,7 @@ class Setup:
             try:
                 found[one.name] = self.archive(one.name)
             except AdapterBrokenError as error:
-                self.tell_broken(error)
+                self.report_broken(error)
         return found
 
     def ledger(self, *, read_only: bool = False) -> Ledger:

@@ -39,7 +39,7 @@ class Installation(Access, Protocol):
     def entries(self) -> Sequence[AdapterEntry]:
         """What is known of all adapters that can be loaded."""
 
-    def tell_broken(self, error: AdapterBrokenError) -> None:
+    def report_broken(self, error: AdapterBrokenError) -> None:
         """Say once that an adapter cannot be loaded."""
 
 
@@ -121,7 +121,7 @@ def _adapters(of: Installation) -> Mapping[str, Adapter]:
         try:
             found[one.name] = of.adapter(one.name)
         except AdapterBrokenError as error:
-            of.tell_broken(error)
+            of.report_broken(error)
     return found
 
 
