@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from sdqctl.model.sandbox import NoSandbox, Sandbox
+if TYPE_CHECKING:
+    from sdqctl.model.sandbox import Sandbox
 
 
 class AdapterSettings:
@@ -27,8 +29,15 @@ class AdapterSettings:
     ) -> None:
         self.data_dir = data_dir
         self.environment: Mapping[str, str] = environment if environment is not None else {}
-        self.sandbox: Sandbox = sandbox if sandbox is not None else NoSandbox()
+        self._sandbox = sandbox
         self.own = {name: value for name, value in own.items() if value is not None}
+
+    @property
+    def sandbox(self) -> Sandbox:
+        """The net that the runtime's processes are started in."""
+        from sdqctl.model.sandbox import NoSandbox  # what only reads starts none
+
+        return self._sandbox if self._sandbox is not None else NoSandbox()
 
     def within(self, sandbox: Sandbox) -> AdapterSettings:
         """The same with another net."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -42,9 +42,14 @@ def print_rows(
         for line in table_lines(columns, rows, terminal_width()):
             write_painted(f"{line}\n")
         return
+    texts = [[c.value if c.value is not None else c.text for c in row] for row in rows]
+    print_values(texts)
+
+
+def print_values(rows: Iterable[Sequence[str]]) -> None:
+    """Print rows as tab-separated values, one a line, whatever is in them."""
     lines = []
-    for row in rows:
-        values = [cell.value if cell.value is not None else cell.text for cell in row]
+    for values in rows:
         line = "\t".join(values)
         if line.count("\t") != len(values) - 1 or "\n" in line or sanitize(line) != line:
             line = "\t".join(map(_one_field, values))

@@ -21,7 +21,6 @@ import msgspec
 from sdqctl.errors import SessionBusyError, StoreError
 from sdqctl.fs import FILE_MODE, make_private_folder, write_private
 from sdqctl.model.session import Holder, SessionRef
-from sdqctl.offspring import end_offspring
 from sdqctl.process import is_same, start_mark
 
 _POLL = 0.1
@@ -204,6 +203,8 @@ def _wait_for_orphan(path: Path, ref: SessionRef, deadline: float) -> Generator[
             raise _busy(ref, state, runtime=True)
         yield
     if state.family is not None:
+        from sdqctl.offspring import end_offspring  # who only reads locks ends nothing
+
         end_offspring(state.family)
 
 

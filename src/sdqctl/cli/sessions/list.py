@@ -11,7 +11,7 @@ import click
 from sdqctl.cli.completion import complete_words
 from sdqctl.cli.options import adapter_option, examples, filter_options
 from sdqctl.cli.output import counted, is_terminal, note, write_json
-from sdqctl.cli.table import Cell, Column, age, iso, print_rows
+from sdqctl.cli.table import Cell, Column, age, iso, print_rows, print_values
 
 if TYPE_CHECKING:
     from sdqctl.cli.context import App
@@ -99,7 +99,7 @@ def list_command(
         old = query.count_wanted(entries, query.Query(older_than=_OLD), now)
         _print_footer(len(found), len(entries), old)
     else:
-        print_rows((), [_tsv(entry) for entry in found], as_table=False)
+        print_values(map(_values, found))
 
 
 def _note_asked(name: str) -> None:
@@ -138,9 +138,9 @@ def _row(entry: Entry, now: datetime) -> list[Cell]:
     ]
 
 
-def _tsv(entry: Entry) -> list[Cell]:
+def _values(entry: Entry) -> tuple[str, ...]:
     info = entry.info
-    values = (
+    return (
         info.label,
         info.id,
         entry.status.value,
@@ -152,7 +152,6 @@ def _tsv(entry: Entry) -> list[Cell]:
         info.cwd or "",
         "kept" if entry.kept else "",
     )
-    return [Cell(value) for value in values]
 
 
 def _progress(entry: Entry) -> str:

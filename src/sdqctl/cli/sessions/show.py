@@ -13,7 +13,7 @@ import click
 from sdqctl.cli.completion import complete_session
 from sdqctl.cli.options import adapter_option, examples, format_option
 from sdqctl.cli.output import counted, is_terminal, note, write, write_json, write_line
-from sdqctl.cli.table import Cell, Column, age, iso, print_rows
+from sdqctl.cli.table import Cell, Column, age, iso, print_rows, print_values
 from sdqctl.errors import UsageError
 from sdqctl.text.duration import format_duration
 from sdqctl.text.terminal import between_words, one_line, sanitize
@@ -170,8 +170,7 @@ def _print_audit(records: Sequence[ToolRecord]) -> None:
     elif is_terminal():
         print_rows(_COLUMNS, [_shown(record) for record in records], as_table=True)
     else:
-        rows = [[Cell(value) for value in _values(record)] for record in records]
-        print_rows((), rows, as_table=False)
+        print_values(map(_values, records))
 
 
 def _shown(record: ToolRecord) -> list[Cell]:
