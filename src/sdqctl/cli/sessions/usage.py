@@ -11,7 +11,7 @@ import click
 
 from sdqctl.cli.options import DURATION, examples
 from sdqctl.cli.output import is_terminal, note, write, write_json
-from sdqctl.cli.table import Cell, Column, print_rows
+from sdqctl.cli.table import Cell, Column, print_rows, print_values
 from sdqctl.text.duration import format_duration
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def usage(app: App, /, group: str, since: float | None, output_format: str | Non
     elif output_format == "table" or is_terminal():
         _print_table(group, rows)
     else:
-        print_rows((), [_cells(values) for values in found], as_table=False)
+        print_values([*map(str, values.values())] for values in found)
 
 
 def _write_csv(group: str, found: list[dict[str, object]]) -> None:
@@ -65,10 +65,6 @@ def _write_csv(group: str, found: list[dict[str, object]]) -> None:
     writer.writeheader()
     writer.writerows(found)
     write(stream.getvalue())
-
-
-def _cells(values: dict[str, object]) -> list[Cell]:
-    return [Cell(str(value)) for value in values.values()]
 
 
 def _print_table(group: str, rows: list[UsageRow]) -> None:
