@@ -297,7 +297,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _stream(self, body: dict[str, Any], reply: Reply) -> None:
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
-        self.send_header("LiveSession", "close")
+        self.send_header("Connection", "close")
         self.end_headers()
         for chunk in _chunks(body, reply):
             self.wfile.write(b"data: " + chunk.encode() + b"\n\n")

@@ -245,7 +245,7 @@ class MockSession:
         return None if turn is None else turn_outcome(turn)
 
     async def rewind(self, to: TurnBegun) -> None:
-        """ForkPoint the journal before the turn's prompt, by rename."""
+        """Cut the journal before the turn's prompt, by rename."""
         if self._turn_running:
             raise StepError("the session is busy; abort the turn first")
         turn = find_turn(self._journal, to)
