@@ -108,7 +108,9 @@ class StepRecord(msgspec.Struct, frozen=True, kw_only=True):
     """The last attempt at a step, with the number of attempts so far (from 1).
 
     `shown_at` is when the message of a PAUSE or CONSULT was written to the user. `follows` is the
-    turn whose interrupted prompt this attempt asks the agent to finish.
+    turn whose interrupted prompt this attempt asks the agent to finish. `snapshot_before` and
+    `snapshot` are the git commits of the work tree as it was when the attempt began and when it
+    ended; None where none was taken.
     """
 
     run_id: str
@@ -130,6 +132,8 @@ class StepRecord(msgspec.Struct, frozen=True, kw_only=True):
     superseded: bool = False
     shown_at: datetime | None = None
     follows: str | None = None
+    snapshot_before: str | None = None
+    snapshot: str | None = None
     response: str | None = None
     tools: tuple[ToolCall, ...] = ()
     usage: Usage = Usage()
@@ -173,6 +177,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     `options` are the command's settings as JSON, so that a run goes on as it was started.
     `session_id` is the conversation the run stands in now; a new conversation changes it.
+    `keeper` is the git folder in which the snapshots of its steps lie.
     """
 
     id: str
@@ -189,6 +194,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     cwd: str | None = None
     model: str | None = None
     message: str | None = None
+    keeper: str | None = None
     started_at: datetime
     updated_at: datetime
     completed_at: datetime | None = None

@@ -130,7 +130,7 @@ class Ledger:
         return self._existing(run_id)
 
     def update_run(self, run_id: str, **changes: object) -> None:
-        """Change a run: its status, message, session_id, steps_total, model, workflow_path."""
+        """Change columns of a run, such as its status, message, session_id and keeper."""
         values = {key: _plain(value) for key, value in changes.items()}
         if isinstance(values.get("message"), str):
             values["message"] = self._clean(str(values["message"]))
@@ -221,8 +221,11 @@ class Ledger:
         journal_position: int | None = None,
         follows: str | None = None,
         command: str | None = None,
+        snapshot_before: str | None = None,
     ) -> StepRecord:
-        """Record that a step is about to act; `follows` is the turn whose prompt this goes on."""
+        """Record that a step is about to act; `follows` is the turn whose prompt this goes on, and
+        `snapshot_before` the tree as it is.
+        """
         values = {
             "run_id": run_id,
             "position": position,
@@ -238,6 +241,7 @@ class Ledger:
             "journal_position": journal_position,
             "follows": follows,
             "command": command,
+            "snapshot_before": snapshot_before,
             "audited": 1,
             "started_at": _now().isoformat(),
         }
@@ -262,8 +266,12 @@ class Ledger:
         usage: Usage | None = None,
         error: str | None = None,
         exit_status: int | None = None,
+        snapshot: str | None = None,
     ) -> StepRecord:
-        """Record how the open attempt ended. Raises StoreError if it has an outcome already."""
+        """Record how the open attempt ended, and the tree it left.
+
+        Raises StoreError if it has an outcome already.
+        """
         values = {
             "status": status.value,
             "response": self._clean(response),
@@ -271,6 +279,7 @@ class Ledger:
             "usage": msgspec.json.encode(usage or Usage()).decode(),
             "error": self._clean(error),
             "exit_status": exit_status,
+            "snapshot": snapshot,
             "completed_at": _now().isoformat(),
         }
         self._change("ledger.finish", self._open_attempt(run_id, position), values)

@@ -165,4 +165,12 @@ MIGRATIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
         "0009-plans-come-from-workflows",
         ("DROP TABLE plan_steps",),  # a run's plan is made again from its workflow
     ),
+    (
+        "0010-snapshots-of-the-tree",
+        (
+            "ALTER TABLE attempts ADD COLUMN snapshot_before TEXT",
+            "ALTER TABLE attempts ADD COLUMN snapshot TEXT",
+            "ALTER TABLE runs ADD COLUMN keeper TEXT",  # the git folder that they lie in
+        ),
+    ),
 )
