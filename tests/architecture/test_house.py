@@ -27,6 +27,8 @@ HEAVY = {
     "sqlite3",
     "pydantic",
     "hypothesis",
+    "jinja2",
+    "jsonschema",
 }
 
 
@@ -175,7 +177,18 @@ def test_help_loads_nothing_heavy(arguments: list[str], home: Path) -> None:
 def test_reading_commands_load_neither_the_sdk_nor_screens(
     arguments: list[str], home: Path
 ) -> None:
-    assert not loaded_by(*arguments) & {"copilot", "rich", "prompt_toolkit", "asyncio"}
+    screens = {"rich", "prompt_toolkit", "asyncio"}
+    assert not loaded_by(*arguments) & {"copilot", "jinja2", "jsonschema", *screens}
+
+
+def test_a_workflow_without_values_loads_neither_expressions_nor_schemas(
+    home: Path, tmp_path: Path
+) -> None:
+    """Also one whose prompts have `{{ words }}` for another reader."""
+    workflow = tmp_path / "straight.conv"
+    workflow.write_text("PROMPT Explain {{ .Values.image }} and ${{ github.ref }} of {{DATE}}.\n")
+    for command in (["validate"], ["render"], ["run", "-a", "mock", "--session-name", "s"]):
+        assert not loaded_by(*command, str(workflow)) & {"jinja2", "markupsafe", "jsonschema"}
 
 
 def test_files_are_replaced_in_one_place() -> None:
