@@ -9,6 +9,8 @@
     ├── StepError                      4   step-failed
     │   ├── ContextError               4   context-mismatch
     │   └── BudgetError                4   budget-reached
+    ├── WorkspaceError                 4   workspace-failed
+    │   └── WorkspaceRefusedError      4   workspace-refused
     ├── RuntimeFailure                 5   runtime-failed
     │   ├── RuntimeMissingError        5   runtime-missing
     │   ├── RuntimeDiedError           5   runtime-died
@@ -87,6 +89,19 @@ class BudgetError(StepError):
     """A limit that the user set for the run is reached; the run can go on with a higher one."""
 
     code = "budget-reached"
+
+
+class WorkspaceError(SdqctlError):
+    """Something about the work tree of a session cannot be done; git said why."""
+
+    exit_code = 4
+    code = "workspace-failed"
+
+
+class WorkspaceRefusedError(WorkspaceError):
+    """No snapshots are made of this work tree, and why not."""
+
+    code = "workspace-refused"
 
 
 class RuntimeFailure(SdqctlError):  # noqa: N818 - the field says "failure"; RuntimeError is Python's

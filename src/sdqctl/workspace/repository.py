@@ -1,0 +1,135 @@
+"""The git repository around a folder, and what of its configuration is taken.
+
+A configuration that came with a folder may name programs. Snapshots therefore read none of it:
+what says how files are read and written (line ends, executable bits, ignored names) is copied from
+it, and filters of files from the user's own configuration alone.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from sdqctl.errors import WorkspaceError, WorkspaceRefusedError
+from sdqctl.workspace.git import Git, GitError, as_text, names
+
+_LOOKING_SECONDS = 20.0
+_OWN_SCOPES = frozenset({"system", "global"})
+_TAKEN = frozenset(
+    f"core.{name}"
+    for name in (
+        *("autocrlf", "eol", "filemode", "ignorecase", "symlinks", "precomposeunicode"),
+        *("excludesfile", "attributesfile", "trustctime", "checkstat", "longpaths"),
+        *("protecthfs", "protectntfs"),
+    )
+)
+_PROGRAM_OF_FILTER = re.compile(r"filter\.(.+)\.(clean|smudge|process)", re.DOTALL)
+_OLDEST = (2, 32)
+
+
+@dataclass(frozen=True)
+class Repository:
+    """A repository with a work tree. All paths are absolute and without links."""
+
+    top: Path
+    """The folder of the work tree."""
+    git_folder: Path
+    """Of this work tree: with its index and HEAD."""
+    common: Path
+    """Of all its work trees: with the objects, branches and the configuration."""
+    object_format: str = "sha1"
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """What git's configuration says, by key, in the order it was read; the last one counts."""
+
+    taken: tuple[tuple[str, str], ...]
+    """How files are read and written, and the user's filters."""
+    programs: tuple[str, ...]
+    """Keys by which the repository itself would run programs on files."""
+    sparse: bool
+
+
+def find_repository(folder: Path) -> Repository | None:
+    """The repository that a folder lies in, with its whole work tree; None when there is none.
+
+    Raises WorkspaceRefusedError for one without a work tree, for one that git itself refuses (as
+    that of another user), and for a git that is too old.
+    """
+    asked = Git(folder).finished(
+        *("rev-parse", "--path-format=absolute", "--show-object-format", "--is-inside-work-tree"),
+        *("--git-dir", "--git-common-dir", "--show-toplevel"),
+        ok=range(256),
+        seconds=_LOOKING_SECONDS,
+    )
+    said = as_text(asked.stderr).strip()
+    if "not a git repository (or any" in said:
+        return None
+    lines = os.fsdecode(asked.stdout).split("\n")[:-1]
+    if len(lines) >= 2 and lines[1] == "false":
+        raise WorkspaceRefusedError(f"{folder} lies in a git repository without a work tree there")
+    if asked.returncode or len(lines) != 5:
+        _refuse_old_git(folder)
+        raise WorkspaceRefusedError(f"git refuses the repository of {folder}: {said or lines}")
+    form, _, git_folder, common, top = lines
+    top, git_folder, common = map(os.path.realpath, (top, git_folder, common))
+    return Repository(Path(top), Path(git_folder), Path(common), form)
+
+
+def read_configuration(folder: Path) -> Configuration:
+    """git's configuration for a folder. Raises WorkspaceError."""
+    data = Git(folder).run("config", "--list", "-z", "--show-scope", seconds=_LOOKING_SECONDS)
+    taken, programs, sparse = [], [], False
+    for scope, key, value in _settings(names(data)):
+        program = _PROGRAM_OF_FILTER.fullmatch(key)
+        if program and scope not in _OWN_SCOPES:
+            programs += [key] if value else []
+        elif key in _TAKEN or (key.startswith("filter.") and scope in _OWN_SCOPES):
+            taken.append((key, value))
+        elif key == "core.sparsecheckout":
+            sparse = value.lower() in ("true", "yes", "on", "1", "")
+    return Configuration(tuple(taken), tuple(dict.fromkeys(programs)), sparse)
+
+
+def refuse_programs(configuration: Configuration) -> None:
+    """Raise WorkspaceRefusedError when files would go through programs of the repository."""
+    if configuration.programs:
+        raise WorkspaceRefusedError(
+            "the repository's own configuration (.git/config) runs a program on files: "
+            + ", ".join(configuration.programs),
+            hint="if it is yours, move it into your own: git config --global "
+            f"{configuration.programs[0]} ... (and --unset it here)",
+        )
+
+
+def current_commit(repository: Repository) -> str | None:
+    """The commit that is checked out; None in a repository without one."""
+    git = Git(repository.top, {"GIT_DIR": str(repository.git_folder)})
+    return git.line("rev-parse", "--verify", "--quiet", "HEAD^{commit}", ok=(0, 1)) or None
+
+
+def current_branch(repository: Repository) -> str | None:
+    """The branch that is checked out, also one without a commit; None when HEAD is detached."""
+    git = Git(repository.top, {"GIT_DIR": str(repository.git_folder)})
+    return git.line("symbolic-ref", "--quiet", "--short", "HEAD", ok=(0, 1)) or None
+
+
+def _settings(parts: list[bytes]) -> Iterator[tuple[str, str, str]]:
+    """Scope, key and value of each setting; one without a value is true."""
+    for scope, setting in zip(parts[::2], parts[1::2], strict=True):
+        key, separator, value = os.fsdecode(setting).partition("\n")
+        yield os.fsdecode(scope), key, value if separator else "true"
+
+
+def _refuse_old_git(folder: Path) -> None:
+    try:
+        told = Git(folder).line("version")
+    except GitError as error:
+        raise WorkspaceError("git does not work here", hint=error.text) from error
+    found = re.search(r"(\d+)\.(\d+)", told)
+    if found and (int(found[1]), int(found[2])) < _OLDEST:
+        raise WorkspaceRefusedError(f"{told} is too old", hint="git 2.32 or later is needed")
