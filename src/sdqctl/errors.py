@@ -186,17 +186,15 @@ class PausedError(SdqctlError):
     """The run waits for a human.
 
     Whoever writes the message to one calls `shown` after it: only then does the next command that
-    goes on with the run pass the step at `position`.
+    goes on with the run pass the step at `path`.
     """
 
     exit_code = 8
     code = "paused"
 
-    def __init__(
-        self, message: str, *, hint: str | None = None, position: int | None = None
-    ) -> None:
+    def __init__(self, message: str, *, hint: str | None = None, path: str | None = None) -> None:
         super().__init__(message, hint=hint)
-        self.position = position
+        self.path = path
         self.on_shown: Callable[[], None] | None = None
 
     def shown(self) -> None:

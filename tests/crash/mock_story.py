@@ -167,11 +167,11 @@ class Home:
         runs = self.rows(f"SELECT status FROM runs WHERE {_OWN}")
         assert [row["status"] for row in runs] == ["completed"], self.story()
         query = f"""
-            SELECT a.position FROM attempts AS a JOIN runs ON runs.id = a.run_id
+            SELECT a.path FROM attempts AS a JOIN runs ON runs.id = a.run_id
             WHERE {_OWN} AND a.superseded = 0 AND a.status = 'done'
         """
-        done = Counter(row["position"] for row in self.rows(query))
-        assert done == Counter(range(1, self.workflow.steps + 1)), self.story()
+        done = Counter(row["path"] for row in self.rows(query))
+        assert done == Counter(map(str, range(1, self.workflow.steps + 1))), self.story()
 
     def _check_conversation(self, name: str, expected: dict[str, str], asides: int) -> None:
         events = self.journal(name)

@@ -275,9 +275,9 @@ class Story:
         runs = self._rows(f"SELECT status FROM runs AS r WHERE {own}")
         assert runs == [("completed",)], f"runs: {runs}"
         rows = self._rows(
-            "SELECT a.position, a.kind, a.response, a.follows FROM attempts AS a "
-            f"JOIN runs AS r ON r.id = a.run_id WHERE {own} AND NOT a.superseded "
-            "AND a.status = 'done' ORDER BY a.position"
+            "SELECT CAST(a.path AS INTEGER) AS place, a.kind, a.response, a.follows "
+            f"FROM attempts AS a JOIN runs AS r ON r.id = a.run_id "
+            f"WHERE {own} AND NOT a.superseded AND a.status = 'done' ORDER BY place"
         )
         done = Counter(row[0] for row in rows)
         self.counts.steps += len(done)

@@ -210,8 +210,8 @@ def test_a_kill_while_steps_are_taken_out_of_a_run(point: str, home: Path, tmp_p
 
     def finish(home: Home, number: int) -> None:
         assert home.go_on("--from", "3").code == 0, home.story()
-        done = home.rows("SELECT position FROM attempts WHERE superseded = 0 AND status = 'done'")
-        assert sorted(row["position"] for row in done) == [1, 2, 3, 4, 5, 6]
+        done = home.rows("SELECT path FROM attempts WHERE superseded = 0 AND status = 'done'")
+        assert sorted(row["path"] for row in done) == [*"123456"]
         asked = [e["data"]["content"] for e in home.journal("victim") if "content" in e["data"]]
         assert sum(text.startswith("first") for text in asked) == 1
         assert sum(text.startswith("third") for text in asked) == 2

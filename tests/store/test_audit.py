@@ -41,16 +41,16 @@ def run(ledger: Ledger) -> str:
     ).id
 
 
-def begin(ledger: Ledger, run: str, position: int, session: str = "s") -> None:
+def begin(ledger: Ledger, run: str, path: str, session: str = "s") -> None:
     ledger.begin_step(
         run,
-        position=position,
+        path=path,
         cycle=1,
         kind="prompt",
         title="t",
         digest="d",
         session_id=session,
-        turn_id=f"turn-{position}",
+        turn_id=f"turn-{path}",
         prompt="p",
     )
 
@@ -62,13 +62,13 @@ def ask(ledger: Ledger, run: str, target: str, *, allowed: bool = True) -> None:
 
 def test_a_request_is_put_under_the_step_that_is_at_work(ledger: Ledger, run: str) -> None:
     ask(ledger, run, "before")
-    begin(ledger, run, 1)
+    begin(ledger, run, "1")
     ask(ledger, run, "first")
-    ledger.finish_step(run, 1, StepStatus.FAILED)
-    begin(ledger, run, 1)
+    ledger.finish_step(run, "1", StepStatus.FAILED)
+    begin(ledger, run, "1")
     ask(ledger, run, "again")
-    ledger.finish_step(run, 1, StepStatus.DONE)
-    begin(ledger, run, 2)
+    ledger.finish_step(run, "1", StepStatus.DONE)
+    begin(ledger, run, "2")
     ask(ledger, run, "second", allowed=False)
     found = [(r.target, r.position, r.attempt, r.turn_id) for r in requests_of(ledger, REF)]
     assert found == [
@@ -80,17 +80,17 @@ def test_a_request_is_put_under_the_step_that_is_at_work(ledger: Ledger, run: st
 
 
 def test_a_request_belongs_to_the_session_that_its_step_is_in(ledger: Ledger, run: str) -> None:
-    begin(ledger, run, 1)
+    begin(ledger, run, "1")
     ask(ledger, run, "here")
-    ledger.finish_step(run, 1, StepStatus.DONE)
-    begin(ledger, run, 2, session="s-2")
+    ledger.finish_step(run, "1", StepStatus.DONE)
+    begin(ledger, run, "2", session="s-2")
     ask(ledger, run, "there")
     assert [r.target for r in requests_of(ledger, REF)] == ["here"]
     assert [r.target for r in requests_of(ledger, SessionRef("mock", "s-2"))] == ["there"]
 
 
 def test_what_the_net_refused_is_recorded_as_its_refusal(ledger: Ledger, run: str) -> None:
-    begin(ledger, run, 1)
+    begin(ledger, run, "1")
     record_net_refusal(
         ledger, run, kind=ToolKind.WRITE, target="/etc/x", by="the net", reason="outside", tool="sh"
     )
@@ -144,7 +144,7 @@ def test_a_request_of_a_run_that_is_gone_is_an_error(ledger: Ledger) -> None:
 def test_rows_of_a_bundle_that_are_no_requests_are_refused(
     wrong: dict[str, object], ledger: Ledger, run: str
 ) -> None:
-    begin(ledger, run, 1)
+    begin(ledger, run, "1")
     ask(ledger, run, "x")
     rows = take_rows(ledger, REF)
     bad = [row | wrong for row in rows.tool_requests]

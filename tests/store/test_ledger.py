@@ -41,14 +41,14 @@ def start(ledger: Ledger, session: str = "s", steps: int = 2) -> str:
     return run.id
 
 
-def begin(ledger: Ledger, run_id: str, position: int = 1, prompt: str = "do it") -> None:
+def begin(ledger: Ledger, run_id: str, path: str = "1", prompt: str = "do it") -> None:
     ledger.begin_step(
         run_id,
-        position=position,
+        path=path,
         cycle=1,
         kind="prompt",
         title="step",
-        digest=f"d{position}",
+        digest=f"d{path}",
         session_id="s",
         turn_id="t1",
         prompt=prompt,
@@ -60,14 +60,14 @@ def test_a_step_is_kept_from_its_intent_to_its_outcome(ledger: Ledger, tmp_path:
     run_id = start(ledger)
     begin(ledger, run_id)
     with Ledger.open(tmp_path, read_only=True) as other:
-        step = other.step(run_id, 1)
+        step = other.step(run_id, "1")
         assert step is not None
         assert (step.status, step.prompt) == (StepStatus.BEGUN, "do it")
         assert (step.journal_position, step.message_id) == (7, None)
-    ledger.accept_step(run_id, 1, "m1")
+    ledger.accept_step(run_id, "1", "m1")
     tool = ToolCall(id="c", name="view", summary="x", ok=True)
     ledger.finish_step(
-        run_id, 1, StepStatus.DONE, response="done", tools=[tool], usage=Usage(model_calls=1)
+        run_id, "1", StepStatus.DONE, response="done", tools=[tool], usage=Usage(model_calls=1)
     )
     with Ledger.open(tmp_path, read_only=True) as other:
         (step,) = other.steps(run_id)
@@ -81,12 +81,12 @@ def test_a_step_is_kept_from_its_intent_to_its_outcome(ledger: Ledger, tmp_path:
 def test_an_outcome_is_never_overwritten(ledger: Ledger) -> None:
     run_id = start(ledger)
     begin(ledger, run_id)
-    ledger.finish_step(run_id, 1, StepStatus.DONE, response="first")
+    ledger.finish_step(run_id, "1", StepStatus.DONE, response="first")
     with pytest.raises(StoreError, match="has its outcome already"):
-        ledger.finish_step(run_id, 1, StepStatus.FAILED, error="second")
+        ledger.finish_step(run_id, "1", StepStatus.FAILED, error="second")
     with pytest.raises(StoreError):
-        ledger.accept_step(run_id, 1, "m2")
-    step = ledger.step(run_id, 1)
+        ledger.accept_step(run_id, "1", "m2")
+    step = ledger.step(run_id, "1")
     assert step is not None
     assert step.response == "first"
 
@@ -94,9 +94,9 @@ def test_an_outcome_is_never_overwritten(ledger: Ledger) -> None:
 def test_another_attempt_is_counted_and_the_last_one_holds(ledger: Ledger) -> None:
     run_id = start(ledger)
     begin(ledger, run_id)
-    ledger.finish_step(run_id, 1, StepStatus.FAILED, error="bad luck")
+    ledger.finish_step(run_id, "1", StepStatus.FAILED, error="bad luck")
     begin(ledger, run_id)
-    step = ledger.step(run_id, 1)
+    step = ledger.step(run_id, "1")
     assert step is not None
     assert (step.status, step.attempts) == (StepStatus.BEGUN, 2)
     assert len(ledger.attempts(run_id)) == 2
@@ -104,11 +104,11 @@ def test_another_attempt_is_counted_and_the_last_one_holds(ledger: Ledger) -> No
 
 def test_a_new_plan_moves_known_steps_and_supersedes_the_others(ledger: Ledger) -> None:
     run_id = start(ledger)
-    for position in (1, 2):
-        begin(ledger, run_id, position)
-        ledger.finish_step(run_id, position, StepStatus.DONE, response=f"r{position}")
-    ledger.place_attempts(run_id, {1: 2})
-    assert [(s.position, s.response) for s in ledger.steps(run_id)] == [(2, "r1")]
+    for path in ("1", "2"):
+        begin(ledger, run_id, path)
+        ledger.finish_step(run_id, path, StepStatus.DONE, response=f"r{path}")
+    ledger.place_attempts(run_id, {"1": "2"})
+    assert [(s.path, s.response) for s in ledger.steps(run_id)] == [("2", "r1")]
     assert [s.superseded for s in ledger.attempts(run_id)] == [False, True]
 
 
@@ -129,7 +129,7 @@ def test_two_writers_wait_for_each_other(tmp_path: Path) -> None:
                 for _ in range(20):
                     run_id = start(ledger, name)
                     begin(ledger, run_id)
-                    ledger.finish_step(run_id, 1, StepStatus.DONE)
+                    ledger.finish_step(run_id, "1", StepStatus.DONE)
         except BaseException as error:  # noqa: BLE001 - shown by the test's own thread
             errors.append(error)
 
@@ -194,7 +194,7 @@ def test_every_older_schema_is_brought_up_to_date(count: int, tmp_path: Path) ->
         assert bool(ledger.runs_of(SessionRef("mock", "s"))) is bool(count)
         run_id = start(ledger)
         begin(ledger, run_id)
-        assert ledger.step(run_id, 1) is not None
+        assert ledger.step(run_id, "1") is not None
     assert check_ledger(tmp_path).migrations == tuple(name for name, _ in MIGRATIONS)
 
 
@@ -248,7 +248,7 @@ def test_a_backup_is_a_whole_ledger_and_replaces_nothing(ledger: Ledger, tmp_pat
     folder.mkdir()
     backup_ledger(tmp_path, folder / FILE_NAME)
     with Ledger.open(folder, read_only=True) as copy:
-        assert copy.step(run_id, 1) is not None
+        assert copy.step(run_id, "1") is not None
     with pytest.raises(StoreError, match="exists already"):
         backup_ledger(tmp_path, folder / FILE_NAME)
     assert [path.name for path in folder.iterdir()] == [FILE_NAME]
@@ -270,7 +270,7 @@ def test_secrets_are_in_no_column(tmp_path: Path) -> None:
         begin(ledger, run_id, prompt=f"use {secret} and {token}")
         ledger.finish_step(
             run_id,
-            1,
+            "1",
             StepStatus.FAILED,
             response=f"I used {secret}",
             error=f"401 for {token}",

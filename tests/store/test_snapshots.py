@@ -38,10 +38,10 @@ def run_id(ledger: Ledger) -> str:
     ).id
 
 
-def begin(ledger: Ledger, run_id: str, position: int, before: str | None) -> None:
+def begin(ledger: Ledger, run_id: str, path: str, before: str | None) -> None:
     ledger.begin_step(
         run_id,
-        position=position,
+        path=path,
         cycle=1,
         kind="prompt",
         title="step",
@@ -53,11 +53,11 @@ def begin(ledger: Ledger, run_id: str, position: int, before: str | None) -> Non
 
 def test_the_trees_before_and_after_stand_with_the_attempt(ledger: Ledger, run_id: str) -> None:
     ledger.update_run(run_id, keeper="/project/.git")
-    begin(ledger, run_id, 1, "a")
+    begin(ledger, run_id, "1", "a")
     assert last_snapshot(ledger, REF) == "a"
-    done = ledger.finish_step(run_id, 1, StepStatus.DONE, snapshot="b")
+    done = ledger.finish_step(run_id, "1", StepStatus.DONE, snapshot="b")
     assert (done.snapshot_before, done.snapshot) == ("a", "b")
-    begin(ledger, run_id, 2, "b")
+    begin(ledger, run_id, "2", "b")
     found = snapshots_of(ledger, REF)
     assert [(one.snapshot_before, one.snapshot) for one in found] == [("a", "b"), ("b", None)]
     assert {one.keeper for one in found} == {"/project/.git"}
@@ -65,15 +65,15 @@ def test_the_trees_before_and_after_stand_with_the_attempt(ledger: Ledger, run_i
 
 
 def test_an_attempt_without_snapshots_is_none_of_them(ledger: Ledger, run_id: str) -> None:
-    begin(ledger, run_id, 1, None)
-    ledger.finish_step(run_id, 1, StepStatus.DONE)
+    begin(ledger, run_id, "1", None)
+    ledger.finish_step(run_id, "1", StepStatus.DONE)
     assert list(all_snapshots(ledger)) == []
     assert last_snapshot(ledger, REF) is None
 
 
 def test_somebody_else_s_snapshots_are_not_taken_over(ledger: Ledger, run_id: str) -> None:
-    begin(ledger, run_id, 1, "a")
-    ledger.finish_step(run_id, 1, StepStatus.DONE, snapshot="b")
+    begin(ledger, run_id, "1", "a")
+    ledger.finish_step(run_id, "1", StepStatus.DONE, snapshot="b")
     ledger.update_run(run_id, keeper="/project/.git")
     rows = without_permissions(take_rows(ledger, REF))
     (row,) = rows.attempts

@@ -93,11 +93,11 @@ def render(
     for preview in previews(app, Path(file), options):
         step = preview.step
         for warning in preview.warnings:
-            note(f"warning: step {step.position}: {warning}")
+            note(f"warning: step {step.path}: {warning}")
         if output_format == "json":
             shown.append(preview.view())
             continue
-        write_line(f"--- step {step.position}/{preview.total} {step.kind}: {step.title}")
+        write_line(f"--- step {step.path}/{preview.total} {step.kind}: {step.title}")
         if preview.prompt is not None:
             write_line(f"{preview.prompt}\n")
     if output_format == "json":

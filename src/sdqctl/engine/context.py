@@ -54,8 +54,8 @@ class RunContext:
     choose: Choose
     """Chooses the target again under its lock, from the session that is there by then, or none."""
     confinement: Confinement
-    start_at: int | None = None
-    """The position of the first step that is wanted; None: the first that is not done."""
+    start_at: str | None = None
+    """The path of the first step that is wanted; None: the first that is not done."""
     variables: Mapping[str, str] = field(default_factory=dict)
     """Template variables more than those of every run."""
     literal: bool = False
@@ -111,7 +111,7 @@ class LiveRun:
         """Record that a step is about to act."""
         return self.context.ledger.begin_step(
             self.id,
-            position=step.position,
+            path=step.path,
             cycle=step.cycle,
             kind=step.kind,
             title=step.title,
@@ -133,7 +133,7 @@ class LiveRun:
         """Record how it ended."""
         return self.context.ledger.finish_step(
             self.id,
-            step.position,
+            step.path,
             status,
             response=response,
             error=error,
@@ -143,5 +143,11 @@ class LiveRun:
     def recovered(self, step: PlannedStep, action: str, message: str) -> None:
         """Say what was decided about a step that an earlier process had begun."""
         self.context.emit(
-            StepRecovered(run_id=self.id, position=step.position, action=action, message=message)
+            StepRecovered(
+                run_id=self.id,
+                position=step.position,
+                path=step.path,
+                action=action,
+                message=message,
+            )
         )

@@ -303,8 +303,8 @@ async def _drive(
         runner = Runner(run, deliver or partial(write_document, context))
         done = await runner.execute(start_at=context.start_at)
     except PausedError as error:
-        if error.position is not None:
-            error.on_shown = partial(record_shown, home, record.id, error.position)
+        if error.path is not None:
+            error.on_shown = partial(record_shown, home, record.id, error.path)
         raise
     finally:
         await background.stop()

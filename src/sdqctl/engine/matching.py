@@ -17,11 +17,11 @@ from sdqctl.model.workflow import Plan
 
 @dataclass(frozen=True)
 class Match:
-    """How recorded steps map to a plan. `moved` is old position -> new position."""
+    """How recorded steps map to a plan. `moved` is old path -> new path."""
 
-    moved: dict[int, int]
-    done: frozenset[int]
-    changed: frozenset[int]
+    moved: dict[str, str]
+    done: frozenset[str]
+    changed: frozenset[str]
     total: int
 
     @property
@@ -38,7 +38,7 @@ class Match:
 
 
 def match_plan(plan: Plan, records: Sequence[StepRecord]) -> Match:
-    """Match recorded steps (the last attempt of each position, in order) to a plan."""
+    """Match recorded steps (the last attempt of each step, in order) to a plan."""
     old = [record.digest for record in records]
     new = [step.digest for step in plan.steps]
     pairs = _common_prefix(old, new)
@@ -46,11 +46,11 @@ def match_plan(plan: Plan, records: Sequence[StepRecord]) -> Match:
     blocks = SequenceMatcher(None, old[rest:], new[rest:], autojunk=False).get_matching_blocks()
     for block in blocks:
         pairs += [(rest + block.a + i, rest + block.b + i) for i in range(block.size)]
-    moved = {records[a].position: plan.steps[b].position for a, b in pairs}
-    done = frozenset(plan.steps[b].position for a, b in pairs if records[a].status.settled)
-    taken = {plan.steps[b].position for _, b in pairs}
-    lost = {record.position for record in records if record.position not in moved}
-    changed = frozenset(s.position for s in plan.steps if s.position in lost - taken)
+    moved = {records[a].path: plan.steps[b].path for a, b in pairs}
+    done = frozenset(plan.steps[b].path for a, b in pairs if records[a].status.settled)
+    taken = {plan.steps[b].path for _, b in pairs}
+    lost = {record.path for record in records if record.path not in moved}
+    changed = frozenset(s.path for s in plan.steps if s.path in lost - taken)
     return Match(moved, done, changed, len(plan.steps))
 
 

@@ -9,6 +9,7 @@ from sdqctl.engine.session_config import policy_of
 from sdqctl.engine.setup import Setup
 from sdqctl.errors import UsageError, WorkflowError
 from sdqctl.model.options import RunOptions, encode_options
+from sdqctl.model.paths import is_path, path_key, position_of
 from sdqctl.model.workflow import CheckpointStep, Plan
 from sdqctl.store.redact import Redactor
 from sdqctl.workflow.checks import FileChecks
@@ -27,7 +28,8 @@ def check(context: RunContext, checks: FileChecks | None = None) -> None:
     run, start_at = context.target.run, context.start_at
     settled = set(match_plan(context.plan, context.ledger.steps(run.id)).done) if run else set()
     if start_at is not None:
-        settled = set(range(1, start_at))
+        first = path_key(start_at)
+        settled = {s.path for s in context.plan.steps if path_key(s.path) < first}
     errors = describe_errors(
         (checks or FileChecks()).findings(
             context.plan, context.roots, context.variables_of, settled
@@ -44,19 +46,19 @@ def check_destinations(context: RunContext) -> None:
     destinations(context).check(context.run_variables, output=has_output)
 
 
-def step_position(plan: Plan, wanted: str | None) -> int | None:
-    """The position that --from names: a number, or a checkpoint's name. Raises UsageError.
+def step_path(plan: Plan, wanted: str | None) -> str | None:
+    """The path that --from names: it itself, or a checkpoint's name. Raises UsageError.
 
     One more than there are steps is after all of them.
     """
     if wanted is None:
         return None
-    names = {s.action.name: s.position for s in plan.steps if isinstance(s.action, CheckpointStep)}
-    position = int(wanted) if wanted.isdecimal() else names.get(wanted)
-    if position is None or not 1 <= position <= len(plan.steps) + 1:
+    names = {s.action.name: s.path for s in plan.steps if isinstance(s.action, CheckpointStep)}
+    path = wanted if is_path(wanted) else names.get(wanted)
+    if path is None or position_of(path) > len(plan.steps) + 1:
         known = f"; checkpoints: {', '.join(names)}" if names else ""
         raise UsageError(f"--from {wanted}: the plan has steps 1 to {len(plan.steps)}{known}")
-    return position
+    return path
 
 
 def refuse_secrets(setup: Setup, options: RunOptions) -> None:

@@ -13,7 +13,7 @@ from sdqctl.engine.confinement import confinement_of
 from sdqctl.engine.context import RunContext
 from sdqctl.engine.kept_text import KeptText, kept
 from sdqctl.engine.options import configured, over
-from sdqctl.engine.preflight import check, check_destinations, refuse_secrets, step_position
+from sdqctl.engine.preflight import check, check_destinations, refuse_secrets, step_path
 from sdqctl.engine.session_names import free_name, wanted_name
 from sdqctl.engine.setup import Setup, working_directory
 from sdqctl.engine.target import Choose, choose_target
@@ -164,7 +164,7 @@ def decided(
         target=target,
         choose=choose,
         confinement=confinement,
-        start_at=step_position(plan, options.from_step),
+        start_at=step_path(plan, options.from_step),
         variables=variables or {},
         literal=literal,
         text=text,

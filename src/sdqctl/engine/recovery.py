@@ -99,7 +99,7 @@ async def recover_turn(
     if policy is OnInterrupted.FAIL:
         what = f"tools ran ({used})" if used else names
         raise StepError(
-            f"step {asked.position} was interrupted after {what}",
+            f"step {asked.path} was interrupted after {what}",
             hint="go on with `--on-interrupted continue`, or with `--on-interrupted resend`",
         )
     if policy is OnInterrupted.RESEND:
@@ -147,7 +147,7 @@ async def _refuse_to_lose_others(
     name = shlex.quote(session.info.label)
     copy = f", or go on in a copy that ends before it: `sdqctl sessions fork {name} COPY --at turn:"
     raise StepError(
-        f"step {first.position} cannot be sent again: the conversation would lose what came after "
+        f"step {first.path} cannot be sent again: the conversation would lose what came after "
         f"it ({f'{what}{more}' if later else 'its history cannot be read'})",
         hint="let the agent finish it with `--on-interrupted continue`"
         + (f"{copy}{place}`" if place else ""),
@@ -184,8 +184,8 @@ async def check_context(session: AdapterSession, done: Iterable[StepRecord]) -> 
         if count != 1:
             what = "is not in the conversation any more" if count == 0 else f"stands {count} times"
             raise ContextError(
-                f"the prompt of step {record.position} ({record.title}) {what}",
-                hint=f"start again from it with `--from {record.position}`",
+                f"the prompt of step {record.path} ({record.title}) {what}",
+                hint=f"start again from it with `--from {record.path}`",
             )
 
 

@@ -20,6 +20,7 @@ from sdqctl.errors import (
     SdqctlError,
 )
 from sdqctl.model.events import RunFinished, RunStarted, StepFinished, StepStarted, Warned
+from sdqctl.model.paths import path_key, position_of
 from sdqctl.model.run import OutcomeStatus, RunRecord, RunStatus, StepRecord, StepStatus
 from sdqctl.model.session import SessionRef, Usage
 from sdqctl.model.workflow import (
@@ -48,8 +49,8 @@ class Runner:
         self._step_begun = 0.0
         self._turns = TurnRunner(run)
 
-    async def execute(self, *, start_at: int | None = None) -> RunRecord:
-        """Run the steps that are not settled; `start_at` runs that position and all after it again,
+    async def execute(self, *, start_at: str | None = None) -> RunRecord:
+        """Run the steps that are not settled; `start_at` runs that step and all after it again,
         and none before it.
 
         Raises PausedError at PAUSE and CONSULT, InterruptedRunError when cancelled, and the error
@@ -79,7 +80,7 @@ class Runner:
         self._write(self._ledger.steps(self._run.id))
         commit_point("document.after")
 
-    async def _prepare(self, start_at: int | None) -> None:
+    async def _prepare(self, start_at: str | None) -> None:
         """Settle what was open, lay the plan over what is recorded, and check the context."""
         try:
             await self._settle_open_turns()
@@ -89,9 +90,9 @@ class Runner:
         match = match_plan(self._context.plan, self._ledger.steps(self._run.id))
         self._ledger.place_attempts(self._run.id, match.moved)
         for record in self._ledger.steps(self._run.id):
-            if start_at is not None and record.position >= start_at:
-                self._ledger.supersede_step(self._run.id, record.position)
-        self._skip_before(start_at or 1)
+            if start_at is not None and path_key(record.path) >= path_key(start_at):
+                self._ledger.supersede_step(self._run.id, record.path)
+        self._skip_before(start_at)
         self._ledger.update_run(
             self._run.id,
             status=RunStatus.RUNNING,
@@ -103,14 +104,15 @@ class Runner:
         done = [r for r in self._done().values() if r.turn_id and r.session_id == here]
         await check_context(self._run.connection.session, done)
 
-    def _skip_before(self, start_at: int) -> None:
+    def _skip_before(self, start_at: str | None) -> None:
         """Settle the steps before a place, which the user does not want."""
-        left = [(step, self._last(step)) for step in self._context.plan.steps[: start_at - 1]]
+        before = position_of(start_at) - 1 if start_at is not None else 0
+        left = [(step, self._last(step)) for step in self._context.plan.steps[:before]]
         skipped = [(step, last) for step, last in left if last is None or not last.status.settled]
         for step, last in skipped:
             skip(step, last, self._run)
         if skipped:
-            places = ", ".join(str(step.position) for step, _ in skipped[:_SHOWN])
+            places = ", ".join(str(step.path) for step, _ in skipped[:_SHOWN])
             more = f" and {len(skipped) - _SHOWN} more" if len(skipped) > _SHOWN else ""
             self._context.emit(Warned(message=f"skipped (--from {start_at}): step {places}{more}"))
 
@@ -142,6 +144,7 @@ class Runner:
             StepStarted(
                 run_id=self._run.id,
                 position=step.position,
+                path=step.path,
                 cycle=step.cycle,
                 kind=step.kind,
                 title=step.title,
@@ -190,6 +193,7 @@ class Runner:
             StepFinished(
                 run_id=self._run.id,
                 position=step.position,
+                path=step.path,
                 cycle=step.cycle,
                 kind=step.kind,
                 title=step.title,
@@ -214,11 +218,11 @@ class Runner:
         )
 
     def _last(self, step: PlannedStep) -> StepRecord | None:
-        return self._ledger.step(self._run.id, step.position)
+        return self._ledger.step(self._run.id, step.path)
 
-    def _done(self) -> dict[int, StepRecord]:
+    def _done(self) -> dict[str, StepRecord]:
         steps = self._ledger.steps(self._run.id)
-        return {r.position: r for r in steps if r.status is StepStatus.DONE}
+        return {r.path: r for r in steps if r.status is StepStatus.DONE}
 
     async def _abort(self) -> None:
         """Stop the running turn, within bounded time, whatever state the runtime is in."""

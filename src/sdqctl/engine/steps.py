@@ -14,6 +14,7 @@ from sdqctl.engine.context import LiveRun
 from sdqctl.engine.turns import TurnRunner
 from sdqctl.errors import PausedError, RuntimeDiedError, StepError
 from sdqctl.model.events import Warned
+from sdqctl.model.paths import following, sibling
 from sdqctl.model.run import RunStatus, StepRecord, StepStatus
 from sdqctl.model.session import SessionInfo, SessionRef, folded
 from sdqctl.model.workflow import (
@@ -102,9 +103,9 @@ def _render(step: PlannedStep, run: LiveRun) -> str:
         roots=run.context.roots,
     )
     for warning in rendered.warnings:
-        run.context.emit(Warned(message=f"step {step.position}: {warning}"))
+        run.context.emit(Warned(message=f"step {step.path}: {warning}"))
     if not rendered.text.strip():
-        raise StepError(f"step {step.position}: the prompt is empty")
+        raise StepError(f"step {step.path}: the prompt is empty")
     return rendered.text
 
 
@@ -143,7 +144,7 @@ async def _verify(step: PlannedStep, action: VerifyStep, run: LiveRun) -> StepRe
         return run.finish(step, StepStatus.DONE, response=text, error=error)
     run.finish(step, StepStatus.FAILED, response=text, error=result.text)
     raise StepError(
-        f"step {step.position}: VERIFY {action.check} found problems\n{result.text}",
+        f"step {step.path}: VERIFY {action.check} found problems\n{result.text}",
         hint="fix them and go on, or write VERIFY-ON-ERROR continue before it",
     )
 
@@ -155,7 +156,7 @@ async def _compact(
     least, fill = run.context.plan.workflow.context.compaction_min, await _fill(session)
     if least is not None and fill is not None and fill < least:
         why = f"not compacted: the context is {fill:.0%} full, COMPACTION-MIN is {least:.0%}"
-        run.context.emit(Warned(message=f"step {step.position}: {why}"))
+        run.context.emit(Warned(message=f"step {step.path}: {why}"))
         run.begin(step)
         return run.finish(step, StepStatus.DONE, response=why)
     return cast("StepRecord", await turns.compact(step, action.instructions))
@@ -198,7 +199,7 @@ def _stop_for_human(
     run.context.ledger.update_run(run.id, status=RunStatus.PAUSED, message=message)
     if record is None:
         run.begin(step)
-    raise PausedError(message, position=step.position)
+    raise PausedError(message, path=step.path)
 
 
 def _check_consultation(step: PlannedStep, action: ConsultStep, shown_at: datetime) -> None:
@@ -207,8 +208,8 @@ def _check_consultation(step: PlannedStep, action: ConsultStep, shown_at: dateti
     waited = time.time() - shown_at.timestamp()
     if waited > action.timeout:
         raise StepError(
-            f"step {step.position}: the consultation waited longer than CONSULT-TIMEOUT allows",
-            hint=f"go on after it with `--from {step.position + 1}`",
+            f"step {step.path}: the consultation waited longer than CONSULT-TIMEOUT allows",
+            hint=f"go on after it with `--from {following(step.path)}`",
         )
 
 
@@ -231,7 +232,7 @@ def _condition_holds(step: PlannedStep, run: LiveRun) -> bool:
     if step.condition is None:
         return True
     for position in reversed(step.condition.positions):
-        record = run.context.ledger.step(run.id, position)
+        record = run.context.ledger.step(run.id, sibling(step.path, position))
         if record is not None and record.exit_status is not None:
             return (record.exit_status == 0) is (step.condition.when == "success")
     return False
@@ -245,8 +246,9 @@ def _outputs(step: PlannedStep, run: LiveRun) -> dict[int, str]:
     for earlier in reversed(run.context.plan.steps[min(wanted) : step.position - 1]):
         if (theirs := _shown_by(earlier) & wanted) and _is_done(earlier, run):
             wanted -= theirs
-    records = (run.context.ledger.step(run.id, position) for position in sorted(wanted))
-    return {record.position: record.response or "" for record in records if record is not None}
+    places = ((number, sibling(step.path, number)) for number in sorted(wanted))
+    records = ((number, run.context.ledger.step(run.id, path)) for number, path in places)
+    return {number: record.response or "" for number, record in records if record is not None}
 
 
 def _shown_by(step: PlannedStep) -> set[int]:
@@ -257,5 +259,5 @@ def _shown_by(step: PlannedStep) -> set[int]:
 
 
 def _is_done(step: PlannedStep, run: LiveRun) -> bool:
-    record = run.context.ledger.step(run.id, step.position)
+    record = run.context.ledger.step(run.id, step.path)
     return record is not None and record.status is StepStatus.DONE

@@ -126,7 +126,7 @@ class TurnRunner:
         attempts = [
             record
             for record in self._ledger.attempts(self._run.id)
-            if record.position == step.position and record.turn_id and record.superseded is False
+            if record.path == step.path and record.turn_id and record.superseded is False
         ]
         session = self._run.connection.session
         policy = self._options.on_interrupted or OnInterrupted.CONTINUE
@@ -135,6 +135,7 @@ class TurnRunner:
             StepRecovered(
                 run_id=self._run.id,
                 position=step.position,
+                path=step.path,
                 action=found.action,
                 message=found.message,
             )
@@ -146,7 +147,7 @@ class TurnRunner:
         if record.status is not StepStatus.BEGUN:
             record = self._ledger.begin_step(
                 record.run_id,
-                position=record.position,
+                path=record.path,
                 cycle=record.cycle,
                 kind=record.kind,
                 title=record.title,
@@ -158,10 +159,10 @@ class TurnRunner:
                 follows=record.follows,
             )
         if outcome.message_id and record.message_id is None:
-            self._ledger.accept_step(record.run_id, record.position, outcome.message_id)
+            self._ledger.accept_step(record.run_id, record.path, outcome.message_id)
         return self._ledger.finish_step(
             record.run_id,
-            record.position,
+            record.path,
             StepStatus.DONE,
             response=outcome.response,
             tools=outcome.tools,
@@ -174,7 +175,7 @@ class TurnRunner:
         session, prompt = self._run.connection.session, asked.prompt or ""
         record = self._ledger.begin_step(
             self._run.id,
-            position=step.position,
+            path=step.path,
             cycle=step.cycle,
             kind=step.kind,
             title=step.title,
@@ -189,6 +190,7 @@ class TurnRunner:
             PromptBegun(
                 run_id=self._run.id,
                 position=step.position,
+                path=step.path,
                 turn_id=record.turn_id or "",
                 prompt=prompt,
             )
@@ -202,7 +204,7 @@ class TurnRunner:
     def _record(self, record: StepRecord, event: TurnEvent) -> None:
         """Commit what an event says before anything else hears of it."""
         if isinstance(event, PromptAccepted):
-            self._ledger.accept_step(record.run_id, record.position, event.message_id)
+            self._ledger.accept_step(record.run_id, record.path, event.message_id)
         elif isinstance(event, NetRefused):
             note_net_refusal(self._ledger, self._run.id, event)
 
@@ -219,16 +221,16 @@ class TurnRunner:
 
     def _finish(self, record: StepRecord, end: TurnFinished) -> StepRecord:
         """Record the answer. Raises ContextError when it is the answer to another prompt."""
-        sent = self._ledger.step(record.run_id, record.position)
+        sent = self._ledger.step(record.run_id, record.path)
         if sent is not None and end.message_id and sent.message_id not in (None, end.message_id):
             raise ContextError(
-                f"step {record.position} ({record.title}): what came back is the answer to another "
+                f"step {record.path} ({record.title}): what came back is the answer to another "
                 "prompt of the conversation",
                 hint="go on with `--on-interrupted continue`; the journal decides what is answered",
             )
         return self._ledger.finish_step(
             record.run_id,
-            record.position,
+            record.path,
             StepStatus.DONE,
             response=end.response,
             tools=end.tools,
@@ -238,7 +240,7 @@ class TurnRunner:
     def _fail(self, record: StepRecord, end: TurnFailed) -> None:
         self._ledger.finish_step(
             record.run_id,
-            record.position,
+            record.path,
             StepStatus.FAILED,
             response=end.response,
             tools=end.tools,
@@ -252,7 +254,7 @@ class TurnRunner:
         if pause is None or self._must_stop(end):
             await self._leave_clean(step)
             self._run.budget.check()
-            raise failure(f"step {step.position} ({step.title})", end)
+            raise failure(f"step {step.path} ({step.title})", end)
         self._warn(step, f"{end.message}; trying again in {format_duration(pause)}")
         left = self._run.budget.seconds_left()
         await asyncio.sleep(pause if left is None else min(pause, max(0.0, left)))
@@ -264,7 +266,7 @@ class TurnRunner:
 
     async def _leave_clean(self, step: PlannedStep) -> None:
         """Take a failed prompt out of the context, so that later prompts do not meet it."""
-        record = self._ledger.step(self._run.id, step.position)
+        record = self._ledger.step(self._run.id, step.path)
         if record is None or record.turn_id is None:  # a compaction, which leaves no prompt
             return
         try:
@@ -273,4 +275,4 @@ class TurnRunner:
             self._warn(step, f"its prompt stays in the context for now: {error.message}")
 
     def _warn(self, step: PlannedStep, message: str) -> None:
-        self._emit(Warned(message=f"step {step.position}: {message}"))
+        self._emit(Warned(message=f"step {step.path}: {message}"))

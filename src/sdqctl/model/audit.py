@@ -31,7 +31,9 @@ class ToolRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     run: str | None = None
     position: int | None = None
-    """The step of the run."""
+    """The step of the run: its number in the whole list."""
+    path: str | None = None
+    """Where it stands."""
     attempt: int | None = None
     turn_id: str | None = None
     tool_call_id: str | None = None

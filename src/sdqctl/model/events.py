@@ -57,6 +57,7 @@ class StepStarted(_Event, frozen=True, kw_only=True, tag="step.started"):
 
     run_id: str
     position: int
+    path: str
     cycle: int
     kind: str
     title: str
@@ -68,6 +69,7 @@ class PromptBegun(_Event, frozen=True, kw_only=True, tag="prompt.begun"):
 
     run_id: str
     position: int
+    path: str
     turn_id: str
     prompt: str
 
@@ -77,6 +79,7 @@ class StepRecovered(_Event, frozen=True, kw_only=True, tag="step.recovered"):
 
     run_id: str
     position: int
+    path: str
     action: str
     """`recorded`, `resent`, `continued`, `rerun`."""
     message: str
@@ -87,6 +90,7 @@ class StepFinished(_Event, frozen=True, kw_only=True, tag="step.finished"):
 
     run_id: str
     position: int
+    path: str
     cycle: int
     kind: str
     title: str

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 import msgspec
 
+from sdqctl.model.paths import position_of
 from sdqctl.model.session import ToolCall, Usage
 
 
@@ -114,7 +115,8 @@ class StepRecord(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     run_id: str
-    position: int
+    path: str
+    """Where the step stands (`model.paths`)."""
     cycle: int
     kind: str
     title: str
@@ -141,6 +143,11 @@ class StepRecord(msgspec.Struct, frozen=True, kw_only=True):
     exit_status: int | None = None
     started_at: datetime | None = None
     completed_at: datetime | None = None
+
+    @property
+    def position(self) -> int:
+        """The number of the step of the whole list that it lies in, or is."""
+        return position_of(self.path)
 
     @property
     def seconds(self) -> float | None:

@@ -11,6 +11,8 @@ from enum import StrEnum
 
 import msgspec
 
+from sdqctl.model.paths import position_of
+
 
 class Span(msgspec.Struct, frozen=True, order=True):
     """Where something stands in a file. Lines and columns count from 1."""
@@ -319,7 +321,7 @@ class ReferencesPart(msgspec.Struct, frozen=True, tag_field="part", tag="referen
 
 
 class OutputPart(msgspec.Struct, frozen=True, tag_field="part", tag="output"):
-    """The recorded output of the RUN or VERIFY step at `position`."""
+    """The recorded output of the RUN or VERIFY step with a number in the same list."""
 
     position: int
 
@@ -340,7 +342,7 @@ Action = PromptAction | RunStep | RunWaitStep | VerifyStep | Single
 
 
 class Condition(msgspec.Struct, frozen=True):
-    """The step runs only if the last of the RUNs at `positions` that ran ended so.
+    """The step runs only if the last of the RUNs at `positions` of its list that ran ended so.
 
     `when` is `success` or `failure`. Several positions are a RUN and its retries.
     """
@@ -350,17 +352,23 @@ class Condition(msgspec.Struct, frozen=True):
 
 
 class PlannedStep(msgspec.Struct, frozen=True, kw_only=True):
-    """One step of a plan. `position` and `cycle` count from 1.
+    """One step of a plan. `cycle` counts from 1.
 
     `digest` is over what the step does, before template variables and files are filled in.
     """
 
-    position: int
+    path: str
+    """Where it stands (`model.paths`)."""
     cycle: int
     title: str
     digest: str
     action: Action
     condition: Condition | None = None
+
+    @property
+    def position(self) -> int:
+        """The number of the step of the whole list that it lies in, or is."""
+        return position_of(self.path)
 
     @property
     def kind(self) -> str:

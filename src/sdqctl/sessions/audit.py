@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from sdqctl.model.audit import Source, ToolRecord
+from sdqctl.model.paths import position_of
 from sdqctl.model.session import SessionRef, ToolCall, Turn
 from sdqctl.store.audit import Attempt, attempts_of, requests_of
 from sdqctl.store.ledger import Ledger
@@ -72,7 +73,8 @@ def _from_journal(call: ToolCall, turn: Turn, attempt: Attempt | None) -> ToolRe
     by = _ELSEWHERE if attempt is None else (_UNASKED if attempt.audited else _UNKNOWN)
     return ToolRecord(
         run=attempt.run_id if attempt else None,
-        position=attempt.position if attempt else None,
+        position=position_of(attempt.path) if attempt else None,
+        path=attempt.path if attempt else None,
         turn_id=attempt.turn_id if attempt else None,
         tool_call_id=call.id,
         tool=call.name,

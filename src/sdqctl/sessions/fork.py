@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from sdqctl.adapters.base import Adapter, Forks, power
 from sdqctl.errors import UsageError
+from sdqctl.model.paths import Key, is_path, path_key
 from sdqctl.model.run import RunRecord, StepRecord
 from sdqctl.model.session import SessionInfo, SessionRef, Turn
 from sdqctl.sessions.access import Access, with_adapter
@@ -25,13 +26,13 @@ _TURN = re.compile(r"turn:(\d+)\Z")
 class ForkPoint:
     """`before_event` is the id of the first turn that is left out, None to keep all.
 
-    `kept` are the positions of the steps that count as done, `begun` of those that were cut off and
+    `kept` are the paths of the steps that count as done, `begun` of those that were cut off and
     are recovered in the fork as they would be in the original.
     """
 
     before_event: str | None
-    kept: frozenset[int]
-    begun: frozenset[int] = frozenset()
+    kept: frozenset[str]
+    begun: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def _copy_run(
     run: RunRecord,
     new: SessionRef,
     name: str,
-    kept: frozenset[int],
+    kept: frozenset[str],
 ) -> None:
     old = SessionRef(run.adapter, run.session_id)
     rows = cut_rows(take_rows(ledger, old), run.id, kept)
@@ -102,27 +103,27 @@ def find_cut(
     done = [step for step in steps if step.status.settled]
     cut_off = [step for step in steps if not step.status.settled]
     if at is None:
-        return ForkPoint(None, _positions(done), _positions(cut_off))
+        return ForkPoint(None, _paths(done), _paths(cut_off))
     match = _TURN.match(at)
     if match or (at.isdecimal() and not steps):
         return _after_turn(int(match.group(1) if match else at), turns, done, cut_off)
-    return _after_step(_position(at, steps, total), turns, done)
+    return _after_step(_path(at, steps, total), turns, done)
 
 
-def _position(at: str, steps: Sequence[StepRecord], total: int) -> int:
-    if at.isdecimal():
-        position = int(at)
+def _path(at: str, steps: Sequence[StepRecord], total: int) -> str:
+    if is_path(at):
+        path = at
     else:
-        names = {step.title: step.position for step in steps if step.kind == "checkpoint"}
+        names = {step.title: step.path for step in steps if step.kind == "checkpoint"}
         if at not in names:
             known = f"; checkpoints: {', '.join(names)}" if names else ""
             raise UsageError(
                 f"--at {at}: there is no such checkpoint{known}", hint="or a step, or turn:N"
             )
-        position = names[at]
-    if position not in {step.position for step in steps if step.status.settled}:
-        raise UsageError(f"--at {at}: step {position} of {total} is not done")
-    return position
+        path = names[at]
+    if path not in {step.path for step in steps if step.status.settled}:
+        raise UsageError(f"--at {at}: step {path} of {total} is not done")
+    return path
 
 
 def _after_turn(
@@ -131,26 +132,32 @@ def _after_turn(
     if not 1 <= number <= len(turns):
         raise UsageError(f"--at turn:{number}: the session has turns 1 to {len(turns)}")
     inside = {turn.message_id for turn in turns[:number]}
-    left_out = [s.position for s in done if s.turn_id and s.message_id not in inside]
-    first = min(left_out, default=max((s.position for s in done), default=0) + 1)
+    left_out = [s for s in done if s.turn_id and s.message_id not in inside]
+    first = min(map(_key, left_out), default=None)
+    if first is None:
+        first = (max((s.position for s in done), default=0) + 1,)
     return ForkPoint(
         _event_after(number, turns),
-        _positions(s for s in done if s.position < first),
-        _positions(s for s in cut_off if s.position < first and s.turn_id),
+        _paths(s for s in done if _key(s) < first),
+        _paths(s for s in cut_off if _key(s) < first and s.turn_id),
     )
 
 
-def _after_step(position: int, turns: Sequence[Turn], done: Sequence[StepRecord]) -> ForkPoint:
-    kept = [step for step in done if step.position <= position]
+def _after_step(path: str, turns: Sequence[Turn], done: Sequence[StepRecord]) -> ForkPoint:
+    kept = [step for step in done if _key(step) <= path_key(path)]
     places = {turn.message_id: turn.index for turn in turns}
     known = [places[s.message_id] for s in kept if s.message_id in places]
     later = [places[s.message_id] for s in done if s not in kept and s.message_id in places]
     last = max(known) if known else min(later, default=len(turns) + 1) - 1
-    return ForkPoint(_event_after(last, turns), _positions(kept))
+    return ForkPoint(_event_after(last, turns), _paths(kept))
 
 
-def _positions(steps: Iterable[StepRecord]) -> frozenset[int]:
-    return frozenset(step.position for step in steps)
+def _key(step: StepRecord) -> Key:
+    return path_key(step.path)
+
+
+def _paths(steps: Iterable[StepRecord]) -> frozenset[str]:
+    return frozenset(step.path for step in steps)
 
 
 def _event_after(number: int, turns: Sequence[Turn]) -> str | None:

@@ -72,14 +72,14 @@ class Cleaner:
         known by the digest of what is left, so that one that is done stays done.
         """
         texts = {run_id: self.text(text) for run_id, text in workflows.items()}
-        digests: dict[tuple[str, int, str], str] = {}
+        digests: dict[tuple[str, str, str], str] = {}
         for run in rows.runs:
             old, new = workflows.get(run["id"]), texts.get(run["id"])
             if old is None or new is None or old == new:
                 continue
             pairs = zip(self._digests(run, old), self._digests(run, new), strict=False)
             for position, (before, after) in enumerate(pairs, start=1):
-                digests[run["id"], position, before] = after
+                digests[run["id"], str(position), before] = after
         clean = SessionRows(
             runs=[self._row(row, digests) for row in rows.runs],
             attempts=[self._row(row, digests) for row in rows.attempts],
@@ -87,9 +87,9 @@ class Cleaner:
         )
         return clean, texts
 
-    def _row(self, row: Row, digests: Mapping[tuple[str, int, str], str]) -> Row:
+    def _row(self, row: Row, digests: Mapping[tuple[str, str, str], str]) -> Row:
         clean = {name: self._column(name, value) for name, value in row.items()}
-        known_by = (row.get("run_id", ""), row.get("position", 0), row.get("digest", ""))
+        known_by = (row.get("run_id", ""), row.get("path", ""), row.get("digest", ""))
         if known_by in digests:
             clean["digest"] = digests[known_by]
         prompt = clean.get("prompt")

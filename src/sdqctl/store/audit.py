@@ -21,9 +21,9 @@ _LONGEST_REASON = 500
 _LONGEST_READ = 65_536
 """Characters of a text that are looked through for secrets."""
 _CURRENT = """
-    SELECT position, turn_id, session_id, (
+    SELECT path, turn_id, session_id, (
         SELECT count(*) FROM attempts AS b
-        WHERE b.run_id = a.run_id AND b.position = a.position AND b.number <= a.number
+        WHERE b.run_id = a.run_id AND b.path = a.path AND b.number <= a.number
     ) AS attempt FROM attempts AS a
     WHERE a.run_id = ? AND a.status = 'begun' AND a.superseded = 0
     ORDER BY a.turn_id IS NULL, a.number DESC LIMIT 1
@@ -34,7 +34,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """A prompt of the ledger, by which its turn is found in the runtime's journal."""
 
     run_id: str
-    position: int
+    path: str
     message_id: str
     turn_id: str | None
     audited: bool
@@ -117,7 +117,7 @@ def requests_of(ledger: Ledger, ref: SessionRef) -> list[ToolRecord]:
 def attempts_of(ledger: Ledger, ref: SessionRef) -> dict[str, Attempt]:
     """The prompts of a session by the runtime's ids of them."""
     rows = ledger.rows(
-        """SELECT a.run_id, a.position, a.message_id, a.turn_id, min(a.audited) AS audited
+        """SELECT a.run_id, a.path, a.message_id, a.turn_id, min(a.audited) AS audited
         FROM attempts AS a JOIN runs ON runs.id = a.run_id
         WHERE runs.adapter = ? AND a.session_id = ? AND a.message_id IS NOT NULL
         GROUP BY a.message_id""",
@@ -138,16 +138,14 @@ def _insert(
     with write("ledger.tool") as connection:
         current = connection.execute(_CURRENT, (run_id,)).fetchone()
         if current is None:
-            query = (
-                "SELECT NULL AS position, NULL AS turn_id, session_id, NULL AS attempt FROM runs"
-            )
+            query = "SELECT NULL AS path, NULL AS turn_id, session_id, NULL AS attempt FROM runs"
             current = connection.execute(f"{query} WHERE id = ?", (run_id,)).fetchone()
         if current is None:
             raise StoreError(f"run {run_id} is not in the ledger")
         values = {
             "run_id": run_id,
             "session_id": current["session_id"],
-            "position": current["position"],
+            "path": current["path"],
             "attempt": current["attempt"],
             "turn_id": current["turn_id"],
             "tool_call_id": record.tool_call_id,

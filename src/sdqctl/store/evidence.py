@@ -150,12 +150,12 @@ class CommandFolders:
         starts = self._starts(folder)
         return self.make(f"{folder.name}/{(starts[-1] if starts else 1) + 1}")
 
-    def settle(self, ledger: Ledger, ended: Collection[int]) -> None:
-        """Remove them all; of the attempts at `ended` positions it stays known that they ended."""
+    def settle(self, ledger: Ledger, ended: Collection[str]) -> None:
+        """Remove them all; of the attempts at `ended` paths it stays known that they ended."""
         marks = ", ".join("?" for _ in ended)
         with ledger.database.write("ledger.commands") as connection:
             connection.execute(
-                f"UPDATE attempts SET command = CASE WHEN position IN ({marks}) THEN ? END "
+                f"UPDATE attempts SET command = CASE WHEN path IN ({marks}) THEN ? END "
                 "WHERE run_id = ? AND command IS NOT NULL",
                 (*ended, ENDED, self._run_id),
             )

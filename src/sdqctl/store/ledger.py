@@ -13,6 +13,7 @@ from typing import Self
 import msgspec
 
 from sdqctl.errors import StoreError
+from sdqctl.model.paths import path_key
 from sdqctl.model.run import RunRecord, RunStatus, StepRecord, StepStatus, prompt_digest
 from sdqctl.model.session import SessionRef, ToolCall, Usage
 from sdqctl.store.database import Database
@@ -38,13 +39,13 @@ _LISTED_RUNS = _runs(
 _STEPS = """
     SELECT a.*, (
         SELECT count(*) FROM attempts AS b
-        WHERE b.run_id = a.run_id AND b.position = a.position AND b.superseded = 0
+        WHERE b.run_id = a.run_id AND b.path = a.path AND b.superseded = 0
     ) AS attempts FROM attempts AS a
 """
 _LAST = """
     a.superseded = 0 AND a.number = (
         SELECT max(number) FROM attempts AS c
-        WHERE c.run_id = a.run_id AND c.position = a.position AND c.superseded = 0
+        WHERE c.run_id = a.run_id AND c.path = a.path AND c.superseded = 0
     )
 """
 
@@ -186,22 +187,22 @@ class Ledger:
                 found[ref] = run
         return found
 
-    def place_attempts(self, run_id: str, moved: Mapping[int, int]) -> None:
-        """Lay a run's attempts under its plan: those at positions in `moved` (old -> new) go with
+    def place_attempts(self, run_id: str, moved: Mapping[str, str]) -> None:
+        """Lay a run's attempts under its plan: those at paths in `moved` (old -> new) go with
         their step, all others are superseded: kept, but no longer part of the run.
         """
         with self.database.write("ledger.plan") as connection:
             live = connection.execute(
-                "SELECT number, position FROM attempts WHERE run_id = ? AND superseded = 0",
+                "SELECT number, path FROM attempts WHERE run_id = ? AND superseded = 0",
                 (run_id,),
             ).fetchall()
             for row in live:
-                new = moved.get(row["position"])
+                new = moved.get(row["path"])
                 if new is None:
                     statement = "UPDATE attempts SET superseded = 1 WHERE number = ?"
                     connection.execute(statement, (row["number"],))
-                elif new != row["position"]:
-                    statement = "UPDATE attempts SET position = ? WHERE number = ?"
+                elif new != row["path"]:
+                    statement = "UPDATE attempts SET path = ? WHERE number = ?"
                     connection.execute(statement, (new, row["number"]))
 
     # -- attempts ---------------------------------------------------------------------------------
@@ -210,7 +211,7 @@ class Ledger:
         self,
         run_id: str,
         *,
-        position: int,
+        path: str,
         cycle: int,
         kind: str,
         title: str,
@@ -228,7 +229,7 @@ class Ledger:
         """
         values = {
             "run_id": run_id,
-            "position": position,
+            "path": path,
             "cycle": cycle,
             "kind": kind,
             "title": self.redact(title),
@@ -247,18 +248,16 @@ class Ledger:
         }
         with self.database.write("ledger.begin") as connection:
             insert_row(connection, "attempts", values)
-        return self._existing_step(run_id, position)
+        return self._existing_step(run_id, path)
 
-    def accept_step(self, run_id: str, position: int, message_id: str) -> None:
+    def accept_step(self, run_id: str, path: str, message_id: str) -> None:
         """Record the runtime's id of the prompt that was sent."""
-        self._change(
-            "ledger.accept", self._open_attempt(run_id, position), {"message_id": message_id}
-        )
+        self._change("ledger.accept", self._open_attempt(run_id, path), {"message_id": message_id})
 
     def finish_step(
         self,
         run_id: str,
-        position: int,
+        path: str,
         status: StepStatus,
         *,
         response: str | None = None,
@@ -282,28 +281,26 @@ class Ledger:
             "snapshot": snapshot,
             "completed_at": _now().isoformat(),
         }
-        self._change("ledger.finish", self._open_attempt(run_id, position), values)
-        return self._existing_step(run_id, position)
+        self._change("ledger.finish", self._open_attempt(run_id, path), values)
+        return self._existing_step(run_id, path)
 
-    def supersede_step(self, run_id: str, position: int) -> None:
+    def supersede_step(self, run_id: str, path: str) -> None:
         """Take a step's attempts out of the run, so that it runs again; the rows stay."""
         with self.database.write("ledger.supersede") as connection:
             connection.execute(
-                "UPDATE attempts SET superseded = 1 WHERE run_id = ? AND position = ?",
-                (run_id, position),
+                "UPDATE attempts SET superseded = 1 WHERE run_id = ? AND path = ?",
+                (run_id, path),
             )
 
-    def step(self, run_id: str, position: int) -> StepRecord | None:
+    def step(self, run_id: str, path: str) -> StepRecord | None:
         """The last attempt at a step."""
-        rows = self.rows(
-            f"{_STEPS} WHERE a.run_id = ? AND a.position = ? AND {_LAST}", run_id, position
-        )
+        rows = self.rows(f"{_STEPS} WHERE a.run_id = ? AND a.path = ? AND {_LAST}", run_id, path)
         return read_step(rows[0]) if rows else None
 
     def steps(self, run_id: str) -> list[StepRecord]:
-        """The last attempt at each step, in order."""
-        rows = self.rows(f"{_STEPS} WHERE a.run_id = ? AND {_LAST} ORDER BY a.position", run_id)
-        return [read_step(row) for row in rows]
+        """The last attempt at each step, in the order of the plan."""
+        rows = self.rows(f"{_STEPS} WHERE a.run_id = ? AND {_LAST}", run_id)
+        return sorted(map(read_step, rows), key=lambda step: path_key(step.path))
 
     def attempts(self, run_id: str) -> list[StepRecord]:
         """All attempts, superseded ones too, in the order they were begun."""
@@ -413,21 +410,21 @@ class Ledger:
             raise StoreError(f"run {run_id} is not in the ledger")
         return run
 
-    def _existing_step(self, run_id: str, position: int) -> StepRecord:
-        step = self.step(run_id, position)
+    def _existing_step(self, run_id: str, path: str) -> StepRecord:
+        step = self.step(run_id, path)
         if step is None:
-            raise StoreError(f"step {position} of run {run_id} is not in the ledger")
+            raise StoreError(f"step {path} of run {run_id} is not in the ledger")
         return step
 
-    def _open_attempt(self, run_id: str, position: int) -> int:
+    def _open_attempt(self, run_id: str, path: str) -> int:
         rows = self.rows(
             f"SELECT a.number, a.status FROM attempts AS a "
-            f"WHERE a.run_id = ? AND a.position = ? AND {_LAST}",
+            f"WHERE a.run_id = ? AND a.path = ? AND {_LAST}",
             run_id,
-            position,
+            path,
         )
         if not rows or rows[0]["status"] != StepStatus.BEGUN:
-            raise StoreError(f"step {position} of run {run_id} has its outcome already")
+            raise StoreError(f"step {path} of run {run_id} has its outcome already")
         return int(rows[0]["number"])
 
     def _change(self, name: str, number: int, values: Mapping[str, object]) -> None:

@@ -173,4 +173,17 @@ MIGRATIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "ALTER TABLE runs ADD COLUMN keeper TEXT",  # the git folder that they lie in
         ),
     ),
+    (
+        "0011-steps-have-paths",  # the position in a list is a path of one number
+        (
+            "DROP INDEX attempts_by_run",
+            "ALTER TABLE attempts ADD COLUMN path TEXT NOT NULL DEFAULT ''",
+            "UPDATE attempts SET path = CAST(position AS TEXT)",
+            "ALTER TABLE attempts DROP COLUMN position",
+            "CREATE INDEX attempts_by_run ON attempts (run_id, path, number)",
+            "ALTER TABLE tool_requests ADD COLUMN path TEXT",
+            "UPDATE tool_requests SET path = CAST(position AS TEXT)",
+            "ALTER TABLE tool_requests DROP COLUMN position",
+        ),
+    ),
 )

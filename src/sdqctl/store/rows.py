@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from sdqctl.model.audit import ToolRecord
+from sdqctl.model.paths import position_of
 from sdqctl.model.run import RunRecord, RunStatus, StepRecord, StepStatus
 from sdqctl.model.session import SessionRef, ToolCall, Usage
 
@@ -48,6 +49,7 @@ def read_request(row: sqlite3.Row) -> ToolRecord:
     found = {
         **values,
         "run": values["run_id"],
+        "position": None if values["path"] is None else position_of(values["path"]),
         "by": values["decided_by"],
         "allowed": bool(values["allowed"]),
         "time": values["decided_at"],

@@ -11,7 +11,7 @@ from sdqctl.model.session import SessionRef
 from sdqctl.store.ledger import Ledger
 
 _ATTEMPTS = """
-    SELECT a.run_id, a.position, a.kind, a.title, a.status, a.superseded,
+    SELECT a.run_id, a.path, a.kind, a.title, a.status, a.superseded,
         a.snapshot_before, a.snapshot, a.session_id, runs.adapter, runs.keeper
     FROM attempts AS a JOIN runs ON runs.id = a.run_id
     WHERE (a.snapshot_before IS NOT NULL OR a.snapshot IS NOT NULL)
@@ -26,7 +26,7 @@ class Snapshots(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     run_id: str
-    position: int
+    path: str
     kind: str
     title: str
     status: StepStatus

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from sdqctl.model.paths import is_path
 from sdqctl.model.run import RunStatus, StepStatus
 from sdqctl.model.session import SessionRef
 from sdqctl.store.ledger import Ledger
@@ -107,6 +108,7 @@ def put_rows(connection: sqlite3.Connection, rows: SessionRows) -> list[str]:
     Raises ValueError for rows that are none of a ledger: they may come from anyone's bundle.
     """
     try:
+        rows = _with_paths(rows)
         _refuse_unknown_columns(connection, rows)
         ids = {run["id"]: _free_id(connection, run) for run in rows.runs}
         for run in rows.runs:  # in the order they were begun in; here they are the newest
@@ -125,6 +127,34 @@ def put_rows(connection: sqlite3.Connection, rows: SessionRows) -> list[str]:
     except KeyError as error:
         raise ValueError(f"the ledger's rows miss {error}") from error
     return list(ids.values())
+
+
+def _with_paths(rows: SessionRows) -> SessionRows:
+    """The rows with the paths of their steps, for which older bundles have a position in a list.
+
+    Raises ValueError for what is no path.
+    """
+    return msgspec.structs.replace(
+        rows,
+        attempts=list(map(_with_path, rows.attempts)),
+        tool_requests=[
+            asked if asked.get("path", asked.get("position")) is None else _with_path(asked)
+            for asked in map(_without_nothing, rows.tool_requests)
+        ],
+    )
+
+
+def _without_nothing(asked: Row) -> Row:
+    """A request without the position that it has not."""
+    return {name: value for name, value in asked.items() if (name, value) != ("position", None)}
+
+
+def _with_path(row: Row) -> Row:
+    rest = {name: value for name, value in row.items() if name != "position"}
+    path = str(rest["path"] if "position" not in row else row["position"])
+    if not is_path(path):
+        raise ValueError(f"the ledger's rows do not fit: {path!r} is no path of a step")
+    return rest | {"path": path}
 
 
 def remove_runs(connection: sqlite3.Connection, ids: Iterable[str]) -> None:
@@ -172,18 +202,18 @@ def _read_back(connection: sqlite3.Connection, run_ids: Iterable[str]) -> None:
             read_request(row)
 
 
-def cut_rows(rows: SessionRows, run_id: str, kept: Iterable[int]) -> SessionRows:
-    """One run with the outcomes of some positions alone.
+def cut_rows(rows: SessionRows, run_id: str, kept: Iterable[str]) -> SessionRows:
+    """One run with the outcomes of the steps at some paths alone.
 
     It stays completed where all its steps are among them, and paused where its gate is; else it is
     an interrupted run.
     """
-    positions = set(kept)
+    paths = set(kept)
     new = f"{run_id[:17]}-{secrets.token_hex(3)}"
     attempts = [
         row | {"run_id": new}
         for row in rows.attempts
-        if row["run_id"] == run_id and row["position"] in positions and not row["superseded"]
+        if row["run_id"] == run_id and row["path"] in paths and not row["superseded"]
     ]
     runs = [
         run | _state_with(attempts, run) | {"id": new} for run in rows.runs if run["id"] == run_id
@@ -195,7 +225,7 @@ def cut_rows(rows: SessionRows, run_id: str, kept: Iterable[int]) -> SessionRows
 
 def _state_with(attempts: Iterable[Row], run: Row) -> Row:
     """How a run stands of which these attempts are left."""
-    last = {row["position"]: row for row in attempts}
+    last = {row["path"]: row for row in attempts}
     settled = [row for row in last.values() if StepStatus(row["status"]).settled]
     gates = [row for row in last.values() if row["kind"] in _GATES and row not in settled]
     whole = run["status"] == RunStatus.COMPLETED and len(settled) >= run["steps_total"]

@@ -40,7 +40,7 @@ class FileChecks:
         self._known: dict[tuple[Path, Reference], list[Diagnostic]] = {}
 
     def findings(
-        self, plan: Plan, roots: Roots, variables: Variables, settled: Collection[int] = ()
+        self, plan: Plan, roots: Roots, variables: Variables, settled: Collection[str] = ()
     ) -> list[Diagnostic]:
         """What is wrong with the files of the steps that are not in `settled`.
 
@@ -50,7 +50,7 @@ class FileChecks:
         found: dict[tuple[Span, str], Diagnostic] = {}
         acted = False
         for step in plan.steps:
-            if step.position in settled:
+            if step.path in settled:
                 continue
             if isinstance(step.action, PromptAction):
                 for finding in self._prompt(plan, step, roots, variables):

@@ -11,6 +11,7 @@ import msgspec
 
 from sdqctl.errors import WorkflowError
 from sdqctl.model.options import RunOptions
+from sdqctl.model.paths import number_of
 from sdqctl.model.workflow import (
     NOWHERE,
     Action,
@@ -220,7 +221,7 @@ class _Planner:
         parts = (*before, *step.action.parts, *after)
         action = msgspec.structs.replace(step.action, parts=parts)
         self.steps[index] = msgspec.structs.replace(
-            step, action=action, digest=_digest(action, step.position, step.condition)
+            step, action=action, digest=_digest(action, number_of(step.path), step.condition)
         )
 
     def _prologue(self) -> tuple[PromptPart, ...]:
@@ -239,7 +240,7 @@ class _Planner:
         if position > MOST_STEPS:
             raise self.too_many()
         step = PlannedStep(
-            position=position,
+            path=str(position),
             cycle=self._cycle,
             title=title,
             digest=_digest(action, position, self._condition),

@@ -74,7 +74,7 @@ async def _steps(repl: Conversation, argument: str) -> None:
         note("no workflow ran in this session")
         return
     for step in steps:
-        write_line(f"{step.position:>3} {step.status:<11} {step.kind}: {one_line(step.title)}")
+        write_line(f"{step.path:>3} {step.status:<11} {step.kind}: {one_line(step.title)}")
     note(f"{run.steps_done} of {run.steps_total} steps done")
 
 

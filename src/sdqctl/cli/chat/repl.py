@@ -203,7 +203,7 @@ class Repl:
             return
         for step in steps:
             if step.kind in ("pause", "consult") and not step.status.settled:
-                record_shown(self.app.settings.home, run.id, step.position)
+                record_shown(self.app.settings.home, run.id, step.path)
 
     async def _consult(self, run: RunRecord | None, steps: list[StepRecord]) -> None:
         """A CONSULT opens with the agent's questions."""

@@ -105,7 +105,7 @@ def open_matters(run: RunRecord | None, steps: list[StepRecord]) -> list[str]:
         found.append(f"{run.status}: {one_line(run.message)}")
     cut = [step for step in steps if not step.status.settled]
     if cut and run.status != "paused":
-        found.append(f"open: step {cut[-1].position} ({one_line(cut[-1].title)})")
+        found.append(f"open: step {cut[-1].path} ({one_line(cut[-1].title)})")
     return [*found, "/continue does the remaining steps"]
 
 

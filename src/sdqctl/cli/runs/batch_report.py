@@ -100,12 +100,12 @@ class Progress:
             elif isinstance(event, PermissionDecided) and not event.allowed:
                 self._tell(f"{label}: denied: {refused_line(event)}")
             elif isinstance(event, StepRecovered):
-                self._tell(f"{label}: step {event.position} {event.action}: {event.message}")
+                self._tell(f"{label}: step {event.path} {event.action}: {event.message}")
             elif self._show_prompts and isinstance(event, PromptBegun):
                 self._tell("\n".join(f"{label} > {line}" for line in event.prompt.split("\n")))
             elif self._verbose and isinstance(event, StepStarted | StepFinished):
                 what = "begins" if isinstance(event, StepStarted) else event.status
-                self._tell(f"{label}: step {event.position} {event.kind} {event.title}: {what}")
+                self._tell(f"{label}: step {event.path} {event.kind} {event.title}: {what}")
 
         return emit
 

@@ -128,9 +128,7 @@ class View:
         step = self._step
         if step is None:
             return ""
-        parts = [
-            f"[{step.position}/{self._total}] {format_duration(time.monotonic() - self._began)}"
-        ]
+        parts = [f"[{step.path}/{self._total}] {format_duration(time.monotonic() - self._began)}"]
         if self._tokens:
             parts.append(
                 f"{abbreviated(self._tokens)} tokens, context {abbreviated(self._context)}"

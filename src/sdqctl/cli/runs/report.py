@@ -143,7 +143,7 @@ class Report:
 
     def _is_consultation(self, run: RunRecord, error: PausedError) -> bool:
         steps = self._context.ledger.steps(run.id)
-        return any(s.position == error.position and s.kind == "consult" for s in steps)
+        return any(s.path == error.path and s.kind == "consult" for s in steps)
 
     def _conversation_of(self, run: RunRecord) -> str:
         """The name of the conversation that the run stands in, which may not be the first one."""
@@ -213,24 +213,25 @@ def result_view(
 def print_plan(context: RunContext, output_format: str) -> None:
     """Show what a run would do, and what is done already."""
     from sdqctl.engine.matching import match_plan
+    from sdqctl.model.paths import path_key
 
     plan, target, start_at = context.plan, context.target, context.start_at
     records = context.ledger.steps(target.run.id) if target.run else []
     match = match_plan(plan, records)
-    start = start_at or 1
-    passed_over = {match.moved.get(r.position) for r in records if r.status is StepStatus.SKIPPED}
-    done = {p for p in match.done if start_at is None or p < start} - passed_over
+    first = path_key(start_at or "1")
+    passed_over = {match.moved.get(r.path) for r in records if r.status is StepStatus.SKIPPED}
+    done = {p for p in match.done if start_at is None or path_key(p) < first} - passed_over
     rows = []
     for step in plan.steps:
-        state = "changed" if step.position in match.changed else "to run"
-        over = start_at is None and step.position in passed_over
-        state = "skipped" if step.position < start or over else state
-        rows.append((step, "done" if step.position in done else state))
+        state = "changed" if step.path in match.changed else "to run"
+        over = start_at is None and step.path in passed_over
+        state = "skipped" if path_key(step.path) < first or over else state
+        rows.append((step, "done" if step.path in done else state))
     if output_format != "text":
         _print_plan_as_json(target, rows)
         return
     for step, state in rows:
-        write_line(f"{step.position:>4}  {state:<8} {step.kind}: {one_line(step.title)}")
+        write_line(f"{step.path:>4}  {state:<8} {step.kind}: {one_line(step.title)}")
     to_run = sum(state == "to run" for _, state in rows)
     changed = sum(state == "changed" for _, state in rows)
     skipped = sum(state == "skipped" for _, state in rows)
@@ -246,6 +247,7 @@ def _print_plan_as_json(target: Target, rows: list[tuple[PlannedStep, str]]) -> 
     steps = [
         PlanStepView(
             position=step.position,
+            path=step.path,
             cycle=step.cycle,
             kind=step.kind,
             title=step.title,

@@ -248,11 +248,11 @@ class Narrator:
             case RunStarted():
                 return self._run_started(event)
             case StepStarted():
-                return f"[{event.position}/{self._total}] {event.kind}: {event.title}"
+                return f"[{event.path}/{self._total}] {event.kind}: {event.title}"
             case PromptBegun() if self._show_prompts:
                 return _indented(event.prompt)
             case StepRecovered():
-                return f"[{event.position}/{self._total}] recovered: {event.message}"
+                return f"[{event.path}/{self._total}] recovered: {event.message}"
             case StepFinished():
                 return self._step_finished(event)
             case RunFinished():
@@ -310,7 +310,7 @@ class Narrator:
     def _step_finished(self, event: StepFinished) -> str:
         took = f" in {format_duration(event.seconds)}" if event.seconds is not None else ""
         but = f", but failed ({event.tolerated}); the run goes on" if event.tolerated else ""
-        return f"[{event.position}/{self._total}] {event.status}{took}{but}"
+        return f"[{event.path}/{self._total}] {event.status}{took}{but}"
 
 
 class Totals:

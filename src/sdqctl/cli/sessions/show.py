@@ -141,7 +141,7 @@ def _print_run(run: RunRecord, steps: list[StepRecord]) -> None:
         took += f", {tokens:,} tokens" if tokens else ""
         title = one_line(step.title)
         write_line(
-            f"  {step.position:>3} {step.status.value:<11} {step.kind}: {title}{took}{tries}"
+            f"  {step.path:>3} {step.status.value:<11} {step.kind}: {title}{took}{tries}"
             + (f", failed ({one_line(step.tolerated)}), the run went on" if step.tolerated else "")
         )
 
@@ -154,7 +154,7 @@ def _print_refused(records: Iterable[ToolRecord], label: str) -> None:
     were = "was" if len(refused) == 1 else "were"
     write_line(f"{counted(len(refused), 'tool request')} {were} refused:")
     for record in refused[:_MOST_LISTED]:
-        step = f"step {record.position}: " if record.position is not None else ""
+        step = f"step {record.path}: " if record.path is not None else ""
         what = between_words(f"{record.kind or record.tool or ''} {record.target}", _TARGET)
         why = f": {one_line(record.reason)}" if record.reason else ""
         write_line(f"  {step}{what}{why}")
@@ -176,7 +176,7 @@ def _print_audit(records: Sequence[ToolRecord]) -> None:
 def _shown(record: ToolRecord) -> list[Cell]:
     when = f"{record.time.astimezone():%m-%d %H:%M:%S}" if record.time else "-"
     decision = Cell("allowed") if record.allowed else Cell("refused", colour="red")
-    step = "-" if record.position is None else str(record.position)
+    step = "-" if record.path is None else str(record.path)
     kind = record.kind or record.tool or "-"
     plain = (record.target, record.by, "" if record.allowed else record.reason)
     return [Cell(when), Cell(step), decision, Cell(kind), *map(Cell, plain)]
@@ -187,7 +187,7 @@ def _values(record: ToolRecord) -> tuple[str, ...]:
     return (
         iso(record.time),
         record.run or "",
-        "" if record.position is None else str(record.position),
+        "" if record.path is None else str(record.path),
         record.tool or "",
         record.kind or "",
         record.target,

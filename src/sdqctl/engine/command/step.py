@@ -23,6 +23,7 @@ from sdqctl.engine.command.process import (
 from sdqctl.errors import StepError
 from sdqctl.model.events import NetRefused, Warned
 from sdqctl.model.options import OnInterrupted
+from sdqctl.model.paths import following
 from sdqctl.model.run import StepRecord, StepStatus
 from sdqctl.model.workflow import OnError, OutputRule, PlannedStep, RunStep, RunWaitStep
 from sdqctl.store.evidence import ENDED, Evidence
@@ -77,7 +78,7 @@ def _record(step: PlannedStep, action: RunStep, result: CommandResult, run: Live
         run.budget.check()
     hint = "raise the limit" if stopped else "fix it, or write RUN-ON-ERROR continue before it"
     raise StepError(
-        f"step {step.position}: `{action.command}` failed: {error}\n{text}".rstrip(), hint=hint
+        f"step {step.path}: `{action.command}` failed: {error}\n{text}".rstrip(), hint=hint
     )
 
 
@@ -127,10 +128,10 @@ def _found_end(
         run.recovered(step, "rerun", "the command was cut off; run again")
         return None
     raise StepError(
-        f"step {step.position}: `{action.command}` was cut off, and whether it took effect "
+        f"step {step.path}: `{action.command}` was cut off, and whether it took effect "
         "is not known",
         hint="run it again with `--on-interrupted resend`, or go on after it with "
-        f"`--from {step.position + 1}`",
+        f"`--from {following(step.path)}`",
     )
 
 
@@ -158,7 +159,7 @@ async def start_again(step: PlannedStep, run: LiveRun) -> None:
     action = step.action
     if not isinstance(action, RunStep) or not action.background:
         return
-    record = run.context.ledger.step(run.id, step.position)
+    record = run.context.ledger.step(run.id, step.path)
     if record is None or record.command == ENDED:
         return
     action = _expanded(step, action, run)
@@ -181,7 +182,7 @@ async def wait_step(step: PlannedStep, record: StepRecord | None, run: LiveRun) 
         run.finish(step, StepStatus.FAILED, error=f"ended by {limit.reason}")
         run.budget.check()
         raise StepError(
-            f"step {step.position}: RUN-WAIT takes longer than {limit.reason} allows",
+            f"step {step.path}: RUN-WAIT takes longer than {limit.reason} allows",
             hint="raise the limit",
         )
     done = run.finish(step, StepStatus.DONE, response=run.background.output())
@@ -196,14 +197,14 @@ def settle_commands(run: LiveRun) -> None:
     """
     records = run.context.ledger.steps(run.id)
     background = {
-        step.position
+        step.path
         for step in run.context.plan.steps
         if isinstance(step.action, RunStep) and step.action.background
     }
     ended = {
-        record.position
+        record.path
         for record in records
-        if record.position in background
+        if record.path in background
         and (record.command == ENDED or run.commands.found(record).ended is not None)
     }
     if any(record.command for record in records) or run.commands.folder.exists():
@@ -219,7 +220,7 @@ def _expanded(step: PlannedStep, action: RunStep, run: LiveRun) -> RunStep:
     """The command with its template variables filled in. Raises StepError."""
     expanded, unknown = expand(action, run.context.variables_of(step))
     for name in unknown:
-        run.context.emit(Warned(message=f"step {step.position}: {variable_problem(name)}"))
+        run.context.emit(Warned(message=f"step {step.path}: {variable_problem(name)}"))
     return expanded
 
 

@@ -16,7 +16,9 @@ class StepView(msgspec.Struct, frozen=True, kw_only=True):
     """One step of a run: its last attempt."""
 
     position: int
-    """Where it stands in the plan, from 1."""
+    """The number of the step of the whole list that it lies in, from 1."""
+    path: str
+    """Where it stands in the plan as it unfolded: `4`, `5.then.2`, `6[3].1`."""
     cycle: int
     """Which round of the workflow, from 1."""
     kind: str
@@ -172,6 +174,7 @@ class PlanStepView(msgspec.Struct, frozen=True, kw_only=True):
     """A step, and what a run would do about it."""
 
     position: int
+    path: str
     cycle: int
     kind: str
     title: str

@@ -39,7 +39,9 @@ class PromptView(msgspec.Struct, frozen=True, kw_only=True):
     """A step, with the prompt that it would send."""
 
     position: int
-    """From 1."""
+    """The number of the step of the whole list that it lies in, from 1."""
+    path: str
+    """Where it stands: `4`, `5.then.2`, `6[3].1`."""
     cycle: int
     """From 1."""
     title: str
@@ -55,6 +57,7 @@ class PromptView(msgspec.Struct, frozen=True, kw_only=True):
         """The view of a planned step."""
         return cls(
             position=step.position,
+            path=step.path,
             cycle=step.cycle,
             title=step.title,
             digest=step.digest,
