@@ -32,6 +32,7 @@ class Capability(StrEnum):
     LISTS_MODELS = "lists-models"
     PURGES = "purges"
     LISTS_TOOLS = "lists-tools"
+    STRUCTURES_ANSWERS = "structures-answers"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -305,6 +306,17 @@ class ListsTools(Protocol):
     async def list_tools(self) -> ToolNames: ...
 
 
+@runtime_checkable
+class StructuresAnswers(Protocol):
+    """A session that can hold the model to a structure (STRUCTURES_ANSWERS)."""
+
+    def expect(self, schema: dict[str, object]) -> bool:
+        """Have the answer to the next prompt that is sent be JSON of this schema; whether that can
+        be. The answer is not checked: a model may pay no heed.
+        """
+        ...
+
+
 POWERS: dict[type, tuple[Capability, str]] = {
     ReadsHistory: (Capability.READS_HISTORY, "read the history of sessions"),
     Rewinds: (Capability.REWINDS, "take prompts out of conversations"),
@@ -314,6 +326,7 @@ POWERS: dict[type, tuple[Capability, str]] = {
     ListsModels: (Capability.LISTS_MODELS, "list models"),
     Purges: (Capability.PURGES, "purge deleted sessions"),
     ListsTools: (Capability.LISTS_TOOLS, "list tools"),
+    StructuresAnswers: (Capability.STRUCTURES_ANSWERS, "hold answers to a structure"),
 }
 """Every power: its Protocol, its name, and what an adapter does that has it. To have a power is to
 have its methods; nothing else declares it."""

@@ -1,7 +1,5 @@
-"""The prompt that asks an agent to finish an interrupted one, which it quotes.
-
-Between the two the user may have asked something else, so that "the previous prompt" would be
-another one.
+"""Prompts of our own about another prompt: to finish one that was interrupted, which is quoted, for
+the user may have asked something else in between; and to correct the answer to the last one.
 """
 
 from __future__ import annotations
@@ -15,6 +13,7 @@ _HEAD = (
     "then give your complete answer to it. What was said after it stands."
 )
 _MARK = "> "
+_CORRECTION = "Your answer cannot be used: "
 
 
 def follow_up(prompt: str) -> str:
@@ -28,6 +27,16 @@ def quoted_prompt(text: str) -> str | None:
     if head != _HEAD:
         return None
     return "\n".join(line[len(_MARK) :] for line in quote.split("\n"))
+
+
+def correction(reason: str, wanted: str) -> str:
+    """The prompt that says what is wrong with the last answer, and what is wanted."""
+    return f"{_CORRECTION}{reason}\n\n{wanted}".rstrip()
+
+
+def is_correction(text: str) -> bool:
+    """Whether a prompt asks to correct the answer before it."""
+    return text.startswith(_CORRECTION)
 
 
 def _quote(text: str) -> str:

@@ -3,7 +3,8 @@
 Point a runtime at it with `environment()`. Its script decides on every request; the ready-made one
 takes orders from markers in the last user message::
 
-    [[reply: text]]                      answer with this text
+    [[reply: text]] [[reply: text x1]]   answer with this text (the first time)
+    [[json: VALUE]] [[json: VALUE x1]]   answer with this JSON (the first time)
     [[tool: bash {"command": "ls"}]]     ask for a tool first (several: one after another)
     [[status: 429]] [[status: 500 x2]]   answer with an HTTP error (the first 2 times)
     [[header: Retry-After: 1]]           with this header
@@ -25,10 +26,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from sdqctl.model.followup import quoted_prompt
+from sdqctl.model.followup import is_correction, quoted_prompt
+from sdqctl.testing.markers import Marker, chosen, markers, without_markers
+from sdqctl.testing.samples import sample
 
 MODEL = "loopback-1"
-_MARKER = re.compile(r"\[\[(\w+)(?::\s*(.*?))?\]\](?!\])", re.DOTALL)
 _CLOCK = re.compile(r"\A<current_datetime>.*?</current_datetime>\s*", re.DOTALL)
 _REMINDER = re.compile(r"<(system_reminder|reminder)>.*?</\1>\s*", re.DOTALL)
 
@@ -165,35 +167,39 @@ class LoopbackModel:
 class MarkerScript:
     """The ready-made script: orders come in the last user message.
 
-    Of a prompt that is quoted to be finished, tools that were asked for are not asked for again.
+    Of a prompt that is quoted to be finished, tools that were asked for are not asked for again. A
+    prompt that says what was wrong with an answer has the orders of the one that it is about. Where
+    a structure is asked for, an answer that nobody ordered has it.
     """
 
     def __init__(self) -> None:
-        self._failures: Counter[tuple[str, str]] = Counter()
+        self._passed: Counter[tuple[str, str]] = Counter()
 
     def __call__(self, request: Request) -> Reply:
         asked = quoted_prompt(request.prompt)
-        prompt = asked if asked is not None else request.prompt
-        orders = _MARKER.findall(prompt)
+        prompt = _about(request) if asked is None else asked
+        orders = markers(prompt)
         reply = self._failure(prompt, orders)
         if reply is not None:
             return reply
-        tools = [_tool(value) for name, value in orders if name == "tool"]
+        tools = [_tool(order.value) for order in orders if order.name == "tool"]
         done = len(request.tool_results if asked is None else request.results_for(asked))
         if done < len(tools):
             return Reply(text="I will look.", tool_calls=[tools[done]], delay=_delay(orders))
-        texts = [value for name, value in orders if name == "reply"]
-        text = "" if _has(orders, "empty") else (texts[-1] if texts else _default(request))
-        return Reply(text=text, delay=_delay(orders))
+        text = chosen(orders, lambda order: self._due(prompt, order))
+        if any(order.name == "empty" for order in orders):
+            text = ""
+        return Reply(text=_default(request) if text is None else text, delay=_delay(orders))
 
-    def _failure(self, prompt: str, orders: list[tuple[str, str]]) -> Reply | None:
-        pairs = (value.split(":", 1) for name, value in orders if name == "header" and ":" in value)
+    def _failure(self, prompt: str, orders: list[Marker]) -> Reply | None:
+        pairs = (o.value.split(":", 1) for o in orders if o.name == "header" and ":" in o.value)
         headers = {header.strip(): content.strip() for header, content in pairs}
-        for name, value in orders:
-            if name in ("hang", "drop", "malformed", "status") and self._due(prompt, name, value):
+        for order in orders:
+            name = order.name
+            if name in ("hang", "drop", "malformed", "status") and self._due(prompt, order):
                 return Reply(
                     text="cut off",
-                    status=int(value.split()[0]) if name == "status" else 200,
+                    status=int(order.value.split()[0]) if name == "status" else 200,
                     headers=headers,
                     hang=name == "hang",
                     drop=name == "drop",
@@ -201,17 +207,25 @@ class MarkerScript:
                 )
         return None
 
-    def _due(self, prompt: str, name: str, value: str) -> bool:
-        limit = re.search(r"x(\d+)\s*\Z", value)
-        if limit is None:
+    def _due(self, prompt: str, order: Marker) -> bool:
+        if order.times is None:
             return True
-        self._failures[prompt, name] += 1
-        return self._failures[prompt, name] <= int(limit.group(1))
+        self._passed[prompt, order.key] += 1
+        return self._passed[prompt, order.key] <= order.times
+
+
+def _about(request: Request) -> str:
+    """The last prompt that is none about an answer."""
+    texts = reversed(request.user_messages)
+    return next((text for text in texts if not is_correction(text)), "")
 
 
 def _default(request: Request) -> str:
-    """A deterministic answer that says what it is."""
-    words = " ".join(_MARKER.sub("", request.prompt).split())
+    """A deterministic answer that says what it is, or has the structure that is asked for."""
+    structure = request.body.get("response_format") or {}
+    if structure.get("type") == "json_schema":
+        return json.dumps(sample(structure["json_schema"]["schema"]))
+    words = " ".join(without_markers(request.prompt).split())
     asked = words if len(words) <= 80 else words[:79].rstrip() + "…"
     return (
         f"This is the built-in loopback model, answering message "
@@ -224,12 +238,8 @@ def _tool(value: str) -> tuple[str, dict[str, Any]]:
     return name, json.loads(arguments or "{}")
 
 
-def _delay(orders: list[tuple[str, str]]) -> float:
-    return sum(float(value) for name, value in orders if name == "sleep")
-
-
-def _has(orders: list[tuple[str, str]], wanted: str) -> bool:
-    return any(name == wanted for name, _ in orders)
+def _delay(orders: list[Marker]) -> float:
+    return sum(float(order.value) for order in orders if order.name == "sleep")
 
 
 def _text(content: object) -> str:

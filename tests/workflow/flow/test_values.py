@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from sdqctl.model.followup import correction, is_correction
 from sdqctl.model.values import Kind, ValueType
 from sdqctl.workflow.flow.names import parse_name
 from sdqctl.workflow.flow.schemas import Schema
 from sdqctl.workflow.flow.text import Value
 from sdqctl.workflow.flow.values import (
-    correction,
     instruction,
     parse_type,
     read_answer,
@@ -173,7 +173,8 @@ def test_an_agent_is_told_the_form_and_what_was_wrong() -> None:
     assert '"type": "array"' in instruction(ValueType(Kind.JSON), schema)
     assert "low, high" in instruction(parse_type("choice(low|high)"))
     assert instruction(ValueType()) == ""
-    told = correction(ValueError("it is empty"), ValueType(Kind.INT))
+    told = correction("it is empty", instruction(ValueType(Kind.INT)))
+    assert is_correction(told)
     assert told.startswith("Your answer cannot be used: it is empty\n")
     assert told.endswith("Answer with a whole number, and nothing else.")
 

@@ -64,6 +64,7 @@ class CopilotSession:
         self._closed = False
         self._turn_began = 0.0
         self._warnings: list[str] = []
+        self._expected: dict[str, object] | None = None
 
     @property
     def info(self) -> SessionInfo:
@@ -153,9 +154,18 @@ class CopilotSession:
             unsubscribe()
             self._queue = None
 
+    def expect(self, schema: dict[str, object]) -> bool:
+        """Have the next answer be JSON of this schema. Providers want an object at the top."""
+        if schema.get("type") != "object":
+            return False
+        self._expected = schema
+        return True
+
     async def _submit(self, prompt: str, translator: TurnTranslator) -> TurnFailed | None:
+        expected, self._expected = self._expected, None
         try:
-            translator.message_id = await self._process.call(self._sdk.send(prompt))
+            call = self._sdk.send(prompt, response_schema=expected)
+            translator.message_id = await self._process.call(call)
         except RuntimeFailure:
             raise
         except Exception as error:  # noqa: BLE001 - the SDK raises bare exceptions

@@ -2,7 +2,8 @@
 
 ::
 
-    [[reply: text]]            answer with this text
+    [[reply: text]]            answer with this text; `[[reply: text x1]]` the first time only
+    [[json: VALUE]]            answer with this JSON; also with a count
     [[tool: read PATH]]        ask to read a file; also `shell COMMAND`, `write PATH TEXT`
     [[fail: rate-limit]]       fail so: rate-limit, authentication, network, server, request, model
     [[fail: server x2]]        fail so the first two times
@@ -11,20 +12,18 @@
     [[empty]]                  answer with nothing
     [[delay: 0.2]]             wait so many seconds first
 
-The file is a JSON list of `{"match": "text in the prompt", "orders": "[[...]]"}`.
+The file is a JSON list of `{"match": "text in the prompt", "orders": "[[...]]"}`. A prompt that
+says what was wrong with an answer has the orders of the prompt that it is about.
 """
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import msgspec
 
 from sdqctl.errors import UsageError
-
-_ORDER = re.compile(r"\[\[(\w+)(?::\s*(.*?))?\]\](?!\])", re.DOTALL)
-_TIMES = re.compile(r"\s*\bx(\d+)\s*\Z")
+from sdqctl.testing.markers import Marker, markers, without_markers
 
 
 class Rule(msgspec.Struct, frozen=True):
@@ -32,19 +31,6 @@ class Rule(msgspec.Struct, frozen=True):
 
     match: str
     orders: str
-
-
-class Order(msgspec.Struct, frozen=True):
-    """One order: `times` None: always."""
-
-    name: str
-    value: str
-    times: int | None = None
-
-    @property
-    def key(self) -> str:
-        """What its passings are counted under."""
-        return f"{self.name}:{self.value}"
 
 
 def read_script(path: str | None) -> tuple[Rule, ...]:
@@ -57,21 +43,14 @@ def read_script(path: str | None) -> tuple[Rule, ...]:
         raise UsageError(f"SDQCTL_MOCK_SCRIPT {path} cannot be read: {error}") from error
 
 
-def orders_of(prompt: str, rules: tuple[Rule, ...]) -> list[Order]:
+def orders_of(prompt: str, rules: tuple[Rule, ...]) -> list[Marker]:
     """The orders that hold for a prompt: its own, then those of the rules that match."""
     texts = [prompt, *(rule.orders for rule in rules if rule.match in prompt)]
-    return [_order(*found) for text in texts for found in _ORDER.findall(text)]
+    return [marker for text in texts for marker in markers(text)]
 
 
 def default_answer(prompt: str, number: int) -> str:
     """A deterministic answer that says what it is."""
-    words = " ".join(_ORDER.sub("", prompt).split())
+    words = " ".join(without_markers(prompt).split())
     asked = words if len(words) <= 80 else words[:79].rstrip() + "…"
     return f"This is the mock agent, answer {number} of this conversation. You asked: “{asked}”"
-
-
-def _order(name: str, value: str) -> Order:
-    match = _TIMES.search(value) or re.fullmatch(r"x(\d+)", value)
-    if match is None:
-        return Order(name, value)
-    return Order(name, value[: match.start()], int(match.group(1)))

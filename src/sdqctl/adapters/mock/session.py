@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import json
 import os
 import subprocess
 import uuid
@@ -16,7 +17,7 @@ import msgspec
 from sdqctl.adapters.base import AdapterConfig, ContextUse
 from sdqctl.adapters.folders import JOURNAL
 from sdqctl.adapters.journal import ABORTED, TurnCounter, find_turn, read_turns, turn_outcome
-from sdqctl.adapters.mock.script import Order, Rule, default_answer, orders_of
+from sdqctl.adapters.mock.script import Rule, default_answer, orders_of
 from sdqctl.errors import RuntimeDiedError, RuntimeFailure, StepError
 from sdqctl.fs import replacing, write_private
 from sdqctl.model.events import (
@@ -34,11 +35,13 @@ from sdqctl.model.events import (
     TurnFinished,
     UsageReported,
 )
-from sdqctl.model.followup import quoted_prompt
+from sdqctl.model.followup import is_correction, quoted_prompt
 from sdqctl.model.run import TurnBegun, TurnOutcome
 from sdqctl.model.session import SessionInfo, ToolCall, Turn, Usage
 from sdqctl.model.tools import ToolKind, ToolRequest, evaluate
 from sdqctl.process import commit_point
+from sdqctl.testing.markers import Marker, chosen
+from sdqctl.testing.samples import sample
 
 _LIMIT = 128_000
 _TOOL_SECONDS = 60.0
@@ -47,7 +50,7 @@ _NAMES = {"read": "view", "write": "create", "shell": "bash"}
 
 
 class MockSession:
-    """AdapterSession, ReadsHistory and Compacts."""
+    """AdapterSession, ReadsHistory, Compacts, Rewinds and StructuresAnswers."""
 
     def __init__(
         self, info: SessionInfo, folder: Path, config: AdapterConfig, rules: tuple[Rule, ...]
@@ -61,6 +64,7 @@ class MockSession:
         self._marker = folder / f"inuse.{os.getpid()}.lock"
         self._aborting = asyncio.Event()
         self._turn_running = False
+        self._expected: dict[str, object] | None = None
         self._marker.touch(mode=0o600)
 
     @property
@@ -90,8 +94,16 @@ class MockSession:
         finally:
             self._turn_running = False
 
-    def _orders(self, prompt: str) -> list[Order]:
+    def expect(self, schema: dict[str, object]) -> bool:
+        """Answer the next prompt with JSON of this schema."""
+        self._expected = schema
+        return True
+
+    def _orders(self, prompt: str) -> list[Marker]:
         """What a prompt orders; of one that is quoted to be finished, what was not done yet."""
+        if is_correction(prompt):
+            turns = [turn.prompt for turn in read_turns(self._journal)]
+            prompt = next((text for text in reversed(turns) if not is_correction(text)), prompt)
         asked = quoted_prompt(prompt)
         if asked is None:
             return orders_of(prompt, self._rules)
@@ -131,9 +143,9 @@ class MockSession:
             yield event
 
     def _answer(self, turn: _Turn, prompt: str) -> list[TurnEvent]:
-        replies = [order.value for order in turn.orders if order.name == "reply"]
-        number = self._counter.count()
-        text = replies[-1] if replies else default_answer(prompt, number)
+        reply = chosen(turn.orders, self._is_due)
+        text = self._unordered(prompt) if reply is None else reply
+        self._expected = None
         if any(order.name == "empty" for order in turn.orders):
             return [self._fail(turn, FailureKind.EMPTY, "the model gave no answer")]
         turn.usage = Usage(
@@ -170,7 +182,13 @@ class MockSession:
             ),
         ]
 
-    async def _use_tool(self, turn: _Turn, order: Order) -> AsyncIterator[TurnEvent]:
+    def _unordered(self, prompt: str) -> str:
+        """The answer that nobody ordered: of the structure that is expected, else words."""
+        if self._expected is not None:
+            return json.dumps(sample(self._expected))
+        return default_answer(prompt, self._counter.count())
+
+    async def _use_tool(self, turn: _Turn, order: Marker) -> AsyncIterator[TurnEvent]:
         what, _, rest = order.value.partition(" ")
         target = rest.split(" ", 1)[0] if what == "write" else rest
         call = ToolCall(id=f"call-{len(turn.tools)}-{turn.id}", name=_NAMES[what], summary=target)
@@ -306,7 +324,7 @@ class MockSession:
         except TimeoutError:
             return
 
-    def _is_due(self, order: Order) -> bool:
+    def _is_due(self, order: Marker) -> bool:
         """Whether an order with a count still holds; counts outlive the process."""
         if order.times is None:
             return True
@@ -323,7 +341,7 @@ class MockSession:
 
 
 class _Turn:
-    def __init__(self, turn_id: str, message_id: str, orders: list[Order]) -> None:
+    def __init__(self, turn_id: str, message_id: str, orders: list[Marker]) -> None:
         self.id = turn_id
         self.message_id = message_id
         self.orders = orders

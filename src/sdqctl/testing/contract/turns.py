@@ -12,7 +12,7 @@ from sdqctl.adapters import (
     AdapterConfig,
     AdapterSettings,
 )
-from sdqctl.adapters.base import Compacts, Rewinds, find_power
+from sdqctl.adapters.base import Compacts, Rewinds, StructuresAnswers, find_power
 from sdqctl.model.events import (
     MessageAdded,
     PermissionDecided,
@@ -53,6 +53,31 @@ class TurnContract(Contract):
             assert end.usage.model_calls == 1
             assert {getattr(event, "turn_id", "t1") for event in events} == {"t1"}
             assert session.journal_position() > before
+
+        self.run(settings, story)
+
+    def test_an_answer_has_the_structure_that_is_expected_of_it_once(
+        self, settings: AdapterSettings, folder: Path
+    ) -> None:
+        schema: dict[str, object] = {
+            "type": "object",
+            "properties": {"n": {"type": "integer"}},
+            "required": ["n"],
+            "additionalProperties": False,
+        }
+
+        async def story(adapter: Adapter) -> None:
+            session = await adapter.create_session(config_for("talk", folder))
+            structured = find_power(session, StructuresAnswers)
+            if structured is None:
+                pytest.skip("the adapter does not structure answers")
+            assert structured.expect(schema)
+            end = (await send(session, "How many?"))[-1]
+            assert isinstance(end, TurnFinished)
+            assert isinstance(msgspec.json.decode(end.response, type=dict[str, int])["n"], int)
+            end = (await send(session, self.answering("hello")))[-1]
+            assert isinstance(end, TurnFinished)
+            assert end.response == "hello"
 
         self.run(settings, story)
 

@@ -103,11 +103,6 @@ def instruction(type_: ValueType, schema: Schema | None = None) -> str:
     return f"{words}\nIt has to fit this JSON Schema:\n{schema.text()}".strip()
 
 
-def correction(reason: ValueError, type_: ValueType) -> str:
-    """What an agent is told about an answer that does not fit."""
-    return f"Your answer cannot be used: {reason}\n\n{instruction(type_)}".rstrip()
-
-
 # -- one kind each --------------------------------------------------------------------------------
 
 
