@@ -98,7 +98,7 @@ def _double_bracket(words: Sequence[Word]) -> Iterator[Fact]:
 def _evaluated(words: Sequence[Word]) -> Iterator[Fact]:
     """What a comparison of numbers evaluates."""
     for word in words:
-        pieces = [piece for piece in word.pieces if piece.kind is Kind.VARIABLE or piece.text]
+        pieces = [piece for piece in word.pieces if piece.counts]
         if word.text is not None and _IDENTIFIER.fullmatch(word.text):
             yield Use(word.text)
         elif len(pieces) == 1 and pieces[0].kind is Kind.VARIABLE and not pieces[0].default:

@@ -111,7 +111,7 @@ def number_set(assignment: Assignment, *, posix: bool) -> tuple[bool, bool]:
 def _number_of(word: Word) -> tuple[bool, bool]:
     if word.text is not None:
         return is_number(word.text), is_number(word.text)
-    pieces = [piece for piece in word.pieces if piece.text or piece.kind is Kind.NUMBER]
+    pieces = [piece for piece in word.pieces if piece.counts]
     if len(pieces) != 1 or pieces[0].kind is not Kind.NUMBER:
         return False, False
     return True, pieces[0].sure

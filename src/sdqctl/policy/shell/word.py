@@ -37,6 +37,11 @@ class Piece(msgspec.Struct, frozen=True, gc=False):
     sure: bool = False
     """Of a number: whether there is one for certain; arithmetic may fail."""
 
+    @property
+    def counts(self) -> bool:
+        """Whether it may be more than an empty text."""
+        return bool(self.text) or self.kind not in (Kind.TEXT, Kind.PLAIN)
+
 
 class Word(msgspec.Struct, frozen=True, gc=False):
     """A word. `text` None: what it becomes is known only when the shell runs it."""
