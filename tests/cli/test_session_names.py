@@ -9,7 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from sdqctl.engine.session_names import suggested_name
+from sdqctl.model.workflow import PromptStep, Span, Workflow
 from sdqctl.store.claims import claim_name
+from sdqctl.store.redact import Redactor
+from tests.bench import Bench
 from tests.command import SDQCTL, sdqctl
 
 SAME_SECOND = 8
@@ -46,12 +50,78 @@ def test_a_dry_run_takes_no_name(home: Path, workflow: Path) -> None:
     assert not (home / "sdqctl" / "names").exists()
 
 
-def test_a_name_is_had_by_one_and_forgotten_after_a_day(tmp_path: Path) -> None:
+def test_a_name_is_had_by_one_for_as_long_as_it_lives(tmp_path: Path) -> None:
     assert claim_name(tmp_path, "a")
     assert not claim_name(tmp_path, "A")
     assert claim_name(tmp_path, "b")
+    for path in (tmp_path / "names").iterdir():
+        path.write_text(f"{os.getpid()} of an earlier process")
+    assert claim_name(tmp_path, "a")
+    assert not claim_name(tmp_path, "a")
+
+
+def test_claims_that_nobody_needs_are_removed_after_a_day(tmp_path: Path) -> None:
+    assert claim_name(tmp_path, "a")
     yesterday = time.time() - 86_401
     for path in (tmp_path / "names").iterdir():
         os.utime(path, (yesterday, yesterday))
-    assert claim_name(tmp_path, "a")
+    assert claim_name(tmp_path, "b")
     assert len([*(tmp_path / "names").iterdir()]) == 1
+
+
+@pytest.mark.parametrize(
+    ("prompt", "name"),
+    [
+        ("Which inputs reach a shell? Look at all of it.", "which-inputs-reach-a-shell-look"),
+        ("# Review {{GIT_BRANCH}} now", "review-now"),
+        ("Schreib die Änderungen auf", "schreib-die-änderungen-auf"),
+        ("\u4f60\u597d", "\u4f60\u597d"),
+        ("\u4f60" * 60, "\u4f60" * 19),
+        ("internationalisation " * 4, "internationalisation"),
+        ("Look at 3f2504e04f8941d39a0c0305e82c3301 first", "look-at-first"),
+        ("Use password=hunter2hunter2 to sign in", "work"),
+        ("Use TOKEN-OF-MINE to sign in", "work"),
+        ("?!", "work"),
+        ("{{DATE}}", "work"),
+    ],
+)
+def test_a_session_is_called_after_its_first_prompt_unless_that_is_a_secret(
+    prompt: str, name: str
+) -> None:
+    workflow = Workflow(
+        path="/project/work.conv", source="", steps=(PromptStep(span=Span("", 1), text=prompt),)
+    )
+    assert suggested_name(workflow, Redactor({"API_KEY": "TOKEN-OF-MINE"})) == name
+
+
+def test_a_workflow_without_a_prompt_is_called_after_its_file(bench: Bench) -> None:
+    bench.write("tidy up.conv", "RUN true\n")
+    assert sdqctl("run", "tidy up.conv").code == 0
+    assert [e["name"] for e in sdqctl("sessions", "list", "--format", "json").json] == ["tidy up"]
+
+
+def test_the_same_file_again_is_a_new_session_and_says_what_is_unfinished(bench: Bench) -> None:
+    bench.write("w.conv", 'PROMPT Say hello\nPAUSE "wait"\nPROMPT Say more\n')
+    assert sdqctl("run", "w.conv").code == 8
+    again = sdqctl("run", "w.conv")
+    assert again.code == 8
+    assert "`sdqctl resume say-hello --continue` goes on with that one" in again.err
+    assert "new session say-hello-2" in again.err
+    for name in ("say-hello", "say-hello-2"):
+        assert sdqctl("resume", name, "--continue").code == 0
+    assert "--continue" not in sdqctl("run", "w.conv", "--session-name", "x").err.split("paused")[0]
+
+
+def test_a_name_is_free_again_when_its_session_is_deleted(workflow: Path) -> None:
+    for _ in range(2):
+        assert "new session hi-reply-done (mock)" in sdqctl("run", workflow).err
+        assert sdqctl("sessions", "delete", "hi-reply-done", "--force", "--purge").code == 0
+
+
+def test_a_dry_run_of_files_that_begin_alike_is_no_conflict(bench: Bench) -> None:
+    for name in ("a.conv", "b.conv"):
+        bench.write(name, "PROMPT Say hello\n")
+    assert sdqctl("run", "a.conv", "b.conv", "--dry-run").code == 0
+    assert sdqctl("run", "a.conv", "b.conv").code == 0
+    names = {e["name"] for e in sdqctl("sessions", "list", "--format", "json").json}
+    assert names == {"say-hello", "say-hello-2"}

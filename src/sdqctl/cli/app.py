@@ -19,6 +19,7 @@ from sdqctl.errors import InterruptedRunError, OutputError, PausedError, SdqctlE
 
 COMMANDS: CommandTable = {
     "init": ("init:init", "Write a workflow to start from."),
+    "chat": ("chat.command:chat", "Talk to an agent, in a new session or on in one."),
     "run": ("run:run", "Run a workflow in a named session."),
     "iterate": ("run:run", "The same as run."),
     "apply": ("apply:apply", "Run a workflow for each of many components."),

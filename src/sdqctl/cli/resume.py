@@ -20,10 +20,12 @@ if TYPE_CHECKING:
     epilog=examples(
         "sdqctl resume audit-1 --continue",
         'sdqctl resume audit-1 --prompt "Which finding is the worst?"',
-        "sdqctl resume audit-1",
+        "sdqctl resume",
+        "sdqctl resume --last",
     ),
 )
 @click.argument("session", required=False, shell_complete=complete_session)
+@click.option("--last", is_flag=True, help="The last changed session of this project.")
 @click.option("-p", "--prompt", metavar="T|@F|-", help="Send one prompt: text, a file, or stdin.")
 @click.option(
     "--continue",
@@ -47,23 +49,30 @@ def resume(
     app: App,
     /,
     session: str | None,
+    last: bool,
     prompt: str | None,
     continue_with: str | None,
     **flags: object,
 ) -> int:
-    """Go on in SESSION: an id, a name, or a prefix of one that is unique.
+    """Go on in SESSION: an id, a name, or a unique prefix of one. Without it you choose one.
 
-    With --prompt one prompt is sent; with --continue the workflow's remaining steps are done.
+    With --prompt one prompt is sent; with --continue the workflow's remaining steps are done; with
+    neither you talk.
     """
     from sdqctl.cli.runs.resume import ResumeRequest, resume_session
 
-    if session is None and continue_with:
+    if session is None and continue_with and not last:
         session, continue_with = continue_with, ""
-    if session is None:
-        raise click.UsageError("Missing argument 'SESSION'.")
     if prompt is not None and continue_with is not None:
         raise click.UsageError("--prompt and --continue cannot be used together.")
+    if session is not None and last:
+        raise click.UsageError("SESSION and --last cannot be used together.")
     options, display = asked_for(flags)
+    if session is None:
+        from sdqctl.cli.runs.choosing import choose_session
+
+        unfinished = continue_with is not None and not continue_with
+        session, options = choose_session(app, options, last=last, unfinished=unfinished)
     request = ResumeRequest(
         session=session,
         options=options,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,6 +13,15 @@ from sdqctl.text.terminal import display_width, one_line, sanitize
 
 _GAP = 2
 _NARROWEST = 8
+STATUS_COLOURS = {
+    "running": "blue",
+    "completed": "green",
+    "failed": "red",
+    "interrupted": "yellow",
+    "paused": "yellow",
+    "idle": "dim",
+}
+"""What each status of a session is shown in."""
 
 
 class Cell(NamedTuple):
@@ -87,6 +97,14 @@ def age(moment: datetime | None, now: datetime | None = None) -> str:
         if seconds >= size * (2 if unit == "w" else 1):
             return f"{int(seconds // size)}{unit} ago"
     return "just now"
+
+
+def short_path(path: str | None) -> str:
+    """A folder as users write it, with ~ for their own; `-` when not known."""
+    if path is None:
+        return "-"
+    home = os.path.expanduser("~")
+    return "~" + path[len(home) :] if path == home or path.startswith(home + "/") else path
 
 
 def iso(moment: datetime | None) -> str:

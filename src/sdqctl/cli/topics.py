@@ -55,7 +55,9 @@ A session is one conversation, kept by its runtime; SESSION-NAME or
 
   sdqctl sessions list --here             those of this project
   sdqctl sessions show NAME --transcript  what was said in one
-  sdqctl resume NAME                      talk in it, on a terminal
+  sdqctl chat                             talk in a new one, on a terminal
+  sdqctl resume                           choose one, and talk in it
+  sdqctl resume NAME                      talk in this one
   sdqctl resume NAME --prompt TEXT        one prompt more
   sdqctl resume NAME --continue           what is left of its run
   sdqctl sessions fork NAME NEW --at 3    a second one, as it was after step 3

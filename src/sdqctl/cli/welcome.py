@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from sdqctl.cli.context import App
 
 _NEXT = (
-    ("sdqctl init", "workflows to start from; `init NAME` writes one"),
-    ("sdqctl run FILE.conv", "run it; `-a mock` needs no account"),
-    ("sdqctl resume NAME", "talk in it; `--continue` does what is left"),
+    ("sdqctl chat", "talk to the agent; `-a mock` needs no account"),
+    ("sdqctl init", "workflows to start from; `run FILE.conv` runs one"),
+    ("sdqctl resume", "go on in a session; `--last` takes the last one here"),
 )
 _MOST = 3
 """So many unfinished sessions are shown."""

@@ -20,7 +20,7 @@ from sdqctl.engine.target import Choose, choose_target
 from sdqctl.errors import WorkflowError
 from sdqctl.model.options import RunOptions
 from sdqctl.model.session import SessionInfo
-from sdqctl.model.workflow import Workflow
+from sdqctl.model.workflow import Step, Workflow
 from sdqctl.policy.ask import Question
 from sdqctl.store.ledger import Ledger
 from sdqctl.workflow.checks import adapter_finding
@@ -62,6 +62,33 @@ def prepare(
     return context
 
 
+def prepare_first(
+    step: Step,
+    options: RunOptions,
+    setup: Setup,
+    ledger: Ledger,
+    *,
+    question: Question | None = None,
+    dry_run: bool = False,
+) -> RunContext:
+    """The first step of a conversation, such as a prompt, in a session that is made for it. Its
+    text holds no template variables; without a name in `options` the session is called after it.
+
+    Raises what `prepare` raises.
+    """
+    context = decide(
+        Workflow(path="", source="", steps=(step,)),
+        options,
+        setup,
+        ledger,
+        question=question,
+        dry_run=dry_run,
+        literal=True,
+    )
+    check(context)
+    return context
+
+
 def decide(
     workflow: Workflow,
     options: RunOptions,
@@ -71,6 +98,7 @@ def decide(
     question: Question | None = None,
     keeps_text: bool = False,
     dry_run: bool = False,
+    literal: bool = False,
 ) -> RunContext:
     """What `prepare` makes, but unchecked: who prepares many runs checks those that are left."""
     setup, cwd, options = settle(workflow, options, setup)
@@ -78,7 +106,7 @@ def decide(
     archive, home = setup.archive(adapter), setup.settings.home
     name = wanted_name(workflow, options, cwd)
     if name is None:
-        name = free_name(workflow, archive, home, claim=not dry_run)
+        name = free_name(workflow, adapter, setup, ledger, claim=not dry_run)
     text: KeptText | None = None
     if keeps_text and not dry_run:
         workflow, text = kept(workflow, home, adapter, name)
@@ -99,6 +127,7 @@ def decide(
         archive.sessions(),
         cwd=cwd,
         question=question,
+        literal=literal,
         text=text,
     )
 

@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 
-from sdqctl.adapters.base import SessionArchive
+from sdqctl.engine.setup import Setup
 from sdqctl.engine.variables import base_variables
 from sdqctl.errors import UsageError, WorkflowError
 from sdqctl.model.options import RunOptions
-from sdqctl.model.session import find_called, name_problem, session_id_for
+from sdqctl.model.run import RunRecord
+from sdqctl.model.session import SessionRef, folded, name_problem, session_id_for
 from sdqctl.model.workflow import PromptStep, Workflow
 from sdqctl.store.claims import claim_name
+from sdqctl.store.ledger import Ledger
+from sdqctl.store.redact import Redactor
+from sdqctl.text.terminal import one_line
 from sdqctl.workflow.render import render_text
 from sdqctl.workflow.source import PROMPTS_FILE
 
-_LONGEST_STEM = 60
 _WORDS = 6
-_WORD = re.compile(r"[a-z0-9]+")
+_COLUMNS = 40
+"""Most words and columns of a name that is made up."""
+_LONGEST_WORD = 20
+"""Longer ones of plain letters and digits are ids, keys and the like."""
+_WORD = re.compile(r"\w+")
+_TEMPLATE = re.compile(r"\{\{.*?\}\}", re.DOTALL)
 
 
 def wanted_name(workflow: Workflow, options: RunOptions, cwd: Path) -> str | None:
@@ -46,25 +54,51 @@ def given_name(name: str) -> str:
     return name
 
 
-def free_name(workflow: Workflow, archive: SessionArchive, home: Path, *, claim: bool) -> str:
-    """A name made of the file's name and the time, of typed prompts the first words; with a number
-    where a session or another process has it already. `claim`: so that no other process takes it.
+def free_name(
+    workflow: Workflow, adapter: str, setup: Setup, ledger: Ledger, *, claim: bool
+) -> str:
+    """The first words of the first prompt; with a number where a session, a recorded run or another
+    process has them already. `claim`: so that no other process takes the name.
     """
-    name, sessions = _suggested(workflow), [*archive.sessions()]
+    taken = {key for info in setup.archive(adapter).sessions() for key in info.keys}
+    name = suggested_name(workflow, Redactor(setup.environment))
     for number in count(1):
         free = name if number == 1 else f"{name}-{number}"
-        if find_called(sessions, free, session_id_for(free)) is not None:
+        session_id = session_id_for(free)
+        if not taken.isdisjoint((folded(free), folded(session_id))):
             continue
-        if not claim or claim_name(home, free):
+        if ledger.runs_of(SessionRef(adapter, session_id)):
+            continue  # killed before its session was made
+        if not claim or claim_name(setup.settings.home, free):
             return free
     raise AssertionError("numbers do not end")
 
 
-def _suggested(workflow: Workflow) -> str:
+def suggested_name(workflow: Workflow, redact: Callable[[str], str]) -> str:
+    """A short name out of the first prompt; of the file's name where that has no words or holds
+    what looks like a secret.
+    """
+    prompts = (step.text for step in workflow.steps if isinstance(step, PromptStep))
+    text = _TEMPLATE.sub(" ", next(prompts, ""))
+    if redact(text) != text:
+        text = ""
+    words = [word for word in _WORD.findall(text.casefold()) if not _is_no_word(word)][:_WORDS]
+    while len(words) > 1 and one_line("-".join(words), _COLUMNS) != "-".join(words):
+        words.pop()
+    if words:
+        return one_line(words[0], _COLUMNS).rstrip("…") if len(words) == 1 else "-".join(words)
     path = Path(workflow.path)
-    if path.name != PROMPTS_FILE:
-        stem = path.stem[:_LONGEST_STEM].strip() or "run"
-        return f"{stem}-{datetime.now():%Y%m%d-%H%M%S}"
-    first = next(step.text for step in workflow.steps if isinstance(step, PromptStep))
-    words = _WORD.findall(first.casefold())[:_WORDS]
-    return "-".join(words)[:_LONGEST_STEM].strip("-") or "prompt"
+    return "prompt" if path.name in ("", PROMPTS_FILE) else path.stem[:_COLUMNS].strip() or "run"
+
+
+def _is_no_word(word: str) -> bool:
+    return not word.strip("_") or (word.isascii() and len(word) > _LONGEST_WORD)
+
+
+def unfinished_run(workflow: Workflow, ledger: Ledger) -> RunRecord | None:
+    """The last run of a workflow file, in whatever session, if it has steps left."""
+    rows = ledger.rows(
+        "SELECT id FROM runs WHERE workflow_path = ? ORDER BY number DESC LIMIT 1", workflow.path
+    )
+    run = ledger.run(rows[0]["id"]) if rows else None
+    return run if run is not None and run.status.unfinished else None

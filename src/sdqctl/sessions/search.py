@@ -133,10 +133,14 @@ class SearchIndex:
     ) -> None:
         self._connection.close()
 
-    def update(self, archives: Mapping[str, SessionArchive]) -> None:
-        """Read the sessions whose journals changed, and forget those that are gone."""
+    def update(
+        self, archives: Mapping[str, SessionArchive], stop: Callable[[], bool] = lambda: False
+    ) -> bool:
+        """Read the sessions whose journals changed, and forget those that are gone. `stop` says,
+        after each session, whether to leave off: False is returned then.
+        """
         if not any(self._changes(archives)):
-            return
+            return True
         with _transaction(self._connection):
             gone, changed = self._changes(archives)  # again: another process may have been here
             for key in gone:
@@ -144,6 +148,9 @@ class SearchIndex:
                 self._connection.execute("DELETE FROM sessions WHERE key = ?", (key,))
             for ref, fingerprint in changed:
                 self._add(ref, fingerprint, archives[ref.adapter])
+                if stop():
+                    return False
+        return True
 
     def _changes(
         self, archives: Mapping[str, SessionArchive]
@@ -165,6 +172,15 @@ class SearchIndex:
                 elif now is not None:
                     changed.append((SessionRef(*key), now))
         return [key for key, _ in known.values()], changed
+
+    def sessions_with(self, word: str) -> frozenset[SessionRef]:
+        """The sessions in whose text a word stands, or a longer one that begins so."""
+        rows = self._connection.execute(
+            """SELECT DISTINCT sessions.adapter, sessions.id
+            FROM texts JOIN sessions ON sessions.key = texts.session WHERE texts MATCH ?""",
+            (_query(word),),
+        )
+        return frozenset(SessionRef(*row) for row in rows)
 
     def search(
         self, text: str, *, kinds: Iterable[str], since: datetime | None, limit: int

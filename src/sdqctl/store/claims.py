@@ -1,6 +1,7 @@
 """Names that a process has taken for a session that is not made yet.
 
-Two runs of one file in the same second would choose one name; the file system lets one have it.
+Two runs of one file at the same moment would choose one name; the file system lets one have it, for
+as long as its process lives: by then the session or its run is recorded.
 """
 
 from __future__ import annotations
@@ -13,24 +14,42 @@ from pathlib import Path
 
 from sdqctl.errors import StoreError
 from sdqctl.fs import FILE_MODE, make_private_folder
+from sdqctl.process import is_same, start_mark
 
 _KEPT_SECONDS = 86_400
-"""Longer than any clock goes back by itself, so that a name by the time is not given twice."""
+"""After so long a claim is removed that nobody needs."""
 
 
 def claim_name(home: Path, name: str) -> bool:
-    """Take a name; False when another process has it. Raises StoreError."""
+    """Take a name; False when a process that lives has it. Raises StoreError."""
     folder = home / "names"
-    make_private_folder(folder)
-    _forget_old(folder)
     key = hashlib.sha256(name.casefold().encode("utf-8", "surrogatepass")).hexdigest()[:32]
     try:
-        os.close(os.open(folder / key, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE))
+        make_private_folder(folder)
+        _forget_old(folder)
+        claims = [*folder.glob(f"{key}*")]
+        if any(map(_is_held, claims)):
+            return False
+        turn = max((int(path.suffix[1:] or 0) for path in claims), default=0) + 1
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        claim = os.open(folder / f"{key}.{turn}", flags, FILE_MODE)  # one process has this turn
     except FileExistsError:
         return False
     except OSError as error:
         raise StoreError(f"{folder} cannot be written: {error.strerror}") from error
+    with os.fdopen(claim, "w") as file:
+        file.write(f"{os.getpid()} {start_mark(os.getpid()) or ''}")
     return True
+
+
+def _is_held(claim: Path) -> bool:
+    """Whether its process lives. One that was not written yet is just being taken."""
+    try:
+        pid, _, mark = claim.read_text().partition(" ")
+        age = time.time() - claim.stat().st_mtime
+    except FileNotFoundError:
+        return False
+    return is_same(int(pid), mark or None) if pid.isdecimal() else age < 1
 
 
 def _forget_old(folder: Path) -> None:

@@ -40,6 +40,9 @@ class Conversation(Protocol):
     @property
     def info(self) -> SessionInfo: ...
 
+    @property
+    def model(self) -> str | None: ...
+
     def turns(self) -> list[Turn]: ...
 
     def last_run(self) -> tuple[RunRecord | None, list[StepRecord]]: ...
@@ -100,6 +103,8 @@ async def _show(repl: Conversation, argument: str) -> None:
 async def _compact(repl: Conversation, argument: str) -> None:
     from sdqctl.model.workflow import CompactStep, Span
 
+    if not repl.turns():
+        raise UsageError("/compact: there is no turn yet")
     await repl.do_step(CompactStep(span=Span("", 1), summary=argument or None))
     note("the context was compacted")
 
@@ -109,8 +114,7 @@ async def _model(repl: Conversation, argument: str) -> None:
     if argument:
         options = msgspec.structs.replace(repl.request.options, model=argument)
         repl.request = replace(repl.request, options=options)
-    model = repl.request.options.model or repl.info.model or "the default"
-    note(f"model: {one_line(model)}{unchecked}")
+    note(f"model: {one_line(repl.model or 'the default')}{unchecked}")
 
 
 async def _check_model(repl: Conversation, name: str) -> str:

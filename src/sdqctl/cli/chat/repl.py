@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 import signal
 from collections.abc import Coroutine, Sequence
 from dataclasses import replace
@@ -15,7 +16,7 @@ import msgspec
 from sdqctl.adapters.base import ListsModels, find_power
 from sdqctl.cli.chat.commands import COMMANDS, Leave, run_command
 from sdqctl.cli.chat.reading import Reader, ask_permission
-from sdqctl.cli.chat.screen import TurnScreen, recap
+from sdqctl.cli.chat.screen import TurnScreen, introduce, recap
 from sdqctl.cli.keyboard import TypedAhead
 from sdqctl.cli.output import note, print_error, write_line
 from sdqctl.cli.runs.continuation import ResumeRequest, continuation
@@ -25,19 +26,24 @@ from sdqctl.cli.signals import interruptible
 from sdqctl.engine.continuation import prepare_step, prompt_step
 from sdqctl.engine.execution import launch
 from sdqctl.engine.pool import RuntimePool
-from sdqctl.errors import InterruptedRunError, PausedError, SdqctlError
+from sdqctl.engine.preparation import prepare_first
+from sdqctl.errors import InterruptedRunError, PausedError, SdqctlError, UsageError
+from sdqctl.model.session import SessionStatus
 from sdqctl.policy.ask import RememberedAnswers
 from sdqctl.sandbox.nets import Nets
+from sdqctl.sessions.query import Entry
 from sdqctl.sessions.transcript import read_turns
 from sdqctl.store.gates import record_shown
+from sdqctl.text.suggest import nearest
+from sdqctl.text.terminal import one_line
 
 if TYPE_CHECKING:
     from sdqctl.cli.context import App
     from sdqctl.engine.context import RunContext
+    from sdqctl.engine.target import Target
     from sdqctl.model.run import RunRecord, StepRecord
     from sdqctl.model.session import SessionInfo, Turn
     from sdqctl.model.workflow import Step
-    from sdqctl.sessions.query import Entry
     from sdqctl.store.ledger import Ledger
 
 _QUESTIONS = (
@@ -46,8 +52,10 @@ _QUESTIONS = (
 )
 
 
-def converse(app: App, request: ResumeRequest, entry: Entry, ledger: Ledger) -> int:
-    """Hold a conversation until the user leaves. Raises what opening the session raises."""
+def converse(app: App, request: ResumeRequest, entry: Entry | None, ledger: Ledger) -> int:
+    """Hold a conversation until the user leaves, without an entry in a session that the first
+    message makes. Raises what opening the session raises.
+    """
     interruptible(Repl(app, request, entry, ledger).hold(), signals=(signal.SIGTERM,))
     return 0
 
@@ -55,12 +63,14 @@ def converse(app: App, request: ResumeRequest, entry: Entry, ledger: Ledger) -> 
 class Repl:
     """One conversation."""
 
-    def __init__(self, app: App, request: ResumeRequest, entry: Entry, ledger: Ledger) -> None:
+    def __init__(
+        self, app: App, request: ResumeRequest, entry: Entry | None, ledger: Ledger
+    ) -> None:
         self.app = app
         self.request = request
         self.entry = entry
         self.ledger = ledger
-        self._shared = RuntimePool(lambda net: app.adapter(entry.info.adapter, net))
+        self._shared = RuntimePool(lambda net: app.adapter(self._adapter, net))
         self._nets = Nets()
         self._typed = TypedAhead()
         self._question = RememberedAnswers(partial(ask_permission, typed=self._typed))
@@ -68,20 +78,58 @@ class Repl:
 
     @property
     def info(self) -> SessionInfo:
-        """The session, under the name that it has now."""
+        """The session, under the name that it has now. Raises UsageError if there is none yet."""
+        if self.entry is None:
+            raise UsageError("nothing was said yet; the first message makes the session")
         return self.entry.info
+
+    @property
+    def model(self) -> str | None:
+        """The model that was asked for, else the session's."""
+        own = self.entry.info.model if self.entry is not None else None
+        return self.request.options.model or own
+
+    @property
+    def _adapter(self) -> str:
+        if self.entry is not None:
+            return self.entry.info.adapter
+        return self.request.options.adapter or self._here.settings.adapter
+
+    @property
+    def _project(self) -> Path:
+        stored = self.entry.info.cwd if self.entry is not None else None
+        return Path(stored or self.app.directory)
+
+    @property
+    def _here(self) -> App:
+        return self.app.working_in(self.request.options.cwd or self._project)
 
     async def hold(self) -> None:
         """Recap, then read and answer until Ctrl-D or /exit."""
-        project = Path(self.info.cwd or self.app.directory)
-        here = self.app.working_in(self.request.options.cwd or project)
-        note_repository(here, quiet=self.request.display.quiet)
+        note_repository(self._here, quiet=self.request.display.quiet)
         run, steps = self.last_run()
-        recap(self.entry, self.turns(), run, steps)
+        if self.entry is None:
+            self._introduce()
+        else:
+            recap(self.entry, self.turns(), run, steps)
         self._note_gate(run, steps)
-        reader = Reader(self.app.settings.home, project, COMMANDS, self._session_names)
+        reader = Reader(self.app.settings.home, self._project, COMMANDS, self._session_names)
         with self._nets:
             await self._talk(reader, run, steps)
+        if self.entry is not None and not self.request.display.quiet:
+            note(f"`sdqctl resume {shlex.quote(one_line(self.info.label))}` goes on here")
+
+    def _introduce(self) -> None:
+        options, here = self.request.options, self._here
+        name = options.session_name
+        near = nearest(name, self._session_names()) if name is not None else None
+        introduce(
+            name,
+            self._adapter,
+            options.model or here.settings.model,
+            options.cwd or self._project,
+            near=near,
+        )
 
     async def _talk(self, reader: Reader, run: RunRecord | None, steps: list[StepRecord]) -> None:
         async with self._shared:
@@ -151,12 +199,38 @@ class Repl:
     async def do_step(self, step: Step) -> None:
         """Do a step that is made up here: a message, a compaction."""
         context = self._prepared(step)
-        with TurnScreen() as screen:
-            await self._abortable(
-                launch(context, emit=screen.emit, runtime=self._shared, nets=self._nets)
-            )
+        try:
+            with TurnScreen() as screen:
+                await self._abortable(
+                    launch(context, emit=screen.emit, runtime=self._shared, nets=self._nets)
+                )
+        finally:
+            if self.entry is None:
+                self._find_made(context.target)
 
-    def _prepared(self, step: Step) -> RunContext:
+    def _find_made(self, target: Target) -> None:
+        """The session that the first message made, if it came to that; its name stays its own."""
+        options = self.request.options
+        if options.session_name is None:
+            note(f"this session is called {one_line(target.name)}")
+        self.request = replace(
+            self.request, options=msgspec.structs.replace(options, session_name=target.name)
+        )
+        info = self.app.archive(target.ref.adapter).get(target.ref.id)
+        if info is not None:
+            info = msgspec.structs.replace(info, name=info.name or target.name)
+            self.entry = Entry(info, SessionStatus.IDLE, None, None)
+
+    def _prepared(self, step: Step, *, dry_run: bool = False) -> RunContext:
+        if self.entry is None:
+            return prepare_first(
+                step,
+                self.request.options,
+                self.app,
+                self.ledger,
+                question=self._question,
+                dry_run=dry_run,
+            )
         return prepare_step(
             step,
             self.info,
@@ -168,20 +242,23 @@ class Repl:
 
     def turns(self) -> list[Turn]:
         """The conversation so far."""
+        if self.entry is None:
+            return []
         archive = self.app.archive(self.info.adapter)
         return read_turns(archive, self.info.id, self.ledger.turns_of(self.entry.ref))[0]
 
     def renamed(self, name: str) -> None:
         """The session has another name now."""
-        info = msgspec.structs.replace(self.info, name=name)
-        self.entry = replace(self.entry, info=info)
+        if self.entry is not None:
+            info = msgspec.structs.replace(self.info, name=name)
+            self.entry = replace(self.entry, info=info)
 
     async def models(self) -> tuple[Sequence[str], str | None]:
         """The models that the session's adapter lists, and the provider that may have others.
 
         Raises what starting the runtime and asking it raise.
         """
-        bounds = self._prepared(prompt_step("models")).confinement
+        bounds = self._prepared(prompt_step("models"), dry_run=True).confinement
         pair = self._nets.make(bounds.kind, bounds.runtime, bounds.commands)
         adapter = await self._shared.current(pair.runtime)
         lister = find_power(adapter, ListsModels)
@@ -194,6 +271,8 @@ class Repl:
 
     def last_run(self) -> tuple[RunRecord | None, list[StepRecord]]:
         """The last run of a workflow, with its steps."""
+        if self.entry is None:
+            return None, []
         runs = [run for run in self.ledger.runs_of(self.entry.ref) if run.workflow_path]
         return (runs[-1], self.ledger.steps(runs[-1].id)) if runs else (None, [])
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from textwrap import fill
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from sdqctl.cli.output import counted, note, note_painted, write_line, write_painted
+from sdqctl.cli.output import counted, note, note_painted, terminal_width, write_line, write_painted
 from sdqctl.cli.runs.progress import LiveLine, wants_live_line
 from sdqctl.cli.runs.refusals import ReportedRefusals, net_line, refused_line
 from sdqctl.cli.runs.sinks import Answers, Sink, ToolTimes, fan_out
-from sdqctl.cli.table import age
+from sdqctl.cli.table import age, short_path
 from sdqctl.model.events import (
     Event,
     NetRefused,
@@ -21,11 +22,14 @@ from sdqctl.model.events import (
 from sdqctl.text.terminal import one_line
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from sdqctl.model.run import RunRecord, StepRecord
     from sdqctl.model.session import Turn
     from sdqctl.sessions.query import Entry
 
 _WIDTH = 76
+_NARROWEST = 20
 _SHOWN_LINES = 8
 
 
@@ -93,7 +97,24 @@ def recap(entry: Entry, turns: list[Turn], run: RunRecord | None, steps: list[St
             note(f"agent: {line}")
     for line in open_matters(run, steps):
         note(line)
-    note("Enter sends, Alt-Enter is a new line, /help shows commands, Ctrl-D leaves.")
+    _note_keys()
+
+
+def introduce(
+    name: str | None, adapter: str, model: str | None, folder: Path, *, near: str | None
+) -> None:
+    """Say what begins: a session that is not there yet. `near`: a name that may have been meant."""
+    called = one_line(name) if name is not None else "called after the first message"
+    parts = [f"new session {called}", adapter, *([one_line(model)] if model else [])]
+    note(" · ".join([*parts, one_line(short_path(str(folder)))]))
+    if near is not None:
+        note(f"there is a session {one_line(near)}, too; Ctrl-D leaves without making one")
+    _note_keys()
+
+
+def _note_keys() -> None:
+    keys = "Enter sends, Alt-Enter is a new line, /help shows commands, Ctrl-D leaves."
+    note(fill(keys, max(_NARROWEST, terminal_width() - 1)))
 
 
 def open_matters(run: RunRecord | None, steps: list[StepRecord]) -> list[str]:

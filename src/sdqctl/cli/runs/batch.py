@@ -144,7 +144,13 @@ def run_workflows(
             )
             way_on = f"`sdqctl resume {shlex.quote(context.target.name)} --continue"
             items.append(Item(str(path), context, way_on))
-        refuse_same_names([item.context.target.name for item in items])
+        refuse_same_names(
+            [
+                item.context.target.name
+                for item in items
+                if not manner.display.dry_run or item.context.plan.workflow.session_name is not None
+            ]
+        )
         return _run_items(app, items, manner)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from sdqctl.cli.runs.report import Report, print_plan
 from sdqctl.cli.runs.repository import note_repository
 from sdqctl.cli.signals import interruptible
 from sdqctl.errors import SdqctlError, UsageError
+from sdqctl.text.terminal import one_line
 
 if TYPE_CHECKING:
     from sdqctl.cli.context import App
@@ -62,7 +64,23 @@ def _run(
             keeps_text=keeps_text,
             dry_run=display.dry_run,
         )
+        if options.session_name is None and not display.quiet:
+            _note_unfinished(context)
         return show(context, display)
+
+
+def _note_unfinished(context: RunContext) -> None:
+    """A workflow without a name begins a new session each time; an earlier one may be meant."""
+    from sdqctl.engine.session_names import unfinished_run
+
+    workflow = context.plan.workflow
+    run = unfinished_run(workflow, context.ledger) if workflow.session_name is None else None
+    if run is not None:
+        label = one_line(run.session_name or run.session_id)
+        note(
+            f"an earlier run of it is unfinished, {run.steps_done} of {run.steps_total} steps: "
+            f"`sdqctl resume {shlex.quote(label)} --continue` goes on with that one"
+        )
 
 
 def read_workflow(path: Path, display: Display, *, folder: Path | None = None) -> Workflow:

@@ -65,7 +65,7 @@ def _use_repository(ctx: click.Context, param: click.Parameter, given: bool) -> 
     return given
 
 
-_OPTIONS = [
+_TALK_OPTIONS = [
     click.option("-m", "--model", metavar="MODEL", help="The model; default MODEL."),
     click.option(
         "--cwd",
@@ -85,7 +85,6 @@ _OPTIONS = [
     click.option(
         "--allow-all-tools", is_flag=True, default=None, help="Allow every tool that is not denied."
     ),
-    click.option("--ask", is_flag=True, help="On a terminal, ask about tools not allowed."),
     click.option(
         "--sandbox",
         type=click.Choice(SANDBOX_CHOICES),
@@ -133,9 +132,16 @@ _OPTIONS = [
         callback=_use_repository,
         help="Trust what the repository brings now, for this run alone (CI).",
     ),
+    click.option("--wait", type=DURATION, default=0.0, metavar="DUR", help="Wait for the session."),
+    click.option("-v", "--verbose", is_flag=True, help="Narrate more: tools, tokens, retries."),
+    click.option("-q", "--quiet", is_flag=True, help="Errors alone."),
+]
+"""Those that a conversation takes, too."""
+_RUN_OPTIONS = [
+    *_TALK_OPTIONS,
+    click.option("--ask", is_flag=True, help="On a terminal, ask about tools not allowed."),
     click.option("--from", "from_step", metavar="STEP", help="Start at a step or checkpoint."),
     click.option("--dry-run", is_flag=True, help="Show the plan and what is done; run nothing."),
-    click.option("--wait", type=DURATION, default=0.0, metavar="DUR", help="Wait for the session."),
     click.option(
         "--output",
         "output_file",
@@ -150,8 +156,6 @@ _OPTIONS = [
         default="text",
         help="json: one object at the end; jsonl: events as they come.",
     ),
-    click.option("-v", "--verbose", is_flag=True, help="Narrate more: tools, tokens, retries."),
-    click.option("-q", "--quiet", is_flag=True, help="Errors alone."),
     click.option("-P", "--show-prompts", is_flag=True, help="Show the prompts that are sent."),
 ]
 
@@ -160,6 +164,7 @@ _GROUPS: dict[str, tuple[str, ...]] = {
     "Session": (
         "session_name",
         "resume_if_exists",
+        "last",
         "prompts",
         "prompt",
         "continue_with",
@@ -227,8 +232,15 @@ class RunCommand(click.Command):
 
 
 def run_options(function: _Function) -> _Function:
-    """Add the shared options to a command; it takes them as keywords."""
-    for option in reversed(_OPTIONS):
+    """Add all of the shared options to a command; it takes them as keywords."""
+    for option in reversed(_RUN_OPTIONS):
+        function = option(function)
+    return function
+
+
+def talk_options(function: _Function) -> _Function:
+    """Add those of them that a conversation takes."""
+    for option in reversed(_TALK_OPTIONS):
         function = option(function)
     return function
 

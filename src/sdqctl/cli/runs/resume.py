@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -11,12 +10,11 @@ from sdqctl.cli.options import read_text_argument
 from sdqctl.cli.output import is_terminal
 from sdqctl.cli.runs.continuation import ResumeRequest, continuation
 from sdqctl.cli.runs.launch import question_of, show
-from sdqctl.errors import SessionUnusableError, UsageError
+from sdqctl.errors import UsageError
 
 if TYPE_CHECKING:
     from sdqctl.cli.context import App
     from sdqctl.model.session import SessionInfo
-    from sdqctl.sessions.query import Entry
     from sdqctl.store.ledger import Ledger
 
 
@@ -29,6 +27,7 @@ def resume_session(app: App, request: ResumeRequest) -> int:
     Raises SessionNotFoundError and SessionAmbiguousError, SessionUnusableError for a remote
     session, UsageError when nothing says how to go on, and what the run raises.
     """
+    from sdqctl.cli.chat.opening import refuse_remote, resume_talk
     from sdqctl.engine.continuation import prepare_step, prompt_step
     from sdqctl.sessions.resolve import resolve_session
 
@@ -39,15 +38,9 @@ def resume_session(app: App, request: ResumeRequest) -> int:
     with app.ledger() as ledger:
         entries = list(_entries(app, request.options.adapter, ledger))
         info = resolve_session(request.session, entries)
-        if info.is_remote:
-            raise SessionUnusableError(
-                f"session {info.label!r} runs remotely and cannot be resumed from here",
-                hint="open it where it runs, or start a local one",
-            )
+        refuse_remote(info)
         if talks:
-            from sdqctl.cli.chat.repl import converse
-
-            return converse(app, request, _entry(app, info), ledger)
+            return resume_talk(app, request, info, ledger)
         question = question_of(request.display)
         if step is not None:
             context = prepare_step(step, info, request.options, app, ledger, question=question)
@@ -70,19 +63,6 @@ def _check_talk(request: ResumeRequest) -> None:
             "--output, --from, --dry-run and --format need --prompt or --continue",
             hint="without both, a conversation is opened",
         )
-
-
-def _entry(app: App, info: SessionInfo) -> Entry:
-    """The session with its state, as a list would show it."""
-    from sdqctl.sessions.query import all_entries
-
-    for entry in all_entries(app, info.adapter):
-        if entry.info.id == info.id:
-            return entry
-    raise SessionUnusableError(
-        f"session {info.label!r} was never created",
-        hint=f"`sdqctl resume {shlex.quote(info.label)} --continue` begins its run",
-    )
 
 
 def _entries(app: App, adapter: str | None, ledger: Ledger) -> Iterator[SessionInfo]:

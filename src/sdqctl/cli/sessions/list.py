@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,16 @@ import click
 from sdqctl.cli.completion import complete_words
 from sdqctl.cli.options import adapter_option, examples, filter_options
 from sdqctl.cli.output import counted, is_terminal, note, write_json
-from sdqctl.cli.table import Cell, Column, age, iso, print_rows, print_values
+from sdqctl.cli.table import (
+    STATUS_COLOURS,
+    Cell,
+    Column,
+    age,
+    iso,
+    print_rows,
+    print_values,
+    short_path,
+)
 
 if TYPE_CHECKING:
     from sdqctl.cli.context import App
@@ -21,14 +29,6 @@ _SORTED_BY = ("modified", "started", "name", "status", "adapter", "cwd", "tokens
 _FIELDS = complete_words(*_SORTED_BY, *(f"-{field}" for field in _SORTED_BY))
 _STATUSES = ("idle", "running", "paused", "failed", "interrupted", "completed")
 _OLD = 30 * 86_400.0
-_COLOURS = {
-    "running": "blue",
-    "completed": "green",
-    "failed": "red",
-    "interrupted": "yellow",
-    "paused": "yellow",
-    "idle": "dim",
-}
 _COLUMNS = (
     Column("NAME", shrinks=True, least=24),
     Column("STATUS"),
@@ -130,11 +130,11 @@ def _row(entry: Entry, now: datetime) -> list[Cell]:
     info = entry.info
     return [
         Cell(info.label),
-        Cell(entry.status + (", kept" if entry.kept else ""), colour=_COLOURS[entry.status]),
+        Cell(entry.status + (", kept" if entry.kept else ""), colour=STATUS_COLOURS[entry.status]),
         Cell(age(entry.modified, now)),
         Cell("yes" if info.is_remote else "no"),
         Cell(_progress(entry)),
-        Cell(_short(info.cwd)),
+        Cell(short_path(info.cwd)),
     ]
 
 
@@ -157,10 +157,3 @@ def _values(entry: Entry) -> tuple[str, ...]:
 def _progress(entry: Entry) -> str:
     run = entry.run
     return f"{run.steps_done}/{run.steps_total}" if run is not None else "-"
-
-
-def _short(cwd: str | None) -> str:
-    if cwd is None:
-        return "-"
-    home = os.path.expanduser("~")
-    return "~" + cwd[len(home) :] if cwd == home or cwd.startswith(home + "/") else cwd
