@@ -190,7 +190,9 @@ def load_settings(
     """
     settings = Settings(home=data_folder(environment), environment=dict(environment))
     known: Known = {**(own or {}), **SETTINGS}
-    user = _user_file(environment)
+    user = user_file(environment)
+    if user is not None and not user.is_file():
+        user = None
     given: set[str] = set()
     if user is not None:
         values = _settings_in(user, _read_user_file(user), known)
@@ -297,7 +299,11 @@ def data_folder(environment: Mapping[str, str]) -> Path:
     return user_data_path("sdqctl", appauthor=False)
 
 
-def _user_file(environment: Mapping[str, str]) -> Path | None:
+def user_file(environment: Mapping[str, str]) -> Path | None:
+    """The user's own configuration file, whether it is there or not; None without a home.
+
+    Raises UsageError when SDQCTL_CONFIG names no file.
+    """
     if path := environment.get("SDQCTL_CONFIG"):
         file = Path(path).absolute()
         if not file.is_file():
@@ -307,8 +313,7 @@ def _user_file(environment: Mapping[str, str]) -> Path | None:
         return None
     from platformdirs import user_config_path
 
-    file = user_config_path("sdqctl", appauthor=False) / FILE_NAME
-    return file if file.is_file() else None
+    return user_config_path("sdqctl", appauthor=False) / FILE_NAME
 
 
 def _read_user_file(file: Path) -> bytes:

@@ -15,6 +15,7 @@ from typing import Protocol, Self, TypeVar, runtime_checkable
 from sdqctl.errors import CapabilityError
 from sdqctl.model.events import TurnEvent
 from sdqctl.model.health import Health as Health
+from sdqctl.model.health import SignIn as SignIn
 from sdqctl.model.health import ToolNames as ToolNames
 from sdqctl.model.run import TurnBegun, TurnOutcome
 from sdqctl.model.session import Holder, SessionInfo, Turn
@@ -33,6 +34,7 @@ class Capability(StrEnum):
     PURGES = "purges"
     LISTS_TOOLS = "lists-tools"
     STRUCTURES_ANSWERS = "structures-answers"
+    SIGNS_IN = "signs-in"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -317,6 +319,15 @@ class StructuresAnswers(Protocol):
         ...
 
 
+@runtime_checkable
+class SignsIn(Protocol):
+    """An adapter whose runtime has a sign-in of its own (SIGNS_IN). It need not be entered."""
+
+    def sign_in(self) -> SignIn:
+        """Raises: RuntimeMissingError."""
+        ...
+
+
 POWERS: dict[type, tuple[Capability, str]] = {
     ReadsHistory: (Capability.READS_HISTORY, "read the history of sessions"),
     Rewinds: (Capability.REWINDS, "take prompts out of conversations"),
@@ -327,6 +338,7 @@ POWERS: dict[type, tuple[Capability, str]] = {
     Purges: (Capability.PURGES, "purge deleted sessions"),
     ListsTools: (Capability.LISTS_TOOLS, "list tools"),
     StructuresAnswers: (Capability.STRUCTURES_ANSWERS, "hold answers to a structure"),
+    SignsIn: (Capability.SIGNS_IN, "sign anyone in"),
 }
 """Every power: its Protocol, its name, and what an adapter does that has it. To have a power is to
 have its methods; nothing else declares it."""

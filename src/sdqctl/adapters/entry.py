@@ -26,6 +26,8 @@ class Outlook(NamedTuple):
 
     runtime: str
     model: str
+    missing: tuple[str, ...] = ()
+    """What a run would fail for, each with what to do about it; only what is known for sure."""
 
 
 class AdapterEntry(ABC):

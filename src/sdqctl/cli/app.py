@@ -29,6 +29,7 @@ COMMANDS: CommandTable = {
         "List, show, search, fork, export and clean up sessions.",
     ),
     "status": ("status:status", "Show what is installed, signed in, and kept."),
+    "login": ("login:login", "Sign in with the runtime's own command."),
     "validate": ("workflow:validate", "Check workflow files."),
     "render": ("workflow:render", "Show the prompts that a workflow would send."),
     "trust": ("trust:trust", "Let what a repository brings take effect: settings, hooks, servers."),

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 import click
 
 from sdqctl import __version__
 from sdqctl.cli.options import examples, format_option
-from sdqctl.cli.output import write_json, write_line
+from sdqctl.cli.output import is_terminal, terminal_width, write_json, write_line
 from sdqctl.cli.sessions.list import print_table
 from sdqctl.text.terminal import one_line, sanitize
+
+_LABEL = 15
+_NARROWEST = 20
+_WHOLE = {"break_long_words": False, "break_on_hyphens": False}
 
 if TYPE_CHECKING:
     from sdqctl.cli.context import App
@@ -56,19 +61,33 @@ def _print_summary(found: Overview) -> None:
     facts = {
         "sdqctl": __version__,
         "data": str(found.home),
-        "configuration": ", ".join(found.configuration) or "defaults",
+        "configuration": ", ".join(found.configuration) or "none was read",
         "runtime": found.runtime,
         "model": found.provider,
         "sandbox": _sandbox(found.sandbox),
         "sessions": f"{len(found.sessions)}" + (f" ({counts})" if counts else ""),
     }
     for name, value in facts.items():
-        write_line(f"{name + ':':<15}{one_line(value)}")
+        _print_fact(name, value)
+        if name == "configuration":
+            for place in found.configuration_places:
+                _print_fact("", f"not there: {place}")
     for entry in found.sessions:
         if entry.holder is not None:
-            write_line(
-                f"{'running:':<15}{one_line(entry.info.label)}, {one_line(entry.holder.describe())}"
-            )
+            _print_fact("running", f"{entry.info.label}, {entry.holder.describe()}")
+    for line in found.missing:
+        first, *more = line.splitlines()
+        _print_fact("missing", first)
+        for way in more:
+            write_line(sanitize(way))
+
+
+def _print_fact(name: str, value: str) -> None:
+    """A line; on a terminal folded between words, so that a path stays whole."""
+    label = f"{name + ':' if name else '':<{_LABEL}}"
+    width = terminal_width() - 1 if is_terminal() else 0
+    lines = wrap(one_line(value), max(width - _LABEL, _NARROWEST), **_WHOLE) if width else []
+    write_line(label + f"\n{'':<{_LABEL}}".join(lines or [one_line(value)]))
 
 
 def _print_adapters(health: Sequence[Health], tools: Mapping[str, ToolNames]) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,3 +31,13 @@ class ToolNames:
     unknown: tuple[str, ...] | None = None
     """Tools of the installed runtime that are out because it is not known what they do; None: the
     runtime did not report."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignIn:
+    """How a runtime signs its user in: a program that is run on the user's terminal."""
+
+    command: tuple[str, ...]
+    environment: Mapping[str, str] = field(repr=False)
+    other_ways: str | None = None
+    """What else a user can do, as a hint."""

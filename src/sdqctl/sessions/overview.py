@@ -14,13 +14,14 @@ from msgspec import UNSET
 from sdqctl import __version__
 from sdqctl.adapters import registry
 from sdqctl.adapters.base import Adapter, ListsModels, ListsTools, find_power
-from sdqctl.adapters.entry import AdapterEntry
+from sdqctl.adapters.entry import AdapterEntry, Outlook
 from sdqctl.adapters.settings import AdapterSettings
-from sdqctl.config import Settings
+from sdqctl.config import Settings, user_file
 from sdqctl.errors import AdapterBrokenError, UsageError
 from sdqctl.model.health import Health, ToolNames
 from sdqctl.model.sandbox import Held
 from sdqctl.model.views.status import StatusView
+from sdqctl.project import FILE_NAME, project_folder
 from sdqctl.sandbox.choice import held
 from sdqctl.sessions.access import Access
 from sdqctl.sessions.query import Entry, Query, all_entries, select, session_views
@@ -32,6 +33,10 @@ class Installation(Access, Protocol):
     @property
     def settings(self) -> Settings:
         """The merged settings."""
+
+    @property
+    def directory(self) -> Path:
+        """The folder that the command is given in."""
 
     def adapter_settings(self, name: str) -> AdapterSettings:
         """The settings in the form that an adapter takes."""
@@ -49,6 +54,11 @@ class Overview:
 
     home: Path
     configuration: list[str]
+    """The files that were read."""
+    configuration_places: list[str]
+    """Those that would be, if they were there."""
+    missing: list[str]
+    """What a run would fail for, with what to do about it."""
     sessions: list[Entry]
     runtime: str
     provider: str
@@ -74,13 +84,15 @@ def take_overview(
     """
     sessions = select(all_entries(of), Query(), datetime.now(UTC))
     health = _health(of) if adapters or auth else []
-    runtime, provider = _outlook(of)
+    outlook = _outlook(of)
     return Overview(
         home=of.home,
         configuration=[str(file) for file in of.settings.files],
+        configuration_places=_places(of),
         sessions=sessions,
-        runtime=runtime,
-        provider=provider,
+        runtime=outlook.runtime,
+        provider=outlook.model,
+        missing=list(outlook.missing),
         sandbox=held(of.settings.sandbox, of.environment),
         health=health,
         accounts=_accounts(of, health) if auth else [],
@@ -95,6 +107,8 @@ def overview_view(of: Access, found: Overview, *, with_sessions: bool) -> Status
         version=__version__,
         home=str(found.home),
         configuration=found.configuration,
+        configuration_places=found.configuration_places,
+        missing=found.missing,
         runtime=found.runtime,
         provider=found.provider,
         sandbox=found.sandbox,
@@ -106,12 +120,19 @@ def overview_view(of: Access, found: Overview, *, with_sessions: bool) -> Status
     )
 
 
-def _outlook(of: Installation) -> tuple[str, str]:
+def _outlook(of: Installation) -> Outlook:
     name = of.settings.adapter
     try:
         return registry.entry(name).outlook(of.adapter_settings(name))
     except (AdapterBrokenError, UsageError) as error:
-        return error.message, "not known"
+        missing = f"{error.message}; {error.hint}" if error.hint else error.message
+        return Outlook(error.message, "not known", (missing,))
+
+
+def _places(of: Installation) -> list[str]:
+    """The user's file and the project's, where they are not there."""
+    places = (user_file(of.environment), project_folder(of.directory) / FILE_NAME)
+    return [str(place) for place in places if place is not None and not place.exists()]
 
 
 def _adapters(of: Installation) -> Mapping[str, Adapter]:

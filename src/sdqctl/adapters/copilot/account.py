@@ -13,6 +13,8 @@ from typing import Any
 
 import msgspec
 
+from sdqctl.adapters.copilot.provider import provider_from
+from sdqctl.adapters.copilot.runtime import require_runtime, runtime_environment
 from sdqctl.adapters.copilot.settings import copilot_home
 from sdqctl.adapters.settings import AdapterSettings
 from sdqctl.errors import (
@@ -21,13 +23,18 @@ from sdqctl.errors import (
     SdqctlError,
     SessionUnusableError,
 )
+from sdqctl.model.health import SignIn
 
 _TOKENS = ("COPILOT_GITHUB_TOKEN", "GH_TOKEN", "GITHUB_TOKEN")
 _CLASSIC = "ghp_"
-WAYS_IN = (
-    "sign in with `copilot` and its command /login, set COPILOT_GITHUB_TOKEN to a fine-grained "
-    "token, point COPILOT_PROVIDER_BASE_URL at a model of your own, or try it with `-a mock`"
+_WAYS = (
+    ("sdqctl login", "your Copilot account"),
+    ("COPILOT_GITHUB_TOKEN", "a fine-grained token"),
+    ("COPILOT_PROVIDER_BASE_URL", "a model of your own"),
+    ("-a mock", "scripted, no account"),
 )
+WAYS_IN = "\n".join(["one of these:", *(f"  {way:<27}{what}" for way, what in _WAYS)])
+"""What a user can do, for a hint; it fits 50 columns."""
 
 
 def token_variable(environment: Mapping[str, str]) -> str | None:
@@ -44,6 +51,26 @@ def stored_login(home: Path) -> str | None:
         return str(users[0]["login"]) if users else None
     except (OSError, ValueError, AttributeError, TypeError, KeyError, IndexError):
         return None
+
+
+def sign_in(settings: AdapterSettings) -> SignIn:
+    """`copilot login` (runtime 1.0.102: exit 1 where it fails). Raises RuntimeMissingError."""
+    program = require_runtime(settings)
+    return SignIn(
+        command=(str(program.path), "login"),
+        environment=runtime_environment(settings),
+        other_ways=WAYS_IN,
+    )
+
+
+def lacks(settings: AdapterSettings) -> list[str]:
+    """What a run would fail for, as far as it is known without the runtime: who would answer."""
+    try:
+        if provider_from(settings.environment) is None:
+            refuse_nobody(settings)
+    except SdqctlError as error:
+        return [f"{error.message}, as far as is seen from here; {error.hint or ''}".rstrip("; ")]
+    return []
 
 
 def describe_account(settings: AdapterSettings) -> str:

@@ -17,10 +17,11 @@ from sdqctl.adapters.base import (
     AdapterSession,
     Capability,
     Health,
+    SignIn,
     ToolNames,
     capabilities_of,
 )
-from sdqctl.adapters.copilot.account import opening_error, refuse_nobody
+from sdqctl.adapters.copilot.account import opening_error, refuse_nobody, sign_in
 from sdqctl.adapters.copilot.disk import CopilotArchive
 from sdqctl.adapters.copilot.health import check_health
 from sdqctl.adapters.copilot.history_store import purge
@@ -293,6 +294,10 @@ class CopilotAdapter:
         return ToolNames(
             known=known, unknown=None if found is None else tuple(unknown_tools(found))
         )
+
+    def sign_in(self) -> SignIn:
+        """The runtime's `login` (SignsIn)."""
+        return sign_in(self._settings)
 
     async def check(self) -> Health:
         """What is installed, and which model would answer; starts nothing but `--version`."""

@@ -84,19 +84,18 @@ class CopilotEntry(AdapterEntry):
 
     def outlook(self, settings: AdapterSettings) -> Outlook:
         """The runtime that would be used, and the model behind it."""
-        from sdqctl.adapters.copilot.account import describe_account
+        from sdqctl.adapters.copilot.account import describe_account, lacks
         from sdqctl.adapters.copilot.provider import describe_provider
-        from sdqctl.adapters.copilot.runtime import find_runtime
+        from sdqctl.adapters.copilot.runtime import require_runtime
         from sdqctl.errors import RuntimeMissingError
 
         model = describe_provider(settings.environment) or describe_account(settings)
+        missing = lacks(settings)
         try:
-            program = find_runtime(settings)
+            program = require_runtime(settings)
         except RuntimeMissingError as error:
-            return Outlook(error.message, model)
-        if program is None:
-            return Outlook("the GitHub Copilot runtime is not installed", model)
-        return Outlook(f"{program.path} (found by {program.found_by})", model)
+            return Outlook(error.message, model, (f"the runtime; {error.hint}", *missing))
+        return Outlook(f"{program.path} (found by {program.found_by})", model, tuple(missing))
 
     def account(self, settings: AdapterSettings, health: Health) -> list[str]:
         """The provider of one's own, else the account as far as it is known."""

@@ -38,8 +38,10 @@ def provider_from(environment: Mapping[str, str]) -> dict[str, Any] | None:
         if environment.get("COPILOT_OFFLINE", "").lower() in _TRUE:
             raise AuthenticationError(
                 "COPILOT_OFFLINE is set, but no model provider",
-                hint="set COPILOT_PROVIDER_BASE_URL, unset COPILOT_OFFLINE to use an account, or "
-                "try it with `-a mock`",
+                hint="one of these:\n"
+                "  COPILOT_PROVIDER_BASE_URL  a model of your own\n"
+                "  unset COPILOT_OFFLINE      then `sdqctl login`\n"
+                "  -a mock                    scripted, no account",
             )
         return None
     provider: dict[str, Any] = {"type": "openai", "base_url": base_url}

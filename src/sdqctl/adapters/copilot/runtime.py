@@ -15,7 +15,12 @@ from sdqctl.errors import RuntimeMissingError
 
 _LOADER = "npm-loader.js"
 _VERSION_SECONDS = 20.0
-_HINT = "install it with `npm install -g @github/copilot`, or set COPILOT_CLI_PATH"
+_HINT = (
+    "one of these:\n"
+    "  npm install -g @github/copilot  installs it\n"
+    "  COPILOT_CLI_PATH                names yours\n"
+    "  -a mock                         needs none"
+)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,10 @@ class StatusView(msgspec.Struct, frozen=True, kw_only=True):
     """Where the ledger lies."""
     configuration: list[str]
     """The files that were read."""
+    configuration_places: list[str]
+    """The files that would be read, if they were there."""
+    missing: list[str]
+    """What a run would fail for, with what to do about it, as far as it is known."""
     runtime: str
     """The runtime that a run would use, or why there is none."""
     provider: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +18,7 @@ from sdqctl.adapters.base import (
     ListsTools,
     Purges,
     Renames,
+    SignsIn,
     find_power,
     power,
 )
@@ -174,6 +176,17 @@ class SessionContract(Contract):
                     if find_power(of, kind) is None:
                         with pytest.raises(CapabilityError, match=self.name):
                             power(of, kind)
+
+        self.run(settings, story)
+
+    def test_a_sign_in_is_a_program_and_is_not_begun_by_asking(
+        self, settings: AdapterSettings
+    ) -> None:
+        async def story(adapter: Adapter) -> None:
+            signs_in = find_power(adapter, SignsIn)
+            if signs_in is not None:
+                program = signs_in.sign_in().command[0]
+                assert os.access(program, os.X_OK), program
 
         self.run(settings, story)
 
