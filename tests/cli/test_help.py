@@ -75,7 +75,7 @@ def parse(arguments: list[str]) -> None:
     command.make_context("", rest, parent=context)
 
 
-@pytest.mark.parametrize("name", ["run", "apply", "resume"])
+@pytest.mark.parametrize("name", ["run", "apply", "resume", "chat"])
 def test_each_option_of_a_run_stands_in_a_group_of_its_own_kind(name: str, home: Path) -> None:
     text = sdqctl(name, "--help").out
     titles = re.findall(r"^([A-Z][a-z ]+):$", text, re.MULTILINE)
@@ -89,6 +89,13 @@ def test_each_option_of_a_run_stands_in_a_group_of_its_own_kind(name: str, home:
     assert command is not None
     known = {o for p in command.params if isinstance(p, click.Option) for o in p.opts[-1:]}
     assert known <= {*re.findall(r"--[\w-]+", text)}
+
+
+def test_help_shows_every_command_once_under_what_it_is_for(home: Path) -> None:
+    text = sdqctl("--help").out
+    assert sorted(re.findall(r"^  ([a-z]+)  +[A-Z]", text, re.MULTILINE)) == sorted(COMMANDS)
+    titles = re.findall(r"^([A-Z][a-z ]+):$", text, re.MULTILINE)
+    assert len(titles) == 6
 
 
 def test_help_examples_lists_what_the_package_carries(home: Path) -> None:

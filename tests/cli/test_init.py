@@ -75,7 +75,7 @@ def test_alone_on_a_terminal_it_says_what_to_do_and_what_is_unfinished_here(
     with Terminal([], columns=columns, rows=rows) as terminal:
         assert terminal.wait_for_end() == 0
     assert all(len(line) < columns for line in terminal.text.splitlines())
-    for command in ("sdqctl init", "sdqctl run FILE.conv", "sdqctl resume NAME"):
+    for command in ("sdqctl chat", "sdqctl init", "sdqctl resume  "):
         assert command in terminal.text
     assert "sdqctl resume here --continue" in terminal.text
     assert "sdqctl resume there" not in terminal.text
@@ -84,4 +84,4 @@ def test_alone_on_a_terminal_it_says_what_to_do_and_what_is_unfinished_here(
 def test_alone_in_a_pipe_it_is_a_usage_error_with_the_whole_help(home: Path) -> None:
     done = sdqctl()
     assert (done.code, done.out) == (2, "")
-    assert "Commands:" in done.err
+    assert "Begin and go on:" in done.err

@@ -41,11 +41,19 @@ COMMANDS: CommandTable = {
         "Read about a topic: directives, examples, exit codes, ...",
     ),
 }
+_SECTIONS = {
+    "Begin and go on": ("chat", "run", "resume", "apply", "iterate"),
+    "Workflow files": ("init", "validate", "render"),
+    "What is kept": ("sessions", "store"),
+    "This machine": ("status", "login", "trust", "completion"),
+    "To learn": ("help", "demo"),
+}
 
 
 @click.group(
     cls=LazyGroup,
     table=COMMANDS,
+    sections=_SECTIONS,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )

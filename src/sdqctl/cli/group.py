@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any, cast
 
@@ -16,11 +16,21 @@ CommandTable = Mapping[str, tuple[str, str]]
 
 
 class LazyGroup(click.Group):
-    """A group that imports a command only when it is run; its list needs no import."""
+    """A group that imports a command only when it is run; its list needs no import.
 
-    def __init__(self, *args: Any, table: CommandTable, **attributes: Any) -> None:  # noqa: ANN401
+    `sections` has the names of commands under the titles that `--help` shows them with.
+    """
+
+    def __init__(
+        self,
+        *args: Any,  # noqa: ANN401
+        table: CommandTable,
+        sections: Mapping[str, Sequence[str]] | None = None,
+        **attributes: Any,  # noqa: ANN401
+    ) -> None:
         super().__init__(*args, **attributes)
         self.table = table
+        self.sections = sections or {}
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names, in the order in which a reader wants them."""
@@ -56,5 +66,9 @@ class LazyGroup(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands without importing any."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, line) for name, (_, line) in self.table.items()])
+        widest = max(map(len, self.table))  # so that all sections are in line
+        told = {name for names in self.sections.values() for name in names}
+        rest = [name for name in self.table if name not in told]
+        for title, names in {**self.sections, **({"Commands": rest} if rest else {})}.items():
+            with formatter.section(title):
+                formatter.write_dl([(f"{name:<{widest}}", self.table[name][1]) for name in names])

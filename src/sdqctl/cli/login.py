@@ -38,14 +38,13 @@ def login(app: App, /, arguments: tuple[str, ...], adapter: str | None) -> None:
 
     Exit 6 when that fails.
     """
-    from sdqctl.adapters.base import SignsIn, power
-    from sdqctl.adapters.registry import entry
+    from sdqctl.adapters import base, registry
 
     name = adapter or app.settings.adapter
     made = app.adapter(name)
-    sign_in = power(made, SignsIn).sign_in()
+    sign_in = base.power(made, base.SignsIn).sign_in()
     _hand_over(sign_in, arguments)
-    for line in entry(name).account(app.adapter_settings(name), app.play(made.check())):
+    for line in registry.entry(name).account(app.adapter_settings(name), app.play(made.check())):
         write_line(sanitize(line))
 
 

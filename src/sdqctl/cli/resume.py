@@ -68,13 +68,9 @@ def resume(
     if session is not None and last:
         raise click.UsageError("SESSION and --last cannot be used together.")
     options, display = asked_for(flags)
-    if session is None:
-        from sdqctl.cli.runs.choosing import choose_session
-
-        unfinished = continue_with is not None and not continue_with
-        session, options = choose_session(app, options, last=last, unfinished=unfinished)
     request = ResumeRequest(
         session=session,
+        last=last,
         options=options,
         display=display,
         prompt=prompt,

@@ -17,7 +17,6 @@ from sdqctl.text.terminal import one_line, sanitize
 
 _LABEL = 15
 _NARROWEST = 20
-_WHOLE = {"break_long_words": False, "break_on_hyphens": False}
 
 if TYPE_CHECKING:
     from sdqctl.cli.context import App
@@ -85,9 +84,11 @@ def _print_summary(found: Overview) -> None:
 def _print_fact(name: str, value: str) -> None:
     """A line; on a terminal folded between words, so that a path stays whole."""
     label = f"{name + ':' if name else '':<{_LABEL}}"
-    width = terminal_width() - 1 if is_terminal() else 0
-    lines = wrap(one_line(value), max(width - _LABEL, _NARROWEST), **_WHOLE) if width else []
-    write_line(label + f"\n{'':<{_LABEL}}".join(lines or [one_line(value)]))
+    lines = [one_line(value)]
+    if is_terminal():
+        width = max(terminal_width() - 1 - _LABEL, _NARROWEST)
+        lines = wrap(lines[0], width, break_long_words=False, break_on_hyphens=False)
+    write_line(label + f"\n{'':<{_LABEL}}".join(lines))
 
 
 def _print_adapters(health: Sequence[Health], tools: Mapping[str, ToolNames]) -> None:

@@ -31,7 +31,8 @@ def welcome(app: App) -> None:
     write_line()
     for command, purpose in _NEXT:
         fits = len(purpose) + 24 < terminal_width()
-        write_painted(f"  {paint(f'{command:<22}', 'bold')}{purpose if fits else ''}\n")
+        shown = purpose if fits else purpose.partition(";")[0]
+        write_painted(f"  {paint(f'{command:<22}', 'bold')}{shown}\n")
     write_line()
     try:
         _unfinished(app)

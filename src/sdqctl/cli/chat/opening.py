@@ -40,7 +40,7 @@ def open_chat(app: App, name: str | None, options: RunOptions, display: Display)
     entry = _existing(app, name, options.adapter) if name is not None else None
     if entry is None and name is not None:
         options = msgspec.structs.replace(options, session_name=given_name(name))
-    request = ResumeRequest(session=name or "", options=options, display=display)
+    request = ResumeRequest(session=name, options=options, display=display)
     with app.ledger() as ledger:
         return converse(app, request, entry, ledger)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -15,25 +16,26 @@ from sdqctl.text.terminal import one_line
 
 if TYPE_CHECKING:
     from sdqctl.cli.context import App
-    from sdqctl.model.options import RunOptions
+    from sdqctl.cli.runs.continuation import ResumeRequest
     from sdqctl.sessions.query import Entry
 
 _NAMED = 5
 
 
-def choose_session(
-    app: App, options: RunOptions, *, last: bool = False, unfinished: bool = False
-) -> tuple[str, RunOptions]:
-    """The last changed session of this project, or the one that the user chooses on a terminal;
-    with `unfinished` among those whose run has steps left. Returns its id, and the options with
-    its adapter.
+def choose_session(app: App, request: ResumeRequest) -> tuple[str, ResumeRequest]:
+    """The last changed session of this project, or the one that the user chooses on a terminal; to
+    go on with a run, among those that have steps left. Returns its id, and the request with its
+    adapter.
 
     Raises UsageError that names some where there is no terminal, SessionNotFoundError where there
     is none to choose, InterruptedRunError for a user who leaves.
     """
+    options = request.options
+    unfinished = request.continues and request.workflow is None
     entries = resumable(app, options.adapter, unfinished=unfinished)
-    entry = last_of(entries, app.directory) if last else _chosen(app, entries, unfinished)
-    return entry.info.id, msgspec.structs.replace(options, adapter=entry.info.adapter)
+    entry = last_of(entries, app.directory) if request.last else _chosen(app, entries, unfinished)
+    options = msgspec.structs.replace(options, adapter=entry.info.adapter)
+    return entry.info.id, replace(request, options=options)
 
 
 def _chosen(app: App, entries: list[Entry], unfinished: bool) -> Entry:

@@ -22,9 +22,11 @@ if TYPE_CHECKING:
 class ResumeRequest:
     """What `resume` was asked for."""
 
-    session: str
+    session: str | None
+    """None: the last one of the project, or one that the user chooses."""
     options: RunOptions
     display: Display
+    last: bool = False
     prompt: str | None = None
     continues: bool = False
     workflow: Path | None = None

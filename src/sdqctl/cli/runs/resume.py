@@ -31,13 +31,18 @@ def resume_session(app: App, request: ResumeRequest) -> int:
     from sdqctl.engine.continuation import prepare_step, prompt_step
     from sdqctl.sessions.resolve import resolve_session
 
+    session = request.session
+    if session is None:
+        from sdqctl.cli.runs.choosing import choose_session
+
+        session, request = choose_session(app, request)
     talks = request.prompt is None and not request.continues
     if talks:
         _check_talk(request)
     step = prompt_step(read_text_argument(request.prompt)) if request.prompt is not None else None
     with app.ledger() as ledger:
         entries = list(_entries(app, request.options.adapter, ledger))
-        info = resolve_session(request.session, entries)
+        info = resolve_session(session, entries)
         refuse_remote(info)
         if talks:
             return resume_talk(app, request, info, ledger)
