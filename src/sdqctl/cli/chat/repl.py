@@ -211,13 +211,13 @@ class Repl:
     def _find_made(self, target: Target) -> None:
         """The session that the first message made, if it came to that; its name stays its own."""
         options = self.request.options
-        if options.session_name is None:
-            note(f"this session is called {one_line(target.name)}")
         self.request = replace(
             self.request, options=msgspec.structs.replace(options, session_name=target.name)
         )
         info = self.app.archive(target.ref.adapter).get(target.ref.id)
         if info is not None:
+            if options.session_name is None:
+                note(f"this session is called {one_line(target.name)}")
             info = msgspec.structs.replace(info, name=info.name or target.name)
             self.entry = Entry(info, SessionStatus.IDLE, None, None)
 
