@@ -7,13 +7,14 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
 from sdqctl.cli.app import run
-from tests.warm import start_variables, warm
+from tests.warm import Started, Warm, start_variables, warm
 
 SDQCTL = [sys.executable, "-m", "sdqctl"]
 TIMEOUT = 120.0
@@ -42,8 +43,8 @@ def sdqctl(
 ) -> Done:
     """Run `sdqctl` with arguments; keywords are put into its environment."""
     variables = {**os.environ, **environment}
-    source = warm(with_sdk="COPILOT_PROVIDER_BASE_URL" in variables)
-    if source.environment != start_variables(variables):
+    source, is_alike = source_of(variables)
+    if not is_alike:
         return started(*arguments, stdin=stdin, cwd=cwd, **environment)
     done = source.run(
         [str(argument) for argument in arguments],
@@ -53,6 +54,54 @@ def sdqctl(
         TIMEOUT,
     )
     return Done(done.code, _text(done.out), _text(done.err))
+
+
+def source_of(environment: Mapping[str, str]) -> tuple[Warm, bool]:
+    """The process that forks commands, and whether it started as this environment would have it."""
+    source = warm(with_sdk="COPILOT_PROVIDER_BASE_URL" in environment)
+    return source, source.environment == start_variables(environment)
+
+
+class Running(subprocess.Popen[str]):
+    """`sdqctl` at work, forked as `sdqctl` does it; else a Popen, with text in its pipes."""
+
+    def __init__(self, *arguments: str | Path, **options: Any) -> None:  # noqa: ANN401 - Popen's
+        self._forked: Started | None = None
+        super().__init__([*SDQCTL, *map(str, arguments)], text=True, **options)
+
+    def _execute_child(self, args: list[str], *options: Any) -> None:  # noqa: ANN401 - Popen's
+        """What Popen starts a process with; its streams are made by then."""
+        cwd, environment, pipes = options[4], options[5], options[9:15]
+        variables = os.environ if environment is None else environment
+        source, is_alike = source_of(variables)
+        if not is_alike:
+            super()._execute_child(args, *options)  # type: ignore[misc]
+            return
+        theirs = [pipes[0], pipes[3], pipes[5]]
+        streams = [own if end == -1 else end for own, end in enumerate(theirs)]
+        where = os.getcwd() if cwd is None else os.fspath(cwd)
+        self._forked = source.start(args[len(SDQCTL) :], streams, where, variables)
+        self.pid = self._forked.pid
+        self._child_created = True
+        self._close_pipe_fds(*pipes)  # type: ignore[attr-defined]
+
+    def _try_wait(self, flags: int) -> tuple[int, int]:
+        """What Popen waits with: the process and its status, or zeros while it is at work."""
+        if self._forked is None:
+            found: tuple[int, int] = super()._try_wait(flags)  # type: ignore[misc]
+            return found
+        status = self._forked.status(time.monotonic() if flags & os.WNOHANG else None)
+        return (0, 0) if status is None else (self.pid, status)
+
+    def _internal_poll(self, *options: Any, **more: Any) -> int | None:  # noqa: ANN401 - Popen's
+        """What Popen polls with."""
+        if self._forked is None:
+            code: int | None = super()._internal_poll(*options, **more)  # type: ignore[misc]
+            return code
+        pid, status = (0, 0) if self.returncode is not None else self._try_wait(os.WNOHANG)
+        if pid:
+            self.returncode = os.waitstatus_to_exitcode(status)
+        return self.returncode
 
 
 def started(

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import os
 import re
+import select
+import signal
+import termios
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import pexpect
 import pyte
 
-from tests.command import SDQCTL
+from tests.command import SDQCTL, source_of
 
 LIMIT = 120.0
+_TICK, _PATIENCE = 0.1, 5.0
 ENTER = "\r"
 CTRL_C, CTRL_D = "\x03", "\x04"
 _TIMES = re.compile(r"\b\d+(\.\d+)?s\b|\b\d+m\d+s\b")
@@ -38,14 +41,19 @@ class Terminal:
         environment = {**os.environ, "TERM": "xterm-256color", "NO_COLOR": "1"}
         for name in ("COLUMNS", "LINES"):  # of the terminal that the tests were started in
             environment.pop(name, None)
-        self._child = pexpect.spawn(
-            program or SDQCTL[0],
-            [*([] if program else SDQCTL[1:]), *map(str, arguments)],
-            dimensions=(rows, columns),
-            env=environment,
-            timeout=LIMIT,
+        self._master, theirs = os.openpty()
+        termios.tcsetwinsize(theirs, (rows, columns))
+        source, is_alike = source_of(environment)
+        self._child = source.start(
+            [*([] if program or is_alike else SDQCTL[1:]), *map(str, arguments)],
+            [theirs] * 3,
+            os.getcwd(),
+            environment,
+            terminal=True,
+            program=program or (None if is_alike else SDQCTL[0]),
         )
-        self._screen.answer = self._child.send
+        os.close(theirs)
+        self._screen.answer = self.type
 
     def __enter__(self) -> Self:
         return self
@@ -56,20 +64,24 @@ class Terminal:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._child.close(force=True)
+        os.close(self._master)
+        if self._child.status(time.monotonic() + _PATIENCE) is None:
+            self.kill(signal.SIGKILL)
 
     def type(self, text: str) -> None:
         """Send keys."""
-        self._child.send(text)
+        data = text.encode()
+        while data:
+            data = data[os.write(self._master, data) :]
 
     def kill(self, number: int) -> None:
         """Send a signal to the program."""
-        self._child.kill(number)
+        os.kill(self._child.pid, number)
 
     def resize(self, columns: int, rows: int = 50) -> None:
         """Another size."""
         self._screen.resize(rows, columns)
-        self._child.setwinsize(rows, columns)
+        termios.tcsetwinsize(self._master, (rows, columns))
 
     def wait_for(self, text: str) -> None:
         """Read until the screen shows a text."""
@@ -92,21 +104,14 @@ class Terminal:
             assert time.monotonic() < deadline, f"there is no prompt:\n{self.text}"
             assert self._pump(), f"it ended:\n{self.text}"
 
-    def is_quiet(self) -> bool:
-        """Whether nothing more comes for a while; the program waits."""
-        before = self.text
-        for _ in range(5):
-            self._pump()
-        return self.text == before
-
     def wait_for_end(self) -> int:
         """Read to the end; returns the exit code."""
         deadline = time.monotonic() + LIMIT
         while self._pump():
             assert time.monotonic() < deadline, f"it does not end:\n{self.text}"
-        self._child.close()
-        code = self._child.exitstatus
-        return int(code) if code is not None else -int(self._child.signalstatus)
+        status = self._child.status(deadline)
+        assert status is not None, f"it closed its terminal and does not end:\n{self.text}"
+        return os.waitstatus_to_exitcode(status)
 
     @property
     def text(self) -> str:
@@ -121,11 +126,11 @@ class Terminal:
 
     def _pump(self) -> bool:
         """Take in what there is; False at the end."""
-        try:
-            data = self._child.read_nonblocking(65_536, timeout=0.1)
-        except pexpect.TIMEOUT:
+        if not select.select([self._master], [], [], _TICK)[0]:
             return True
-        except pexpect.EOF:
+        try:
+            data = os.read(self._master, 65_536)
+        except OSError:  # nobody has the terminal any more
             return False
         self.raw += data
         self._stream.feed(data)

@@ -11,25 +11,29 @@ import functools
 import gc
 import json
 import os
+import select
 import selectors
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from pkgutil import walk_packages
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import sdqctl
 
 _LENGTH = 8
 _AT_START = ("PYTHON", "LC_", "LANG", "COVERAGE_")
 """Beginnings of the names of variables that the interpreter reads when it starts."""
+_BESIDE = ("entry", "disk", "repository_files", "account")
+"""What commands load of the adapter for Copilot without its SDK."""
 _NOT_LOADED = ("sdqctl.testing", "sdqctl.cli.chat", "sdqctl.adapters.copilot", "sdqctl.__main__")
 
 
@@ -73,6 +77,30 @@ class Warm:
         self._channel.close()
         self._process.wait()
 
+    def start(
+        self,
+        arguments: list[str],
+        streams: Sequence[int],
+        cwd: str,
+        environment: Mapping[str, str],
+        *,
+        terminal: bool = False,
+        program: str | None = None,
+    ) -> Started:
+        """Start a command, or another program, on stdin, stdout and stderr.
+
+        `terminal`: the three are one terminal, which it gets for its own, as from a login.
+        """
+        umask = os.umask(0o077)
+        os.umask(umask)
+        what = [arguments, cwd, dict(environment), umask, terminal, program]
+        asked = json.dumps(what).encode()
+        told, tells = os.pipe()
+        socket.send_fds(self._channel, [len(asked).to_bytes(_LENGTH)], [*streams, tells])
+        self._channel.sendall(asked)
+        os.close(tells)
+        return Started(told)
+
     def run(
         self,
         arguments: list[str],
@@ -82,35 +110,55 @@ class Warm:
         timeout: float,
     ) -> Ended:
         """Run one command to its end; `subprocess.TimeoutExpired` after so many seconds."""
-        umask = os.umask(0o077)
-        os.umask(umask)
-        asked = json.dumps([arguments, cwd, dict(environment), umask]).encode()
+        deadline = time.monotonic() + timeout
         streams = _Streams(stdin)
-        socket.send_fds(self._channel, [len(asked).to_bytes(_LENGTH)], streams.theirs)
-        self._channel.sendall(asked)
-        pid, _, status = streams.read(time.monotonic() + timeout).partition(b"\n")
-        if not status:
-            os.kill(int(pid), signal.SIGKILL)
+        command = self.start(arguments, streams.theirs, cwd, environment)
+        streams.read(deadline)
+        status = command.status(deadline)
+        if status is None:
+            os.kill(command.pid, signal.SIGKILL)
             raise subprocess.TimeoutExpired(arguments, timeout, *streams.found)
-        return Ended(os.waitstatus_to_exitcode(int(status)), *streams.found)
+        return Ended(os.waitstatus_to_exitcode(status), *streams.found)
+
+
+class Started:
+    """A command at work: the number of its process, and once it has ended its wait status."""
+
+    def __init__(self, told: int) -> None:
+        self._told = told
+        self._status: int | None = None
+        self.pid = self._read()
+
+    def status(self, deadline: float | None) -> int | None:
+        """Its wait status; None when it has not ended by then on the clock `time.monotonic`."""
+        if self._status is None:
+            wait = None if deadline is None else max(deadline - time.monotonic(), 0)
+            if select.select([self._told], [], [], wait)[0]:
+                self._status = self._read()
+                os.close(self._told)
+        return self._status
+
+    def _read(self) -> int:
+        data = os.read(self._told, _LENGTH)
+        assert data, "the process that forks is gone"
+        return int.from_bytes(data)
 
 
 class _Streams:
-    """The pipes of one command: its stdin, stdout and stderr, and one that says how it ended."""
+    """The pipes of one command: its stdin, stdout and stderr."""
 
     def __init__(self, stdin: bytes | None) -> None:
         self._left = stdin or b""
-        self._reads = [os.pipe() for _ in range(3)]
+        self._reads = [os.pipe() for _ in range(2)]
         given, self._gives = os.pipe()
         if stdin is None:
             os.close(given)
             given = os.open(os.devnull, os.O_RDONLY)
         self.theirs = [given, *(end for _, end in self._reads)]
         self.found = [b"", b""]
-        self._status = b""
 
-    def read(self, deadline: float) -> bytes:
-        """Pass on and read all until the command has ended; what its keeper says about it."""
+    def read(self, deadline: float) -> None:
+        """Pass on and read all, until nobody can write any more."""
         for end in self.theirs:
             os.close(end)
         ends = [end for end, _ in self._reads]
@@ -130,9 +178,7 @@ class _Streams:
                         selector.unregister(key.fd)
         for end in ends:
             os.close(end)
-        out, err, status = map(bytes, found.values())
-        self.found = [out, err]
-        return status
+        self.found = [bytes(data) for data in found.values()]
 
     def _register(self, selector: selectors.BaseSelector, ends: list[int]) -> None:
         for end in ends:
@@ -161,54 +207,87 @@ def main() -> None:
     channel = socket.socket(fileno=int(sys.argv[1]))
     _load(with_sdk="sdk" in sys.argv[2:])
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    at_work: dict[int, tuple[int, int]] = {}
     while True:
-        length, streams, _, _ = socket.recv_fds(channel, _LENGTH, 4)
-        with suppress(ChildProcessError):
-            while os.waitpid(-1, 0 if not length else os.WNOHANG)[0]:
-                pass
-        if not length:
-            return
-        asked = bytearray()
-        while len(asked) < int.from_bytes(length):
-            asked += channel.recv(int.from_bytes(length) - len(asked))
-        if os.fork() == 0:
-            channel.close()
-            _keep(streams, *json.loads(asked))
-        for end in streams:
-            os.close(end)
+        for handle in select.select([channel.fileno(), *at_work], [], [])[0]:
+            if handle != channel.fileno():
+                _say_how_it_ended(handle, *at_work.pop(handle))
+                continue
+            streams, what = _asked(channel)
+            if not streams:
+                for pid, _ in at_work.values():
+                    os.waitpid(pid, 0)
+                return
+            pid = os.fork()
+            if pid == 0:
+                channel.close()
+                for end in [*at_work, *(tells for _, tells in at_work.values())]:
+                    os.close(end)
+                os.close(streams.pop())
+                _become(streams, *what)
+            os.write(streams[3], pid.to_bytes(_LENGTH))
+            at_work[os.pidfd_open(pid)] = pid, streams.pop()
+            for end in streams:
+                os.close(end)
 
 
 def _load(*, with_sdk: bool) -> None:
-    for module in walk_packages(sdqctl.__path__, "sdqctl."):
-        if not module.name.startswith(_NOT_LOADED):
-            import_module(module.name)
+    copilot = "sdqctl.adapters.copilot"
+    names = [module.name for module in walk_packages(sdqctl.__path__, "sdqctl.")]
+    names = [name for name in names if not name.startswith(_NOT_LOADED)]
+    names += ["platformdirs", "encodings.utf_8_sig", "encodings.utf_16_le"]
+    names += [f"{copilot}.{name}" for name in _BESIDE]
     if with_sdk:
-        for module in walk_packages([f"{sdqctl.__path__[0]}/adapters/copilot"]):
-            import_module(f"sdqctl.adapters.copilot.{module.name}")
-        import_module("copilot")
+        inner = walk_packages([f"{sdqctl.__path__[0]}/adapters/copilot"], f"{copilot}.")
+        names += ["copilot", *(module.name for module in inner)]
+    for name in names:
+        import_module(name)
     gc.collect()
     gc.freeze()
 
 
-def _keep(
-    streams: list[int], arguments: list[str], cwd: str, environment: dict[str, str], umask: int
-) -> None:
-    """Fork the command, and say its number and how it ended. The command returns from here."""
-    told = streams.pop()
-    pid = os.fork()
-    if pid:
-        for end in streams:
-            os.close(end)
-        os.write(told, b"%d\n" % pid)
-        os.write(told, b"%d" % os.waitpid(pid, 0)[1])
-        os._exit(0)
-    os.close(told)
+def _asked(channel: socket.socket) -> tuple[list[int], list[Any]]:
+    """The descriptors and the rest of what is asked for; nothing when nobody asks any more."""
+    length, streams, _, _ = socket.recv_fds(channel, _LENGTH, 4)
+    asked = bytearray()
+    while len(asked) < int.from_bytes(length):
+        asked += channel.recv(int.from_bytes(length) - len(asked))
+    what: list[Any] = json.loads(asked) if asked else []
+    arguments, terminal, program = (what[0], what[4], what[5]) if what else ([], False, None)
+    if terminal and program is None and "resume" in arguments:
+        import_module("sdqctl.cli.chat.repl")
+    return streams, what
+
+
+def _say_how_it_ended(handle: int, pid: int, tells: int) -> None:
+    os.close(handle)
+    status = os.waitpid(pid, 0)[1]
+    with suppress(BrokenPipeError):
+        os.write(tells, status.to_bytes(_LENGTH))
+    os.close(tells)
+
+
+def _become(
+    streams: list[int],
+    arguments: list[str],
+    cwd: str,
+    environment: dict[str, str],
+    umask: int,
+    terminal: bool,
+    program: str | None,
+) -> NoReturn:
+    """In the fork: take over what belongs to a process, and be the command to its end."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    if terminal:
+        os.login_tty(os.dup(streams[0]))
     for number, end in enumerate(streams):
         os.dup2(end, number)
         os.close(end)
     os.umask(umask)
     os.chdir(cwd)
+    if program is not None:
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+        os.execvpe(program, [program, *arguments], environment)
     os.environ.clear()
     os.environ.update(environment)
     time.tzset()
@@ -216,10 +295,22 @@ def _keep(
 
 
 def _command(arguments: list[str]) -> NoReturn:
+    """End as an interpreter ends, but for taking apart what is loaded, which would copy it all."""
     from sdqctl.__main__ import main
 
     sys.argv = ["sdqctl", *arguments]
-    sys.exit(main())
+    code = 1
+    try:
+        code = main()
+    except BaseException:  # noqa: BLE001 - as the interpreter does
+        sys.excepthook(*sys.exc_info())
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread() and not thread.daemon:
+            thread.join()
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 if __name__ == "__main__":

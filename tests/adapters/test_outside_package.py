@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.command import SDQCTL, sdqctl
+from tests.command import Running, sdqctl
 from tests.conftest import ROOT
 from tests.packages import install
 
@@ -73,8 +73,8 @@ def test_a_cut_off_prompt_stays_where_the_adapter_does_not_rewind(
     echo: Path, home: Path, project: Path
 ) -> None:
     (project / "w.conv").write_text("SESSION-NAME cut\nPROMPT wait\n")
-    running = subprocess.Popen(
-        [*SDQCTL, "run", "-a", "echo", "w.conv"], stderr=subprocess.PIPE, stdin=subprocess.DEVNULL
+    running = Running(
+        "run", "-a", "echo", "w.conv", stderr=subprocess.PIPE, stdin=subprocess.DEVNULL
     )
     journal = home / "sdqctl" / "echo" / "cut" / "events.jsonl"
     wait_until(lambda: journal.exists() and "user.message" in journal.read_text())

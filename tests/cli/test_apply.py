@@ -14,7 +14,7 @@ import pytest
 
 from sdqctl.testing.loopback import LoopbackModel
 from tests.bench import Bench
-from tests.command import SDQCTL, sdqctl
+from tests.command import Running, sdqctl
 
 EACH = "PROMPT {{COMPONENT_PATH}} {{ITERATION_INDEX}}/{{ITERATION_TOTAL}} [[reply: A]]\nPROMPT b\n"
 
@@ -241,13 +241,14 @@ def test_thirty_components_share_one_runtime_and_survive_its_death(
         "PROMPT {{COMPONENT_NAME}}. [[sleep: 1]] [[reply: A]]\nPROMPT b\n"
     )
     command = ["apply", "each.conv", "--components", "@names.txt", "--parallel", "10"]
-    process = subprocess.Popen(
-        [*SDQCTL, *command, "--format", "json"],
+    process = Running(
+        *command,
+        "--format",
+        "json",
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
     )
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while len(model.requests) < 15:
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -269,8 +270,8 @@ def test_a_killed_apply_does_only_what_is_not_done(
     (project / "names.txt").write_text("".join(f"part-{n}\n" for n in range(8)))
     (project / "each.conv").write_text("PROMPT {{COMPONENT_NAME}}. [[sleep: 0.3]] [[reply: A]]\n")
     command = ["apply", "each.conv", "--components", "@names.txt", "--parallel", "2"]
-    process = subprocess.Popen([*SDQCTL, *command], stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
+    process = Running(*command, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
     while len(model.requests) < 5:
         assert time.monotonic() < deadline
         time.sleep(0.02)

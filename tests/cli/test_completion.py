@@ -27,13 +27,15 @@ NAMES = [
 ]  # fmt: skip
 SHELLS = ("bash", "zsh", "fish")
 RECORDER = """\
-#!{python}
-import json, os, sys
-if "_SDQCTL_COMPLETE" in os.environ:
-    os.execv(sys.executable, [sys.executable, "-m", "sdqctl", *sys.argv[1:]])
-with open({file!r}, "a") as file:
-    file.write(json.dumps(sys.argv[1:]) + "\\n")
+#!/bin/sh
+if [ -n "$_SDQCTL_COMPLETE" ]; then exec '{python}' -m sdqctl "$@"; fi
+{{ printf '%s\\0' "$@"; printf '\\n'; }} >> '{file}'
 """
+
+
+def recorded(file: Path) -> list[str]:
+    """The arguments of the last command that the recorder stood for."""
+    return file.read_text().rpartition("\0\n")[0].rpartition("\0\n")[2].split("\0")
 
 
 class Shell:
@@ -45,7 +47,7 @@ class Shell:
         self._record.touch()
         binary = folder / "bin" / "sdqctl"
         binary.parent.mkdir()
-        binary.write_text(RECORDER.format(python=sys.executable, file=str(self._record)))
+        binary.write_text(RECORDER.format(python=sys.executable, file=self._record))
         binary.chmod(0o755)
         script = sdqctl("completion", name).out
         path = f"{binary.parent}:{os.environ['PATH']}"
@@ -70,8 +72,8 @@ class Shell:
         before = self._record.stat().st_size
         self.terminal.type(f"{typed}\t\r")
         self.terminal.wait_until(lambda: self._record.stat().st_size > before)
-        last: list[str] = json.loads(self._record.read_text().splitlines()[-1])
-        return last
+        self.terminal.wait_until(lambda: self._record.read_bytes().endswith(b"\0\n"))
+        return recorded(self._record)
 
 
 def add_session(bench: Bench, name: str) -> None:
@@ -287,15 +289,15 @@ def test_installed_it_completes_in_a_shell_as_it_starts(
     binary.parent.mkdir()
     record = home / "record"
     record.touch()
-    binary.write_text(RECORDER.format(python=sys.executable, file=str(record)))
+    binary.write_text(RECORDER.format(python=sys.executable, file=record))
     binary.chmod(0o755)
     monkeypatch.setenv("PATH", f"{binary.parent}:{os.environ['PATH']}")
     with Terminal(["-i"], program=shutil.which(name), columns=200) as terminal:
         if name != "fish":
             terminal.wait_for("ready>")
         terminal.type("sdqctl compl\t\r")
-        terminal.wait_until(lambda: record.stat().st_size > 0)
-    assert json.loads(record.read_text()) == ["completion"]
+        terminal.wait_until(lambda: record.read_bytes().endswith(b"\0\n"))
+    assert recorded(record) == ["completion"]
 
 
 def test_installing_keeps_a_link_its_mode_and_the_lines_around(home: Path) -> None:

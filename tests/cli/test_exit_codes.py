@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from sdqctl import errors
-from tests.command import SDQCTL, sdqctl
+from tests.command import SDQCTL, Running, sdqctl
 
 
 @pytest.fixture
@@ -174,18 +174,20 @@ def test_75_try_again_later(order: str, budget: str, write: Path) -> None:
 
 def test_130_interrupted_and_resumable(write: Path) -> None:
     write.write_text("PROMPT a [[reply: b]]\nRUN sleep 60\nPROMPT c\n")
-    process = subprocess.Popen(
-        [*SDQCTL, "run", str(write), "--session-name", "stop"],
+    process = Running(
+        "run",
+        str(write),
+        "--session-name",
+        "stop",
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
-        text=True,
     )
     assert process.stderr is not None
     for line in process.stderr:
         if line.startswith("[2/3]"):
             break
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=120)
     assert process.returncode == 130
     assert "sdqctl resume stop --continue" in err
 
@@ -206,9 +208,7 @@ def test_every_error_has_the_exit_code_that_its_table_says() -> None:
 
 def test_a_killed_run_shows_as_interrupted(write: Path) -> None:
     write.write_text("PROMPT a [[reply: b]]\nPROMPT c [[stall]]\n")
-    process = subprocess.Popen(
-        [*SDQCTL, "run", str(write), "--session-name", "killed"], stderr=subprocess.PIPE, text=True
-    )
+    process = Running("run", str(write), "--session-name", "killed", stderr=subprocess.PIPE)
     assert process.stderr is not None
     for line in process.stderr:
         if line.startswith("[2/2]"):
@@ -216,7 +216,7 @@ def test_a_killed_run_shows_as_interrupted(write: Path) -> None:
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     process.stderr.close()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 120
     while Path(f"/proc/{process.pid}").exists() and time.monotonic() < deadline:
         time.sleep(0.01)
     entry = sdqctl("sessions", "list", "--format", "json").json[0]

@@ -14,7 +14,7 @@ import pytest
 from sdqctl.cli.runs import markdown
 from sdqctl.cli.table import Cell, Column, table_lines
 from tests.bench import Bench
-from tests.command import SDQCTL, TIMEOUT
+from tests.command import TIMEOUT, Running
 from tests.terminal import Terminal
 
 ANSWER = """\
@@ -118,8 +118,9 @@ def test_the_live_line_is_whole_on_a_terminal_that_does_not_know_its_size(bench:
     bench.write("work.conv", "RUN sleep 2\n")
     ours, theirs = os.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 0, 0, 0, 0))
-    run = subprocess.Popen(
-        [*SDQCTL, "run", "work.conv"],
+    run = Running(
+        "run",
+        "work.conv",
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=theirs,

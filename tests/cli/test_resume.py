@@ -12,7 +12,7 @@ import pytest
 
 from tests.bench import Bench
 from tests.cli.test_waiting import has_open, started
-from tests.command import SDQCTL, sdqctl
+from tests.command import SDQCTL, Running, sdqctl
 
 THREE = "PROMPT a [[reply: A]]\nPAUSE\nPROMPT b [[reply: B]]\n"
 
@@ -173,7 +173,7 @@ def test_wait_waits_for_the_holder(paused: Path) -> None:
             wait_for(lambda: has_open(waiting, ".lock"))
             assert waiting.poll() is None
             Path("go").touch()
-            out, err = waiting.communicate(timeout=60)
+            out, err = waiting.communicate(timeout=120)
         assert (waiting.returncode, out) == (0, "2\n"), err
         assert first.wait() == 0
     assert prompts() == ["a", "slow", "second"]
@@ -250,19 +250,24 @@ def test_a_resume_that_waited_goes_on_where_the_run_stands_by_then(bench: Bench)
         "SESSION-NAME moving\nSESSION-MODE fresh\nMAX-CYCLES 2\n"
         "PROMPT one\nRUN sh -c 'echo >> runs; sleep 1.5'\nPROMPT two\n",
     )
-    first = subprocess.Popen([*SDQCTL, "run", str(path)], stderr=subprocess.DEVNULL)
+    first = Running("run", str(path), stderr=subprocess.DEVNULL)
     wait_for(lambda: Path("runs").exists())
-    second = subprocess.Popen(
-        [*SDQCTL, "resume", "moving", "--continue", "--wait", "60s", "--on-interrupted", "resend"],
+    second = Running(
+        "resume",
+        "moving",
+        "--continue",
+        "--wait",
+        "60s",
+        "--on-interrupted",
+        "resend",
         stderr=subprocess.PIPE,
-        text=True,
     )
     wait_for(
         lambda: Path("runs").read_text() == "\n\n"
     )  # the second cycle, in a session of its own
     first.kill()
     first.wait()
-    _, err = second.communicate(timeout=60)
+    _, err = second.communicate(timeout=120)
     assert second.returncode == 0, err
     for name in ("moving", "moving (2)"):
         turns = sdqctl("sessions", "show", name, "--format", "json").json["turns"]
@@ -270,7 +275,7 @@ def test_a_resume_that_waited_goes_on_where_the_run_stands_by_then(bench: Bench)
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)

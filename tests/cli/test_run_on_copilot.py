@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from sdqctl.testing.loopback import LoopbackModel
-from tests.command import SDQCTL, sdqctl
+from tests.command import Running, sdqctl
 from tests.conftest import ROOT, RUNTIME
 
 pytestmark = pytest.mark.runtime
@@ -166,16 +166,14 @@ def test_a_signal_ends_the_run_resumable_and_leaves_no_process(
     signals: list[signal.Signals], home: Path, project: Path, model: LoopbackModel
 ) -> None:
     path = write(project, "SESSION-NAME cut\nPROMPT wait [[hang: x1]] [[reply: done]]\n")
-    process = subprocess.Popen(
-        [*SDQCTL, "run", str(path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    process = Running("run", str(path), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     wait_for(lambda: len(model.requests) > 0)
     runtime = children(process.pid)
     assert runtime
     for number in signals:
         process.send_signal(number)
         time.sleep(0.02)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=120)
     assert process.returncode == 130, err
     assert "sdqctl resume cut --continue" in err
     assert "Traceback" not in err
@@ -192,14 +190,12 @@ def test_the_death_of_the_runtime_is_survived_once(
     home: Path, project: Path, model: LoopbackModel
 ) -> None:
     path = write(project, "SESSION-NAME phoenix\nPROMPT wait [[hang: x1]] [[reply: done]]\n")
-    process = subprocess.Popen(
-        [*SDQCTL, "run", str(path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    process = Running("run", str(path), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     wait_for(lambda: len(model.requests) > 0)
     killed = time.monotonic()
     for pid in children(process.pid):
         os.kill(pid, signal.SIGKILL)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=120)
     assert (process.returncode, out) == (0, "done\n"), err
     assert "ended unexpectedly (exit code -9); a new one is started" in err
     assert time.monotonic() - killed < 30
@@ -210,7 +206,7 @@ def test_a_second_writer_and_a_delete_are_refused_while_a_run_holds_the_session(
     home: Path, project: Path, model: LoopbackModel
 ) -> None:
     path = write(project, "SESSION-NAME held\nPROMPT wait [[hang: x1]] [[reply: done]]\n")
-    process = subprocess.Popen([*SDQCTL, "run", str(path)], stderr=subprocess.DEVNULL)
+    process = Running("run", str(path), stderr=subprocess.DEVNULL)
     try:
         wait_for(lambda: len(model.requests) > 0)
         second = sdqctl("resume", "held", "--prompt", "me too")

@@ -14,7 +14,7 @@ from sdqctl.model.workflow import PromptStep, Span, Workflow
 from sdqctl.store.claims import claim_name
 from sdqctl.store.redact import Redactor
 from tests.bench import Bench
-from tests.command import SDQCTL, sdqctl
+from tests.command import Running, sdqctl
 
 SAME_SECOND = 8
 
@@ -29,10 +29,7 @@ def workflow(home: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> Path
 
 
 def test_runs_of_one_file_at_the_same_time_get_sessions_of_their_own(workflow: Path) -> None:
-    started = [
-        subprocess.Popen([*SDQCTL, "run", workflow, "-q"], stderr=subprocess.PIPE, text=True)
-        for _ in range(SAME_SECOND)
-    ]
+    started = [Running("run", workflow, "-q", stderr=subprocess.PIPE) for _ in range(SAME_SECOND)]
     ended = [(process.communicate()[1], process.returncode) for process in started]
     assert ended == [("", 0)] * SAME_SECOND
     names = [entry["name"] for entry in sdqctl("sessions", "list", "--format", "json").json]

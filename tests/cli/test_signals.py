@@ -12,7 +12,7 @@ import pytest
 
 from sdqctl.process import is_alive
 from tests.cli.test_waiting import wait_for
-from tests.command import SDQCTL
+from tests.command import Running
 
 SILENT = "#!/bin/sh\necho $$ > {pid}\nexec cat > /dev/null\n"
 """A runtime that takes what it is told, and never answers."""
@@ -31,11 +31,11 @@ def test_a_signal_ends_a_question_to_the_runtime_and_the_runtime_with_it(
     program.write_text(SILENT.format(pid=pid))
     program.chmod(0o700)
     monkeypatch.setenv("COPILOT_CLI_PATH", str(program))
-    asking = subprocess.Popen([*SDQCTL, *arguments], stderr=subprocess.PIPE, text=True)
+    asking = Running(*arguments, stderr=subprocess.PIPE)
     try:
         wait_for(lambda: pid.exists() and pid.read_text().endswith("\n"))
         asking.send_signal(number)
-        _, err = asking.communicate(timeout=30)
+        _, err = asking.communicate(timeout=120)
         assert asking.returncode == 130, err
         assert "interrupted" in err
         assert "Traceback" not in err

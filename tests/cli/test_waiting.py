@@ -18,7 +18,7 @@ from sdqctl.store.ledger import Ledger
 from sdqctl.store.locks import SessionLock
 from sdqctl.testing.loopback import LoopbackModel
 from tests.bench import Bench
-from tests.command import SDQCTL, sdqctl
+from tests.command import Running, sdqctl
 from tests.conftest import RUNTIME
 
 JOB = SessionRef("mock", "job")
@@ -28,12 +28,11 @@ TWO = "ADAPTER mock\nSESSION-NAME job\nPROMPT a [[reply: A]]\nPAUSE\nPROMPT b [[
 @contextmanager
 def started(*arguments: str) -> Iterator[subprocess.Popen[str]]:
     """A command beside the test; it is ended with the block."""
-    with subprocess.Popen(
-        [*SDQCTL, *arguments],
+    with Running(
+        *arguments,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
     ) as process:
         try:
             yield process
@@ -58,7 +57,7 @@ def has_open(process: subprocess.Popen[str], ending: str) -> bool:
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -67,12 +66,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
 def test_of_ten_that_wait_for_one_name_one_makes_it_and_nine_go_on_in_it(bench: Bench) -> None:
     path = bench.write("work.conv", "SESSION-NAME job\nPROMPT ask [[delay: 0.1]] [[reply: A]]\n")
     flags = ["run", str(path), "--resume-if-exists", "--wait", "60s"]
-    processes = [
-        subprocess.Popen(
-            [*SDQCTL, *flags], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        for _ in range(10)
-    ]
+    processes = [Running(*flags, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(10)]
     told = [(process.communicate(timeout=120), process.returncode) for process in processes]
     assert [code for _, code in told] == [0] * 10, told
     assert sum("new session job" in err for (_, err), _ in told) == 1
@@ -93,7 +87,7 @@ def test_of_three_that_wait_without_resume_if_exists_one_runs_and_two_are_refuse
         for process in waiting:
             announced(process)
         held.release()
-        told = [(process.communicate(timeout=60)[1], process.returncode) for process in waiting]
+        told = [(process.communicate(timeout=120)[1], process.returncode) for process in waiting]
     assert sorted(code for _, code in told) == [0, 7, 7], told
     assert all("exists already" in err for err, code in told if code == 7)
     assert len(sdqctl("sessions", "show", "job", "--format", "json").json["turns"]) == 1
@@ -109,7 +103,7 @@ def test_a_signal_ends_a_wait_at_once(number: signal.Signals, bench: Bench) -> N
     ):
         wait_for(lambda: has_open(waiting, ".lock"))
         waiting.send_signal(number)
-        _, err = waiting.communicate(timeout=5)
+        _, err = waiting.communicate(timeout=120)
     assert waiting.returncode == 130, err
     assert "nothing was begun" in err
     assert "sdqctl resume job --continue" in err
@@ -134,7 +128,7 @@ def test_a_run_that_is_deleted_while_it_is_waited_for_is_not_begun_anew(
         with Ledger.open(home) as ledger:
             ledger.forget_session(JOB)
         held.release()
-        out, err = waiting.communicate(timeout=60)
+        out, err = waiting.communicate(timeout=120)
     assert (waiting.returncode, out) == (7, ""), err
     assert "was deleted meanwhile" in err
     assert sdqctl("sessions", "list", "--format", "json").json == []
@@ -157,5 +151,5 @@ def test_a_native_client_is_waited_for(home: Path, project: Path, model: Loopbac
     assert "copilot" in busy.err
     done = sdqctl("resume", "shared", "--prompt", "three [[reply: 3]]", "--wait", "60s")
     assert (done.code, done.out) == (0, "3\n"), done.err
-    assert native.wait(timeout=60) == 0
+    assert native.wait(timeout=120) == 0
     assert [text.split()[0] for text in model.user_messages()] == ["one", "two", "three"]

@@ -226,7 +226,7 @@ class Story:
 
     def _patiently(self, *arguments: str) -> None:
         """A command that is refused while the runtime of the killed process still goes."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while (done := self._command(*arguments)).returncode == 75:
             assert time.monotonic() < deadline, f"{arguments} stays busy"
             time.sleep(0.2)
@@ -305,7 +305,7 @@ class Story:
         self._wait_for(lambda: not [pid for pid in _pids() if mark in _environ(pid)])
 
     def _wait_for(self, condition: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while not condition():
             assert time.monotonic() < deadline, "a process is left"
             time.sleep(0.05)

@@ -13,7 +13,7 @@ import pytest
 
 from sdqctl.model.followup import quoted_prompt
 from sdqctl.testing.loopback import LoopbackModel
-from tests.command import SDQCTL, sdqctl
+from tests.command import Running, sdqctl
 from tests.conftest import RUNTIME
 
 pytestmark = pytest.mark.runtime
@@ -33,9 +33,7 @@ def cut_off(home: Path, project: Path, model: LoopbackModel) -> Path:
     path = project / "work.conv"
     path.write_text(WORKFLOW)
     acts = project / "acts"
-    with subprocess.Popen(
-        [*SDQCTL, "run", str(path)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    ) as process:
+    with Running("run", str(path), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         wait_for(lambda: acts.exists() and acts.read_text() == "1\n" and len(model.requests) == 3)
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         process.kill()
@@ -45,7 +43,7 @@ def cut_off(home: Path, project: Path, model: LoopbackModel) -> Path:
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)

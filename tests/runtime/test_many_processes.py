@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from sdqctl.testing.loopback import LoopbackModel
-from tests.command import SDQCTL, sdqctl
+from tests.command import Running, sdqctl
 
 pytestmark = pytest.mark.runtime
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.runtime
 def wait_for_the_end_of_runtimes(home: Path) -> None:
     """Until no process is left that was started with this home: none writes there any more."""
     mark = f"COPILOT_HOME={home / 'copilot'}".encode()
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while any(mark in environment(pid) for pid in os.listdir("/proc") if pid.isdecimal()):
         assert time.monotonic() < deadline, "a runtime is left"
         time.sleep(0.05)
@@ -42,11 +42,11 @@ def test_of_eight_processes_on_one_name_one_runs_and_seven_are_refused(
     path = project / "work.conv"
     path.write_text("SESSION-NAME one\nPROMPT hello [[sleep: 4]] [[reply: hi]]\n")
     processes = [
-        subprocess.Popen(
-            [*SDQCTL, "run", str(path)],
+        Running(
+            "run",
+            str(path),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            text=True,
         )
         for _ in range(8)
     ]
@@ -70,18 +70,16 @@ def test_a_second_death_of_the_runtime_in_one_step_is_exit_5(
 ) -> None:
     path = project / "work.conv"
     path.write_text("SESSION-NAME twice\nPROMPT wait [[hang: x2]] [[reply: done]]\n")
-    process = subprocess.Popen(
-        [*SDQCTL, "run", str(path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    process = Running("run", str(path), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     for death in (1, 2):
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while len(model.requests) < death:
             assert time.monotonic() < deadline
             time.sleep(0.02)
         killed = time.monotonic()
         for child in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
             os.kill(int(child), signal.SIGKILL)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=120)
     assert process.returncode == 5, err
     assert time.monotonic() - killed < 10
     assert "sdqctl resume twice --continue" in err

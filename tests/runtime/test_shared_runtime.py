@@ -14,13 +14,13 @@ from pathlib import Path
 import pytest
 
 from sdqctl.testing.loopback import LoopbackModel
-from tests.command import SDQCTL, sdqctl
+from tests.command import Running, sdqctl
 
 pytestmark = pytest.mark.runtime
 
 
 def until(condition: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while not condition():
         assert time.monotonic() < deadline, what
         time.sleep(0.01)
@@ -45,11 +45,15 @@ def test_components_in_a_command_go_on_when_the_runtime_of_all_dies(
         'RUN sh -c "echo >> begun; until test -e go; do sleep 0.05; done; echo >> ended"\n'
         f"{after}\nPROMPT three [[reply: C]]\n"
     )
-    process = subprocess.Popen(
-        [*SDQCTL, "apply", "each.conv", "--components", "@names.txt", "--parallel", "3"],
+    process = Running(
+        "apply",
+        "each.conv",
+        "--components",
+        "@names.txt",
+        "--parallel",
+        "3",
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
     )
     until(lambda: lines("begun") == 3, "all are in their command")
     (runtime,) = runtimes(process.pid)
@@ -89,11 +93,11 @@ def test_a_signal_in_a_new_conversation_interrupts_the_run(
     (project / "w.conv").write_text(
         "SESSION-NAME s\nPROMPT one [[reply: A]]\nNEW-CONVERSATION\nPROMPT two [[hang]]\n"
     )
-    process = subprocess.Popen([*SDQCTL, "run", "w.conv"], stderr=subprocess.PIPE, text=True)
+    process = Running("run", "w.conv", stderr=subprocess.PIPE)
     until(lambda: begun(home, "new-conversation"), "the new conversation is begun")
     time.sleep(delay)  # where in it the signal comes is the case
     process.send_signal(number)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=120)
     assert process.returncode == 130, err
     status = json.loads(sdqctl("sessions", "list", "--format", "json").out)
     assert {entry["status"] for entry in status} <= {"interrupted", "idle"}
@@ -103,11 +107,11 @@ def test_a_signal_while_a_dead_runtime_is_replaced_interrupts_the_run(
     home: Path, project: Path, model: LoopbackModel
 ) -> None:
     (project / "w.conv").write_text("SESSION-NAME s\nPROMPT one [[sleep: 60]]\n")
-    process = subprocess.Popen([*SDQCTL, "run", "w.conv"], stderr=subprocess.PIPE, text=True)
+    process = Running("run", "w.conv", stderr=subprocess.PIPE)
     until(lambda: model.requests, "the model was asked")
     (runtime,) = runtimes(process.pid)
     os.kill(runtime, signal.SIGKILL)
     until(lambda: (found := runtimes(process.pid)) and found != [runtime], "a new one is started")
     process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=120)
     assert process.returncode == 130, err

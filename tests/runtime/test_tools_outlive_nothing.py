@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from sdqctl.testing.loopback import LoopbackModel, MarkerScript, Reply, Request
-from tests.command import SDQCTL, sdqctl
+from tests.command import Running, sdqctl
 
 pytestmark = pytest.mark.runtime
 
@@ -41,7 +41,7 @@ def point_at(model: LoopbackModel, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def until(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while not condition():
         assert time.monotonic() < deadline, what
         time.sleep(0.02)
@@ -74,7 +74,7 @@ def test_an_effect_happens_once_though_the_runtime_was_killed_beside_it(
     (project / "w.conv").write_text(WORKFLOW)
     with LoopbackModel(agent) as model:
         point_at(model, monkeypatch)
-        process = subprocess.Popen([*SDQCTL, "run", "w.conv"], stderr=subprocess.PIPE, text=True)
+        process = Running("run", "w.conv", stderr=subprocess.PIPE)
         shell = number("pid")
         os.kill(runtime_of(process.pid), signal.SIGKILL)
         if "sdqctl" in victims:
@@ -99,9 +99,7 @@ def test_an_aborted_turn_takes_along_what_it_started_and_a_run_all_the_rest(
         f"SESSION-NAME v\nMODE implement\nPROMPT a [[tool: bash {server}]] [[reply: A]]\n"
         f"PROMPT b [[tool: bash {helper}]] [[reply: B]]\n"
     )
-    process = subprocess.Popen(
-        [*SDQCTL, "run", "w.conv", "--step-timeout", "3s"], stderr=subprocess.PIPE, text=True
-    )
+    process = Running("run", "w.conv", "--step-timeout", "3s", stderr=subprocess.PIPE)
     started = number("helper")
     first = number("server")
     until(lambda: not lives(started), "what the aborted turn had detached")
