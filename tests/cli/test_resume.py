@@ -200,7 +200,7 @@ def test_a_full_disk_is_exit_9_and_what_was_recorded_is_still_there(
     path = project / "w.conv"
     (project / "big.txt").write_text("word " * 6000)
     path.write_text("ADAPTER mock\nMAX-CYCLES 30\nCONTEXT @big.txt\nPROMPT {{CYCLE_NUMBER}}\n")
-    command = " ".join(["ulimit -f 400;", "exec", *SDQCTL, "run", str(path), "--session-name job"])
+    command = " ".join(["ulimit -f 800;", "exec", *SDQCTL, "run", str(path), "--session-name job"])
     done = subprocess.run(
         ["bash", "-c", command], capture_output=True, text=True, check=False, timeout=60
     )
