@@ -110,10 +110,21 @@ def test_without_a_terminal_a_chat_is_a_usage_error_with_another_way(
     assert "sdqctl run -p" in done.err
 
 
-def test_a_name_that_cannot_be_one_is_a_usage_error(bench: Bench) -> None:
-    with Terminal(["chat", 'a"b']) as terminal:
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (['a"b'], "holds a double quote"),
+        (["--mode", "implment"], "did you mean implement?"),
+        (["--cwd", "nowhere"], "there is no such folder"),
+        (["-a", "mok"], "did you mean mock?"),
+    ],
+)
+def test_what_no_message_could_be_sent_with_is_a_usage_error_at_once(
+    arguments: list[str], said: str, bench: Bench
+) -> None:
+    with Terminal(["chat", *arguments]) as terminal:
         assert terminal.wait_for_end() == 2
-        assert "holds a double quote" in terminal.text
+        assert said in terminal.text
 
 
 @pytest.mark.runtime

@@ -25,10 +25,13 @@ from sdqctl.cli.runs.repository import note_repository
 from sdqctl.cli.signals import interruptible
 from sdqctl.engine.continuation import prepare_step, prompt_step
 from sdqctl.engine.execution import launch
+from sdqctl.engine.options import over
 from sdqctl.engine.pool import RuntimePool
-from sdqctl.engine.preparation import prepare_first
+from sdqctl.engine.preparation import prepare_first, settle
 from sdqctl.errors import InterruptedRunError, PausedError, SdqctlError, UsageError
+from sdqctl.model.options import RunOptions
 from sdqctl.model.session import SessionStatus
+from sdqctl.model.workflow import Workflow
 from sdqctl.policy.ask import RememberedAnswers
 from sdqctl.sandbox.nets import Nets
 from sdqctl.sessions.query import Entry
@@ -106,6 +109,7 @@ class Repl:
 
     async def hold(self) -> None:
         """Recap, then read and answer until Ctrl-D or /exit."""
+        over(self.request.options, RunOptions())  # a mode that is none is said at once
         note_repository(self._here, quiet=self.request.display.quiet)
         run, steps = self.last_run()
         if self.entry is None:
@@ -120,16 +124,13 @@ class Repl:
             note(f"`sdqctl resume {shlex.quote(one_line(self.info.label))}` goes on here")
 
     def _introduce(self) -> None:
-        options, here = self.request.options, self._here
-        name = options.session_name
+        """Say what begins. Raises UsageError for options that no message could be sent with."""
+        nothing = Workflow(path="", source="", steps=())
+        _, folder, options = settle(nothing, self.request.options, self.app)
+        name, adapter = options.session_name, self._adapter
+        self.app.archive(adapter)
         near = nearest(name, self._session_names()) if name is not None else None
-        introduce(
-            name,
-            self._adapter,
-            options.model or here.settings.model,
-            options.cwd or self._project,
-            near=near,
-        )
+        introduce(name, adapter, options.model, folder, near=near)
 
     async def _talk(self, reader: Reader, run: RunRecord | None, steps: list[StepRecord]) -> None:
         async with self._shared:
