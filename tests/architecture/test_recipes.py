@@ -208,7 +208,7 @@ def test_an_event_is_a_record_who_emits_it_who_shows_it_and_a_test(
         before="class PromptAccepted(",
     )
     copy.insert(EVENTS, "    | PlaceReached\n", after="    | SessionOpened\n")
-    copy.insert(STEPS, "PlaceReached, ", before="Warned\nfrom sdqctl.model.run")
+    copy.insert(STEPS, "PlaceReached, ", before="Warned\nfrom sdqctl.model.paths")
     copy.insert(
         STEPS,
         "            run.context.emit(PlaceReached(name=step.action.name))\n",
