@@ -367,6 +367,7 @@ def _told(
         by=decision.by,
         why=decision.why,
         rules=decision.rules,
+        mode=decision.mode,
         tool_call_id=call.id,
     )
 

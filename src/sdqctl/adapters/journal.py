@@ -253,8 +253,16 @@ class _OpenTurn:
             return
         error = data.get("error") or {}
         denied = isinstance(error, dict) and error.get("code") == "denied"
+        exit_status = (data.get("shellExecution") or {}).get("exitCode")
+        detail = (data.get("result") or {}).get("detailedContent")
+        added, removed = changed_lines(detail if data.get("fileEdits") else None)
         self._tools[known.id] = msgspec.structs.replace(
-            known, ok=bool(data.get("success")), denied=denied
+            known,
+            ok=bool(data.get("success")),
+            denied=denied,
+            exit_status=exit_status,
+            added=added,
+            removed=removed,
         )
 
 
@@ -271,6 +279,19 @@ def tool_call(call_id: str, name: str, arguments: object) -> ToolCall:
     elif arguments:
         summary = str(arguments)
     return ToolCall(id=call_id, name=name, summary=" ".join(summary.split())[:_SUMMARY])
+
+
+def changed_lines(diff: str | None) -> tuple[int | None, int | None]:
+    """How many lines a diff adds and removes; None twice where there is none."""
+    if not diff:
+        return None, None
+    added = removed = 0
+    in_hunk = False
+    for line in diff.split("\n"):
+        in_hunk = line.startswith("@@") or (in_hunk and not line.startswith("diff "))
+        added += in_hunk and line.startswith("+")
+        removed += in_hunk and line.startswith("-")
+    return added, removed
 
 
 def usage_of(record: dict[str, Any]) -> Usage:

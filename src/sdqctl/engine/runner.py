@@ -202,6 +202,7 @@ class Runner:
                 usage=record.usage if record else Usage(),
                 error=error.message if error else None,
                 tolerated=record.tolerated if record else None,
+                exit_status=record.exit_status if record else None,
                 seconds=seconds,
             )
         )

@@ -100,6 +100,8 @@ class StepFinished(_Event, frozen=True, kw_only=True, tag="step.finished"):
     error: str | None = None
     tolerated: str | None = None
     """What went wrong in a step that is done all the same: the run goes on after it."""
+    exit_status: int | None = None
+    """Of a RUN's command."""
     seconds: float | None = None
 
 
@@ -177,6 +179,8 @@ class PermissionDecided(_Event, frozen=True, kw_only=True, tag="permission.decid
     """The reason in a few words, for the user."""
     rules: tuple[str, ...] = ()
     """The rules that together would allow what was refused."""
+    mode: str = ""
+    """The mode that would allow it, where one would."""
     tool_call_id: str | None = None
 
 

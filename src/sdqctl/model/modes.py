@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-WRITING_MODES = frozenset({"implement", "full", "write"})
+WRITING_MODE = "implement"
+WRITING_MODES = frozenset({WRITING_MODE, "full", "write"})
 """Writing inside the working directory, and the shell, are allowed."""
 READING_MODES = frozenset({"audit", "analysis", "read-only", "verification"})
 

@@ -114,6 +114,12 @@ class ToolCall(msgspec.Struct, frozen=True, kw_only=True):
     ok: bool | None = None
     denied: bool = False
     """Refused by the policy, so without any effect."""
+    exit_status: int | None = None
+    """Of a command, where the runtime reports it; one that is not 0 is no failure of the tool."""
+    added: int | None = None
+    """Lines that an edit added, where the runtime reports it."""
+    removed: int | None = None
+    """Lines that it removed."""
 
 
 class Turn(msgspec.Struct, frozen=True, kw_only=True):

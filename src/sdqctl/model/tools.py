@@ -54,6 +54,8 @@ class ToolDecision(msgspec.Struct, frozen=True):
     """The reason in a few words, for the user."""
     rules: tuple[str, ...] = ()
     """The rules that together would allow what is refused."""
+    mode: str = ""
+    """The mode that would allow what is refused, where one would."""
 
 
 class ToolPolicy(Protocol):

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from sdqctl.errors import UsageError
 from sdqctl.model.events import PermissionDecided
-from sdqctl.model.modes import may_write
+from sdqctl.model.modes import WRITING_MODE, may_write
 from sdqctl.model.tools import ToolDecision, ToolKind, ToolRequest
 from sdqctl.model.workflow import FileRule
 from sdqctl.policy.command_line.evaluate import ShellRules
@@ -72,10 +72,11 @@ class Policy:
             if verdict.allowed:
                 return ToolDecision(True, verdict.why, by=verdict.by, why=verdict.why)
             lifts = self._lifts(verdict.rules, request)
+            mode = self._mode_for(request)
         except (OSError, ValueError, RecursionError):
             verdict = _Verdict(False, "it cannot be judged", self.by_mode, request.target)
-            lifts = False
-        return self._refusal(request.kind, verdict, verdict.rules if lifts else ())
+            lifts, mode = False, ""
+        return self._refusal(request.kind, verdict, verdict.rules if lifts else (), mode)
 
     def may_allow(self, kind: ToolKind) -> bool:
         """Whether anything of a kind can be allowed in this run (BoundsTools)."""
@@ -138,7 +139,15 @@ class Policy:
             return bool(more)
         return replace(self, allow=(*self.allow, *more))._judge(request).allowed
 
-    def _refusal(self, kind: ToolKind, verdict: _Verdict, rules: tuple[str, ...]) -> ToolDecision:
+    def _mode_for(self, request: ToolRequest) -> str:
+        """The mode that would allow a request that was refused; nothing where none would."""
+        if self.writing or request.kind not in (ToolKind.SHELL, ToolKind.WRITE):
+            return ""
+        return WRITING_MODE if replace(self, writing=True)._judge(request).allowed else ""
+
+    def _refusal(
+        self, kind: ToolKind, verdict: _Verdict, rules: tuple[str, ...], mode: str
+    ) -> ToolDecision:
         doing = _DOING.get(kind, "The tool")
         text = f"{doing} {one_line(verdict.target, _SHOWN_WIDTH)} is not allowed: {verdict.why}. "
         text += f"Allowed in this run: {self.summary}. Go on without it."
@@ -146,7 +155,7 @@ class Policy:
             flags = " ".join(f"--allow-tool {_quoted(rule)}" for rule in rules)
             text += f" (The user could allow it with {flags}.)"
         return ToolDecision(
-            False, text, final=not rules, by=verdict.by, why=verdict.why, rules=rules
+            False, text, final=not rules, by=verdict.by, why=verdict.why, rules=rules, mode=mode
         )
 
     @property

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from sdqctl.adapters.journal import tool_call
+from sdqctl.adapters.journal import changed_lines, tool_call
 from sdqctl.model.events import (
     ContextChanged,
     FailureKind,
@@ -166,7 +166,16 @@ class TurnTranslator:
         if known is None:
             return None
         denied = data.error is not None and data.error.code == "denied"
-        call = msgspec.structs.replace(known, ok=data.success, denied=denied)
+        shell, edited = data.shell_execution, data.file_edits and data.result
+        added, removed = changed_lines(edited.detailed_content if edited else None)
+        call = msgspec.structs.replace(
+            known,
+            ok=data.success,
+            denied=denied,
+            exit_status=shell.exit_code if shell else None,
+            added=added,
+            removed=removed,
+        )
         self._tools[call.id] = call
         return ToolFinished(turn_id=self.turn_id, call=call)
 

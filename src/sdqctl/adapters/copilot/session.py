@@ -94,6 +94,7 @@ class CopilotSession:
             by=decision.by,
             why=decision.why,
             rules=decision.rules,
+            mode=decision.mode,
             tool_call_id=request.tool_call_id,
         )
         if self._queue is not None:

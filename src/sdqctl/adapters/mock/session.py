@@ -6,7 +6,6 @@ import asyncio
 import errno
 import json
 import os
-import subprocess
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
@@ -18,6 +17,7 @@ from sdqctl.adapters.base import AdapterConfig, ContextUse
 from sdqctl.adapters.folders import JOURNAL
 from sdqctl.adapters.journal import ABORTED, TurnCounter, find_turn, read_turns, turn_outcome
 from sdqctl.adapters.mock.script import Rule, default_answer, orders_of
+from sdqctl.adapters.mock.tools import ToolEnd, diff_of, use_tool
 from sdqctl.errors import RuntimeDiedError, RuntimeFailure, StepError
 from sdqctl.fs import replacing, write_private
 from sdqctl.model.events import (
@@ -44,7 +44,6 @@ from sdqctl.testing.markers import Marker, chosen
 from sdqctl.testing.samples import sample
 
 _LIMIT = 128_000
-_TOOL_SECONDS = 60.0
 _KINDS = {"read": ToolKind.READ, "write": ToolKind.WRITE, "shell": ToolKind.SHELL}
 _NAMES = {"read": "view", "write": "create", "shell": "bash"}
 
@@ -200,7 +199,9 @@ class MockSession:
         )
         commit_point("mock.tool.before")
         yield ToolStarted(turn_id=turn.id, call=call)
-        request = ToolRequest(kind=_KINDS[what], target=target, tool_call_id=call.id)
+        folder = Path(self._info.cwd or ".")
+        detail = diff_of(rest, folder) if what == "write" else ""
+        request = ToolRequest(kind=_KINDS[what], target=target, detail=detail, tool_call_id=call.id)
         decision = await evaluate(self._config.policy, request)
         yield PermissionDecided(
             turn_id=turn.id,
@@ -211,37 +212,24 @@ class MockSession:
             by=decision.by,
             why=decision.why,
             rules=decision.rules,
+            mode=decision.mode,
             tool_call_id=call.id,
         )
-        ok = await asyncio.to_thread(self._do, what, rest) if decision.allowed else False
-        call = msgspec.structs.replace(call, ok=ok, denied=not decision.allowed)
+        done = ToolEnd(ok=False)
+        if decision.allowed:
+            done = await asyncio.to_thread(use_tool, what, rest, folder)
+        call = done.of(call, denied=not decision.allowed)
         turn.tools.append(call)
         error = None if decision.allowed else {"message": decision.reason, "code": "denied"}
-        self._write("tool.execution_complete", toolCallId=call.id, success=ok, error=error)
+        self._write(
+            "tool.execution_complete",
+            toolCallId=call.id,
+            success=done.ok,
+            error=error,
+            **done.report(),
+        )
         commit_point("mock.tool.after")
         yield ToolFinished(turn_id=turn.id, call=call)
-
-    def _do(self, what: str, rest: str) -> bool:
-        folder = Path(self._info.cwd or ".")
-        try:
-            if what == "read":
-                (folder / rest).read_bytes()
-            elif what == "write":
-                name, _, content = rest.partition(" ")
-                (folder / name).write_text(content, "utf-8")
-            else:
-                done = subprocess.run(
-                    ["/bin/sh", "-c", rest],
-                    cwd=folder,
-                    stdin=subprocess.DEVNULL,
-                    capture_output=True,
-                    timeout=_TOOL_SECONDS,
-                    check=False,
-                )
-                return done.returncode == 0
-        except (OSError, subprocess.SubprocessError):
-            return False
-        return True
 
     def _fail(self, turn: _Turn, kind: FailureKind, message: str) -> TurnFailed:
         self._write("assistant.turn_end", turnId="0")
