@@ -123,11 +123,13 @@ class Bench:
 def cases(bench: Bench) -> Iterator[Case]:
     """All figures, made when they are wanted."""
     from bench.growth import growth
+    from bench.keys import typing
 
     yield from _start_up(bench)
     yield from _listing(bench)
     yield from _reading(bench)
     yield from _running(bench)
+    yield from typing(bench)
     yield from _sandboxed(bench)
     yield from growth(bench)
     yield from _cleanup(bench)

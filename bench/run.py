@@ -129,9 +129,8 @@ def page(found: dict[str, object]) -> str:
 
 
 def _value(figure: dict[str, object]) -> str:
-    if "median_s" in figure:
-        return f"{figure['median_s']} s"
-    return f"{figure['median_x']} x"
+    unit = next(unit for unit in ("s", "ms", "x") if f"median_{unit}" in figure)
+    return f"{figure[f'median_{unit}']} {unit}"
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ takes orders from markers in the last user message::
     [[status: 429]] [[status: 500 x2]]   answer with an HTTP error (the first 2 times)
     [[header: Retry-After: 1]]           with this header
     [[sleep: 0.5]]                       wait before the answer
+    [[pace: 0.02]]                       wait after each word of an answer that streams
     [[drop]] [[hang]] [[empty]] [[malformed]]
 """
 
@@ -85,13 +86,16 @@ class Request:
 
 @dataclass(frozen=True)
 class Reply:
-    """What to answer. `tool_calls` are (name, arguments); `delay` is in seconds."""
+    """What to answer. `tool_calls` are (name, arguments); `delay` is in seconds, and so is `pace`:
+    what is waited after each word that streams.
+    """
 
     text: str = ""
     tool_calls: Sequence[tuple[str, dict[str, Any]]] = ()
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
     delay: float = 0.0
+    pace: float = 0.0
     drop: bool = False
     hang: bool = False
     malformed: bool = False
@@ -184,12 +188,17 @@ class MarkerScript:
             return reply
         tools = [_tool(order.value) for order in orders if order.name == "tool"]
         done = len(request.tool_results if asked is None else request.results_for(asked))
+        delay = _seconds(orders, "sleep")
         if done < len(tools):
-            return Reply(text="I will look.", tool_calls=[tools[done]], delay=_delay(orders))
+            return Reply(text="I will look.", tool_calls=[tools[done]], delay=delay)
         text = chosen(orders, lambda order: self._due(prompt, order))
         if any(order.name == "empty" for order in orders):
             text = ""
-        return Reply(text=_default(request) if text is None else text, delay=_delay(orders))
+        return Reply(
+            text=_default(request) if text is None else text,
+            delay=delay,
+            pace=_seconds(orders, "pace"),
+        )
 
     def _failure(self, prompt: str, orders: list[Marker]) -> Reply | None:
         pairs = (o.value.split(":", 1) for o in orders if o.name == "header" and ":" in o.value)
@@ -238,8 +247,8 @@ def _tool(value: str) -> tuple[str, dict[str, Any]]:
     return name, json.loads(arguments or "{}")
 
 
-def _delay(orders: list[Marker]) -> float:
-    return sum(float(order.value) for order in orders if order.name == "sleep")
+def _seconds(orders: list[Marker], name: str) -> float:
+    return sum(float(order.value) for order in orders if order.name == name)
 
 
 def _text(content: object) -> str:
@@ -312,6 +321,8 @@ class _Handler(BaseHTTPRequestHandler):
         for chunk in _chunks(body, reply):
             self.wfile.write(b"data: " + chunk.encode() + b"\n\n")
             self.wfile.flush()
+            if reply.pace and self.server.model.wait(reply.pace):
+                return
         self.close_connection = True
 
 
