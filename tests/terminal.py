@@ -8,7 +8,7 @@ import select
 import signal
 import termios
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -34,21 +34,26 @@ class Terminal:
         program: str | None = None,
         columns: int = 80,
         rows: int = 50,
+        colours: bool = False,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self._screen = _Screen(columns, rows)
         self._stream = pyte.ByteStream(self._screen)
         self.raw = b""
-        environment = {**os.environ, "TERM": "xterm-256color", "NO_COLOR": "1"}
+        variables = {**os.environ, "TERM": "xterm-256color", "NO_COLOR": "1"}
         for name in ("COLUMNS", "LINES"):  # of the terminal that the tests were started in
-            environment.pop(name, None)
+            variables.pop(name, None)
+        if colours:
+            del variables["NO_COLOR"]
+        variables |= environment or {}
         self._master, theirs = os.openpty()
         termios.tcsetwinsize(theirs, (rows, columns))
-        source, is_alike = source_of(environment)
+        source, is_alike = source_of(variables)
         self._child = source.start(
             [*([] if program or is_alike else SDQCTL[1:]), *map(str, arguments)],
             [theirs] * 3,
             os.getcwd(),
-            environment,
+            variables,
             terminal=True,
             program=program or (None if is_alike else SDQCTL[0]),
         )

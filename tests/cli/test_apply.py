@@ -286,3 +286,12 @@ def test_a_killed_apply_does_only_what_is_not_done(
         name = entry["session"]["name"]
         shown = sdqctl("sessions", "show", "--format", "json", "--", name).json
         assert [turn["response"] for turn in shown["turns"]] == ["A"]
+
+
+def test_the_prompts_of_one_component_are_shown_beforehand(parts: Bench) -> None:
+    parts.write("each.conv", "PROMPT {{SESSION_NAME}} {{COMPONENT_NAME}} {{ITERATION_TOTAL}}\n")
+    shown = sdqctl("render", "each.conv", "--component", "src/deep/c.py", "--format", "json").json
+    assert [step["prompt"] for step in shown] == ["each/src/deep/c.py c 1"]
+    without = sdqctl("render", "each.conv")
+    assert "{{COMPONENT_NAME}}" in without.out
+    assert sessions() == {}

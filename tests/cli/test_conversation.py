@@ -64,7 +64,7 @@ def test_recap_two_exchanges_an_abort_and_the_rest_of_the_workflow(
         terminal.wait_for("\nStill here.")
         terminal.wait_for_prompt()
         terminal.type(f"/continue{ENTER}")
-        terminal.wait_for("run completed: 3 of 3 steps done")
+        terminal.wait_for("run completed: 3 steps in")
         terminal.wait_for_prompt()
         terminal.type(f"/nonsense{ENTER}")
         terminal.wait_for("there is no command /nonsense")
@@ -111,7 +111,7 @@ def test_a_tool_is_asked_about(answer: str, made: bool, talk: Path, model: Loopb
     with Terminal(["resume", "talk"]) as terminal:
         terminal.wait_for("Ctrl-D leaves.")
         terminal.type(f"Do it {shell} [[reply: well]]{ENTER}")
-        terminal.wait_for("The agent wants to use shell: touch made.txt")
+        terminal.wait_for("The agent wants to run touch made.txt")
         terminal.wait_for("[N]ever,")
         terminal.type(f"{answer}{ENTER}")
         terminal.wait_for("\nwell")
@@ -271,7 +271,7 @@ def test_never_holds_for_the_rest_of_the_conversation_and_is_reported_in_one_lin
         terminal.type(f"Do it now {shell} [[reply: again well]]{ENTER}")
         terminal.wait_for("\nagain well")
         terminal.wait_for_prompt()
-        assert terminal.text.count("The agent wants to use") == 1
+        assert terminal.text.count("The agent wants to run") == 1
         assert terminal.text.count("  denied") == 2
         terminal.type(CTRL_D)
         assert terminal.wait_for_end() == 0
@@ -314,11 +314,11 @@ def test_a_run_has_a_live_line_that_goes_away(
     path = project / "w.conv"
     path.write_text("SESSION-NAME live\nPROMPT slowly [[sleep: 2]] [[reply: # Done\n\n- one]]\n")
     with Terminal(["run", path], columns=60) as terminal:
-        terminal.wait_for("s · slowly")
+        terminal.wait_for("waiting for the model")
         terminal.resize(40)
         assert terminal.wait_for_end() == 0
-        assert "s · slowly" not in terminal.text
-        assert "run completed: 1 of 1 steps done" in terminal.text
+        assert "waiting for the model" not in terminal.text
+        assert "run completed: 1 step in" in terminal.text
         assert " • one" in terminal.text
 
 
@@ -365,7 +365,7 @@ def test_answers_in_a_file_leave_the_live_line_on_the_terminal(
     path.write_text("SESSION-NAME f\nPROMPT slowly [[sleep: 2]] [[reply: # Done]]\n")
     command = f"{' '.join(SDQCTL)} run {path} > out.md"
     with Terminal(["-c", command], program="bash") as terminal:
-        terminal.wait_for("s · slowly")
+        terminal.wait_for("waiting for the model")
         assert terminal.wait_for_end() == 0
         assert "\nDone" not in terminal.text
     assert Path("out.md").read_text() == "# Done\n"

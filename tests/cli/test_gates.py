@@ -111,7 +111,7 @@ def test_a_gate_that_a_conversation_s_recap_showed_is_passed_in_it(
         terminal.wait_for("paused: look")
         terminal.wait_for_prompt()
         terminal.type(f"/continue{ENTER}")
-        terminal.wait_for("run completed: 3 of 3 steps done")
+        terminal.wait_for("run completed: 3 steps in")
         terminal.wait_for_prompt()
         terminal.type(CTRL_D)
         assert terminal.wait_for_end() == 0

@@ -87,7 +87,7 @@ def test_the_one_that_is_chosen_gets_the_prompt_or_its_remaining_steps(three: Be
         terminal.wait_for("1 of 1")
         terminal.type(ENTER)
         assert terminal.wait_for_end() == 0
-        assert "run completed: 3 of 3 steps done" in terminal.text
+        assert "run completed: 3 steps in" in terminal.text
     with Terminal(["resume", "--continue"]) as terminal:
         assert terminal.wait_for_end() == 7
         assert "no session has steps left" in terminal.text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,8 +29,13 @@ def narrated(bench: Bench, *flags: str) -> list[str]:
 
 def test_the_end_of_a_run_counts_the_refusals_and_says_what_would_allow_them(bench: Bench) -> None:
     secret = bench.project.parent / "secret"
-    assert narrated(bench)[-3:] == [
-        "run completed: 2 of 2 steps done, 181 tokens, 4 tool requests refused",
+    first, *ways = narrated(bench)[-3:]
+    assert re.fullmatch(
+        r"run completed: 2 steps in [\d.]+s, 181 tokens, "
+        r"4 refused \(--mode implement allows 2\)",
+        first,
+    )
+    assert ways == [
         f"  to allow 3 of them: --allow-tool 'read({secret})' --allow-tool 'shell(git:*)' "
         "--allow-tool 'shell(rm:*)'",
         "  `sdqctl sessions show s --audit` lists them",
@@ -57,7 +63,8 @@ def test_a_refusal_is_one_line_for_the_human_cut_between_words(bench: Bench) -> 
 
 def test_a_run_without_refusals_says_nothing_of_them(bench: Bench) -> None:
     done = sdqctl("run", bench.write("a.conv", "SESSION-NAME s\nPROMPT hello\n"))
-    assert done.err.splitlines()[-1] == "run completed: 1 of 1 steps done, 19 tokens"
+    last = done.err.splitlines()[-1]
+    assert re.fullmatch(r"run completed: 1 step in [\d.]+s, 19 tokens", last)
 
 
 def test_the_json_has_the_words_for_both(bench: Bench) -> None:
@@ -92,9 +99,9 @@ def test_a_batch_counts_refusals_for_each_and_in_all(bench: Bench) -> None:
     assert done.code == 0
     assert [len(entry["denied"]) for entry in done.json] == [1, 1]
     lines = done.err.splitlines()
-    assert sum(line.endswith(", 1 tool request refused") for line in lines) == 2
+    assert sum(line.endswith(", 1 refused (--mode implement allows)") for line in lines) == 2
     assert lines[-2:] == [
-        "2 tool requests refused in all",
+        "2 refused (--mode implement allows) in all",
         "  to allow them: --allow-tool 'shell(rm:*)'",
     ]
 

@@ -60,7 +60,7 @@ def test_in_a_conversation_names_and_numbers_are_those_that_hold(bench: Bench) -
         terminal.wait_for("renamed s to other")
         terminal.type(f"/continue{ENTER}")
         terminal.wait_for("going on in session other (mock)")
-        terminal.wait_for("run completed: 3 of 3 steps done")
+        terminal.wait_for("run completed: 3 steps in")
         terminal.wait_for_prompt()
         terminal.type(CTRL_D)
         assert terminal.wait_for_end() == 0

@@ -6,11 +6,13 @@ import os
 import re
 import select
 import sys
+from codecs import getincrementaldecoder
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[O@-Z\\-_].?|.)?", re.DOTALL)
-_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_KEY = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|O.|[^\[O])|[^\x1b]", re.DOTALL)
+"""One key, as a terminal sends it."""
+_PASTE = {"\x1b[200~": True, "\x1b[201~": False}
 _CHUNK = 4096
 
 
@@ -39,10 +41,21 @@ def unechoed(*, by_line: bool = True) -> Iterator[None]:
 
 
 class TypedAhead:
-    """The text that was typed during turns, for the next message."""
+    """What is typed during turns: messages that Enter ended, and the one that is begun.
+
+    Backspace, Ctrl-U and Ctrl-W edit it as at a prompt; a paste of many lines is one message. Other
+    keys that are no text are passed over.
+    """
 
     def __init__(self) -> None:
-        self._text = ""
+        self._ended: list[str] = []
+        self._begun = ""
+        self._decoder = getincrementaldecoder("utf-8")("replace")
+        self._keys = ""
+        """Keys of which the end has not come yet."""
+        self._pasting = False
+        self.hears = True
+        """Whether more can come; False once the terminal has gone, or where there is none."""
 
     @contextmanager
     def collecting(self) -> Iterator[None]:
@@ -55,32 +68,58 @@ class TypedAhead:
 
     def take(self) -> None:
         """Take in what was typed so far, so that nobody else reads it."""
-        self._text += read_pending()
+        keys = read_pending()
+        self.hears = keys is not None
+        if keys is None:
+            return
+        self._keys += self._decoder.decode(keys)
+        while (found := _KEY.match(self._keys)) is not None:
+            self._keys = self._keys[found.end() :]
+            self._press(found.group())
+
+    @property
+    def shown(self) -> tuple[list[str], str]:
+        """The messages that wait, and the one that is begun."""
+        return self._ended, self._begun
 
     def line(self) -> str | None:
-        """The first whole line, None when none was ended by Enter."""
-        line, end, rest = self._text.partition("\n")
-        if not end:
-            return None
-        self._text = rest
-        return line
+        """The first message that waits, None when none was ended by Enter."""
+        return self._ended.pop(0) if self._ended else None
 
     def rest(self) -> str:
         """All that is left, as one text."""
-        text, self._text = self._text, ""
+        text = "\n".join([*self._ended, self._begun])
+        self._ended, self._begun = [], ""
         return text.rstrip("\n")
 
+    def _press(self, key: str) -> None:
+        if key in _PASTE:
+            self._pasting = _PASTE[key]
+        elif key in "\r\n" and self._pasting:
+            self._begun += "\n"
+        elif key in "\r\n":
+            self._ended.append(self._begun)
+            self._begun = ""
+        elif key in "\x08\x7f":
+            self._begun = self._begun[:-1]
+        elif key == "\x15":
+            self._begun = ""
+        elif key == "\x17":
+            self._begun = self._begun.rstrip().rpartition(" ")[0]
+            self._begun += " " * bool(self._begun)
+        elif key == "\t" or key.isprintable():
+            self._begun += key
 
-def read_pending() -> str:
-    """What waits on the terminal, without keys that are no text; nothing where there is none."""
+
+def read_pending() -> bytes | None:
+    """What waits on the terminal; None where there is none, or it has gone."""
     if not sys.stdin or not sys.stdin.isatty():
-        return ""
+        return None
     handle, data = sys.stdin.fileno(), b""
     with suppress(OSError):
         while select.select([handle], [], [], 0)[0]:
             chunk = os.read(handle, _CHUNK)
             if not chunk:
-                break
+                return None
             data += chunk
-    text = data.decode("utf-8", "replace").replace("\r", "\n")
-    return _CONTROLS.sub("", _ESCAPES.sub("", text))
+    return data

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Protocol, TextIO
 
@@ -23,12 +23,23 @@ class LiveLine(Protocol):
     def after_write(self, text: str) -> None: ...
 
 
+Part = tuple[str, str | None]
+"""A piece of a line, and its colour."""
 _live: list[LiveLine] = []
+_before = ["\n\n"]
+"""The end of what was written to the terminal last."""
 
 
 def set_live_line(line: LiveLine | None) -> None:
     """The live line that all writing here makes room for; None: there is none any more."""
     _live[:] = [line] if line is not None else []
+    _before[:] = ["\n"]  # what else was written meanwhile is not known
+
+
+def gap() -> None:
+    """Leave a line empty before what comes on stdout, on a terminal, unless one is."""
+    if is_terminal() and not _before[0].endswith("\n\n"):
+        write("\n")
 
 
 @contextmanager
@@ -47,6 +58,8 @@ def live_line_away() -> Iterator[None]:
 
 def _put(stream: TextIO, text: str) -> None:
     """Write to a stream, the live line out of the way."""
+    if stream.isatty():
+        _before[:] = [(_before[0] + text[-2:])[-2:]]
     if not _live:
         stream.write(text)
         return
@@ -107,9 +120,14 @@ def note(text: str) -> None:
 
 def note_painted(text: str, colour: str | None) -> None:
     """The same, in a colour on a terminal."""
-    text = sanitize(text)
+    note_parts([(text, colour)])
+
+
+def note_parts(parts: Iterable[Part]) -> None:
+    """The same, each part in its own colour."""
+    line = "".join(paint_note(text, colour) if colour else sanitize(text) for text, colour in parts)
     sys.stdout.flush()
-    _put(sys.stderr, (paint(text, colour, sys.stderr) if colour else text) + "\n")
+    _put(sys.stderr, f"{line}\n")
     sys.stderr.flush()
 
 
@@ -159,6 +177,16 @@ def is_terminal(stream: TextIO | None = None) -> bool:
 def terminal_width() -> int:
     """Columns of the terminal, 80 when not known."""
     return shutil.get_terminal_size((80, 24)).columns
+
+
+def note_width(otherwise: int) -> int:
+    """Columns of the terminal that notes go to; `otherwise` where they go elsewhere."""
+    return terminal_width() if is_terminal(sys.stderr) else otherwise
+
+
+def paint_note(text: str, colour: str) -> str:
+    """Text for stderr in a colour, if that is a terminal that wants any."""
+    return paint(sanitize(text), colour, sys.stderr) if text else ""
 
 
 _COLOURS = {"red": "31", "green": "32", "yellow": "33", "blue": "34", "dim": "2", "bold": "1"}

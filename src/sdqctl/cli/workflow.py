@@ -54,7 +54,7 @@ def validate(app: App, /, files: tuple[str, ...], strict: bool, output_format: s
 
 
 @click.command(
-    epilog=examples("sdqctl render audit.conv", "sdqctl render audit.conv -n 2 --format json")
+    epilog=examples("sdqctl render audit.conv -n 2", "sdqctl render each.conv --component src/a.py")
 )
 @click.argument("file", metavar="WORKFLOW", shell_complete=complete_workflow)
 @click.option("-n", "--cycles", type=click.IntRange(1), metavar="CYCLES", help="How many cycles.")
@@ -73,12 +73,16 @@ def validate(app: App, /, files: tuple[str, ...], strict: bool, output_format: s
     help="Working directory.",
     shell_complete=complete_folder,
 )
+@click.option(
+    "--component", metavar="PATH", help="As `apply` would for this component, were it the only one."
+)
 @format_option("text", "json")
 @click.pass_obj
 def render(
     app: App,
     /,
     file: str,
+    component: str | None,
     output_format: str,
     **flags: object,
 ) -> None:
@@ -86,11 +90,11 @@ def render(
 
     The output of commands is not known before they run; a line in its place says so.
     """
-    from sdqctl.engine.inspection import previews
+    from sdqctl.cli.runs.components import previews_of
 
     options, _ = asked_for(flags)
     shown = []
-    for preview in previews(app, Path(file), options):
+    for preview in previews_of(app, Path(file), options, component):
         step = preview.step
         for warning in preview.warnings:
             note(f"warning: step {step.path}: {warning}")

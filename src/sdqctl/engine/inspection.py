@@ -9,7 +9,7 @@ from pathlib import Path
 from sdqctl.adapters.registry import adapter_names, steering
 from sdqctl.engine.destinations import Destinations
 from sdqctl.engine.setup import Setup, working_directory
-from sdqctl.engine.variables import base_variables, cycle_variables
+from sdqctl.engine.variables import base_variables, cycle_variables, layered
 from sdqctl.errors import SdqctlError
 from sdqctl.model.options import RunOptions
 from sdqctl.model.views.workflow import FindingView, PromptView
@@ -84,15 +84,24 @@ def inspect(setup: Setup, path: Path) -> tuple[list[Finding], int]:
     return [*map(Finding, found)], 0
 
 
-def previews(setup: Setup, path: Path, options: RunOptions) -> Iterator[Preview]:
+def previews(
+    setup: Setup,
+    path: Path,
+    options: RunOptions,
+    *,
+    more: Mapping[str, str] | None = None,
+    name: str | None = None,
+) -> Iterator[Preview]:
     """The steps of a workflow with the prompts that they would send, in order.
 
-    Raises WorkflowError, also for a context file that is missing.
+    `more` are template variables besides those of every run; `name` is what its session is called
+    when nobody says it. Raises WorkflowError, also for a context file that is missing.
     """
     workflow = check_workflow(path, folder=setup.directory)
     cwd = working_directory(setup, options.cwd, workflow)
     plan = build_plan(workflow, options)
-    variables = _variables(workflow, cwd, options.session_name)
+    called = options.session_name or workflow.session_name or name
+    variables = _variables(workflow, cwd, called, more or {})
     roots = Roots.of(workflow, cwd)
     for step in plan.steps:
         yield _preview(plan, step, variables, roots)
@@ -118,10 +127,13 @@ def _destination_findings(workflow: Workflow) -> list[Diagnostic]:
     return Destinations(workflow, cwd, steering=steering()).findings()
 
 
-def _variables(workflow: Workflow, cwd: Path, name: str | None) -> Mapping[str, str]:
+def _variables(
+    workflow: Workflow, cwd: Path, name: str | None, more: Mapping[str, str] | None = None
+) -> Mapping[str, str]:
     """The variables of a run, in a session of this name or of the workflow's."""
     text = name or workflow.session_name or Path(workflow.path).stem
-    return base_variables(workflow, cwd, render_text(text, base_variables(workflow, cwd, "")))
+    unnamed = layered(more or {}, base_variables(workflow, cwd, ""))
+    return layered(more or {}, base_variables(workflow, cwd, render_text(text, unnamed)))
 
 
 def _preview(plan: Plan, step: PlannedStep, variables: Mapping[str, str], roots: Roots) -> Preview:

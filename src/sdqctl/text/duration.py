@@ -23,14 +23,14 @@ def parse_duration(text: str) -> float:
     return seconds
 
 
-def format_duration(seconds: float) -> str:
-    """A duration in its two largest units, `0.4s` below ten seconds."""
-    if seconds < 10:
+def format_duration(seconds: float, *, whole: bool = False) -> str:
+    """A duration in its two largest units, `0.4s` below ten seconds unless they are to be whole."""
+    if seconds < 10 and not whole:
         return f"{seconds:.1f}s"
-    whole = round(seconds)
+    left = round(seconds)
     parts = []
     for unit, size in (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1)):
-        count, whole = divmod(whole, size)
+        count, left = divmod(left, size)
         if count:
             parts.append(f"{count}{unit}")
     return "".join(parts[:2]) or "0s"

@@ -35,6 +35,20 @@ def one_line(text: str, width: int | None = None) -> str:
     return "".join(kept) + "…" if width > 0 else ""
 
 
+def end_of(text: str, width: int) -> str:
+    """The text harmless, cut to its last `width` columns: the end tells paths apart."""
+    line = sanitize(text)
+    if display_width(line) <= width:
+        return line
+    kept, used = [], 1
+    for char in reversed(line):
+        used += _columns(char)
+        if used > width:
+            break
+        kept.append(char)
+    return "…" + "".join(reversed(kept))
+
+
 def title(text: str, width: int) -> str:
     """The text on one line, cut between words: half a word might be half a secret."""
     whole = one_line(text)

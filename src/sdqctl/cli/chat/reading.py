@@ -15,14 +15,14 @@ from prompt_toolkit.history import FileHistory
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 
 from sdqctl.cli.keyboard import TypedAhead
-from sdqctl.cli.output import counted, live_line_away, note, note_painted
+from sdqctl.cli.output import counted, live_line_away, note, note_painted, note_parts
 from sdqctl.fs import make_private_folder
-from sdqctl.model.tools import ToolDecision, ToolRequest
+from sdqctl.model.tools import ToolDecision, ToolKind, ToolRequest
 from sdqctl.policy.ask import Answer, Reply
 from sdqctl.text.terminal import one_line
 
 _MOST_SHOWN = 200
-_DETAIL_LINES = 20
+_DETAIL_LINES = 40
 _NAMING = ("/fork ", "/rename ")
 _ANSWERS = {
     **dict.fromkeys(("y", "yes", "o", "once"), Answer.ONCE),
@@ -30,7 +30,10 @@ _ANSWERS = {
     **dict.fromkeys(("n", "no"), Answer.NOT_NOW),
     **dict.fromkeys(("N", "never"), Answer.NEVER),
 }
-_QUESTION = "[y]es, [a]ll such in this session, [n]o, [N]ever, [e]lse: say what? "
+_QUESTION = "[y]es, [a]lways, [n]o, [N]ever, [e]lse what? "
+_WANTS = {ToolKind.SHELL: "run", ToolKind.READ: "read", ToolKind.WRITE: "write"}
+_FRAME = ("diff --git ", "index ", "--- ", "+++ ", "create file mode ", "new file mode ")
+"""What a diff begins with: it says which file, as the question does."""
 _COLOURS = {"+": "green", "-": "red", "@": "blue"}
 
 
@@ -105,16 +108,27 @@ async def _other_way(said: str, typed: TypedAhead) -> Reply | None:
 
 
 def _show_request(request: ToolRequest, decision: ToolDecision) -> None:
-    what = f"The agent wants to use {request.kind}: {one_line(request.target, _MOST_SHOWN)}"
-    note_painted(what, "bold")
+    wants = _WANTS.get(request.kind, f"use {request.kind}:")
+    about = request.target.strip()
+    if request.kind is not ToolKind.SHELL:
+        about = one_line(about.removeprefix(f"{os.getcwd()}/"), _MOST_SHOWN)
+    note_parts([(f"The agent wants to {wants} ", "bold"), (about, None)])
     if request.intention:
-        note(f"  for: {one_line(request.intention, _MOST_SHOWN)}")
-    note(f"  asked because: {one_line(decision.why or decision.reason, _MOST_SHOWN)}")
-    lines = request.detail.splitlines()
+        note_painted(f"  for: {one_line(request.intention, _MOST_SHOWN)}", "dim")
+    why = one_line(decision.why or decision.reason, _MOST_SHOWN)
+    note_painted(f"  asked because: {why}", "yellow")
+    lines = _without_frame(request.detail.strip("\n").splitlines())
     for line in lines[:_DETAIL_LINES]:
         note_painted(f"  {line}", _COLOURS.get(line[:1]))
     if len(lines) > _DETAIL_LINES:
-        note(f"  … {counted(len(lines) - _DETAIL_LINES, 'more line')}")
+        note_painted(f"  … {counted(len(lines) - _DETAIL_LINES, 'more line')}", "dim")
+
+
+def _without_frame(lines: list[str]) -> list[str]:
+    """A diff without what stands before the first place that is changed."""
+    while lines and lines[0].startswith(_FRAME):
+        lines = lines[1:]
+    return lines
 
 
 def _history_file(home: Path, project: Path) -> Path:

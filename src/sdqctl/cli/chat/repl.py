@@ -201,7 +201,7 @@ class Repl:
         """Do a step that is made up here: a message, a compaction."""
         context = self._prepared(step)
         try:
-            with TurnScreen() as screen:
+            with TurnScreen(context.cwd, self._typed) as screen:
                 await self._abortable(
                     launch(context, emit=screen.emit, runtime=self._shared, nets=self._nets)
                 )

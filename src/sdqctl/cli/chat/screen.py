@@ -6,10 +6,20 @@ from textwrap import fill
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from sdqctl.cli.output import counted, note, note_painted, terminal_width, write_line, write_painted
-from sdqctl.cli.runs.progress import LiveLine, wants_live_line
+from sdqctl.cli.output import (
+    counted,
+    note,
+    note_painted,
+    note_parts,
+    terminal_width,
+    write_line,
+    write_painted,
+)
+from sdqctl.cli.runs.live import LiveArea, wants_live_area
+from sdqctl.cli.runs.progress import RunProgress
 from sdqctl.cli.runs.refusals import ReportedRefusals, net_line, refused_line
-from sdqctl.cli.runs.sinks import Answers, Sink, ToolTimes, fan_out
+from sdqctl.cli.runs.sinks import Answers, Sink, fan_out
+from sdqctl.cli.runs.tools import ToolLines
 from sdqctl.cli.table import age, short_path
 from sdqctl.model.events import (
     Event,
@@ -24,6 +34,7 @@ from sdqctl.text.terminal import one_line
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from sdqctl.cli.keyboard import TypedAhead
     from sdqctl.model.run import RunRecord, StepRecord
     from sdqctl.model.session import Turn
     from sdqctl.sessions.query import Entry
@@ -36,10 +47,15 @@ _SHOWN_LINES = 8
 class TurnScreen:
     """The screen of one turn. `emit` is the sink that the engine feeds."""
 
-    def __init__(self) -> None:
-        self._live = LiveLine() if wants_live_line() else None
-        sinks: list[Sink] = [Answers(), _ToolLines()]
-        self.emit = fan_out(*sinks, self._live) if self._live else fan_out(*sinks)
+    def __init__(self, folder: Path, typed: TypedAhead) -> None:
+        """`folder` is the one that the agent works in; `typed` gets what is typed meanwhile."""
+        sinks: list[Sink] = [Answers(), _Narrator(folder)]
+        self._live: LiveArea | None = None
+        if wants_live_area():
+            progress = RunProgress(folder)
+            self._live = LiveArea(progress, typed)
+            sinks.append(self._live.sink(progress.note))
+        self.emit = fan_out(*sinks)
 
     def __enter__(self) -> Self:
         if self._live is not None:
@@ -56,21 +72,20 @@ class TurnScreen:
             self._live.stop()
 
 
-class _ToolLines:
+class _Narrator:
     """A line for each tool: how it ended, or that it was refused."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
         self._refusals = ReportedRefusals()
-        self._times = ToolTimes()
+        self._tools = ToolLines(folder)
 
     def __call__(self, event: Event) -> None:
-        self._times(event)
+        self._tools(event)
         match event:
             case ToolFinished() if self._refusals.covers(event.call):
                 pass
             case ToolFinished():
-                colour = "dim" if event.call.ok else "yellow"
-                note_painted(self._times.line(event.call, _WIDTH), colour)
+                note_parts(self._tools.line(event.call, terminal_width()))
             case PermissionDecided(allowed=False):
                 self._refusals.note(event)
                 note_painted(f"  denied: {refused_line(event)}", "yellow")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
@@ -216,9 +215,10 @@ def _run_items(app: App, items: list[Item], manner: Manner) -> int:
         return 0
     _write_missing([item for item in items if item.outcome is BatchOutcome.SKIPPED])
     try:
-        interruptible(_drive(app, waiting, manner, progress))
+        with progress:
+            interruptible(_drive(app, waiting, manner, progress))
     finally:
-        progress.end()
+        progress.end(items)
         print_summary(items, display.output_format)
         for item in items:
             if isinstance(item.error, PausedError):
@@ -236,12 +236,11 @@ async def _drive(app: App, items: list[Item], manner: Manner, progress: Progress
             shared[name] = await stack.enter_async_context(runtime)
 
         async def work(item: Item) -> RunRecord:
-            item.started = time.monotonic()
-            progress.started(item)
+            emit = progress.started(item)
             check_destinations(item.context)
             return await launch(
                 item.context,
-                emit=progress.sink(item),
+                emit=emit,
                 runtime=shared[_adapter(item.context)],
                 nets=nets,
             )

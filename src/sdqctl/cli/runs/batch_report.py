@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
 
-from sdqctl.cli.output import counted, is_terminal, note, write_json
+from sdqctl.cli.keyboard import unechoed
+from sdqctl.cli.output import counted, is_terminal, note, note_painted, write_json
+from sdqctl.cli.runs.live import LiveArea, wants_live_area
 from sdqctl.cli.runs.refusals import Denials, net_line, refused_line
+from sdqctl.cli.runs.rows import RunRows
+from sdqctl.cli.runs.sinks import fan_out
 from sdqctl.cli.table import Cell, Column, print_rows
 from sdqctl.errors import InterruptedRunError, PausedError, SdqctlError, StepError
 from sdqctl.model.events import (
@@ -61,7 +67,9 @@ class Item:
 
 
 class Progress:
-    """A line for each begin and end on stderr; with -v a line for each step, too."""
+    """A line for each begin and end on stderr, with -v for each step, too; on a terminal a live row
+    for each that is at work, and lines for what is wrong alone.
+    """
 
     def __init__(self, total: int, display: Display) -> None:
         self._total = total
@@ -71,67 +79,128 @@ class Progress:
         self._show_prompts = display.show_prompts
         self._redact = Redactor(os.environ)
         self._denials = Denials()
+        self._rows = RunRows(total)
+        live = not display.quiet and not display.dry_run and wants_live_area()
+        self._live = LiveArea(self._rows) if live else None
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        if self._live is not None:
+            self._stack.enter_context(unechoed())
+            self._live.start()
+            self._stack.callback(self._live.stop)
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stack.close()
 
     def begin(self, skipped: int) -> None:
         """Tell what is ahead."""
         self._ended = skipped
+        for _ in range(skipped):
+            self._rows.end("", BatchOutcome.SKIPPED)
         done = f", {skipped} done before" if skipped else ""
         self._tell(f"{counted(self._total, 'run')}{done}")
 
-    def started(self, item: Item) -> None:
-        """One begins."""
+    def started(self, item: Item) -> Callable[[Event], None]:
+        """One begins; where its events go."""
+        item.started = time.monotonic()
         if self._verbose:
             self._tell(f"{one_line(item.label)}: begins")
+        lines = self._lines(item)
+        if self._live is None:
+            return lines
+        with self._live.changing():
+            progress = self._rows.begin(item.label, item.context.cwd)
+        return fan_out(lines, self._live.sink(progress.note))
 
-    def sink(self, item: Item) -> Callable[[Event], None]:
-        """Where the events of one run go."""
+    def _lines(self, item: Item) -> Callable[[Event], None]:
         label = one_line(item.label)
-        refused: list[NetRefused] = []
+        net_told = False
 
         def emit(event: Event) -> None:
+            nonlocal net_told
             item.denials(event)
             self._denials(event)
-            if isinstance(event, Warned):
-                self._tell(f"{label}: warning: {event.message}")
-            elif isinstance(event, NetRefused):
-                if self._verbose or not refused:
-                    self._tell(f"{label}: {net_line(event)}")
-                refused.append(event)
-            elif isinstance(event, PermissionDecided) and not event.allowed:
-                self._tell(f"{label}: denied: {refused_line(event)}")
-            elif isinstance(event, StepRecovered):
-                self._tell(f"{label}: step {event.path} {event.action}: {event.message}")
-            elif self._show_prompts and isinstance(event, PromptBegun):
-                self._tell("\n".join(f"{label} > {line}" for line in event.prompt.split("\n")))
-            elif self._verbose and isinstance(event, StepStarted | StepFinished):
-                what = "begins" if isinstance(event, StepStarted) else event.status
-                self._tell(f"{label}: step {event.path} {event.kind} {event.title}: {what}")
+            if isinstance(event, NetRefused):
+                told, net_told = net_told, True
+                if told and not self._verbose:
+                    return
+            for line in self._told(event):
+                self._tell(f"{label}{line}", _colour(event))
 
         return emit
 
+    def _told(self, event: Event) -> list[str]:
+        """What an event says of its run, after the label."""
+        match event:
+            case Warned():
+                return [f": warning: {event.message}"]
+            case NetRefused():
+                return [f": {net_line(event)}"]
+            case PermissionDecided(allowed=False):
+                return [f": denied: {refused_line(event)}"]
+            case StepRecovered():
+                return [f": step {event.path} {event.action}: {event.message}"]
+            case PromptBegun() if self._show_prompts:
+                return [f" > {line}" for line in event.prompt.split("\n")]
+            case StepStarted() | StepFinished() if self._verbose:
+                what = "begins" if isinstance(event, StepStarted) else event.status
+                return [f": step {event.path} {event.kind} {event.title}: {what}"]
+        return []
+
     def ended(self, item: Item, run: RunRecord | None, error: SdqctlError | None) -> None:
-        """One ended."""
+        """One ended. Where it has a row, only its failure is worth a line."""
         item.seconds = time.monotonic() - (item.started or time.monotonic())
         item.error, item.outcome = error, _outcome(error)
         self._ended += 1
-        why = f": {error.message.splitlines()[0]}" if error else ""
-        took = format_duration(item.seconds)
-        head = f"[{self._ended}/{self._total}] {item.outcome}"
-        refused = item.denials.count()
-        self._tell(f"{head} {one_line(item.label)} in {took}{refused}{one_line(why)}")
-        if error is not None and error.hint and "`--" in error.hint:
-            hint = error.hint.replace("`--", f"{item.command} --")
+        if self._live is not None:
+            with self._live.changing():
+                self._rows.end(item.label, item.outcome)
+        if self._live is None or self._verbose or error is not None:
+            head = f"[{self._ended}/{self._total}] {item.outcome} {one_line(item.label)}"
+            counts = "".join(f", {count}" for count in item.denials.counts())
+            took = format_duration(item.seconds)
+            colour = None if error is None else _COLOURS.get(item.outcome.value, "yellow")
+            self._tell(f"{head} in {took}{counts}{_why(error)}", colour)
+        self._hint(item)
+
+    def _hint(self, item: Item) -> None:
+        """What settles this one alone, where its error says it; also with -q."""
+        hint = item.error.hint if item.error is not None else None
+        if hint and "`--" in hint:
+            hint = hint.replace("`--", f"{item.command} --")
             note(self._redact(f"hint: {one_line(item.label)}: {hint}"))
 
-    def end(self) -> None:
-        """All have ended: how much was refused in them together."""
+    def end(self, items: Sequence[Item]) -> None:
+        """All have ended: those that failed with their reasons, and how much was refused in all."""
+        failed = _failed(items)
+        for item in failed if len(failed) > 1 else ():
+            self._tell(f"failed: {one_line(item.label)}{_why(item.error)}", "red")
         ways = self._denials.ways(None)
-        if count := self._denials.count().removeprefix(", "):
-            self._tell("\n".join([f"{count} in all", *ways]))
+        if counts := self._denials.counts():
+            self._tell("\n".join([f"{', '.join(counts)} in all", *ways]))
 
-    def _tell(self, text: str) -> None:
+    def _tell(self, text: str, colour: str | None = None) -> None:
         if not self._quiet:
-            note(self._redact(text))
+            note_painted(self._redact(text), colour)
+
+
+def _failed(items: Sequence[Item]) -> list[Item]:
+    return [item for item in items if item.outcome is BatchOutcome.FAILED]
+
+
+def _why(error: SdqctlError | None) -> str:
+    return "" if error is None else one_line(f": {error.message.splitlines()[0]}")
+
+
+def _colour(event: Event) -> str:
+    return "dim" if isinstance(event, PromptBegun | StepStarted | StepFinished) else "yellow"
 
 
 def _outcome(error: SdqctlError | None) -> BatchOutcome:
@@ -185,19 +254,20 @@ def _view(item: Item) -> BatchRunView:
     )
 
 
-def _named(items: list[Item]) -> str:
+def _named(items: Sequence[Item]) -> str:
     more = f" and {len(items) - _NAMED} more" if len(items) > _NAMED else ""
     return ", ".join(one_line(item.label) for item in items[:_NAMED]) + more
 
 
 def raise_failures(items: list[Item]) -> None:
     """Raise for the batch what it ended with: failures first, then pauses."""
-    failed = [item for item in items if item.outcome is BatchOutcome.FAILED]
+    failed = _failed(items)
     left = [item for item in items if item.outcome is BatchOutcome.NOT_STARTED]
     again = "the same command again does what is left"
     if failed:
         rest = f", {len(left)} not started" if left else ""
-        message = f"{len(failed)} of {len(items)} failed{rest}: {_named(failed)}"
+        why = _why(failed[0].error) if len(failed) == 1 else ""
+        message = f"{len(failed)} of {len(items)} failed{rest}: {_named(failed)}{why}"
         raise StepError(message, hint=again)
     paused = [item for item in items if item.outcome is BatchOutcome.PAUSED]
     if paused:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from sdqctl.engine.inspection import Preview, previews
 from sdqctl.errors import UsageError
 from sdqctl.model.session import name_problem
+
+if TYPE_CHECKING:
+    from sdqctl.cli.context import App
+    from sdqctl.model.options import RunOptions
 
 _LONGEST = 90
 
@@ -71,6 +77,20 @@ def refuse_same_names(names: Sequence[str]) -> None:
                 f"components {first} and {index} would both run in session {name!r}",
                 hint="put {{COMPONENT_PATH}} or {{ITERATION_INDEX}} into --session-name",
             )
+
+
+def previews_of(
+    app: App, path: Path, options: RunOptions, component: str | None
+) -> Iterator[Preview]:
+    """The steps of a workflow as they would be for a component, were it the only one.
+
+    Raises what `previews` raises.
+    """
+    if component is None:
+        return previews(app, path, options)
+    is_folder = ((options.cwd or app.directory) / component).is_dir()
+    found = Component(component, 1, 1, is_folder)
+    return previews(app, path, options, more=found.variables, name=default_name(path.stem, found))
 
 
 def _globbed(pattern: str, folder: Path) -> list[str]:

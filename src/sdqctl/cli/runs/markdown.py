@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import os
 import re
+import time
+from collections.abc import Iterator
+from functools import cache
 from typing import TYPE_CHECKING
 
 from sdqctl.cli.output import terminal_width, write, write_painted
@@ -14,12 +17,18 @@ from sdqctl.text.fences import closes, opening
 from sdqctl.text.terminal import sanitize
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
     from rich.markdown import Markdown
+    from rich.text import Text
 
 _LONGEST = 64 * 1024
 """Characters of a block that are waited for."""
-_CONTEXT = 40
-"""Lines of code that are coloured again with each further one, at the least."""
+_CONTEXT = 20
+"""Lines of code that are looked at again with each further one, at the least."""
+_AHEAD = 2.0
+"""Seconds that colouring may take at once."""
+_TAB = 4
+_THEME = "ansi_dark"
 _FIRST_LINE = re.compile(r"(?:[ \t]*\n)*([^\n]*)\n")
 _ITEM = re.compile(r"^ {0,3}(?:[-*+]|\d{1,9}[.)])(?:\s|$)")
 
@@ -100,13 +109,14 @@ class _Code:
     """The lines of one fenced block, each coloured as those before it ask for."""
 
     def __init__(self, first: str, mark: str) -> None:
-        self._opening, self._mark = first, mark
+        self._mark = mark
+        self._indent = len(first) - len(first.lstrip(" "))
+        language = first.strip().lstrip("`~").strip().partition(" ")[0]
+        self._painter = _CodePainter(language or "text")
         self._lines: list[str] = []
-        """What is coloured again with each line."""
-        self._blank: list[str] = []
+        """What is looked at again with each line."""
+        self._blank = 0
         """Blank lines, which are written when another line comes after them."""
-        self._width = 0
-        self._written = 0
         self.shown = False
         """Whether a line of it was written."""
 
@@ -117,31 +127,73 @@ class _Code:
     def add(self, line: str) -> str:
         """Take a line in; returns what is to be written now."""
         if not line.strip():
-            self._blank.append(line)
+            self._blank += 1
             return ""
-        gap = ""
-        if self._may_forget(line):
-            gap = "\n" * len(self._blank) if self.shown else ""
-            self._lines, self._written = [line], 0
-        else:
-            self._lines += [*self._blank, line]
-        self._blank, self.shown = [], True
-        lines = render("\n".join([self._opening, *self._lines, self._mark])).splitlines(True)
-        new, self._written = lines[self._written :], len(lines)
-        return gap + "".join(new)
+        if self._may_forget(line) or self._painter.is_behind():
+            self._lines = []
+        indent = min(self._indent, len(line) - len(line.lstrip(" ")))
+        self._lines += [*[""] * self._blank, sanitize(line[indent:])]
+        gap = "\n" * self._blank if self.shown else ""
+        self._blank, self.shown = 0, True
+        return gap + self._painter.last_of(self._lines)
 
     def _may_forget(self, line: str) -> bool:
         """Whether to colour from here anew: no string or comment is likely to go on."""
-        count, old = len(self._lines), self._width
-        self._width = terminal_width()
-        apart = bool(self._blank) and not line[0].isspace()
-        return self._width != old or count > 5 * _CONTEXT or (apart and count > _CONTEXT)
+        count = len(self._lines)
+        apart = self._blank > 0 and not line[0].isspace()
+        return count > 3 * _CONTEXT or (apart and count > _CONTEXT)
+
+
+class _CodePainter:
+    """Colours code of a language."""
+
+    def __init__(self, language: str) -> None:
+        from rich.syntax import Syntax
+
+        self._lexer = Syntax("", language).lexer
+        self._theme = Syntax.get_theme(_THEME)
+        self._began = time.monotonic()
+        self._spent = 0.0
+
+    def last_of(self, lines: list[str]) -> str:
+        """The last of the lines for this terminal."""
+        from rich.padding import Padding
+
+        began = time.monotonic()
+        line = self._coloured([line.expandtabs(_TAB) for line in lines])
+        painted = _captured(Padding(line, (0, 1)))
+        self._spent += time.monotonic() - began
+        return painted
+
+    def is_behind(self) -> bool:
+        """Whether it takes so much of the time that the answer has to wait for its colours."""
+        return self._spent > _AHEAD + (time.monotonic() - self._began) / 3
+
+    def _coloured(self, lines: list[str]) -> Text:
+        from rich.text import Text
+
+        line = Text(justify="left")
+        if self._lexer is None:
+            return line.append(lines[-1])
+        place = -sum(len(before) + 1 for before in lines[:-1])
+        for kind, value in self._lexer.get_tokens("\n".join(lines)):
+            if place + len(value) > 0:
+                part = value[max(-place, 0) :].rstrip("\n")
+                line.append(part, self._theme.get_style_for_token(kind))
+            place += len(value)
+        return line
 
 
 def render(text: str) -> str:
     """Markdown for this terminal: coloured unless NO_COLOR says no; no links that could deceive."""
+    document = _markdown()(sanitize(text), hyperlinks=False, code_theme=_THEME)
+    _keep_line_breaks(document)
+    return _captured(document).strip("\n") + "\n"
+
+
+def _captured(content: RenderableType) -> str:
+    """What rich makes of it, without blanks at the ends of lines."""
     from rich.console import Console
-    from rich.markdown import Markdown
 
     console = Console(
         width=terminal_width(),
@@ -151,11 +203,25 @@ def render(text: str) -> str:
         legacy_windows=False,
     )
     with console.capture() as capture:
-        document = Markdown(sanitize(text), hyperlinks=False, code_theme="ansi_dark")
-        _keep_line_breaks(document)
-        console.print(document)
-    lines = "".join(f"{line.rstrip()}\n" for line in capture.get().splitlines())
-    return lines.strip("\n") + "\n"
+        console.print(content)
+    return "".join(f"{line.rstrip()}\n" for line in capture.get().splitlines())
+
+
+@cache
+def _markdown() -> type[Markdown]:
+    """Markdown whose headings stand at the left, as the text does."""
+    from rich.console import Console, ConsoleOptions
+    from rich.markdown import Heading, Markdown
+
+    class LeftHeading(Heading):
+        def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
+            self.text.justify = "left"
+            yield self.text
+
+    class LeftMarkdown(Markdown):
+        elements = {**Markdown.elements, "heading_open": LeftHeading}  # noqa: RUF012 - rich's own
+
+    return LeftMarkdown
 
 
 def _keep_line_breaks(document: Markdown) -> None:

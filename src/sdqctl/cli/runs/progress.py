@@ -1,108 +1,48 @@
-"""One live line on stderr: where the run is, how long, how much, and which tool is at work."""
+"""What a run is doing at this moment: for the live row of one run, or of one among many."""
 
 from __future__ import annotations
 
-import os
-import sys
-import threading
 import time
-from contextlib import suppress
+from collections.abc import Sequence
+from pathlib import Path
 
-from sdqctl.cli.output import abbreviated, is_terminal, set_live_line
+from sdqctl.cli.output import abbreviated, counted, paint_note
+from sdqctl.cli.runs.tools import described
 from sdqctl.model.events import (
     Event,
+    MessageAdded,
     ModelRetried,
     RunStarted,
     StepFinished,
     StepStarted,
+    TextDelta,
     ToolFinished,
     ToolStarted,
+    TurnFinished,
     UsageReported,
 )
 from sdqctl.text.duration import format_duration
-from sdqctl.text.terminal import one_line
+from sdqctl.text.terminal import display_width, one_line
 
-_TICK = 0.5
-_ERASE = "\r\x1b[K"
-
-
-class LiveLine:
-    """A line at the cursor that is taken away before anything else is written.
-
-    It is drawn only while the cursor stands at the beginning of a line, so it never flickers
-    through an answer that is still being written.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.RLock()
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._tick, daemon=True)
-        self._shown = False
-        self._free = True
-        self._view = View()
-
-    def start(self) -> None:
-        """Begin to draw."""
-        set_live_line(self)
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Take the line away for good."""
-        self._ended.set()
-        set_live_line(None)
-        with self._lock:
-            self._erase()
-
-    def __call__(self, event: Event) -> None:
-        with self._lock:
-            self._view.note(event)
-
-    def before_write(self) -> None:
-        """Something else is about to be written."""
-        self._lock.acquire()
-        self._erase()
-
-    def after_write(self, text: str) -> None:
-        """It was; the line may come back after a whole line."""
-        if text:
-            self._free = text.endswith("\n")
-        self._lock.release()
-
-    def _tick(self) -> None:
-        while not self._ended.wait(_TICK):
-            with self._lock:
-                if not self._ended.is_set():
-                    self._draw()
-
-    def _draw(self) -> None:
-        text = self._view.text()
-        if not text or not self._free:
-            return
-        width = _width()
-        with suppress(OSError):
-            sys.stderr.write(_ERASE + one_line(text, max(width - 1, 1)))
-            sys.stderr.flush()
-        self._shown = True
-
-    def _erase(self) -> None:
-        if self._shown:
-            with suppress(OSError):
-                sys.stderr.write(_ERASE)
-                sys.stderr.flush()
-            self._shown = False
+_NOTABLE = 1.0
+"""Seconds from which on it is said how long something takes."""
 
 
-class View:
-    """What the line says, from the events so far."""
+class RunProgress:
+    """Where a run is, from its events so far."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
+        """`folder` is the one that the agent works in."""
+        self._folder = folder
         self._total = 0
         self._step: StepStarted | None = None
-        self._began = time.monotonic()
-        self._tokens = 0
-        self._context = 0
-        self._tool: str | None = None
-        self._retries = 0
+        self._over = False
+        self._step_began = self._began = time.monotonic()
+        """Of the step, and of what is done at the moment."""
+        self._tools: dict[str, str] = {}
+        self._words = 0
+        self._in_word = False
+        self._tokens = self._context = self._retries = 0
 
     def note(self, event: Event) -> None:
         """Take one event in."""
@@ -110,43 +50,86 @@ class View:
             case RunStarted():
                 self._total = event.steps_total
             case StepStarted():
-                self._step, self._began, self._retries = event, time.monotonic(), 0
+                self._begin()
+                self._step, self._step_began, self._retries = event, self._began, 0
             case StepFinished():
-                self._step, self._tool = None, None
+                self._step, self._over = None, True
             case ToolStarted():
-                self._tool = f"{event.call.name} {event.call.summary}".strip()
+                self._begin(keep_tools=True)
+                self._tools[event.call.id] = described(event.call, self._folder)
             case ToolFinished():
-                self._tool = None
+                self._tools.pop(event.call.id, None)
+                self._begin(keep_tools=True)
+            case TextDelta():
+                self._add_words(event.text)
+            case MessageAdded() | TurnFinished():
+                self._begin(keep_tools=True)
             case UsageReported():
                 self._tokens += event.usage.input_tokens + event.usage.output_tokens
                 self._context = event.usage.input_tokens + event.usage.cached_tokens
             case ModelRetried():
                 self._retries += 1
 
-    def text(self) -> str:
-        """The line; nothing between steps."""
-        step = self._step
+    def text(self, width: int) -> str:
+        """What there is to say in so many columns; nothing between steps."""
+        step, now = self._step, time.monotonic()
         if step is None:
-            return ""
-        parts = [f"[{step.path}/{self._total}] {format_duration(time.monotonic() - self._began)}"]
-        if self._tokens:
-            parts.append(
-                f"{abbreviated(self._tokens)} tokens, context {abbreviated(self._context)}"
-            )
+            return "" if self._over else fitted([f"starting{_for(now - self._began)}"], width)
+        parts = [self._doing(step, now, width)]
         if self._retries:
-            parts.append(f"tried again {self._retries} times")
-        parts.append(self._tool or step.title)
-        return " · ".join(parts)
+            parts.append(f"tried again {counted(self._retries, 'time')}")
+        if self._began > self._step_began:
+            parts.append(f"{format_duration(now - self._step_began, whole=True)} in all")
+        if self._tokens:
+            parts.append(f"{abbreviated(self._tokens)} tokens")
+            parts.append(f"context {abbreviated(self._context)}")
+        return fitted(parts, width)
+
+    def rows(self, columns: int, lines: int) -> list[str]:
+        """The same as the one row of a live area."""
+        text = self.text(columns)
+        return [paint_note(text, "dim")] if text else []
+
+    def _doing(self, step: StepStarted, now: float, width: int) -> str:
+        """What is done, and for how long; what it is about is cut, not the rest."""
+        place = f"[{step.path}/{self._total}] " if self._total > 1 else ""
+        took = _for(now - self._began)
+        if self._tools:
+            *others, what = self._tools.values()
+            end = f" {took}" * bool(took) + f"  and {len(others)} more" * bool(others)
+        elif step.kind != "prompt":
+            what, end = step.title, f" {took}" * bool(took)
+        elif self._words:
+            what, end = f"writing, {counted(self._words, 'word')}", ""
+        else:
+            what, end = "waiting for the model", took
+        return f"{place}{one_line(what, max(width - len(place) - len(end), 1))}{end}"
+
+    def _begin(self, *, keep_tools: bool = False) -> None:
+        """Something else is done from now on."""
+        self._began = time.monotonic()
+        self._words, self._in_word = 0, False
+        if not keep_tools:
+            self._tools.clear()
+
+    def _add_words(self, text: str) -> None:
+        if not text:
+            return
+        begins_within = self._in_word and not text[0].isspace()
+        self._words += len(text.split()) - begins_within
+        self._in_word = not text[-1].isspace()
 
 
-def wants_live_line() -> bool:
-    """Whether stderr is a terminal that can take a line back."""
-    return is_terminal(sys.stderr) and os.environ.get("TERM") not in (None, "", "dumb")
+def fitted(parts: Sequence[str], width: int) -> str:
+    """As many of the parts as there is room for, the first ones; the first is cut if it must."""
+    line = parts[0] if display_width(parts[0]) <= width else one_line(parts[0], width)
+    for part in parts[1:]:
+        longer = f"{line} · {part}"
+        if display_width(longer) > width:
+            break
+        line = longer
+    return line
 
 
-def _width() -> int:
-    """Columns of the terminal; 80 where it does not know its size, or says 0."""
-    try:
-        return os.get_terminal_size(sys.stderr.fileno()).columns or 80
-    except (OSError, ValueError):
-        return 80
+def _for(seconds: float) -> str:
+    return f" {format_duration(seconds, whole=True)}" if seconds >= _NOTABLE else ""

@@ -74,10 +74,23 @@ class Denials:
             for event in self._refused
         ]
 
-    def count(self) -> str:
-        """`, 2 tool requests refused`, to end a line with; nothing when nothing was refused."""
-        found = f", {counted(len(self._refused), 'tool request')} refused" if self._refused else ""
-        return found + (f", {self._net} refused by the sandbox" if self._net else "")
+    def counts(self) -> list[str]:
+        """`3 refused (--mode implement allows 2)`, `1 refused by the sandbox`."""
+        found = []
+        if self._refused:
+            found.append(f"{len(self._refused)} refused{self._mode()}")
+        if self._net:
+            found.append(f"{self._net} refused by the sandbox")
+        return found
+
+    def _mode(self) -> str:
+        """The mode that would have allowed them, or some of them."""
+        mode = next((event.mode for event in self._refused if event.mode), None)
+        if mode is None:
+            return ""
+        allowed = sum(event.mode == mode for event in self._refused)
+        which = "" if allowed == len(self._refused) else f" {allowed}"
+        return f" (--mode {mode} allows{which})"
 
     def ways(self, session: str | None) -> list[str]:
         """What would have allowed them, and where they are listed: a line each."""

@@ -20,7 +20,8 @@ from sdqctl.cli.output import (
     write_json_line,
     write_line,
 )
-from sdqctl.cli.runs.progress import LiveLine, wants_live_line
+from sdqctl.cli.runs.live import LiveArea, wants_live_area
+from sdqctl.cli.runs.progress import RunProgress
 from sdqctl.cli.runs.refusals import Denials
 from sdqctl.cli.runs.sinks import (
     Answers,
@@ -59,16 +60,17 @@ class Report:
         self._stack = ExitStack()
         self._denials = Denials()
         self._sandboxing = Sandboxing()
-        self._live: LiveLine | None = None
+        self._live: LiveArea | None = None
         workflow = context.workflow
         output = workflow.output
         self._format = display.output_format
         self._composed = output.format == "json" or bool(output.header or output.footer)
         verbose = display.verbose or workflow.debug is not None
         level = Verbosity.VERBOSE if verbose else Verbosity.NORMAL
-        narrator = Narrator(
+        narrator = self._narrator = Narrator(
             Verbosity.QUIET if display.quiet else level,
             Redactor(os.environ),
+            context.cwd,
             show_prompts=display.show_prompts,
         )
         # What goes to stdout comes first: in one pipe an answer stands before the end of its step.
@@ -80,12 +82,14 @@ class Report:
         sinks.append(narrator)
         if workflow.event_log is not None:
             sinks.append(self._event_log())
-        if not display.quiet and wants_live_line():
-            self._live = LiveLine()
-            sinks.append(self._live)
+        if not display.quiet and wants_live_area():
+            progress = RunProgress(context.cwd)
+            self._live = LiveArea(progress)
+            sinks.append(self._live.sink(progress.note))
         self.emit = fan_out(*sinks)
 
     def __enter__(self) -> Self:
+        self._narrator.begin()
         if self._live is not None:
             self._stack.enter_context(unechoed())
             self._live.start()

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from collections.abc import Callable
 from enum import IntEnum
 from typing import TYPE_CHECKING, BinaryIO, assert_never
 
 from sdqctl.cli.output import (
-    abbreviated,
-    counted,
+    Part,
+    gap,
     is_terminal,
-    note_painted,
+    note_parts,
+    note_width,
     write_json_line,
     write_line,
 )
-from sdqctl.cli.runs.refusals import Denials, ReportedRefusals, net_line, refused_line
+from sdqctl.cli.runs.refusals import ReportedRefusals, net_line, refused_line
+from sdqctl.cli.runs.tools import ToolLines
+from sdqctl.cli.runs.totals import Totals
 from sdqctl.errors import StepError
 from sdqctl.model.events import (
     ContextChanged,
@@ -46,9 +48,10 @@ from sdqctl.model.events import (
     Warned,
 )
 from sdqctl.text.duration import format_duration
-from sdqctl.text.terminal import between_words
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from sdqctl.cli.runs.markdown import MarkdownStream
     from sdqctl.model.session import ToolCall
     from sdqctl.model.views.run import SandboxView
@@ -71,8 +74,8 @@ _Silent = (
 """What is not narrated, or not as a line of its own."""
 _Detail = _Silent | PermissionDecided | ContextChanged | ModelRetried | TurnFinished
 """What is not narrated but with -v. mypy names an event that stands nowhere."""
-_TOOL_WIDTH = 100
-"""Columns of a tool's line."""
+_LOG_WIDTH = 100
+"""Columns of a tool's line where no terminal says how many there are."""
 
 
 class Verbosity(IntEnum):
@@ -164,82 +167,82 @@ class Answers:
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, TextDelta) and self._live:
-            self._stream().feed(event.text)
-            sys.stdout.flush()
+            self._stream(event.text)
         elif isinstance(event, MessageAdded) and self._streamed:
-            self._stream().finish()
-            self._written, self._streamed = True, event.final
+            self._end()
+            self._streamed = event.final
         elif isinstance(event, StepFinished) and event.kind == "prompt" and not event.error:
             if not self._streamed and self._live:
-                self._stream().feed(event.response)
-                self._stream().finish()
+                self._stream(event.response)
+                self._end()
             elif not self._streamed:
-                self._separate()
-                write_line(event.response)
-            self._streamed, self._written = False, True
+                self._write(event.response)
+            self._streamed = False
             sys.stdout.flush()
 
-    def _stream(self) -> MarkdownStream:
+    def _stream(self, piece: str) -> None:
         from sdqctl.cli.runs.markdown import MarkdownStream
 
         if not self._streamed:
-            self._separate()
+            gap()
             self._streamed = True
         if self._markdown is None:
             self._markdown = MarkdownStream()
-        return self._markdown
+        self._markdown.feed(piece)
+        sys.stdout.flush()
 
-    def _separate(self) -> None:
+    def _end(self) -> None:
+        """The message that streamed has ended; it stands apart from what comes."""
+        if self._markdown is not None:
+            self._markdown.finish()
+        gap()
+
+    def _write(self, answer: str) -> None:
         if self._written:
             write_line()
-            self._written = False
-
-
-class ToolTimes:
-    """How long each tool was at work."""
-
-    def __init__(self) -> None:
-        self._begun: dict[str, float] = {}
-
-    def __call__(self, event: Event) -> None:
-        if isinstance(event, ToolStarted):
-            self._begun[event.call.id] = time.monotonic()
-
-    def line(self, call: ToolCall, width: int) -> str:
-        """What a tool did, how it ended, and how long that took: `bash pytest -q  failed  3.2s`."""
-        begun = self._begun.pop(call.id, None)
-        outcome = "" if call.ok else ("  denied" if call.denied else "  failed")
-        took = "" if begun is None else f"  {format_duration(time.monotonic() - begun)}"
-        end = outcome + took
-        return f"  {between_words(f'{call.name} {call.summary}', width - len(end) - 2)}{end}"
+        write_line(answer)
+        self._written = True
 
 
 class Narrator:
     """Says on stderr what happens, a line a step and a tool, without secrets: it is CI's log."""
 
     def __init__(
-        self, verbosity: Verbosity, redact: Callable[[str], str], *, show_prompts: bool = False
+        self,
+        verbosity: Verbosity,
+        redact: Callable[[str], str],
+        folder: Path,
+        *,
+        show_prompts: bool = False,
     ) -> None:
+        """`folder` is the one that the agent works in."""
         self._verbosity = verbosity
         self._redact = redact
         self._show_prompts = show_prompts
         self._session: str | None = None
         self._total = 0
-        self._denials = Denials()
         self._refusals = ReportedRefusals()
-        self._times = ToolTimes()
-        self._totals = Totals()
+        self._tools = ToolLines(folder)
+        self._totals = Totals(folder)
         self._net_told = False
 
     def __call__(self, event: Event) -> None:
-        self._denials(event)
-        self._times(event)
+        if self._verbosity < Verbosity.NORMAL:
+            return
+        self._tools(event)
         self._totals(event)
         line = f"warning: {event.message}" if isinstance(event, Warned) else self._line(event)
-        if line is not None and self._verbosity >= Verbosity.NORMAL:
-            note_painted(self._redact(line), _colour(event))
+        if line is None:
+            return
+        parts = [(line, _colour(event))] if isinstance(line, str) else line
+        note_parts((self._redact(text), colour) for text, colour in parts)
 
-    def _line(self, event: Event) -> str | None:
+    def begin(self) -> None:
+        """Look at how things are before the run, meanwhile."""
+        if self._verbosity >= Verbosity.NORMAL:
+            self._totals.begin()
+
+    def _line(self, event: Event) -> str | list[Part] | None:
         match event:
             case SessionOpened():
                 verb = "going on in" if event.resumed else "new"
@@ -256,7 +259,7 @@ class Narrator:
             case StepFinished():
                 return self._step_finished(event)
             case RunFinished():
-                return self._run_finished(event)
+                return self._totals.lines(event, self._session)
             case PermissionDecided(allowed=False) | NetRefused():
                 return self._refusal(event)
             case ToolFinished():
@@ -264,9 +267,10 @@ class Narrator:
             case _:
                 return self._detail(event) if self._verbosity >= Verbosity.VERBOSE else None
 
-    def _tool(self, call: ToolCall) -> str | None:
-        covered = self._refusals.covers(call)
-        return None if covered else self._times.line(call, _TOOL_WIDTH)
+    def _tool(self, call: ToolCall) -> list[Part] | None:
+        if self._refusals.covers(call):
+            return None
+        return self._tools.line(call, note_width(_LOG_WIDTH))
 
     def _detail(self, event: _Detail) -> str | None:
         if isinstance(event, _Silent):
@@ -302,51 +306,27 @@ class Narrator:
         changed = f", {event.steps_changed} changed" if event.steps_changed else ""
         return f"{event.steps_done} done{changed}, {left} to run"
 
-    def _run_finished(self, event: RunFinished) -> str:
-        done = f"run {event.status}: {event.steps_done} of {event.steps_total} steps done"
-        end = done + self._totals.line() + self._denials.count()
-        return "\n".join([end, *self._denials.ways(self._session)])
-
     def _step_finished(self, event: StepFinished) -> str:
         took = f" in {format_duration(event.seconds)}" if event.seconds is not None else ""
-        but = f", but failed ({event.tolerated}); the run goes on" if event.tolerated else ""
-        return f"[{event.path}/{self._total}] {event.status}{took}{but}"
-
-
-class Totals:
-    """What a process's part of a run used, and what failed in it without ending it."""
-
-    def __init__(self) -> None:
-        self._tokens = 0
-        self._commands = 0
-
-    def __call__(self, event: Event) -> None:
-        if isinstance(event, StepFinished):
-            self._tokens += event.usage.input_tokens + event.usage.output_tokens
-            self._commands += event.kind == "run" and bool(event.tolerated or event.error)
-
-    def line(self) -> str:
-        """`, 12.3k tokens, 1 command failed`, to end a line with; nothing of what was not."""
-        tokens = f", {abbreviated(self._tokens)} tokens" if self._tokens else ""
-        failed = f", {counted(self._commands, 'command')} failed" if self._commands else ""
-        return tokens + failed
+        exit_status = "" if event.exit_status is None else f", exit {event.exit_status}"
+        but = ""
+        if event.tolerated:
+            why = "" if event.exit_status else f", but failed ({event.tolerated})"
+            but = f"{why}; the run goes on"
+        return f"[{event.path}/{self._total}] {event.status}{took}{exit_status}{but}"
 
 
 def _colour(event: Event) -> str | None:
     """Narration is dim, what is wrong is red or yellow, a step's heading stands out."""
     match event:
-        case StepFinished(error=str()) | RunFinished(status="failed"):
+        case StepFinished(error=str()):
             return "red"
-        case StepFinished(tolerated=str()) | RunFinished(status="paused" | "interrupted"):
+        case StepFinished(tolerated=str()) | Warned() | StepRecovered():
             return "yellow"
-        case PermissionDecided(allowed=False) | NetRefused() | Warned() | StepRecovered():
+        case PermissionDecided(allowed=False) | NetRefused():
             return "yellow"
-        case RunFinished():
-            return "green"
         case StepStarted():
             return "bold"
-        case ToolFinished() if event.call.ok is False:
-            return "yellow"
     return "dim"
 
 
