@@ -66,6 +66,7 @@ SECTIONS = (
         beyond=run.RunView,
     ),
     Section("A step", run.StepView),
+    Section("A gate", run.GateView, "The question at which a run waits; ASK asks it."),
     Section("A turn", session.TurnView),
     Section("A tool request", ToolRecord, "What `sessions show --audit` has of each one."),
     Section(

@@ -50,6 +50,13 @@ class Bench:
         path.write_text(text)
         return path
 
+    def go_on(self, *flags: str, name: str = "s", **environment: str) -> Told:
+        """Go on with the run of a session, streaming its events."""
+        flags = ("--continue", "--format", "jsonl", *flags)
+        done = self.command("resume", name, *flags, **environment)
+        lines = [json.loads(line) for line in done.out.splitlines() if line.startswith("{")]
+        return Told(done, lines)
+
     def run(self, text: str, *flags: str, command: str = "run", **environment: str) -> Told:
         """Run a workflow in session `s`, streaming its events."""
         path = self.write("work.conv", text)

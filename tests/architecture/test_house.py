@@ -15,7 +15,7 @@ from tests.conftest import ROOT
 
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
 LONGEST_FILE = 400
-BETTER_WHOLE = {"sdqctl/store/ledger.py": 480}
+BETTER_WHOLE = {"sdqctl/store/ledger.py": 500, "sdqctl/model/workflow.py": 620}
 """Files of one subject that are longer."""
 LONGEST_FUNCTION = 45
 HEAVY = {

@@ -20,6 +20,8 @@ from tests.command import Done, sdqctl
 KILLED = (-signal.SIGKILL, 137)
 _QUOTE = "\n\n> "
 """What stands before the quotation in a prompt that follows up another one."""
+_UNFIT = "Your answer cannot be used"
+"""How a prompt begins that says why an answer does not fit; the next one counts."""
 _OWN = "runs.workflow IS NOT NULL AND runs.session_name = 'victim'"
 _MOST_COMMANDS = 12
 
@@ -39,6 +41,8 @@ class Workflow:
     effects: tuple[str, ...] = ()
     lines: tuple[str, ...] = ()
     told: dict[str, str] = field(default_factory=dict)
+    unfolded: tuple[str, ...] = ()
+    """The paths of the steps that stand in no list of `steps`."""
 
 
 HEAD = "ADAPTER mock\nMODE implement\nSESSION-NAME victim\n"
@@ -89,6 +93,47 @@ PROMPT third [[reply: three]]
     6,
     {"victim": {"first": "one", "second": "two", "third": "three"}},
     told={"second": "beside"},
+)
+
+
+FLOW = Workflow(
+    HEAD
+    + """\
+INPUT more = c
+PROMPT list [[reply: none x1]] [[json: ["a", "b"]]]
+CAPTURE items AS json
+FOR item IN items + [more]
+  IF item == "a"
+    RUN sh -c 'echo said; echo "$1" >> lines' sh {{item}}
+  ELSE
+    PROMPT {{item}} [[tool: shell echo {{item}} >> effects]] [[reply: did-{{item}}]]
+    CAPTURE word
+  END
+END
+REPEAT MAX 5 UNTIL n == 2
+  RUN sh -c "echo r >> rounds; grep -c r rounds"
+  CAPTURE n AS int
+END
+PROMPT end{{n_all | length}} {{word_all | join(".")}} [[reply: fine]]
+STOP
+PROMPT never [[reply: never]]
+""",
+    5,
+    {
+        "victim": {
+            "list": '["a", "b"]',
+            "b": "did-b",
+            "c": "did-c",
+            "end2": "fine",
+        }
+    },
+    effects=("b", "c"),
+    lines=("a",),
+    told={"b": "said"},
+    unfolded=(
+        *("2[1].1", "2[1].1.then.1", "2[2].1", "2[2].1.else.1", "2[3].1", "2[3].1.else.1"),
+        *("3[1].1", "3[1].until", "3[2].1", "3[2].until"),
+    ),
 )
 
 
@@ -171,15 +216,20 @@ class Home:
             WHERE {_OWN} AND a.superseded = 0 AND a.status = 'done'
         """
         done = Counter(row["path"] for row in self.rows(query))
-        assert done == Counter(map(str, range(1, self.workflow.steps + 1))), self.story()
+        plain = map(str, range(1, self.workflow.steps + 1))
+        assert done == Counter([*plain, *self.workflow.unfolded]), self.story()
 
     def _check_conversation(self, name: str, expected: dict[str, str], asides: int) -> None:
         events = self.journal(name)
-        prompts, answers, asked = [], [], ""
+        prompts: list[str] = []
+        answers: list[str] = []
+        asked = ""
         for event in events:
             if event["type"] == "user.message":
                 asked = event["data"]["content"]
-                if _QUOTE not in asked and not asked.startswith("aside"):
+                if _UNFIT in asked:  # alone, or after the prompt once more
+                    answers.pop()
+                elif _QUOTE not in asked and not asked.startswith("aside"):
                     prompts.append(own_words(asked))
                     told = self.workflow.told.get(prompts[-1])
                     assert told is None or asked.count(f"\n{told}\n") == 1, (asked, self.story())

@@ -12,12 +12,22 @@ from pathlib import Path
 import pytest
 
 import sdqctl
-from tests.crash.mock_story import BESIDE, HEAD, KILLED, MOVING, STRAIGHT, Home, Workflow, reset
+from tests.crash.mock_story import (
+    BESIDE,
+    FLOW,
+    HEAD,
+    KILLED,
+    MOVING,
+    STRAIGHT,
+    Home,
+    Workflow,
+    reset,
+)
 from tests.released import test_released
 
 pytestmark = pytest.mark.crash
 
-WORKFLOWS = {"straight": STRAIGHT, "moving": MOVING, "beside": BESIDE}
+WORKFLOWS = {"straight": STRAIGHT, "moving": MOVING, "beside": BESIDE, "flow": FLOW}
 OF_A_RUN = [
     "ledger.run",
     "ledger.session",
@@ -41,6 +51,7 @@ ELSEWHERE = {
     "ledger.tool": "test_a_kill_where_a_tool_s_request_is_recorded",
     "ledger.shown": "test_a_kill_around_the_showing_of_a_gate",
     "ledger.commands": "test_a_kill_where_the_commands_of_a_run_are_settled",
+    "ledger.answer": "test_a_kill_around_an_answer_at_a_gate",
     "ledger.supersede": "test_a_kill_while_steps_are_taken_out_of_a_run",
     "ledger.fork": "test_a_kill_during_a_fork_leaves_the_original_and_another_fork_can_be_made",
     "ledger.import": "test_a_kill_during_an_import_leaves_all_or_nothing",
@@ -53,6 +64,7 @@ BEGUN = [
     ("moving", "ledger.run.after:3"),
     ("moving", "mock.tool.after:2"),
     ("beside", "ledger.begin.after:4"),
+    ("flow", "ledger.begin.after:9"),
 ]
 """Runs that are killed for a first time; their resumes are killed everywhere."""
 _WRITE = re.compile(r"ledger\.(?!json$|db$)[a-z-]+|migrate")
@@ -95,6 +107,7 @@ def kill_everywhere(
         *(("straight", point) for point in points(OF_A_RUN + OF_THE_MOCK)),
         *(("moving", point) for point in [*AFTER_COMMITS, *OF_THE_MOCK]),
         *(("beside", point) for point in [*AFTER_COMMITS, *OF_THE_MOCK[:3]]),
+        *(("flow", point) for point in ["ledger.begin.after", "ledger.finish.after", *OF_THE_MOCK]),
     ],
 )
 def test_a_kill_at_any_commit_point_loses_and_repeats_nothing(
@@ -161,6 +174,22 @@ def test_a_kill_around_the_showing_of_a_gate(point: str, home: Path, tmp_path: P
     assert place.run(f"{point}:1").code in KILLED
     assert place.go_on().code == (8 if point.endswith("before") else 0)
     place.finish()
+    place.check()
+
+
+@pytest.mark.parametrize("point", points(["ledger.answer"]))
+def test_a_kill_around_an_answer_at_a_gate(point: str, home: Path, tmp_path: Path) -> None:
+    text = f'{HEAD}ASK go "Which?" choice(left|right)\nRUN sh -c "echo {{{{go}}}} >> lines"\n'
+    place = Home(tmp_path / "one", Workflow(text, 2, {}, lines=("left",)))
+    assert place.run().code == 8
+    killed = place.command("resume", "victim", "--answer", "left", crash=f"{point}:1")
+    assert killed.code in KILLED
+    if point.endswith("before"):
+        assert place.go_on().code == 8
+        assert place.command("resume", "victim", "--answer", "left").code == 0
+    else:
+        assert place.command("resume", "victim", "--answer", "right").code == 2
+        place.finish()
     place.check()
 
 

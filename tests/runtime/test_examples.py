@@ -29,6 +29,7 @@ OUTPUTS = {
     "test-triage": "reports/test-triage.md",
 }
 PAUSES = {"investigation": 2}
+ANSWERS = {"risk-triage": "keep"}
 
 
 @pytest.fixture
@@ -63,6 +64,9 @@ def test_an_example_runs_to_its_end(
     for _ in range(PAUSES.get(path.stem, 0)):
         assert done.code == 8, done.err
         done = sdqctl("resume", "example", "--continue", "--format", "json")
+    if path.stem in ANSWERS:
+        assert done.code == 8, done.err
+        done = sdqctl("resume", "example", "--answer", ANSWERS[path.stem], "--format", "json")
     assert done.code == 0, done.err
     assert done.json["status"] == "completed"
     assert done.json["run"]["steps_done"] == done.json["run"]["steps_total"]

@@ -53,6 +53,80 @@ def test_max_cycles(bench: Bench) -> None:
     assert len(bench.run(ASK, "-n", "2", "--session-name", "t").prompts) == 2
 
 
+def test_input(bench: Bench) -> None:
+    text = 'INPUT size int = 3 "how large"\nINPUT name\nPROMPT {{size + 1}} {{name}}\n'
+    assert bench.run(text, "--set", "name={{size}}").prompts == ["4 {{size}}"]
+    told = bench.run(text, "--set", "size=x", "--session-name", "t")
+    assert told.done.code == 2
+    assert "'x' is not a whole number" in told.done.err
+
+
+def test_capture(bench: Bench) -> None:
+    told = bench.run('PROMPT a [[json: {"n": [1, 2]}]]\nCAPTURE x AS json\nPROMPT {{x.n | sum}}\n')
+    assert told.prompts[1] == "3"
+
+
+def test_capture_retries(bench: Bench) -> None:
+    text = "CAPTURE-RETRIES 1\nPROMPT a [[reply: no x{n}]] [[reply: 7]]\nCAPTURE x AS int\n"
+    assert bench.run(text.replace("{n}", "1")).done.code == 0
+    told = bench.run(text.replace("{n}", "2"), "--session-name", "t")
+    assert told.done.code == 4
+    assert "does not fit after 2 tries" in told.done.err
+
+
+def test_if_and_else(bench: Bench) -> None:
+    text = (
+        "INPUT n int\nIF n == 1\nPROMPT one\nELSE IF n == 2\nPROMPT two\nELSE\nPROMPT many\nEND\n"
+    )
+    for number, prompt in enumerate(("one", "two", "many"), start=1):
+        told = bench.run(text, "--set", f"n={number}", "--session-name", f"s{number}")
+        assert told.prompts == [prompt]
+
+
+def test_repeat(bench: Bench) -> None:
+    text = (
+        'REPEAT MAX 2 UNTIL n == 3\nRUN sh -c "echo x >> f; grep -c x f"\nCAPTURE n AS int\nEND\n'
+    )
+    told = bench.run(text)
+    assert told.done.code == 4
+    assert "after 2 rounds `n == 3` does not hold" in told.done.err
+    assert bench.go_on("--max-rounds", "5").done.code == 0
+    assert (bench.project / "f").read_text() == "x\n" * 3
+
+
+def test_for(bench: Bench) -> None:
+    text = "INPUT names json\nFOR name IN names MAX 2\nPROMPT hello {{name}}\nEND\n"
+    told = bench.run(text, "--set", 'names=["ada", "{{DATE}}", "eve"]')
+    assert told.prompts == ["hello ada", "hello {{DATE}}"]
+
+
+def test_ask(bench: Bench) -> None:
+    told = bench.run('ASK go "Which way?" choice(left|right)\nPROMPT to the {{go}}\n')
+    assert told.done.code == 8
+    told = bench.go_on("--answer", "LEFT", "--comment", "it is shorter")
+    assert (told.done.code, told.prompts) == (0, ["to the left"])
+
+
+def test_stop(bench: Bench) -> None:
+    told = bench.run('PROMPT a\nSTOP "enough"\nPROMPT b\n')
+    assert (told.done.code, told.prompts) == (0, ["a"])
+    assert told.of("run.finished")[0]["steps_total"] == 2
+
+
+def test_fail(bench: Bench) -> None:
+    told = bench.run('PROMPT a\nFAIL "not good"\nPROMPT b\n')
+    assert (told.done.code, told.prompts) == (4, ["a"])
+    assert "not good" in told.done.err
+
+
+def test_return(bench: Bench) -> None:
+    told = bench.run("PROMPT a [[reply: 7]]\nCAPTURE n AS int\nRETURN n + 1\nPROMPT b\n")
+    assert (told.done.code, told.prompts) == (
+        0,
+        ["a [[reply: 7]]\n\nAnswer with a whole number, and nothing else."],
+    )
+
+
 def test_cwd(bench: Bench) -> None:
     (bench.project / "sub").mkdir()
     told = bench.run("CWD sub\nRUN pwd\nPROMPT where\n")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+from pathlib import Path
+
 import click
 
 from sdqctl.cli import topics
@@ -28,14 +31,35 @@ _NAMES = (
 @click.command("help", epilog=examples("sdqctl help exit-codes", "sdqctl help directives | less"))
 @click.argument("topic", required=False, shell_complete=complete_words(*_NAMES))
 def help_command(topic: str | None) -> None:
-    """Read about a TOPIC; without one, see which there are."""
+    """Read about a TOPIC, or about a workflow FILE; without one, see which topics there are."""
     if topic is None:
         for name in _NAMES:
             write_line(f"{name:<14}{_TOPICS[name][0]}")
         return
+    if topic not in _TOPICS and topic.endswith(".conv"):
+        write_line(of_workflow(Path(topic)))
+        return
     if topic not in _TOPICS:
         raise UsageError(f"there is no topic {topic!r}", hint=meant(topic, _NAMES, "topics"))
     write_line(_TOPICS[topic][1]())
+
+
+def of_workflow(path: Path) -> str:
+    """A workflow as if it were a command: what it is and is given. Raises WorkflowError."""
+    from sdqctl.workflow import check_workflow
+
+    workflow = check_workflow(path)
+    needed = [one for one in workflow.inputs if one.default is None]
+    words = "".join(f" --set {one.name}=..." for one in needed)
+    about = itertools.takewhile(lambda line: line.startswith("#"), workflow.source.splitlines())
+    lines = [f"Usage: sdqctl run {path}{words}", ""]
+    lines += [f"  {line.lstrip('# ')}" for line in about]
+    if workflow.inputs:
+        lines += ["", "Inputs:"]
+    for one in workflow.inputs:
+        default = "" if one.default is None else f"  [default: {one.default}]"
+        lines.append(f"  {f'{one.name} {one.type}':<27}{one.doc}{default}".rstrip())
+    return "\n".join(lines)
 
 
 def exit_codes() -> str:

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     help="Do the remaining steps of the last run, or of WORKFLOW.",
     shell_complete=complete_workflow,
 )
+@click.option("--answer", metavar="VALUE", help="The answer at an ASK; goes on.")
+@click.option("--comment", metavar="TEXT", help="Why; kept with the answer.")
 @click.option(
     "-a",
     "--adapter",
@@ -52,6 +54,8 @@ def resume(
     last: bool,
     prompt: str | None,
     continue_with: str | None,
+    answer: str | None,
+    comment: str | None,
     **flags: object,
 ) -> int:
     """Go on in SESSION: an id, a name, or a unique prefix of one. Without it you choose one.
@@ -67,6 +71,10 @@ def resume(
         raise click.UsageError("--prompt and --continue cannot be used together.")
     if session is not None and last:
         raise click.UsageError("SESSION and --last cannot be used together.")
+    if comment is not None and answer is None:
+        raise click.UsageError("--comment belongs to --answer.")
+    if prompt is not None and answer is not None:
+        raise click.UsageError("--prompt and --answer cannot be used together.")
     options, display = asked_for(flags)
     request = ResumeRequest(
         session=session,
@@ -74,7 +82,9 @@ def resume(
         options=options,
         display=display,
         prompt=prompt,
-        continues=continue_with is not None,
+        continues=continue_with is not None or answer is not None,
+        answer=answer,
+        comment=comment,
         workflow=Path(continue_with) if continue_with else None,
     )
     return resume_session(app, request)

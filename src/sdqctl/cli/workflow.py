@@ -67,6 +67,16 @@ def validate(app: App, /, files: tuple[str, ...], strict: bool, output_format: s
 @click.option("--prologue", "prologues", multiple=True, metavar="T|@F", help="Before each cycle.")
 @click.option("--epilogue", "epilogues", multiple=True, metavar="T|@F", help="After each cycle.")
 @click.option(
+    "--set", "values", multiple=True, metavar="NAME=VALUE", help="An INPUT: a value, @FILE, -."
+)
+@click.option(
+    "--inputs",
+    "inputs_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="INPUT values, TOML or JSON.",
+)
+@click.option(
     "--cwd",
     type=click.Path(path_type=Path),
     metavar="DIR",

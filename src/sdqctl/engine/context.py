@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from sdqctl.engine.scope import Scope
 from sdqctl.engine.variables import base_variables, cycle_variables, layered
 from sdqctl.model.events import Event, StepRecovered
 from sdqctl.model.run import RunRecord, StepRecord, StepStatus
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from sdqctl.engine.target import Choose, Target
     from sdqctl.model.options import RunOptions
     from sdqctl.model.sandbox import Sandbox
-    from sdqctl.model.workflow import Plan, PlannedStep, Workflow
+    from sdqctl.model.workflow import AskStep, Plan, PlannedStep, Workflow
     from sdqctl.policy.ask import Question
     from sdqctl.store.evidence import CommandFolders
     from sdqctl.store.ledger import Ledger
@@ -64,6 +65,10 @@ class RunContext:
     """The workflow's text, where no file of the user's holds it."""
     question: Question | None = None
     """Asks a human about tools that the policy would refuse."""
+    gate: Callable[[AskStep], str | None] | None = None
+    """Asks a human what an ASK asks; None: nobody is there, or nothing was said."""
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+    """The values of INPUT by their names."""
     emit: Sink = ignore
 
     @property
@@ -99,6 +104,8 @@ class LiveRun:
     commands: CommandFolders
     sandbox: Sandbox
     """The net of RUN commands."""
+    scope: Scope = field(default_factory=Scope)
+    """The values at the place that the run has come to."""
 
     @property
     def id(self) -> str:
@@ -106,7 +113,12 @@ class LiveRun:
         return self.record.id
 
     def begin(
-        self, step: PlannedStep, *, prompt: str | None = None, command: str | None = None
+        self,
+        step: PlannedStep,
+        *,
+        prompt: str | None = None,
+        command: str | None = None,
+        value: str | None = None,
     ) -> StepRecord:
         """Record that a step is about to act."""
         return self.context.ledger.begin_step(
@@ -119,6 +131,7 @@ class LiveRun:
             session_id=self.connection.session.info.id,
             prompt=prompt,
             command=command,
+            value=value,
         )
 
     def finish(
@@ -129,6 +142,7 @@ class LiveRun:
         response: str | None = None,
         error: str | None = None,
         exit_status: int | None = None,
+        value: str | None = None,
     ) -> StepRecord:
         """Record how it ended."""
         return self.context.ledger.finish_step(
@@ -138,6 +152,7 @@ class LiveRun:
             response=response,
             error=error,
             exit_status=exit_status,
+            value=value,
         )
 
     def recovered(self, step: PlannedStep, action: str, message: str) -> None:

@@ -18,10 +18,12 @@ from sdqctl.engine.command.background import Background
 from sdqctl.engine.command.step import settle_commands
 from sdqctl.engine.context import Deliver, LiveRun, RunContext, Sink
 from sdqctl.engine.documents import write_document
+from sdqctl.engine.inputs import recorded_inputs
 from sdqctl.engine.live_session import LiveSession
 from sdqctl.engine.pool import RuntimePool
 from sdqctl.engine.results import total_usage
 from sdqctl.engine.runner import Runner
+from sdqctl.engine.scope import Scope, encoded
 from sdqctl.engine.session_config import adapter_config, policy_of
 from sdqctl.errors import (
     InterruptedRunError,
@@ -222,6 +224,7 @@ def _record_run(context: RunContext) -> RunRecord:
         options=encode_options(context.options),
         cwd=str(context.cwd),
         model=context.options.model,
+        inputs=encoded(context.inputs) if context.inputs else None,
     )
 
 
@@ -298,6 +301,7 @@ async def _drive(
         background=background,
         commands=CommandFolders(home, record.id),
         sandbox=pair.commands,
+        scope=Scope({**context.inputs, **recorded_inputs(record)}),
     )
     try:
         runner = Runner(run, deliver or partial(write_document, context))

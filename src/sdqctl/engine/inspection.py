@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from sdqctl.adapters.registry import adapter_names, steering
 from sdqctl.engine.destinations import Destinations
+from sdqctl.engine.inputs import inputs_of
 from sdqctl.engine.setup import Setup, working_directory
 from sdqctl.engine.variables import base_variables, cycle_variables, layered
 from sdqctl.errors import SdqctlError
@@ -15,6 +19,7 @@ from sdqctl.model.options import RunOptions
 from sdqctl.model.views.workflow import FindingView, PromptView
 from sdqctl.model.workflow import (
     Diagnostic,
+    EarlierPart,
     OutputPart,
     Plan,
     PlannedStep,
@@ -27,7 +32,7 @@ from sdqctl.workflow import check_workflow, load_workflow
 from sdqctl.workflow.checks import FileChecks, adapter_finding
 from sdqctl.workflow.diagnostics import describe
 from sdqctl.workflow.plan import build_plan
-from sdqctl.workflow.render import Roots, render_prompt, render_text
+from sdqctl.workflow.render import Roots, Told, render_prompt, render_text
 
 
 @dataclass(frozen=True)
@@ -103,8 +108,11 @@ def previews(
     called = options.session_name or workflow.session_name or name
     variables = _variables(workflow, cwd, called, more or {})
     roots = Roots.of(workflow, cwd)
-    for step in plan.steps:
-        yield _preview(plan, step, variables, roots)
+    given = dict(options.inputs)
+    known = tuple(i for i in workflow.inputs if i.name in given or i.default is not None)
+    values = inputs_of(msgspec.structs.replace(workflow, inputs=known), options, None, cwd)
+    for step in plan.every_step():
+        yield _preview(plan, step, variables, roots, values)
 
 
 def _plan_findings(setup: Setup, workflow: Workflow) -> list[Diagnostic]:
@@ -136,7 +144,13 @@ def _variables(
     return layered(more or {}, base_variables(workflow, cwd, render_text(text, unnamed)))
 
 
-def _preview(plan: Plan, step: PlannedStep, variables: Mapping[str, str], roots: Roots) -> Preview:
+def _preview(
+    plan: Plan,
+    step: PlannedStep,
+    variables: Mapping[str, str],
+    roots: Roots,
+    values: Mapping[str, Any],
+) -> Preview:
     if not isinstance(step.action, PromptAction):
         return Preview(step, len(plan.steps), None)
     rendered = render_prompt(
@@ -145,8 +159,16 @@ def _preview(plan: Plan, step: PlannedStep, variables: Mapping[str, str], roots:
         outputs=_placeholders(step.action),
         variables=cycle_variables(variables, plan, step),
         roots=roots,
+        told=Told(values=values, outputs=_earlier(step.action)),
     )
-    return Preview(step, len(plan.steps), rendered.text, tuple(rendered.warnings))
+    known = tuple(w for w in rendered.warnings if "there is no value" not in w)
+    return Preview(step, len(plan.steps), rendered.text, known)
+
+
+def _earlier(action: PromptAction) -> tuple[str, ...]:
+    """A line for the outputs of which blocks decide."""
+    told = any(isinstance(part, EarlierPart) for part in action.parts)
+    return ("[the outputs since the last prompt come here]",) if told else ()
 
 
 def _placeholders(action: PromptAction) -> dict[int, str]:

@@ -2,27 +2,32 @@
 
 A done step is known again by its digest. The common prefix is matched first; in what follows, the
 done steps that still stand in the plan in the same order keep their outcome, so that an edit never
-repeats a step that did not change. Reasons are in docs/adr/0003-edited-workflows.md.
+repeats a step that did not change. The lists of a block are matched one by one when the step that
+decides about them did not change. Reasons are in docs/adr/0003-edited-workflows.md.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 
+from sdqctl.model.paths import UNTIL
 from sdqctl.model.run import StepRecord
-from sdqctl.model.workflow import Plan
+from sdqctl.model.workflow import Plan, PlannedStep, RepeatStep, parts_of
+from sdqctl.workflow.plan import until_step
 
 
-@dataclass(frozen=True)
+@dataclass
 class Match:
     """How recorded steps map to a plan. `moved` is old path -> new path."""
 
-    moved: dict[str, str]
-    done: frozenset[str]
-    changed: frozenset[str]
-    total: int
+    moved: dict[str, str] = field(default_factory=dict)
+    done: set[str] = field(default_factory=set)
+    changed: set[str] = field(default_factory=set)
+    total: int = 0
+    """Of the steps of all lists that were entered."""
 
     @property
     def to_run(self) -> int:
@@ -39,19 +44,96 @@ class Match:
 
 def match_plan(plan: Plan, records: Sequence[StepRecord]) -> Match:
     """Match recorded steps (the last attempt of each step, in order) to a plan."""
-    old = [record.digest for record in records]
-    new = [step.digest for step in plan.steps]
+    matching = _Matching(records)
+    matching.list(list(plan.steps), "")
+    return matching.found
+
+
+def shown_steps(steps: Iterable[PlannedStep], match: Match) -> Iterator[PlannedStep]:
+    """The steps of a plan as far as they have unfolded; a list that was not entered yet as it
+    stands in the file.
+    """
+    parts: dict[str, dict[str, None]] = defaultdict(dict)
+    for path in match.moved.values():
+        if outer := path.rpartition(".")[0]:
+            _note_part(parts, outer)
+    yield from _shown(steps, parts)
+
+
+def _shown(
+    steps: Iterable[PlannedStep], parts: Mapping[str, Mapping[str, None]]
+) -> Iterator[PlannedStep]:
+    for step in steps:
+        yield step
+        known = parts_of(step) if step.lists else []
+        for part in parts.get(step.path) or known:
+            index = known.index(part) if part in known else 0
+            yield from _shown(step.unfolded(part, index), parts)
+
+
+def _note_part(parts: dict[str, dict[str, None]], outer: str) -> None:
+    """Note that a list was entered from the step that its path begins with."""
+    owner = outer.rpartition("[")[0] if outer.endswith("]") else outer.rpartition(".")[0]
+    parts[owner][outer[len(owner) :]] = None
+
+
+class _Matching:
+    def __init__(self, records: Iterable[StepRecord]) -> None:
+        self.found = Match()
+        self._lists: dict[str, list[StepRecord]] = defaultdict(list)
+        """The recorded steps of each list, by the path that it was entered by."""
+        self._parts: dict[str, dict[str, None]] = defaultdict(dict)
+        """The lists that were entered from a step."""
+        for record in records:
+            outer, _, _ = record.path.rpartition(".")
+            self._lists[outer].append(record)
+            if outer:
+                _note_part(self._parts, outer)
+
+    def list(self, steps: Sequence[PlannedStep], old: str) -> None:
+        """Match the steps of a list to what is recorded of the list at an old path."""
+        records = [r for r in self._lists[old] if not r.path.endswith(f".{UNTIL}")]
+        pairs = _pairs([record.digest for record in records], [step.digest for step in steps])
+        taken = {steps[b].path for _, b in pairs}
+        lost = {record.path for record in records} - {records[a].path for a, _ in pairs}
+        self.found.total += len(steps)
+        self.found.changed |= {step.path for step in steps if step.path in lost - taken}
+        for a, b in pairs:
+            self._pair(records[a], steps[b])
+
+    def _pair(self, record: StepRecord, step: PlannedStep) -> None:
+        self.found.moved[record.path] = step.path
+        if record.status.settled:
+            self.found.done.add(step.path)
+        if not step.lists:
+            return
+        known = parts_of(step)
+        for part in self._parts[record.path]:
+            old = record.path + part
+            if part.startswith("["):
+                self.list(list(step.unfolded(part)), old)
+                self._until(step, int(part[1:-1]), old)
+            elif part in known:
+                self.list(list(step.unfolded(part, known.index(part))), old)
+
+    def _until(self, step: PlannedStep, turn: int, old: str) -> None:
+        """What ended a round is what it was while it asks the same."""
+        until = until_step(step, turn) if isinstance(step.action, RepeatStep) else None
+        last = self._lists[old][-1] if self._lists[old] else None
+        self.found.total += until is not None
+        if until is not None and last is not None and last.digest == until.digest:
+            self._pair(last, until)
+
+
+def _pairs(old: Sequence[str], new: Sequence[str]) -> Sequence[tuple[int, int]]:
     pairs = _common_prefix(old, new)
     rest = len(pairs)
+    if rest in (len(old), len(new)):
+        return pairs
     blocks = SequenceMatcher(None, old[rest:], new[rest:], autojunk=False).get_matching_blocks()
     for block in blocks:
         pairs += [(rest + block.a + i, rest + block.b + i) for i in range(block.size)]
-    moved = {records[a].path: plan.steps[b].path for a, b in pairs}
-    done = frozenset(plan.steps[b].path for a, b in pairs if records[a].status.settled)
-    taken = {plan.steps[b].path for _, b in pairs}
-    lost = {record.path for record in records if record.path not in moved}
-    changed = frozenset(s.path for s in plan.steps if s.path in lost - taken)
-    return Match(moved, done, changed, len(plan.steps))
+    return pairs
 
 
 def _common_prefix(old: Sequence[str], new: Sequence[str]) -> list[tuple[int, int]]:

@@ -9,8 +9,8 @@ from sdqctl.engine.session_config import policy_of
 from sdqctl.engine.setup import Setup
 from sdqctl.errors import UsageError, WorkflowError
 from sdqctl.model.options import RunOptions, encode_options
-from sdqctl.model.paths import is_path, path_key, position_of
-from sdqctl.model.workflow import CheckpointStep, Plan
+from sdqctl.model.paths import UNTIL, is_path, number_of, path_key
+from sdqctl.model.workflow import CheckpointStep, Plan, list_of
 from sdqctl.store.redact import Redactor
 from sdqctl.workflow.checks import FileChecks
 from sdqctl.workflow.diagnostics import describe_errors
@@ -55,10 +55,20 @@ def step_path(plan: Plan, wanted: str | None) -> str | None:
         return None
     names = {s.action.name: s.path for s in plan.steps if isinstance(s.action, CheckpointStep)}
     path = wanted if is_path(wanted) else names.get(wanted)
-    if path is None or position_of(path) > len(plan.steps) + 1:
+    if path is None or not _is_place(plan, path):
         known = f"; checkpoints: {', '.join(names)}" if names else ""
         raise UsageError(f"--from {wanted}: the plan has steps 1 to {len(plan.steps)}{known}")
     return path
+
+
+def _is_place(plan: Plan, path: str) -> bool:
+    """Whether a step can stand there, or the end of a list is there."""
+    if path.endswith(f".{UNTIL}"):
+        return False
+    try:
+        return number_of(path) <= len(list_of(plan, path)) + 1
+    except LookupError:
+        return False
 
 
 def refuse_secrets(setup: Setup, options: RunOptions) -> None:

@@ -11,6 +11,7 @@ import msgspec
 from sdqctl.adapters.registry import adapter_names
 from sdqctl.engine.confinement import confinement_of
 from sdqctl.engine.context import RunContext
+from sdqctl.engine.inputs import inputs_of
 from sdqctl.engine.kept_text import KeptText, kept
 from sdqctl.engine.options import configured, over
 from sdqctl.engine.preflight import check, check_destinations, refuse_secrets, step_path
@@ -181,6 +182,7 @@ def decided(
     """
     plan = build_plan(workflow, options)
     target = choose(entries)
+    inputs = inputs_of(workflow, options, target.run, cwd)
     confinement = confinement_of(
         setup, workflow, options, adapter=target.ref.adapter, cwd=cwd, question=question
     )
@@ -198,4 +200,5 @@ def decided(
         literal=literal,
         text=text,
         question=question,
+        inputs=inputs,
     )

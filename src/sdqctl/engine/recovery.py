@@ -64,7 +64,7 @@ async def clear_context(
     rewinding = find_power(session, Rewinds)
     if rewinding is None or has_effects(session, outcome.tools):
         return outcome
-    if not await _is_last(session, outcome):
+    if not await is_last(session, outcome):
         return outcome
     await rewinding.rewind(turn)
     return None
@@ -199,7 +199,8 @@ async def _first_in_context(
     return attempts[-1]
 
 
-async def _is_last(session: AdapterSession, outcome: TurnOutcome) -> bool:
+async def is_last(session: AdapterSession, outcome: TurnOutcome) -> bool:
+    """Whether no other turn stands after one in the conversation, as far as it can be read."""
     reader = find_power(session, ReadsHistory)
     history: Sequence[Turn] = () if reader is None else await reader.history()
     return not history or history[-1].message_id == outcome.message_id

@@ -12,15 +12,17 @@ from sdqctl.engine.matching import Match, match_plan
 from sdqctl.engine.recovery import check_context, clear_context
 from sdqctl.engine.steps import execute, skip
 from sdqctl.engine.turns import TurnRunner
+from sdqctl.engine.unfolding import EndedEarly, Unfolding
 from sdqctl.errors import (
     BusyError,
     InterruptedRunError,
     PausedError,
     RuntimeDiedError,
     SdqctlError,
+    UsageError,
 )
 from sdqctl.model.events import RunFinished, RunStarted, StepFinished, StepStarted, Warned
-from sdqctl.model.paths import path_key, position_of
+from sdqctl.model.paths import Key, outer_paths, path_key, position_of
 from sdqctl.model.run import OutcomeStatus, RunRecord, RunStatus, StepRecord, StepStatus
 from sdqctl.model.session import SessionRef, Usage
 from sdqctl.model.workflow import (
@@ -34,6 +36,7 @@ from sdqctl.process import commit_point
 
 _ABORT_SECONDS = 5.0
 _SHOWN = 10
+_ENDING = ("stop", "return")
 
 
 class Runner:
@@ -48,6 +51,9 @@ class Runner:
         self._done_before: list[PlannedStep] = []
         self._step_begun = 0.0
         self._turns = TurnRunner(run)
+        self._first: Key = ()
+        """What the paths of the steps that are wanted are not less than."""
+        self._unfolding = Unfolding(run.scope, run.context.options, self._step)
 
     async def execute(self, *, start_at: str | None = None) -> RunRecord:
         """Run the steps that are not settled; `start_at` runs that step and all after it again,
@@ -58,8 +64,8 @@ class Runner:
         """
         try:
             await self._prepare(start_at)
-            for step in self._context.plan.steps:
-                await self._step(step)
+            with suppress(EndedEarly):
+                await self._unfolding.walk(self._context.plan.steps)
             self._deliver()
         except asyncio.CancelledError as error:
             self._end(RunStatus.INTERRUPTED, "interrupted by a signal")
@@ -87,6 +93,9 @@ class Runner:
         except RuntimeDiedError as error:
             await self._start_anew(error)
             await self._settle_open_turns()
+        if start_at is not None:
+            self._refuse_undecided(start_at)
+            self._first = path_key(start_at)
         match = match_plan(self._context.plan, self._ledger.steps(self._run.id))
         self._ledger.place_attempts(self._run.id, match.moved)
         for record in self._ledger.steps(self._run.id):
@@ -127,15 +136,26 @@ class Runner:
                 if record.status.settled or not record.turn_id or record.session_id != ref.id:
                     continue
                 outcome = await clear_context(session, self._ledger, record)
+                if record.value is not None:  # its step looks whether the answer fits
+                    continue
                 if outcome is not None and outcome.status is OutcomeStatus.FINISHED:
                     self._turns.record_found(record, outcome)
 
-    async def _step(self, step: PlannedStep) -> None:
+    def _refuse_undecided(self, start_at: str) -> None:
+        """Raise UsageError for a place in a block of which nothing says that it is entered."""
+        for outer in outer_paths(start_at):
+            record = self._ledger.step(self._run.id, outer)
+            if record is None or record.status is not StepStatus.DONE:
+                raise UsageError(f"--from {start_at}: step {outer} has not decided anything yet")
+
+    async def _step(self, step: PlannedStep) -> StepRecord:
         record = self._last(step)
         if record is not None and record.status.settled:
             if record.status is StepStatus.DONE:
                 self._done_before.append(step)
-            return
+            return record
+        if self._first and path_key(step.path) < self._first:
+            return skip(step, record, self._run)
         if not isinstance(step.action, PauseStep | ConsultStep | CheckpointStep):
             while self._done_before:
                 await start_again(self._done_before.pop(0), self._run)
@@ -160,6 +180,7 @@ class Runner:
             self._tell_end(step, attempt, self._last(step), error)
             raise
         self._tell_end(step, attempt, done, None)
+        return done
 
     async def _execute(self, step: PlannedStep, record: StepRecord | None) -> StepRecord:
         """Do a step. One death of the runtime is survived also where no turn runs."""
@@ -234,7 +255,7 @@ class Runner:
             self._context.emit(Warned(message=f"the turn could not be aborted: {error}"))
 
     def _end(self, status: RunStatus, message: str | None) -> RunRecord:
-        self._ledger.update_run(self._run.id, status=status, message=message)
+        self._ledger.update_run(self._run.id, status=status, message=message, **self._total(status))
         run = self._ledger.run(self._run.id)
         assert run is not None, "a run that is being driven is in the ledger"
         self._context.emit(
@@ -247,6 +268,15 @@ class Runner:
             )
         )
         return run
+
+    def _total(self, status: RunStatus) -> dict[str, int]:
+        """How many steps there are, where blocks unfolded to more, or STOP left some out."""
+        if not any(step.lists or step.kind in _ENDING for step in self._context.plan.steps):
+            return {}
+        run = self._ledger.run(self._run.id)
+        done = run.steps_done if run is not None else 0
+        left = len(self._context.plan.steps) + self._unfolding.steps
+        return {"steps_total": done if status is RunStatus.COMPLETED else max(done, left)}
 
     def _where(self) -> str:
         run = self._ledger.run(self._run.id)

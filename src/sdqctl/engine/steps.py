@@ -9,12 +9,14 @@ from functools import cache, partial
 from typing import assert_never, cast
 
 from sdqctl.adapters.base import Compacts, find_power, power
+from sdqctl.engine.captures import WantedAnswer, wanted_answer
 from sdqctl.engine.command.step import run_step, wait_step, wanted
 from sdqctl.engine.context import LiveRun
+from sdqctl.engine.decisions import Deciding, decide
 from sdqctl.engine.turns import TurnRunner
 from sdqctl.errors import PausedError, RuntimeDiedError, StepError
 from sdqctl.model.events import Warned
-from sdqctl.model.paths import following, sibling
+from sdqctl.model.paths import following, number_of, sibling
 from sdqctl.model.run import RunStatus, StepRecord, StepStatus
 from sdqctl.model.session import SessionInfo, SessionRef, folded
 from sdqctl.model.workflow import (
@@ -30,9 +32,23 @@ from sdqctl.model.workflow import (
     RunStep,
     RunWaitStep,
     VerifyStep,
+    list_of,
 )
-from sdqctl.workflow.render import render_prompt
+from sdqctl.workflow.render import Told, render_prompt
 from sdqctl.workflow.verify import verify
+
+Acting = (
+    PromptAction
+    | RunStep
+    | RunWaitStep
+    | VerifyStep
+    | CompactStep
+    | CheckpointStep
+    | PauseStep
+    | ConsultStep
+    | NewConversationStep
+)
+"""Steps that do something, and decide nothing."""
 
 
 async def execute(
@@ -45,39 +61,45 @@ async def execute(
     if not _condition_holds(step, run):
         run.begin(step)
         return run.finish(step, StepStatus.SKIPPED)
-    return await _act(step, record, run, turns)
+    if isinstance(step.action, Deciding):
+        return decide(step, step.action, record, run)
+    return await _act(step, step.action, record, run, turns)
 
 
 async def _act(
-    step: PlannedStep, record: StepRecord | None, run: LiveRun, turns: TurnRunner
+    step: PlannedStep,
+    action: Acting,
+    record: StepRecord | None,
+    run: LiveRun,
+    turns: TurnRunner,
 ) -> StepRecord:
-    match step.action:
+    match action:
         case PromptAction():
-            return await _prompt(step, step.action, record, run, turns)
+            return await _prompt(step, action, record, run, turns)
         case RunStep():
             return await run_step(step, record, run)
         case RunWaitStep():
             return await wait_step(step, record, run)
         case VerifyStep():
-            return await _verify(step, step.action, run)
+            return await _verify(step, action, run)
         case CompactStep():
-            return await _compact(step, step.action, run, turns)
+            return await _compact(step, action, run, turns)
         case CheckpointStep():
             run.begin(step)
             return run.finish(step, StepStatus.DONE)
         case PauseStep() | ConsultStep():
-            return _stop_for_human(step, step.action, record, run)
+            return _stop_for_human(step, action, record, run)
         case NewConversationStep():
             return await _new_conversation(step, record, run)
         case _:
-            assert_never(step.action)
+            assert_never(action)
 
 
-def skip(step: PlannedStep, record: StepRecord | None, run: LiveRun) -> None:
+def skip(step: PlannedStep, record: StepRecord | None, run: LiveRun) -> StepRecord:
     """Settle a step without doing it; `record` is its last attempt, which has no outcome yet."""
     if record is None or record.status is not StepStatus.BEGUN:
         run.begin(step)
-    run.finish(step, StepStatus.SKIPPED)
+    return run.finish(step, StepStatus.SKIPPED)
 
 
 async def _prompt(
@@ -90,10 +112,12 @@ async def _prompt(
     begun = record is not None and record.turn_id is not None
     if not begun:
         await _keep_within_limit(step, action, run, turns)
-    return await turns.answer(step, cache(partial(_render, step, run)), begun=begun)
+    wanted = wanted_answer(action, run.context)
+    render = cache(partial(_render, step, run, wanted))
+    return await turns.answer(step, render, begun=begun, wanted=wanted)
 
 
-def _render(step: PlannedStep, run: LiveRun) -> str:
+def _render(step: PlannedStep, run: LiveRun, wanted: WantedAnswer | None) -> str:
     """The text of a prompt. Raises StepError for one that is empty, and what rendering raises."""
     rendered = render_prompt(
         run.context.plan,
@@ -101,12 +125,14 @@ def _render(step: PlannedStep, run: LiveRun) -> str:
         outputs=_outputs(step, run),
         variables=run.context.variables_of(step),
         roots=run.context.roots,
+        told=_told(step, run),
     )
     for warning in rendered.warnings:
         run.context.emit(Warned(message=f"step {step.path}: {warning}"))
     if not rendered.text.strip():
         raise StepError(f"step {step.path}: the prompt is empty")
-    return rendered.text
+    told = wanted.instruction() if wanted is not None else ""
+    return f"{rendered.text}\n\n{told}" if told else rendered.text
 
 
 async def _keep_within_limit(
@@ -243,12 +269,24 @@ def _outputs(step: PlannedStep, run: LiveRun) -> dict[int, str]:
     wanted = _shown_by(step)
     if not wanted:
         return {}
-    for earlier in reversed(run.context.plan.steps[min(wanted) : step.position - 1]):
-        if (theirs := _shown_by(earlier) & wanted) and _is_done(earlier, run):
+    number = number_of(step.path)
+    for earlier in reversed(list_of(run.context.plan, step.path)[min(wanted) : number - 1]):
+        path = sibling(step.path, number_of(earlier.path))
+        if (theirs := _shown_by(earlier) & wanted) and _is_done(path, run):
             wanted -= theirs
     places = ((number, sibling(step.path, number)) for number in sorted(wanted))
     records = ((number, run.context.ledger.step(run.id, path)) for number, path in places)
     return {number: record.response or "" for number, record in records if record is not None}
+
+
+def _told(step: PlannedStep, run: LiveRun) -> Told:
+    """What only the run knows of a prompt."""
+    shown = {sibling(step.path, number) for number in _shown_by(step)}
+    return Told(
+        values=run.scope.values,
+        outputs=run.scope.outputs(but=shown),
+        first=run.scope.is_first_prompt(step.cycle),
+    )
 
 
 def _shown_by(step: PlannedStep) -> set[int]:
@@ -258,6 +296,6 @@ def _shown_by(step: PlannedStep) -> set[int]:
     return {part.position for part in step.action.parts if isinstance(part, OutputPart)}
 
 
-def _is_done(step: PlannedStep, run: LiveRun) -> bool:
-    record = run.context.ledger.step(run.id, step.path)
+def _is_done(path: str, run: LiveRun) -> bool:
+    record = run.context.ledger.step(run.id, path)
     return record is not None and record.status is StepStatus.DONE

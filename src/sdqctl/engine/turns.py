@@ -7,12 +7,13 @@ import uuid
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 
-from sdqctl.adapters.base import Compacts, power
+from sdqctl.adapters.base import Compacts, StructuresAnswers, find_power, power
 from sdqctl.engine.audit import note_net_refusal
+from sdqctl.engine.captures import WantedAnswer
 from sdqctl.engine.context import LiveRun, Sink
 from sdqctl.engine.model_calls import TRANSIENT, Retries, Watch, failure
-from sdqctl.engine.recovery import Recovery, clear_context, has_effects, recover_turn
-from sdqctl.errors import ContextError, RuntimeDiedError, SdqctlError
+from sdqctl.engine.recovery import Recovery, clear_context, has_effects, is_last, recover_turn
+from sdqctl.errors import ContextError, RuntimeDiedError, SdqctlError, StepError
 from sdqctl.model.events import (
     Event,
     NetRefused,
@@ -30,6 +31,9 @@ from sdqctl.model.session import SessionRef
 from sdqctl.model.workflow import PlannedStep
 from sdqctl.text.duration import format_duration
 
+UNFIT = "the answer does not fit: "
+"""How the error of an attempt begins whose answer is not what its CAPTURE wants."""
+
 
 class TurnRunner:
     """Answers prompt steps of one run."""
@@ -39,40 +43,136 @@ class TurnRunner:
         self._ledger = run.context.ledger
         self._options = run.context.options
         self._emit = run.context.emit
+        self._unfit_before = 0
+        """How many answers did not fit in a command before, which asked often enough."""
 
     async def answer(
-        self, step: PlannedStep, render: Callable[[], str], *, begun: bool
+        self,
+        step: PlannedStep,
+        render: Callable[[], str],
+        *,
+        begun: bool,
+        wanted: WantedAnswer | None = None,
     ) -> StepRecord:
-        """Get the step answered; `begun`: by recovering its last attempt first.
+        """Get the step answered; `begun`: by recovering its last attempt first. An answer that is
+        not what is `wanted` is asked for again, each time in an attempt of its own.
 
         `render` makes the text of the prompt. Transient failures are tried again within
         `retry_for`; one death of the runtime is survived. Raises what `render` raises, StepError
         and its kinds, AuthenticationError, BusyError and its kinds, RuntimeDiedError.
         """
         asked = None if begun else Recovery("asked", "", render())
+        self._count_unfit(step, wanted)
         self._run.budget.begin_turn()
-        died = False
-        retries = Retries(self._options.retry_for or 0.0)
+        died, retries = False, Retries(self._options.retry_for or 0.0)
         while True:
             try:
                 if asked is None:
                     asked = await self._recover(step, render)
                 if asked.record is not None and asked.outcome is not None:
-                    return self.record_found(asked.record, asked.outcome)
-                record, end = await self._attempt(step, asked, retries)
+                    done = await self._take_found(step, asked.record, asked.outcome, wanted, render)
+                    if isinstance(done, StepRecord):
+                        return done
+                    asked = Recovery("asked", "", done)
+                record, end = await self._attempt(step, asked, retries, wanted)
             except RuntimeDiedError as error:
                 if died:
                     raise
-                died = True
+                died, asked = True, None
                 self._warn(step, f"{error.message}; a new one is started")
                 await self.reopen()
+                continue
+            if isinstance(end, TurnFailed):
+                await self._pause_after(step, record, end, retries)
                 asked = None
                 continue
-            if isinstance(end, TurnFinished):
-                return self._finish(record, end)
-            self._fail(record, end)
-            await self._pause(step, end, retries)
-            asked = None
+            done = self._take(step, record, end, wanted)
+            if isinstance(done, StepRecord):
+                return done
+            asked = Recovery("asked", "", done)
+            self._run.budget.begin_turn()
+
+    async def _take_found(
+        self,
+        step: PlannedStep,
+        record: StepRecord,
+        outcome: TurnOutcome,
+        wanted: WantedAnswer | None,
+        render: Callable[[], str],
+    ) -> StepRecord | str:
+        """The same for an answer of the journal, which may not be the last one any more: then the
+        agent is told the whole prompt again.
+        """
+        done = self._take(step, record, outcome, wanted)
+        if isinstance(done, StepRecord) or await is_last(self._run.connection.session, outcome):
+            return done
+        return f"{render()}\n\n{done}"
+
+    def _count_unfit(self, step: PlannedStep, wanted: WantedAnswer | None) -> None:
+        """What was asked often enough in a command before is asked as often again."""
+        known = self._unfit(step) if wanted is not None else 0
+        self._unfit_before = known if wanted is not None and known > wanted.retries else 0
+
+    def _unfit(self, step: PlannedStep) -> int:
+        """How often an answer did not fit."""
+        attempts = self._ledger.attempts_at(self._run.id, step.path)
+        return sum((attempt.error or "").startswith(UNFIT) for attempt in attempts)
+
+    async def _pause_after(
+        self, step: PlannedStep, record: StepRecord, end: TurnFailed, retries: Retries
+    ) -> None:
+        """Record a failure, and wait before what is transient is tried again."""
+        self._fail(record, end)
+        await self._pause(step, end, retries)
+
+    def _take(
+        self,
+        step: PlannedStep,
+        record: StepRecord,
+        end: TurnFinished | TurnOutcome,
+        wanted: WantedAnswer | None,
+    ) -> StepRecord | str:
+        """Record an answer with its value; one that does not fit with the reason, and return what
+        the agent is told about it. Raises StepError when it was told often enough.
+        """
+        value = None
+        if wanted is not None:
+            try:
+                value = wanted.value(end.response)
+            except ValueError as error:
+                return self._refuse(step, record, end, wanted, error)
+        if isinstance(end, TurnOutcome):
+            return self.record_found(record, end, value)
+        return self._finish(record, end, value)
+
+    def _refuse(
+        self,
+        step: PlannedStep,
+        record: StepRecord,
+        end: TurnFinished | TurnOutcome,
+        wanted: WantedAnswer,
+        reason: ValueError,
+    ) -> str:
+        if record.status is StepStatus.BEGUN:
+            if end.message_id and record.message_id is None and isinstance(end, TurnOutcome):
+                self._ledger.accept_step(record.run_id, record.path, end.message_id)
+            self._ledger.finish_step(
+                record.run_id,
+                record.path,
+                StepStatus.FAILED,
+                response=end.response,
+                tools=end.tools,
+                usage=end.usage,
+                error=f"{UNFIT}{reason}",
+            )
+        tries = self._unfit(step) - self._unfit_before
+        if tries > wanted.retries:
+            raise StepError(
+                f"step {step.path}: the answer does not fit after {tries} tries: {reason}",
+                hint="CAPTURE-RETRIES allows more tries",
+            )
+        self._warn(step, f"the answer does not fit ({str(reason).splitlines()[0]}); asked again")
+        return wanted.correction(reason)
 
     async def compact(
         self, step: PlannedStep, instructions: str | None, *, recorded: bool = True
@@ -123,11 +223,7 @@ class TurnRunner:
 
     async def _recover(self, step: PlannedStep, render: Callable[[], str]) -> Recovery:
         """The answer that was found, or what to send."""
-        attempts = [
-            record
-            for record in self._ledger.attempts(self._run.id)
-            if record.path == step.path and record.turn_id and record.superseded is False
-        ]
+        attempts = [a for a in self._ledger.attempts_at(self._run.id, step.path) if a.turn_id]
         session = self._run.connection.session
         policy = self._options.on_interrupted or OnInterrupted.CONTINUE
         found = await recover_turn(session, self._ledger, attempts, policy, render)
@@ -142,7 +238,9 @@ class TurnRunner:
         )
         return found
 
-    def record_found(self, record: StepRecord, outcome: TurnOutcome) -> StepRecord:
+    def record_found(
+        self, record: StepRecord, outcome: TurnOutcome, value: str | None = None
+    ) -> StepRecord:
         """Record an answer that was found in the journal; a settled attempt is never changed."""
         if record.status is not StepStatus.BEGUN:
             record = self._ledger.begin_step(
@@ -167,10 +265,11 @@ class TurnRunner:
             response=outcome.response,
             tools=outcome.tools,
             usage=outcome.usage,
+            value=value,
         )
 
     async def _attempt(
-        self, step: PlannedStep, asked: Recovery, retries: Retries
+        self, step: PlannedStep, asked: Recovery, retries: Retries, wanted: WantedAnswer | None
     ) -> tuple[StepRecord, TurnFinished | TurnFailed]:
         session, prompt = self._run.connection.session, asked.prompt or ""
         record = self._ledger.begin_step(
@@ -185,6 +284,7 @@ class TurnRunner:
             prompt=prompt,
             journal_position=session.journal_position(),
             follows=asked.follows,
+            value=None if wanted is None else "",
         )
         self._emit(
             PromptBegun(
@@ -197,6 +297,10 @@ class TurnRunner:
         )
 
         turn_id = record.turn_id or ""
+        structure = wanted.structure if wanted is not None else None
+        holding = find_power(session, StructuresAnswers) if structure is not None else None
+        if structure is not None and holding is not None:
+            holding.expect(structure)
         stream = session.send(prompt, turn_id=turn_id)
         note = partial(self._record, record)
         return record, await self._follow(stream, turn_id, retries, note, self._emit)
@@ -219,7 +323,9 @@ class TurnRunner:
         watch = Watch(self._run, retries, emit)
         return await watch.follow(stream, turn_id, note)
 
-    def _finish(self, record: StepRecord, end: TurnFinished) -> StepRecord:
+    def _finish(
+        self, record: StepRecord, end: TurnFinished, value: str | None = None
+    ) -> StepRecord:
         """Record the answer. Raises ContextError when it is the answer to another prompt."""
         sent = self._ledger.step(record.run_id, record.path)
         if sent is not None and end.message_id and sent.message_id not in (None, end.message_id):
@@ -235,6 +341,7 @@ class TurnRunner:
             response=end.response,
             tools=end.tools,
             usage=end.usage,
+            value=value,
         )
 
     def _fail(self, record: StepRecord, end: TurnFailed) -> None:

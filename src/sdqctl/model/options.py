@@ -56,6 +56,8 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Input and output together, over the whole run."""
     max_time: float | None = None
     """Of one process that drives the run."""
+    max_steps: int | None = None
+    """To which the blocks of a workflow may unfold; None: 1,000."""
     output_file: Path | None = None
     """Where the answers go instead of the workflow's OUTPUT-FILE; starts from `cwd`."""
 
@@ -69,6 +71,10 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Where the agent works; None: the workflow's CWD, else the folder of the setup."""
     wait: Annotated[float, _ONCE] = 0.0
     """Seconds to wait for a session that is in use."""
+    max_rounds: Annotated[int | None, _ONCE] = None
+    """Of each REPEAT, instead of its MAX."""
+    inputs: Annotated[tuple[tuple[str, str], ...], _ONCE] = ()
+    """The values of INPUT, as they were given, by name."""
     from_step: Annotated[str | None, _ONCE] = None
     """Where to start: a step's number, or a checkpoint's name."""
 

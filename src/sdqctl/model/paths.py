@@ -16,6 +16,7 @@ _NUMBER = r"[1-9]\d{0,8}"
 _PATH = re.compile(
     rf"{_NUMBER}(?:(?:\[{_NUMBER}\]|\.[a-z][a-z0-9-]*)\.{_NUMBER})*(?:\[{_NUMBER}\]\.{UNTIL})?\Z"
 )
+_ENTERED = re.compile(r"(?:\[\d+\]|\.[a-z][a-z0-9-]*)\.")
 _LAST = 10**9
 Key = tuple[int, ...]
 
@@ -64,3 +65,13 @@ def is_within(path: str, outer: str) -> bool:
 def following(path: str) -> str:
     """The path of the next step of the same list."""
     return sibling(path, number_of(path) + 1)
+
+
+def outer_paths(path: str) -> list[str]:
+    """The paths of the steps that a step was unfolded from, the outermost first."""
+    return [path[: match.start()] for match in _ENTERED.finditer(path)]
+
+
+def first_round(path: str) -> str:
+    """The path of the same step in the first round of all loops."""
+    return re.sub(r"\[\d+\]", "[1]", path)

@@ -141,6 +141,11 @@ class StepRecord(msgspec.Struct, frozen=True, kw_only=True):
     usage: Usage = Usage()
     error: str | None = None
     exit_status: int | None = None
+    value: str | None = None
+    """What it gave or decided, as JSON. Empty: its answer is to become a value."""
+    answer: str | None = None
+    """What a human said at its gate."""
+    comment: str | None = None
     started_at: datetime | None = None
     completed_at: datetime | None = None
 
@@ -202,6 +207,8 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     model: str | None = None
     message: str | None = None
     keeper: str | None = None
+    inputs: str | None = None
+    """The values that it was given, as a JSON object."""
     started_at: datetime
     updated_at: datetime
     completed_at: datetime | None = None

@@ -7,11 +7,14 @@ but the workflow itself; references and template variables are filled in when a 
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
 
 import msgspec
 
 from sdqctl.model.paths import position_of
+from sdqctl.model.values import ValueType
 
 
 class Span(msgspec.Struct, frozen=True, order=True):
@@ -78,6 +81,17 @@ class _Step(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
         return str(self.__struct_config__.tag).replace("-", " ")
 
 
+class Capture(msgspec.Struct, frozen=True, kw_only=True):
+    """CAPTURE: the result of a step becomes a value with a name."""
+
+    name: str
+    type: ValueType | None = None
+    """None: an answer as it is, the whole result of a RUN."""
+    schema: str | None = None
+    """A JSON Schema, or `@FILE`."""
+    span: Span = NOWHERE
+
+
 class PromptStep(_Step, frozen=True, kw_only=True, tag="prompt"):
     """PROMPT: one turn. `context_limit` and what to do at it are the settings in force here."""
 
@@ -85,6 +99,9 @@ class PromptStep(_Step, frozen=True, kw_only=True, tag="prompt"):
     context_limit: float | None = None
     on_context_limit: str = "compact"
     on_context_limit_prompt: str | None = None
+    capture_retries: int = 2
+    """How often an answer that does not fit its CAPTURE is asked for again."""
+    capture: Capture | None = None
 
 
 class RunStep(_Step, frozen=True, kw_only=True, tag="run"):
@@ -105,6 +122,7 @@ class RunStep(_Step, frozen=True, kw_only=True, tag="run"):
     background: bool = False
     repeatable: bool = False
     """Whether it may run again when its end was not seen."""
+    capture: Capture | None = None
 
     @property
     def title(self) -> str:
@@ -203,11 +221,138 @@ class BlockStep(_Step, frozen=True, kw_only=True, tag="block"):
     steps: tuple[Step, ...]
 
 
+class Branch(msgspec.Struct, frozen=True, kw_only=True):
+    """One part of an IF. `condition` is an expression; None: what ELSE has."""
+
+    condition: str | None
+    steps: tuple[Step, ...] = ()
+    span: Span = NOWHERE
+
+
+class IfStep(_Step, frozen=True, kw_only=True, tag="if"):
+    """IF, ELSE IF, ELSE ... END: the steps of the first part whose condition holds, if any."""
+
+    branches: tuple[Branch, ...]
+
+    @property
+    def title(self) -> str:
+        """What it is called in a list of steps."""
+        return str(self.branches[0].condition)
+
+
+class RepeatStep(_Step, frozen=True, kw_only=True, tag="repeat"):
+    """REPEAT ... END: rounds, until an expression holds after one, at most so many."""
+
+    most: int = 10
+    until: str | None = None
+    steps: tuple[Step, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """What it is called in a list of steps."""
+        return f"at most {self.most} times" + (f" until {self.until}" if self.until else "")
+
+
+class UntilStep(_Step, frozen=True, kw_only=True, tag="until"):
+    """The end of a round of REPEAT: whether it was the last. In no file, and in no plan."""
+
+    condition: str
+
+    @property
+    def title(self) -> str:
+        """What it is called in a list of steps."""
+        return self.condition
+
+
+class ForStep(_Step, frozen=True, kw_only=True, tag="for"):
+    """FOR NAME IN EXPRESSION ... END: a round for each item of a list."""
+
+    name: str
+    items: str
+    most: int | None = None
+    steps: tuple[Step, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """What it is called in a list of steps."""
+        return f"{self.name} in {self.items}"
+
+
+class AskStep(_Step, frozen=True, kw_only=True, tag="ask"):
+    """ASK: a question to a human, whose answer is a value. `after` seconds `default` is it."""
+
+    name: str
+    question: str
+    type: ValueType = ValueType()
+    default: str | None = None
+    after: float | None = None
+
+    @property
+    def title(self) -> str:
+        """What it is called in a list of steps."""
+        return self.question
+
+
+class StopStep(_Step, frozen=True, kw_only=True, tag="stop"):
+    """STOP: the run is completed here."""
+
+    why: str = ""
+
+    @property
+    def title(self) -> str:
+        """What it is called in a list of steps."""
+        return self.why.strip() or super().title
+
+
+class FailStep(_Step, frozen=True, kw_only=True, tag="fail"):
+    """FAIL: the run fails here."""
+
+    why: str = ""
+
+    @property
+    def title(self) -> str:
+        """What it is called in a list of steps."""
+        return self.why.strip() or super().title
+
+
+class ReturnStep(_Step, frozen=True, kw_only=True, tag="return"):
+    """RETURN: the run is completed here, with a value."""
+
+    value: str
+
+    @property
+    def title(self) -> str:
+        """What it is called in a list of steps."""
+        return self.value
+
+
 Joinable = PromptStep | RunStep | RunWaitStep | VerifyStep
 """Steps that ELIDE joins into one turn."""
-Single = CompactStep | CheckpointStep | PauseStep | ConsultStep | NewConversationStep
+Nesting = IfStep | RepeatStep | ForStep
+"""Steps that have lists of steps in them; in a plan those stand in `PlannedStep.lists`."""
+Single = (
+    CompactStep
+    | CheckpointStep
+    | PauseStep
+    | ConsultStep
+    | NewConversationStep
+    | AskStep
+    | StopStep
+    | FailStep
+    | ReturnStep
+)
 """Steps that stand by themselves, in a plan as in the file."""
-Step = Joinable | Single | ElideStep | BlockStep
+Step = Joinable | Single | Nesting | ElideStep | BlockStep
+
+
+class Input(msgspec.Struct, frozen=True, kw_only=True):
+    """INPUT: a value that a run is given. `default` is as it is written; None: it is needed."""
+
+    name: str
+    type: ValueType = ValueType()
+    default: str | None = None
+    doc: str = ""
+    span: Span = NOWHERE
 
 
 class Reference(msgspec.Struct, frozen=True, kw_only=True):
@@ -295,6 +440,7 @@ class Workflow(msgspec.Struct, frozen=True, kw_only=True):
     event_log: str | None = None
     event_log_span: Span | None = None
     debug: str | None = None
+    inputs: tuple[Input, ...] = ()
     steps: tuple[Step, ...] = ()
 
 
@@ -326,7 +472,17 @@ class OutputPart(msgspec.Struct, frozen=True, tag_field="part", tag="output"):
     position: int
 
 
-PromptPart = TextPart | FilePart | ReferencesPart | OutputPart
+class EarlierPart(msgspec.Struct, frozen=True, tag_field="part", tag="earlier"):
+    """The outputs of the steps since the last prompt, where blocks decide which these are."""
+
+
+class FirstPart(msgspec.Struct, frozen=True, tag_field="part", tag="first"):
+    """What the first prompt of a cycle begins with, where blocks decide which that is."""
+
+    parts: tuple[TextPart | FilePart | ReferencesPart, ...]
+
+
+PromptPart = TextPart | FilePart | ReferencesPart | OutputPart | EarlierPart | FirstPart
 
 
 class PromptAction(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="prompt"):
@@ -336,9 +492,11 @@ class PromptAction(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", 
     context_limit: float | None = None
     on_context_limit: str = "compact"
     on_context_limit_prompt: str | None = None
+    capture: Capture | None = None
+    capture_retries: int = 2
 
 
-Action = PromptAction | RunStep | RunWaitStep | VerifyStep | Single
+Action = PromptAction | RunStep | RunWaitStep | VerifyStep | Single | Nesting | UntilStep
 
 
 class Condition(msgspec.Struct, frozen=True):
@@ -364,6 +522,16 @@ class PlannedStep(msgspec.Struct, frozen=True, kw_only=True):
     digest: str
     action: Action
     condition: Condition | None = None
+    lists: tuple[tuple[PlannedStep, ...], ...] = ()
+    """The steps of a block: of each part of an IF, of a round. Their paths are those of a first
+    round; `unfolded` has them at another place.
+    """
+
+    def unfolded(self, part: str, index: int = 0) -> Iterator[PlannedStep]:
+        """The steps of a list where it is entered: `part` is `.then`, `[3]`, ..."""
+        for number, step in enumerate(self.lists[index], start=1):
+            path = f"{self.path}{part}.{number}"
+            yield step if step.path == path else msgspec.structs.replace(step, path=path)
 
     @property
     def position(self) -> int:
@@ -383,3 +551,42 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     cycles: int
     session_mode: SessionMode
     steps: tuple[PlannedStep, ...]
+
+    def every_step(self) -> Iterator[PlannedStep]:
+        """The steps, and those in them, in the order of the file."""
+        return _every(self.steps)
+
+
+def _every(steps: Iterable[PlannedStep]) -> Iterator[PlannedStep]:
+    for step in steps:
+        yield step
+        for inner in step.lists:
+            yield from _every(inner)
+
+
+def list_of(plan: Plan, path: str) -> Sequence[PlannedStep]:
+    """The steps of the list in which a step stands; their own paths may be of another round.
+
+    Raises LookupError where the plan has no such list.
+    """
+    steps: Sequence[PlannedStep] = plan.steps
+    for number, part in _ENTERED.findall(path):
+        step = steps[int(number) - 1]
+        known = parts_of(step)
+        if part not in known and not (part.startswith("[") and known == ["[1]"]):
+            raise LookupError(f"step {step.path} has no {part}")
+        steps = step.lists[known.index(part) if part in known else 0]
+    return steps
+
+
+_ENTERED = re.compile(r"(\d+)(\[\d+\]|\.[a-z][a-z0-9-]*)\.")
+
+
+def parts_of(step: PlannedStep) -> list[str]:
+    """The words by which the lists of a step are entered: `.then`, `.else-if-1`, `.else`; `[1]`."""
+    if not isinstance(step.action, IfStep):
+        return ["[1]"]
+    found = [".then"]
+    for number, branch in enumerate(step.action.branches[1:], start=1):
+        found.append(".else" if branch.condition is None else f".else-if-{number}")
+    return found

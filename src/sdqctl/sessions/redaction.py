@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from sdqctl.model.paths import first_round
 from sdqctl.model.run import prompt_digest
 from sdqctl.store.redact import MARK, Redactor
 from sdqctl.store.transfer import Row, SessionRows
@@ -32,8 +33,12 @@ def clean_record(record: _Record, redact: Redactor) -> _Record:
 class Cleaner:
     """Takes secrets out of what goes into a bundle, and remembers whether there were any."""
 
-    def __init__(self, redact: Redactor, digests: Callable[[Row, str], Sequence[str]]) -> None:
-        """`digests` are those of the steps that a run's row makes of a workflow's text."""
+    def __init__(
+        self, redact: Redactor, digests: Callable[[Row, str], Sequence[tuple[str, str]]]
+    ) -> None:
+        """`digests` are the paths in a first round, with the digests, of the steps that a run's row
+        makes of a workflow's text.
+        """
         self._redact = redact
         self._digests = digests
         self.changed = False
@@ -78,8 +83,8 @@ class Cleaner:
             if old is None or new is None or old == new:
                 continue
             pairs = zip(self._digests(run, old), self._digests(run, new), strict=False)
-            for position, (before, after) in enumerate(pairs, start=1):
-                digests[run["id"], str(position), before] = after
+            for (path, before), (_, after) in pairs:
+                digests[run["id"], path, before] = after
         clean = SessionRows(
             runs=[self._row(row, digests) for row in rows.runs],
             attempts=[self._row(row, digests) for row in rows.attempts],
@@ -89,7 +94,8 @@ class Cleaner:
 
     def _row(self, row: Row, digests: Mapping[tuple[str, str, str], str]) -> Row:
         clean = {name: self._column(name, value) for name, value in row.items()}
-        known_by = (row.get("run_id", ""), row.get("path", ""), row.get("digest", ""))
+        path = first_round(str(row.get("path", "")))
+        known_by = (row.get("run_id", ""), path, row.get("digest", ""))
         if known_by in digests:
             clean["digest"] = digests[known_by]
         prompt = clean.get("prompt")

@@ -282,8 +282,8 @@ def _workflow_text(path: Path) -> str | None:
     return None if workflow is None else whole_text(workflow)
 
 
-def _step_digests(run: Row, text: str) -> list[str]:
-    """The digests of the steps that a run makes of a workflow's text; none of a text that is none.
+def _step_digests(run: Row, text: str) -> list[tuple[str, str]]:
+    """The paths and digests of the steps that a run makes of a text; none of what is no workflow.
 
     `run` is its row in the ledger.
     """
@@ -295,4 +295,4 @@ def _step_digests(run: Row, text: str) -> list[str]:
         plan = build_plan(workflow, wanted)
     except SdqctlError:
         return []
-    return [step.digest for step in plan.steps]
+    return [(step.path, step.digest) for step in plan.every_step()]

@@ -98,6 +98,12 @@ class Evidence:
         cut = max(0, rest - max(since, len(head)))
         return Output(head[since:], cut, tail[max(0, since - rest) :], end)
 
+    @property
+    def stdout(self) -> str:
+        """Its stdout alone, where that is kept apart."""
+        own = Evidence(self.folder / "stdout")
+        return own.output().text if own.exists else ""
+
     def _tails(self) -> list[int]:
         """The numbers of the last two parts; a third may be about to go."""
         try:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import msgspec
 
@@ -103,6 +103,7 @@ class Ledger:
         options: str,
         cwd: str | None,
         model: str | None,
+        inputs: str | None = None,
     ) -> RunRecord:
         """Record a new run, as running."""
         import secrets  # loads OpenSSL, which reading need not
@@ -120,6 +121,7 @@ class Ledger:
             "status": RunStatus.RUNNING.value,
             "steps_total": steps_total,
             "options": self.redact(options),
+            "inputs": None if inputs is None else self._clean_json(inputs),
             "cwd": cwd,
             "model": model,
             "pid": os.getpid(),
@@ -223,9 +225,10 @@ class Ledger:
         follows: str | None = None,
         command: str | None = None,
         snapshot_before: str | None = None,
+        value: str | None = None,
     ) -> StepRecord:
         """Record that a step is about to act; `follows` is the turn whose prompt this goes on, and
-        `snapshot_before` the tree as it is.
+        `snapshot_before` the tree as it is. An empty `value`: its answer is to become one.
         """
         values = {
             "run_id": run_id,
@@ -243,6 +246,7 @@ class Ledger:
             "follows": follows,
             "command": command,
             "snapshot_before": snapshot_before,
+            "value": value,
             "audited": 1,
             "started_at": _now().isoformat(),
         }
@@ -266,8 +270,9 @@ class Ledger:
         error: str | None = None,
         exit_status: int | None = None,
         snapshot: str | None = None,
+        value: str | None = None,
     ) -> StepRecord:
-        """Record how the open attempt ended, and the tree it left.
+        """Record how the open attempt ended, the tree it left, and as JSON what it gave or decided.
 
         Raises StoreError if it has an outcome already.
         """
@@ -281,8 +286,21 @@ class Ledger:
             "snapshot": snapshot,
             "completed_at": _now().isoformat(),
         }
+        if value is not None:
+            values["value"] = self._clean_json(value)
         self._change("ledger.finish", self._open_attempt(run_id, path), values)
         return self._existing_step(run_id, path)
+
+    def answer_step(self, run_id: str, path: str, answer: str, comment: str | None) -> bool:
+        """Record what a human said at an open gate; False: it was answered already."""
+        with self.database.write("ledger.answer") as connection:
+            return bool(
+                connection.execute(
+                    "UPDATE attempts SET answer = ?, comment = ? WHERE run_id = ? AND path = ? "
+                    "AND superseded = 0 AND status = 'begun' AND answer IS NULL",
+                    (self.redact(answer), self._clean(comment), run_id, path),
+                ).rowcount
+            )
 
     def supersede_step(self, run_id: str, path: str) -> None:
         """Take a step's attempts out of the run, so that it runs again; the rows stay."""
@@ -305,6 +323,15 @@ class Ledger:
     def attempts(self, run_id: str) -> list[StepRecord]:
         """All attempts, superseded ones too, in the order they were begun."""
         rows = self.rows(f"{_STEPS} WHERE a.run_id = ? ORDER BY a.number", run_id)
+        return [read_step(row) for row in rows]
+
+    def attempts_at(self, run_id: str, path: str) -> list[StepRecord]:
+        """The attempts at one step that are part of the run, in the order they were begun."""
+        rows = self.rows(
+            f"{_STEPS} WHERE a.run_id = ? AND a.path = ? AND a.superseded = 0 ORDER BY a.number",
+            run_id,
+            path,
+        )
         return [read_step(row) for row in rows]
 
     def other_messages(self, record: StepRecord) -> frozenset[str]:
@@ -401,6 +428,12 @@ class Ledger:
     def _clean_call(self, call: ToolCall) -> ToolCall:
         return msgspec.structs.replace(call, summary=self.redact(call.summary))
 
+    def _clean_json(self, text: str) -> str:
+        """A JSON text without the secrets in its strings."""
+        if self.redact(text) == text:
+            return text
+        return msgspec.json.encode(_redacted(msgspec.json.decode(text), self.redact)).decode()
+
     def _clean(self, text: str | None) -> str | None:
         return None if text is None else self.redact(text)
 
@@ -436,6 +469,16 @@ class Ledger:
             ).rowcount
             if changed != 1:
                 raise StoreError(f"attempt {number} has its outcome already")
+
+
+def _redacted(value: Any, redact: Callable[[str], str]) -> Any:  # noqa: ANN401 - any JSON
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, list):
+        return [_redacted(item, redact) for item in value]
+    if isinstance(value, dict):
+        return {redact(key): _redacted(item, redact) for key, item in value.items()}
+    return value
 
 
 def _is_open_workflow(run: RunRecord | None) -> bool:

@@ -186,4 +186,13 @@ MIGRATIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "ALTER TABLE tool_requests DROP COLUMN position",
         ),
     ),
+    (
+        "0012-values",
+        (
+            "ALTER TABLE runs ADD COLUMN inputs TEXT",
+            "ALTER TABLE attempts ADD COLUMN value TEXT",
+            "ALTER TABLE attempts ADD COLUMN answer TEXT",  # what a human said at a gate
+            "ALTER TABLE attempts ADD COLUMN comment TEXT",
+        ),
+    ),
 )

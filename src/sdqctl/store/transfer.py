@@ -20,7 +20,7 @@ Row = dict[str, Any]
 _LARGEST = 2**63
 _TEXTS = ("id", "session_id", "session_name", "cwd", "workflow", "workflow_path", "options")
 """Columns of a run that are read before the rows are in the ledger."""
-_GATES = ("pause", "consult")
+_GATES = ("pause", "consult", "ask")
 _SNAPSHOTS = ("snapshot_before", "snapshot")
 _GIVEN_BY_USERS = {"mode", "allow_tools", "allow_all_tools", "output_file", "sandbox"}
 

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, assert_never
 
 import msgspec
 
 from sdqctl.model.workflow import (
+    AskStep,
     BlockStep,
+    Branch,
+    Capture,
     ContextSettings,
     Diagnostic,
+    Nesting,
     OutputSettings,
+    PromptStep,
+    RunStep,
     Severity,
     Span,
     Step,
@@ -23,12 +30,15 @@ from sdqctl.workflow.lexer import Item, split_lines
 from sdqctl.workflow.settings import Settings
 from sdqctl.workflow.targets import (
     Adds,
+    Captures,
     Closes,
     Field,
     Included,
     Lines,
     Makes,
+    Nests,
     Opens,
+    Parts,
     Refused,
     Setting,
 )
@@ -40,10 +50,19 @@ class _Block:
 
     item: Item | None = None
     """What opened it; None: the file."""
-    when: str = ""
+    make: Callable[[tuple[Branch, ...]], Step] | None = None
+    """Makes its step of its parts."""
+    parts: list[Branch] = field(default_factory=list)
+    """Those of an IF that are whole."""
+    condition: str | None = None
+    """Of the part that is read."""
     steps: list[Step] = field(default_factory=list)
     before: Item | None = None
     """The last step of it so far, also a faulty one."""
+
+    def whole(self) -> tuple[Branch, ...]:
+        """Its parts, with the one that is read."""
+        return (*self.parts, Branch(condition=self.condition, steps=tuple(self.steps)))
 
 
 class Building:
@@ -58,6 +77,8 @@ class Building:
         self._settings = Settings()
         self._blocks = [_Block()]
         self._effects = Effects()
+        self._flows = False
+        """Whether there are blocks of data and flow."""
 
     def add(self, item: Item) -> None:
         """Take one directive in; a value that cannot be read is an error at its place."""
@@ -76,11 +97,13 @@ class Building:
             self._error(item, f"{item.name}: {error}", at_value=bool(item.value))
         if isinstance(row.into, Makes):
             self._blocks[-1].before = item
+        self._flows = self._flows or isinstance(row.into, Nests)
 
     def workflow(self) -> Workflow | None:
         """The workflow; None when there is an error, which is among the diagnostics then."""
-        if len(self._blocks) > 1 and (item := self._blocks[1].item) is not None:
-            self._error(item, f"{item.name} has no END")
+        for block in self._blocks[1:]:
+            if block.item is not None:
+                self._error(block.item, f"{block.item.name} has no END")
         told = {(d.span.file, d.span.line) for d in self._diagnostics}
         for item, message in self._effects.without():
             if (place := (item.span.file, item.span.line)) not in told:
@@ -91,13 +114,15 @@ class Building:
         if not self._blocks[0].steps:
             self._diagnostics.append(self._nothing_to_do())
             return None
-        return Workflow(
+        found = Workflow(
             path=self._path,
             source=self._text,
             compaction=self._settings.compaction(Span(self._path, 0)),
             steps=tuple(self._blocks[0].steps),
             **self._fields.whole(),
         )
+        self._check_values(found)
+        return None if self._has_errors() else found
 
     def diagnostics(self) -> tuple[Diagnostic, ...]:
         """What was found, in the order of places."""
@@ -108,16 +133,20 @@ class Building:
     def _put(self, row: Directive, value: Any, item: Item) -> None:  # noqa: ANN401
         match row.into:
             case Field() | Lines() | Adds():
+                if item.name == "INPUT":
+                    self._settings.names.add(value[0].name)
                 self._fields.put(row.into, value, item.value_span)
             case Setting():
                 row.into.put(value, self._settings)
             case Makes():
                 step = row.into.step(item.span, value, self._settings)
                 self._blocks[-1].steps.append(step)
-            case Opens():
-                self._open(item, row.into.when)
-            case Closes():
-                self._close()
+                if isinstance(step, AskStep):
+                    self._settings.names.add(step.name)
+            case Captures():
+                self._capture(msgspec.structs.replace(value, span=item.value_span))
+            case Opens() | Nests() | Parts() | Closes():
+                self._block(row.into, value, item)
             case Included():
                 raise ValueError("it works in files only, not in a text")
             case Refused():
@@ -125,23 +154,81 @@ class Building:
             case _:
                 assert_never(row.into)
 
+    def _block(self, into: Opens | Nests | Parts | Closes, value: Any, item: Item) -> None:  # noqa: ANN401
+        match into:
+            case Opens():
+                self._open(item, into.when)
+            case Nests():
+                self._nest(item, into.kind, value)
+            case Parts():
+                self._other_part(value)
+            case Closes():
+                self._close()
+
     def _open(self, item: Item, when: str) -> None:
         """A faulty block is opened too, for its END is not faulty."""
-        outer = self._blocks[-1]
-        self._blocks.append(_Block(item, when))
-        if outer.item is not None:
-            raise ValueError(f"blocks cannot be nested; END {outer.item.name} first")
-        before = outer.before
+        before = self._blocks[-1].before
+
+        def make(parts: tuple[Branch, ...]) -> Step:
+            return BlockStep(span=item.span, when=when, steps=parts[0].steps)
+
+        self._blocks.append(_Block(item, make))
         if before is None or before.name != "RUN":
             raise ValueError("there is no RUN right before it")
 
+    def _nest(self, item: Item, kind: type[Nesting], fields: dict[str, Any]) -> None:
+        """Open a block of data and flow."""
+        branches: tuple[Branch, ...] = fields.get("branches", ())
+
+        def make(parts: tuple[Branch, ...]) -> Step:
+            inside = {"branches": parts} if branches else {**fields, "steps": parts[0].steps}
+            return kind(span=item.span, **inside)
+
+        condition = branches[0].condition if branches else None
+        self._blocks.append(_Block(item, make, condition=condition))
+        if "name" in fields:
+            self._settings.names.add(fields["name"])
+
+    def _other_part(self, condition: str | None) -> None:
+        block = self._blocks[-1]
+        if block.item is None or block.item.name != "IF":
+            raise ValueError("there is no IF that it belongs to")
+        if block.condition is None:
+            raise ValueError("it stands after the ELSE of its IF")
+        block.parts.append(Branch(condition=block.condition, steps=tuple(block.steps)))
+        block.condition, block.steps, block.before = condition, [], None
+
     def _close(self) -> None:
         if len(self._blocks) == 1:
-            raise ValueError("there is no ON-FAILURE or ON-SUCCESS to end")
+            raise ValueError("there is no block to end")
         block = self._blocks.pop()
-        assert block.item is not None, "only the file is opened by nothing"
-        step = BlockStep(span=block.item.span, when=block.when, steps=tuple(block.steps))
+        assert block.make is not None, "only the file is opened by nothing"
+        step = block.make(block.whole())
         self._blocks[-1].steps.append(step)
+        if not isinstance(step, BlockStep):
+            self._blocks[-1].before = None
+
+    def _capture(self, capture: Capture) -> None:
+        """Let the step above give its result a name."""
+        self._settings.names |= {capture.name, f"{capture.name}_all"}
+        steps = self._blocks[-1].steps
+        step = steps[-1] if steps else None
+        if not isinstance(step, PromptStep | RunStep) or getattr(step, "background", False):
+            raise ValueError("there is no PROMPT or RUN right before it")
+        if step.capture is not None:
+            raise ValueError(f"the step above is captured as {step.capture.name} already")
+        steps[-1] = msgspec.structs.replace(step, capture=capture)
+
+    def _check_values(self, workflow: Workflow) -> None:
+        """Find what is wrong with the values of a workflow; one that has none loads nothing."""
+        if not self._settings.names and not self._flows:
+            return
+        from sdqctl.workflow.flow.checks import findings
+
+        for finding in findings(workflow):
+            lines = self._lines.get(finding.span.file, [])
+            source = lines[finding.span.line - 1] if finding.span.line <= len(lines) else ""
+            self._diagnostics.append(msgspec.structs.replace(finding, source_line=source))
 
     # -- what is wrong ----------------------------------------------------------------------------
 

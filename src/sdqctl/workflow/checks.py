@@ -12,6 +12,7 @@ from sdqctl.model.workflow import (
     ConsultStep,
     Diagnostic,
     FilePart,
+    FirstPart,
     PauseStep,
     Plan,
     PlannedStep,
@@ -49,7 +50,7 @@ class FileChecks:
         """
         found: dict[tuple[Span, str], Diagnostic] = {}
         acted = False
-        for step in plan.steps:
+        for step in plan.every_step():
             if step.path in settled:
                 continue
             if isinstance(step.action, PromptAction):
@@ -64,7 +65,9 @@ class FileChecks:
     ) -> Iterator[Diagnostic]:
         assert isinstance(step.action, PromptAction), "only prompts take in files"
         renderer = PromptRenderer(plan.workflow, {}, variables(step), roots)
-        for part in step.action.parts:
+        own = step.action.parts
+        first = [inner for part in own if isinstance(part, FirstPart) for inner in part.parts]
+        for part in (*own, *first):
             if isinstance(part, FilePart):
                 yield from _problems(renderer, part, _place_of(part, plan.workflow))
             elif isinstance(part, ReferencesPart):

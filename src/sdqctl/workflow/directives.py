@@ -12,38 +12,49 @@ from typing import Any, NamedTuple, assert_never
 
 from sdqctl.model.modes import MODES, is_known_mode
 from sdqctl.model.workflow import (
+    AskStep,
     CheckpointStep,
     CompactStep,
     ConsultStep,
     ElideStep,
+    FailStep,
+    ForStep,
+    IfStep,
     NewConversationStep,
     OnError,
     OutputRule,
     PauseStep,
     PromptStep,
+    RepeatStep,
+    ReturnStep,
     RunStep,
     RunWaitStep,
     SessionMode,
+    StopStep,
     VerifyStep,
 )
 from sdqctl.text.suggest import did_you_mean
-from sdqctl.workflow import forms
+from sdqctl.workflow import flow_forms, forms
 from sdqctl.workflow.settings import (
     complete_checkpoint,
     complete_compact,
     complete_prompt,
     complete_run,
+    retries_of,
     retry_of,
     shell_of,
 )
 from sdqctl.workflow.targets import (
     Adds,
+    Captures,
     Closes,
     Field,
     Included,
     Lines,
     Makes,
+    Nests,
     Opens,
+    Parts,
     Refused,
     Setting,
     Target,
@@ -96,9 +107,9 @@ class Directive(NamedTuple):
                 return "adds"
             case Setting(kind):
                 return kind_name(kind)
-            case Makes():
+            case Makes() | Captures():
                 return "step"
-            case Opens() | Closes():
+            case Opens() | Nests() | Parts() | Closes():
                 return "block"
             case Refused():
                 return "refused"
@@ -268,8 +279,41 @@ GROUPS: dict[str, tuple[Directive, ...]] = {
                   forms.TEXT, Opens("failure")),
         Directive("ON-SUCCESS", _NONE, "", "Steps up to END that run if the RUN before succeeded.",
                   forms.TEXT, Opens("success")),
-        Directive("END", _NONE, "", "Ends ON-FAILURE or ON-SUCCESS.",
+        Directive("END", _NONE, "", "Ends a block.",
                   forms.TEXT, Closes()),
+    ),
+    "Data": (
+        Directive("INPUT", _ONE, 'NAME [TYPE] [= DEFAULT] ["WHAT IT IS"]',
+                  "A value that a run is given: text, int, number, bool, json, file, "
+                  "choice(a|b).",
+                  flow_forms.INPUT, Adds("inputs")),
+        Directive("CAPTURE", _ONE, "NAME [AS TYPE] [SCHEMA @FILE|{...}]",
+                  "The result of the step above becomes a value.",
+                  flow_forms.CAPTURE, Captures()),
+        Directive("CAPTURE-RETRIES", _ONE, "N",
+                  "How often an answer that does not fit its CAPTURE is asked for again.",
+                  forms.RETRIES, Setting(PromptStep, "capture_retries", retries_of)),
+    ),
+    "Flow": (
+        Directive("IF", _ONE, "EXPRESSION", "Steps up to ELSE or END that run if it holds.",
+                  flow_forms.IF, Nests(IfStep)),
+        Directive("ELSE", _MAYBE, "[IF EXPRESSION]", "The other part of an IF.",
+                  flow_forms.ELSE, Parts()),
+        Directive("REPEAT", _MAYBE, "[MAX N] [UNTIL EXPRESSION]",
+                  "Steps up to END, in rounds until the expression holds; at most 10, or N.",
+                  flow_forms.REPEAT, Nests(RepeatStep)),
+        Directive("FOR", _ONE, "NAME IN EXPRESSION [MAX N]",
+                  "Steps up to END, a round for each item of a list.",
+                  flow_forms.FOR, Nests(ForStep)),
+        Directive("ASK", _ONE, 'NAME "QUESTION" [text|choice(a|b)] [= DEFAULT AFTER DUR]',
+                  "A question to a human, whose answer is a value; exit 8 until it is answered.",
+                  flow_forms.ASK, Makes(AskStep, "question", whole=True)),
+        Directive("STOP", _MAYBE, '["WHY"]', "Completes the run here.",
+                  forms.QUOTED, Makes(StopStep, "why")),
+        Directive("FAIL", _MAYBE, '["WHY"]', "Fails the run here, with exit 4.",
+                  forms.QUOTED, Makes(FailStep, "why")),
+        Directive("RETURN", _ONE, "EXPRESSION", "Completes the run here, with a value.",
+                  forms.TEXT, Makes(ReturnStep, "value")),
     ),
     "Stops": (
         Directive("CHECKPOINT", _MAYBE, "[NAME]", "Gives this place a name.",

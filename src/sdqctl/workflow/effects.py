@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import assert_never
 
 from sdqctl.model.workflow import CompactStep, Step, VerifyStep
 from sdqctl.workflow.directives import Directive, kind_name
 from sdqctl.workflow.lexer import Item
 from sdqctl.workflow.targets import (
-    Adds,
-    Closes,
     Field,
-    Included,
-    Lines,
     Makes,
-    Opens,
-    Refused,
     Setting,
 )
 
@@ -50,10 +43,8 @@ class Effects:
                 self._given[item.name] = item
                 if before is not None and before.span.file == item.span.file:
                     return f"{item.name} stands in line {before.span.line} too; this one holds"
-            case Lines() | Adds() | Opens() | Closes() | Included() | Refused():
-                pass
             case _:
-                assert_never(row.into)
+                pass
         return None
 
     def without(self) -> Iterator[tuple[Item, str]]:

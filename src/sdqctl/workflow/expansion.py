@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from sdqctl.errors import StepError
 from sdqctl.model.workflow import RunStep
-from sdqctl.workflow.template import OUTPUT_ONLY, VARIABLE, fill
+from sdqctl.workflow.template import OUTPUT_ONLY, VARIABLE, fill, variable_problem
+
+if TYPE_CHECKING:
+    from sdqctl.workflow.flow.expressions import Expression
+
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 GIVEN = (
     "COMPONENT_NAME",
@@ -33,9 +41,11 @@ _REFUSED = {
 """Places in which a value cannot be quoted for every shell."""
 
 
-def expand(step: RunStep, variables: Mapping[str, str]) -> tuple[RunStep, list[str]]:
-    """A RUN with its variables filled in and in its environment, and the names that are not known,
-    which stay.
+def expand(
+    step: RunStep, variables: Mapping[str, str], values: Mapping[str, Any] = _NOTHING
+) -> tuple[RunStep, list[str]]:
+    """A RUN with its variables and its expressions over `values` filled in, with variables in its
+    environment, and what is doubtful, each said once: what is not known stays.
 
     Without a shell each stands within its argument, whatever the value holds; for a shell it is
     quoted. Raises StepError where that cannot be.
@@ -43,14 +53,19 @@ def expand(step: RunStep, variables: Mapping[str, str]) -> tuple[RunStep, list[s
     visible = {name: variables[name] for name in _names(step) if name in variables}
     for name in OUTPUT_ONLY:
         visible.pop(name, None)
-    unknown: list[str] = []
+    problems: list[str] = []
 
     def filled(text: str) -> str:
+        if values:
+            return _with_values(step, text, visible, values, problems)
         text, names = fill(text, visible)
-        unknown.extend(names)
+        problems.extend(map(variable_problem, names))
         return text
 
-    command = filled(step.command) if step.argv else _fill_for_shell(step, visible, unknown)
+    if step.argv:
+        command = filled(step.command)
+    else:
+        command = _fill_for_shell(step, visible, values, problems)
     expanded = msgspec.structs.replace(
         step,
         command=command,
@@ -61,7 +76,7 @@ def expand(step: RunStep, variables: Mapping[str, str]) -> tuple[RunStep, list[s
         ),
         cwd=filled(step.cwd) if step.cwd else None,
     )
-    return expanded, list(dict.fromkeys(unknown))
+    return expanded, list(dict.fromkeys(problems))
 
 
 def environment(variables: Mapping[str, str]) -> Iterator[tuple[str, str]]:
@@ -69,11 +84,16 @@ def environment(variables: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     return ((f"SDQCTL_{name}", variables[name]) for name in GIVEN if name in variables)
 
 
-def unquotable(command: str) -> str | None:
-    """What is wrong with the place of a variable in a shell's command; None: nothing."""
-    for _, place in _places(command):
-        if problem := _REFUSED.get(place):
+def unquotable(command: str, names: Collection[str] = ()) -> str | None:
+    """What is wrong with the place of a variable, or of an expression over `names`, in a shell's
+    command; None: nothing.
+    """
+    for place in _places(command, names):
+        if not (problem := _REFUSED.get(place.closer)) or place.is_raw:
+            continue
+        if place.expression is None:
             return f"a template variable cannot stand {problem}; use its SDQCTL_ variable there"
+        return f"a value cannot stand {problem}; write `| raw` if it may be part of the command"
     return None
 
 
@@ -82,19 +102,56 @@ def _names(step: RunStep) -> set[str]:
     return {name for text in texts for name in VARIABLE.findall(text)}
 
 
-def _fill_for_shell(step: RunStep, variables: Mapping[str, str], unknown: list[str]) -> str:
-    if problem := unquotable(step.command):
+def _with_values(
+    step: RunStep,
+    text: str,
+    variables: Mapping[str, str],
+    values: Mapping[str, Any],
+    problems: list[str],
+) -> str:
+    """A text of a command that no shell reads."""
+    from sdqctl.workflow.flow.expressions import ExpressionError
+    from sdqctl.workflow.flow.templates import Mode, render_text
+
+    try:
+        rendered = render_text(text, values, mode=Mode.ARGUMENT, variables=variables)
+    except ExpressionError as error:
+        raise StepError(f"RUN {step.command}: {error.message}") from error
+    problems.extend(rendered.warnings)
+    return rendered.text
+
+
+def _fill_for_shell(
+    step: RunStep, variables: Mapping[str, str], values: Mapping[str, Any], problems: list[str]
+) -> str:
+    if problem := unquotable(step.command, values.keys()):
         raise StepError(f"RUN {step.command}: {problem}")
     parts: list[str] = []
     end = 0
-    for match, place in _places(step.command):
-        value = variables.get(match.group(1))
+    for place in _places(step.command, values.keys()):
+        value = _value_at(place, step, variables, values)
         if value is None:
-            unknown.append(match.group(1))
+            problems.append(variable_problem(place.text))
             continue
-        parts += [step.command[end : match.start()], _QUOTED.get(place, shlex.quote)(value)]
-        end = match.end()
+        quoted = value if place.is_raw else _QUOTED.get(place.closer, shlex.quote)(value)
+        parts += [step.command[end : place.start], quoted]
+        end = place.end
     return "".join([*parts, step.command[end:]])
+
+
+def _value_at(
+    place: _Place, step: RunStep, variables: Mapping[str, str], values: Mapping[str, Any]
+) -> str | None:
+    """What stands at a place; None: a variable that is not known."""
+    if place.expression is None:
+        return variables.get(place.text)
+    from sdqctl.workflow.flow.expressions import ExpressionError
+    from sdqctl.workflow.flow.templates import Mode, written
+
+    try:
+        return written(place.expression.evaluate(values), Mode.ARGUMENT)
+    except (ExpressionError, ValueError) as error:
+        raise StepError(f"RUN {step.command}: {error}") from error
 
 
 def _in_double(value: str) -> str:
@@ -109,17 +166,48 @@ _QUOTED: dict[str, Callable[[str], str]] = {'"': _in_double, "'": _in_single}
 """How a value is quoted by where it stands; bare, it is a word of its own."""
 
 
-def _places(command: str) -> Iterator[tuple[re.Match[str], str]]:
-    """The variables of a command, each with what closes the place in which it stands."""
+@dataclass(frozen=True)
+class _Place:
+    """A variable, or an expression, of a command."""
+
+    start: int
+    end: int
+    text: str
+    """The variable's name."""
+    closer: str
+    """What closes the place in which it stands."""
+    expression: Expression | None = None
+
+    @property
+    def is_raw(self) -> bool:
+        """Whether it is part of the command as it is."""
+        return self.expression is not None and self.expression.is_raw
+
+
+def _places(command: str, names: Collection[str] = ()) -> Iterator[_Place]:
+    """The variables of a command, and its expressions over `names`."""
+    expressions = _expressions(command, names) if names else {}
     open_: list[str] = [""]
     index = 0
     while index < len(command):
         match = VARIABLE.match(command, index)
-        if match is not None:
-            yield match, open_[-1]
+        if index in expressions:
+            end, expression = expressions[index]
+            yield _Place(index, end, "", open_[-1], expression)
+            index = end
+        elif match is not None:
+            yield _Place(index, match.end(), match.group(1), open_[-1])
             index = match.end()
         else:
             index += _step(command, index, open_)
+
+
+def _expressions(command: str, names: Collection[str]) -> dict[int, tuple[int, Expression]]:
+    """The expressions over `names`, and where they end, by where they begin."""
+    from sdqctl.workflow.flow.templates import expressions
+
+    found = ((hole, hole.expression()) for hole in expressions(command))
+    return {hole.start: (hole.end, e) for hole, e in found if {*e.names} <= {*names}}
 
 
 def _step(command: str, index: int, open_: list[str]) -> int:

@@ -6,9 +6,27 @@ import re
 from collections.abc import Iterator
 from operator import attrgetter
 
-from sdqctl.model.workflow import BlockStep, Step, Workflow
+from sdqctl.model.workflow import (
+    BlockStep,
+    IfStep,
+    Nesting,
+    PromptStep,
+    RunStep,
+    Step,
+    Workflow,
+)
 from sdqctl.workflow.directives import DIRECTIVES, Directive
-from sdqctl.workflow.targets import Adds, Closes, Field, Lines, Makes, Opens, Setting
+from sdqctl.workflow.targets import (
+    Adds,
+    Captures,
+    Closes,
+    Field,
+    Lines,
+    Makes,
+    Nests,
+    Opens,
+    Setting,
+)
 
 _BLANK = Workflow(path="", source="")
 
@@ -58,11 +76,27 @@ class _Steps:
 
     def _all(self, steps: tuple[Step, ...]) -> Iterator[str]:
         for step in steps:
-            yield from self._block(step) if isinstance(step, BlockStep) else self._step(step)
+            if isinstance(step, BlockStep):
+                yield from self._block(step)
+            elif isinstance(step, Nesting):
+                yield from self._nest(step)
+            else:
+                yield from self._step(step)
 
     def _block(self, step: BlockStep) -> Iterator[str]:
         yield next(row.name for row in DIRECTIVES.values() if row.into == Opens(step.when))
         yield from self._all(step.steps)
+        yield next(row.name for row in DIRECTIVES.values() if isinstance(row.into, Closes))
+
+    def _nest(self, step: Nesting) -> Iterator[str]:
+        yield _line(next(r for r in DIRECTIVES.values() if r.into == Nests(type(step))), step)
+        if isinstance(step, IfStep):
+            yield from self._all(step.branches[0].steps)
+            for branch in step.branches[1:]:
+                yield _line(DIRECTIVES["ELSE"], branch.condition or "")
+                yield from self._all(branch.steps)
+        else:
+            yield from self._all(step.steps)
         yield next(row.name for row in DIRECTIVES.values() if isinstance(row.into, Closes))
 
     def _step(self, step: Step) -> Iterator[str]:
@@ -72,7 +106,11 @@ class _Steps:
             if isinstance(row.into, Makes) and _is_made_by(step, row.into)
         )
         yield from self._changed(step, into.field)
-        yield _line(row, getattr(step, into.field)) if into.field else row.name
+        value = step if into.whole else getattr(step, into.field) if into.field else None
+        yield row.name if value is None else _line(row, value)
+        if isinstance(step, PromptStep | RunStep) and step.capture is not None:
+            capture = next(row for row in DIRECTIVES.values() if isinstance(row.into, Captures))
+            yield _line(capture, step.capture)
 
     def _changed(self, step: Step, own: str | None) -> Iterator[str]:
         """The settings of a step that are other than before, but for what its value says too."""

@@ -129,6 +129,7 @@ QUOTED: Form[str] = Form(values.unquoted, lambda text: f'"{text}"')
 ENTRY: Form[tuple[str, ...]] = Form(lambda text: (text,), lambda texts: str(texts[0]))
 """One text of several."""
 NUMBER: Form[int] = Form(values.number)
+RETRIES: Form[int] = Form(lambda text: values.number(text, least=0, most=20))
 BOOLEAN: Form[bool] = Form(values.boolean, lambda value: "true" if value else "false")
 ENABLED: Form[bool] = Form(
     lambda text: values.word(text, "enabled", "disabled", "true", "false") in ("enabled", "true"),

@@ -11,6 +11,7 @@ from sdqctl.model.workflow import Diagnostic, Severity, Span
 from sdqctl.text.fences import Fence
 from sdqctl.text.suggest import nearest
 from sdqctl.workflow.bodies import body_text
+from sdqctl.workflow.columns import WORDS, Columns, has_flow
 from sdqctl.workflow.directives import DIRECTIVES, Arity
 
 MOST_DIAGNOSTICS = 1000
@@ -74,19 +75,35 @@ class _Lexer:
         self._at = 0
         self._found = Lexed()
         self._last: Item | None = None
+        self._columns = Columns()
+        self._flows = has_flow(text)
 
     def run(self) -> Lexed:
         self._skip_front_matter()
         while self._at < len(self._lines):
             line = self._lines[self._at]
-            name = directive_name(line)
+            name = self._directive_at(line, within=False)
             if name is not None:
                 self._directive(name, line)
             else:
-                if line.strip() and not line.startswith("#"):
+                comment = line.lstrip() if self._columns.nested else line
+                if line.strip() and not comment.startswith("#"):
                     self._stray(line)
                 self._at += 1
         return self._found
+
+    def _directive_at(self, line: str, *, within: bool) -> str | None:
+        """The directive that a line is in the block that is open; `within` the body of another."""
+        bare = line.lstrip(" \t") if self._columns.nested else line
+        name = directive_name(bare)
+        if name is None or (within and name in WORDS and not self._flows):
+            return None
+        return name if self._columns.holds(name, len(line) - len(bare)) else None
+
+    def _bare(self, line: str) -> str:
+        """A line of a body without the indent of its block."""
+        indent = self._columns.current
+        return line[indent:] if not line[:indent].strip() else line
 
     def _skip_front_matter(self) -> None:
         if self._lines[0].rstrip() != "---":
@@ -97,10 +114,13 @@ class _Lexer:
                 return
 
     def _directive(self, name: str, line: str) -> None:
-        rest = line[len(name) :]
-        column = len(name) + len(rest) - len(rest.lstrip()) + 1
-        item = Item(name, rest.strip(), Span(self._path, self._at + 1), column)
+        indent = len(line) - len(line.lstrip(" \t"))
+        rest = line[indent + len(name) :]
+        column = indent + len(name) + len(rest) - len(rest.lstrip()) + 1
+        item = Item(name, rest.strip(), Span(self._path, self._at + 1, indent + 1), column)
         self._at += 1
+        if problem := self._columns.take(name, indent):
+            self._error(problem, self._at)
         row = DIRECTIVES[name]
         if row.is_text:
             self._body(item)
@@ -126,14 +146,14 @@ class _Lexer:
         fence.take(first, start)
         while self._at < len(self._lines):
             line = self._lines[self._at]
-            if not fence.opened and directive_name(line) is not None:
+            if not fence.opened and self._directive_at(line, within=True) is not None:
                 break
             self._at += 1
             if not fence.take(line, self._at):
-                self._suspect(line)
+                self._suspect(self._bare(line))
         if fence.opened:
             self._warn("the code fence is not closed; everything after it is text", fence.opened)
-        return self._lines[start : self._at]
+        return [self._bare(line) for line in self._lines[start : self._at]]
 
     def _suspect(self, line: str) -> None:
         """Warn about a body line that was probably meant as a directive."""
@@ -155,7 +175,7 @@ class _Lexer:
     def _heredoc(self, item: Item, word: str, *, strip_tabs: bool) -> None:
         lines: list[str] = []
         while self._at < len(self._lines):
-            line = self._lines[self._at]
+            line = self._bare(self._lines[self._at])
             line = line.lstrip("\t") if strip_tabs else line
             self._at += 1
             if line.rstrip() == word:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import assert_never
+from typing import assert_never, cast
 
 import msgspec
 
 from sdqctl.errors import WorkflowError
 from sdqctl.model.options import RunOptions
-from sdqctl.model.paths import number_of
+from sdqctl.model.paths import UNTIL, number_of
 from sdqctl.model.workflow import (
     NOWHERE,
     Action,
@@ -19,56 +18,44 @@ from sdqctl.model.workflow import (
     CheckpointStep,
     CompactStep,
     Condition,
-    ConsultStep,
+    EarlierPart,
     ElideStep,
     FilePart,
+    FirstPart,
+    ForStep,
+    IfStep,
     Joinable,
+    Nesting,
     NewConversationStep,
     OnError,
     OutputPart,
     OutputRule,
-    PauseStep,
     Plan,
     PlannedStep,
     PromptAction,
     PromptPart,
     PromptStep,
-    Reference,
     ReferencesPart,
+    RepeatStep,
     RunStep,
     RunWaitStep,
     SessionMode,
     Single,
-    Span,
     Step,
     TextPart,
+    UntilStep,
     VerifyStep,
     Workflow,
+    parts_of,
 )
 from sdqctl.text.terminal import title
+from sdqctl.workflow.digest import digest_of
 
 MOST_STEPS = 100_000
+ProloguePart = TextPart | FilePart | ReferencesPart
 _TITLE = 60
 _RETRY_PROMPT = "The command failed. Find out why and mend it; it will be run again."
 """In the digest of a step: with other words an unfinished run would not know its step again."""
-_FIELDS_OF_0_1: dict[type, int] = {
-    PromptAction: 4,
-    RunStep: 13,
-    RunWaitStep: 2,
-    VerifyStep: 5,
-    CompactStep: 5,
-    CheckpointStep: 2,
-    PauseStep: 2,
-    ConsultStep: 3,
-    NewConversationStep: 1,
-    TextPart: 1,
-    FilePart: 2,
-    ReferencesPart: 1,
-    Reference: 4,
-}
-"""How many fields a digest has whatever they hold. A later one counts when it is not the default:
-a step that does not use it is still the step that an unfinished run of an older version knows.
-"""
 
 
 def build_plan(workflow: Workflow, options: RunOptions | None = None) -> Plan:
@@ -82,7 +69,7 @@ def build_plan(workflow: Workflow, options: RunOptions | None = None) -> Plan:
     )
     for cycle in range(1, cycles + 1):
         planner.cycle(cycle, mode)
-        if len(planner.steps) * (cycles // cycle) > MOST_STEPS:
+        if planner.count * (cycles // cycle) > MOST_STEPS:
             raise planner.too_many()
     return Plan(workflow=workflow, cycles=cycles, session_mode=mode, steps=tuple(planner.steps))
 
@@ -93,8 +80,15 @@ class _Planner:
     prologues: tuple[str, ...]
     epilogues: tuple[str, ...]
     steps: list[PlannedStep] = field(default_factory=list)
+    """Of the list that is laid out: the whole one, or one of a block."""
+    count: int = 0
+    """Of all lists."""
+    _outer: str = ""
+    """What the paths of the list begin with."""
     _cycle: int = 1
     _pending: list[int] = field(default_factory=list)
+    _unsure: bool = False
+    """Whether blocks decide which outputs the next prompt is shown."""
     _run_positions: tuple[int, ...] = ()
     _condition: Condition | None = None
     _prompts: int = 0
@@ -125,11 +119,48 @@ class _Planner:
             if isinstance(chain, list):
                 self._joined(chain)
             elif isinstance(chain, BlockStep):
-                self._condition = Condition(self._run_positions, chain.when)
+                outer, runs = self._condition, self._run_positions
+                self._condition = Condition(runs, chain.when)
                 self._sequence(chain.steps)
-                self._condition = None
+                self._condition, self._run_positions = outer, runs
+            elif isinstance(chain, Nesting):
+                self._block(chain)
             else:
                 self._add(chain, _title(chain))
+
+    def _block(self, step: Nesting) -> None:
+        """A step with lists in it. What decides is its own: the lists are no part of its digest."""
+        inside = [branch.steps for branch in step.branches] if isinstance(step, IfStep) else []
+        inside = inside or [cast("ForStep | RepeatStep", step).steps]
+        commands, prompts = _holds(inside, _COMMANDS), _holds(inside, PromptStep)
+        again = not isinstance(step, IfStep) and commands
+        unsure = self._unsure or bool(self._pending) or again
+        position = self._add(_emptied(step), _title(step))
+        header = self.steps[position - 1]
+        parts = parts_of(header)
+        lists = tuple(
+            self._list(steps, f"{header.path}{part}.", unsure)
+            for steps, part in zip(inside, parts, strict=True)
+        )
+        self.steps[position - 1] = msgspec.structs.replace(header, lists=lists)
+        if commands or (prompts and self._pending):
+            self._pending, self._unsure = [], True
+
+    def _list(self, steps: Sequence[Step], outer: str, unsure: bool) -> tuple[PlannedStep, ...]:
+        """The steps of a block."""
+        inner = _Planner(
+            self.workflow,
+            self.prologues,
+            self.epilogues,
+            count=self.count,
+            _outer=outer,
+            _cycle=self._cycle,
+            _unsure=unsure,
+            _prompts=self._prompts,
+        )
+        inner._sequence(steps)
+        self.count, self._prompts = inner.count, inner._prompts
+        return tuple(inner.steps)
 
     def _joined(self, chain: list[Joinable]) -> None:
         """Steps that ELIDE made one: commands run first, then one prompt has all of it."""
@@ -150,10 +181,12 @@ class _Planner:
         if prompt is None:
             self._pending += own
             return
-        before = [OutputPart(position) for position in outside]
+        before: list[PromptPart] = [OutputPart(position) for position in outside]
+        if self._unsure:
+            before = [EarlierPart()]
         self._prompt(prompt, (*before, *parts))
         if self._condition is None:
-            self._pending.clear()
+            self._pending, self._unsure = [], False
 
     def _command(self, step: RunStep) -> tuple[int, ...]:
         """A RUN, and its retries: the agent is shown the failure, then it runs again.
@@ -176,8 +209,7 @@ class _Planner:
             position = self._add(single if last else trial, _title(step))
             positions = (*positions, position)
         self._condition = outer
-        if outer is None:
-            self._run_positions = positions
+        self._run_positions = positions
         return positions
 
     def _prompt(self, step: PromptStep, parts: tuple[PromptPart, ...]) -> None:
@@ -186,6 +218,8 @@ class _Planner:
             context_limit=step.context_limit,
             on_context_limit=step.on_context_limit,
             on_context_limit_prompt=step.on_context_limit_prompt,
+            capture=step.capture,
+            capture_retries=step.capture_retries if step.capture else 2,
         )
         texts = [part.text for part in parts if isinstance(part, TextPart)]
         first = next(line for line in texts[0].split("\n") if line.strip())
@@ -203,29 +237,26 @@ class _Planner:
 
     def _surround(self, first_step: int) -> None:
         """Put the prologue into the cycle's first prompt and the epilogue into its last one."""
-        prompts = [
-            index
-            for index in range(first_step, len(self.steps))
-            if isinstance(self.steps[index].action, PromptAction)
+        own = [step for step in self.steps[first_step:] if isinstance(step.action, PromptAction)]
+        every = [s for s in _every(self.steps[first_step:]) if isinstance(s.action, PromptAction)]
+        certain = [step for step in own if step.condition is None] or own
+        if not every:
+            return
+        last = (certain or every)[-1].path
+        nested = every[: every.index(certain[0])] if certain else every
+        nested = [step for step in nested if step not in own]
+        first = {step.path for step in (*nested, *certain[:1])}
+        plain = self._prologue()
+        prologue: tuple[PromptPart, ...] = plain
+        if nested and plain:
+            prologue = (FirstPart(plain),)
+        self.steps[first_step:] = [
+            _surrounded(step, first, prologue, last, self._epilogue())
+            for step in self.steps[first_step:]
         ]
-        certain = [index for index in prompts if self.steps[index].condition is None] or prompts
-        if certain:
-            self._extend(certain[0], self._prologue(), ())
-            self._extend(certain[-1], (), self._epilogue())
 
-    def _extend(
-        self, index: int, before: tuple[PromptPart, ...], after: tuple[PromptPart, ...]
-    ) -> None:
-        step = self.steps[index]
-        assert isinstance(step.action, PromptAction), "only prompts are surrounded"
-        parts = (*before, *step.action.parts, *after)
-        action = msgspec.structs.replace(step.action, parts=parts)
-        self.steps[index] = msgspec.structs.replace(
-            step, action=action, digest=_digest(action, number_of(step.path), step.condition)
-        )
-
-    def _prologue(self) -> tuple[PromptPart, ...]:
-        parts: list[PromptPart] = [TextPart(text) for text in self.prologues]
+    def _prologue(self) -> tuple[ProloguePart, ...]:
+        parts: list[ProloguePart] = [TextPart(text) for text in self.prologues]
         parts += _texts(self.workflow.prologues)
         if self.workflow.references:
             parts.append(ReferencesPart(self.workflow.references))
@@ -237,13 +268,14 @@ class _Planner:
 
     def _add(self, action: Action, title: str) -> int:
         position = len(self.steps) + 1
-        if position > MOST_STEPS:
+        self.count += 1
+        if self.count > MOST_STEPS:
             raise self.too_many()
         step = PlannedStep(
-            path=str(position),
+            path=f"{self._outer}{position}",
             cycle=self._cycle,
             title=title,
-            digest=_digest(action, position, self._condition),
+            digest=digest_of(action, position, self._condition),
             action=action,
             condition=self._condition,
         )
@@ -251,7 +283,73 @@ class _Planner:
         return position
 
 
-def _chains(steps: Sequence[Step]) -> Iterator[list[Joinable] | Single | BlockStep]:
+_COMMANDS = (RunStep, RunWaitStep, VerifyStep)
+
+
+def _holds(lists: Iterable[Sequence[Step]], kinds: type | tuple[type, ...]) -> bool:
+    """Whether a step of some kinds stands in lists, at whatever depth."""
+    for step in (step for steps in lists for step in steps):
+        if isinstance(step, kinds):
+            return True
+        inner = [branch.steps for branch in step.branches] if isinstance(step, IfStep) else []
+        if isinstance(step, RepeatStep | ForStep | BlockStep):
+            inner = [step.steps]
+        if _holds(inner, kinds):
+            return True
+    return False
+
+
+def _emptied(step: Nesting) -> Nesting:
+    """A block without its lists."""
+    if not isinstance(step, IfStep):
+        return msgspec.structs.replace(step, steps=())
+    bare = tuple(msgspec.structs.replace(branch, steps=()) for branch in step.branches)
+    return msgspec.structs.replace(step, branches=bare)
+
+
+def _surrounded(
+    step: PlannedStep,
+    first: Collection[str],
+    before: tuple[PromptPart, ...],
+    last: str,
+    after: tuple[PromptPart, ...],
+) -> PlannedStep:
+    """A step with what a cycle begins and ends with put into the prompts at some paths of it."""
+    lists = tuple(
+        tuple(_surrounded(inner, first, before, last, after) for inner in steps)
+        for steps in step.lists
+    )
+    begins, ends = before if step.path in first else (), after if step.path == last else ()
+    if not (begins or ends) or not isinstance(step.action, PromptAction):
+        return step if lists == step.lists else msgspec.structs.replace(step, lists=lists)
+    action = msgspec.structs.replace(step.action, parts=(*begins, *step.action.parts, *ends))
+    digest = digest_of(action, number_of(step.path), step.condition)
+    return msgspec.structs.replace(step, action=action, digest=digest)
+
+
+def _every(steps: Iterable[PlannedStep]) -> Iterator[PlannedStep]:
+    for step in steps:
+        yield step
+        for inner in step.lists:
+            yield from _every(inner)
+
+
+def until_step(step: PlannedStep, turn: int) -> PlannedStep | None:
+    """What decides after a round of a REPEAT; None: nothing."""
+    action = cast("RepeatStep", step.action)
+    if action.until is None:
+        return None
+    until = UntilStep(span=action.span, condition=action.until)
+    return PlannedStep(
+        path=f"{step.path}[{turn}].{UNTIL}",
+        cycle=step.cycle,
+        title=_title(until),
+        digest=digest_of(until, 0, None),
+        action=until,
+    )
+
+
+def _chains(steps: Sequence[Step]) -> Iterator[list[Joinable] | Single | BlockStep | Nesting]:
     """Steps joined by ELIDE as lists, each other step by itself."""
     chain: list[Joinable] = []
     joining = False
@@ -273,9 +371,9 @@ def _chains(steps: Sequence[Step]) -> Iterator[list[Joinable] | Single | BlockSt
         yield chain
 
 
-def _texts(texts: Sequence[str]) -> list[PromptPart]:
+def _texts(texts: Sequence[str]) -> list[ProloguePart]:
     """Prologue or epilogue entries; following lines add up to one text, `@file` is a file."""
-    parts: list[PromptPart] = []
+    parts: list[ProloguePart] = []
     for text in texts:
         if text.startswith("@") and "\n" not in text:
             parts.append(FilePart(text[1:].strip(), NOWHERE))
@@ -286,37 +384,5 @@ def _texts(texts: Sequence[str]) -> list[PromptPart]:
     return parts
 
 
-def _title(step: Single | Joinable) -> str:
+def _title(step: Single | Joinable | Nesting | UntilStep) -> str:
     return title(step.title, _TITLE)
-
-
-def _digest(action: Action, position: int, condition: Condition | None) -> str:
-    """What the step does, without places in the file and with positions relative to it."""
-    return hashlib.sha256(
-        msgspec.json.encode([_plain(action, position), _plain(condition, position)])
-    ).hexdigest()
-
-
-def _plain(value: object, position: int) -> object:
-    if isinstance(value, Span):
-        return None
-    if isinstance(value, OutputPart):
-        return {"output": position - value.position}
-    if isinstance(value, Condition):
-        return {"after": [position - p for p in value.positions], "when": value.when}
-    if isinstance(value, msgspec.Struct):
-        return {"": value.__struct_config__.tag, **_plain_fields(value, position)}
-    if isinstance(value, tuple):
-        return [_plain(item, position) for item in value]
-    return value
-
-
-def _plain_fields(value: msgspec.Struct, position: int) -> dict[str, object]:
-    names, defaults = value.__struct_fields__, value.__struct_defaults__
-    later = names[_FIELDS_OF_0_1.get(type(value), 0) :]
-    default = dict(zip(reversed(names), reversed(defaults), strict=False)) if later else {}
-    return {
-        name: _plain(getattr(value, name), position)
-        for name in names
-        if name not in later or getattr(value, name) != default.get(name, msgspec.NODEFAULT)
-    }

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import assert_never
+from typing import Any, assert_never
 
 from sdqctl.errors import WorkflowError
 from sdqctl.model.workflow import (
     SANDBOX,
+    EarlierPart,
     FilePart,
+    FirstPart,
     OutputPart,
     Plan,
     PlannedStep,
@@ -51,6 +53,21 @@ class RenderedPrompt:
     warnings: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Told:
+    """What a prompt is told that only a run knows."""
+
+    values: Mapping[str, Any] = field(default_factory=dict)
+    """Inputs, captures, what loops go over."""
+    outputs: Sequence[str] = ()
+    """Of the steps since the last prompt, where blocks decide which these are."""
+    first: bool = True
+    """Whether it is the first prompt of its cycle."""
+
+
+_NOTHING = Told()
+
+
 def render_prompt(
     plan: Plan,
     step: PlannedStep,
@@ -58,13 +75,14 @@ def render_prompt(
     outputs: Mapping[int, str],
     variables: Mapping[str, str],
     roots: Roots,
+    told: Told = _NOTHING,
 ) -> RenderedPrompt:
     """The prompt of a step. Files are read now; variables are filled in the author's text only.
 
     Raises WorkflowError for a file that is missing, too large or outside the allowed folders.
     """
     assert isinstance(step.action, PromptAction), "only prompt steps are rendered"
-    renderer = PromptRenderer(plan.workflow, outputs, variables, roots)
+    renderer = PromptRenderer(plan.workflow, outputs, variables, roots, told)
     texts = [renderer.part(part) for part in step.action.parts]
     text = "\n\n".join(part for part in texts if part.strip())
     return RenderedPrompt(text, tuple(renderer.warnings))
@@ -110,6 +128,7 @@ class PromptRenderer:
     outputs: Mapping[int, str]
     variables: Mapping[str, str]
     roots: Roots
+    told: Told = _NOTHING
     warnings: list[str] = field(default_factory=list)
     size: int = 0
 
@@ -125,14 +144,32 @@ class PromptRenderer:
                 return "\n\n".join(text for text in texts if text)
             case OutputPart():
                 return self.outputs.get(part.position, "")
+            case EarlierPart():
+                return "\n\n".join(text for text in self.told.outputs if text.strip())
+            case FirstPart():
+                first = map(self.part, part.parts if self.told.first else ())
+                return "\n\n".join(text for text in first if text.strip())
             case _:
                 assert_never(part)
 
     def _filled(self, text: str) -> str:
         visible = _Without(self.variables)
+        if self.told.values:
+            return self._with_values(text, visible)
         filled, unknown = fill(text, visible)
         self.warnings += [variable_problem(name) for name in dict.fromkeys(unknown)]
         return filled
+
+    def _with_values(self, text: str, variables: Mapping[str, str]) -> str:
+        from sdqctl.workflow.flow.expressions import ExpressionError
+        from sdqctl.workflow.flow.templates import render_text
+
+        try:
+            rendered = render_text(text, self.told.values, variables=variables)
+        except ExpressionError as error:
+            raise WorkflowError(f"{self.workflow.path}: {error.message}") from error
+        self.warnings += rendered.warnings
+        return rendered.text
 
     def _file(self, part: FilePart) -> str:
         name = fill(part.path, self.variables)[0]
@@ -181,17 +218,22 @@ class PromptRenderer:
         return fenced(f"{label}{fragment}", text)
 
 
-class _Without(dict[str, str]):
+class _Without(Mapping[str, str]):
     """The variables of a prompt: without those that would tell the agent the file's name."""
 
     def __init__(self, variables: Mapping[str, str]) -> None:
-        super().__init__()
         self._variables = variables
 
-    def __missing__(self, name: str) -> str:
+    def __getitem__(self, name: str) -> str:
         if name in OUTPUT_ONLY:
             raise KeyError(name)
         return self._variables[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in self._variables if name not in OUTPUT_ONLY)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
 
 def _label(path: Path, roots: Roots) -> str:

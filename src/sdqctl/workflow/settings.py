@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Set as Collection
 from typing import Any
 
-from sdqctl.model.workflow import CheckpointStep, CompactStep, RunStep, Span, Step
+from sdqctl.model.workflow import CheckpointStep, CompactStep, PromptStep, RunStep, Span, Step
 from sdqctl.workflow import values
 from sdqctl.workflow.expansion import unquotable
 from sdqctl.workflow.template import joined
+
+_HELD = "\ue000{}\ue001"
+"""What stands for an expression while its command is split."""
 
 
 class Settings:
@@ -18,6 +22,8 @@ class Settings:
         self._values: dict[type[Step], dict[str, Any]] = {}
         self.made: Counter[type[Step]] = Counter()
         """How many steps of a kind stand above."""
+        self.names: set[str] = set()
+        """The values that there may be: inputs, captures, loops, gates above."""
 
     def set(self, kind: type[Step], field: str, value: object) -> None:
         """Let a value hold from here on."""
@@ -62,16 +68,36 @@ def complete_run(fields: dict[str, Any], settings: Settings) -> None:
     shell = fields.pop("shell", False)
     retries, prompt = fields.pop("retry", (0, None))
     command = fields["command"]
-    if shell and (problem := unquotable(command)):
+    if shell and (problem := unquotable(command, settings.names)):
         raise ValueError(problem)
-    fields["argv"] = None if shell else values.arguments(joined(command))
+    fields["argv"] = None if shell else _arguments(command, settings.names)
     if not fields.get("background"):
         fields |= {"retries": retries, "retry_prompt": prompt, "repeatable": retries > 0}
+
+
+def _arguments(command: str, names: Collection[str]) -> tuple[str, ...]:
+    """The words of a command; each expression over `names` is within its word."""
+    if not names:
+        return values.arguments(joined(command))
+    from sdqctl.workflow.flow.templates import expressions
+
+    found = [hole for hole in expressions(command) if names >= {*hole.expression().names}]
+    for number, hole in reversed(list(enumerate(found))):
+        command = f"{command[: hole.start]}{_HELD.format(number)}{command[hole.end :]}"
+    words = values.arguments(joined(command))
+    for number, hole in enumerate(found):
+        words = tuple(w.replace(_HELD.format(number), f"{{{{{hole.text}}}}}") for w in words)
+    return words
 
 
 def shell_of(step: RunStep) -> bool:
     """What ALLOW-SHELL says for a RUN."""
     return step.argv is None
+
+
+def retries_of(step: PromptStep) -> int | None:
+    """What CAPTURE-RETRIES says for a PROMPT; nothing for one without CAPTURE."""
+    return None if step.capture is None else step.capture_retries
 
 
 def retry_of(step: RunStep) -> tuple[int, str | None] | None:

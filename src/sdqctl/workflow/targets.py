@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
-from sdqctl.model.workflow import Span, Step
+from sdqctl.model.workflow import Nesting, Span, Step
 from sdqctl.workflow.settings import Settings
 
 _NOTHING: Mapping[str, object] = MappingProxyType({})
@@ -65,11 +65,15 @@ class Makes(NamedTuple):
     given: Mapping[str, object] = _NOTHING
     complete: Callable[[dict[str, Any], Settings], None] | None = None
     """Works out fields that depend on others. Raises ValueError."""
+    whole: bool = False
+    """Whether the value is all fields of the step."""
 
     def step(self, span: Span, value: object, settings: Settings) -> Step:
         """The step of a value. Raises ValueError for one that cannot be."""
         fields = {**settings.of(self.kind), **self.given}
-        if self.field is not None:
+        if self.whole:
+            fields |= cast("Mapping[str, Any]", value)
+        elif self.field is not None:
             fields[self.field] = value
         if self.complete is not None:
             self.complete(fields, settings)
@@ -84,6 +88,20 @@ class Opens(NamedTuple):
     """`failure` or `success`."""
 
 
+class Nests(NamedTuple):
+    """A block of steps up to END: a step with lists in it. Its value is the step's fields."""
+
+    kind: type[Nesting]
+
+
+class Parts(NamedTuple):
+    """Another part of an IF; its value is the condition, None for ELSE alone."""
+
+
+class Captures(NamedTuple):
+    """The step above, whose result becomes a value."""
+
+
 class Closes(NamedTuple):
     """The end of a block."""
 
@@ -96,4 +114,17 @@ class Refused(NamedTuple):
     """Nowhere: the directive is known and not supported."""
 
 
-Target = Field | Lines | Adds | Setting | Makes | Opens | Closes | Included | Refused
+Target = (
+    Field
+    | Lines
+    | Adds
+    | Setting
+    | Makes
+    | Opens
+    | Nests
+    | Parts
+    | Captures
+    | Closes
+    | Included
+    | Refused
+)

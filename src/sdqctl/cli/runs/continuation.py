@@ -30,6 +30,9 @@ class ResumeRequest:
     prompt: str | None = None
     continues: bool = False
     workflow: Path | None = None
+    answer: str | None = None
+    """What is said at the gate at which the run waits."""
+    comment: str | None = None
 
 
 def continuation(
@@ -44,4 +47,9 @@ def continuation(
 
     path = request.workflow or recorded_path(info, ledger)
     workflow = read_workflow(path, request.display)
-    return prepare_continuation(workflow, info, request.options, app, ledger, question=question)
+    context = prepare_continuation(workflow, info, request.options, app, ledger, question=question)
+    if request.answer is not None and not request.display.dry_run:
+        from sdqctl.engine.gates import answer_gate
+
+        answer_gate(context, request.answer, request.comment)
+    return context

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,6 +55,7 @@ def _run(
 ) -> int:
     from sdqctl.engine.preparation import prepare
 
+    options = with_missing_inputs(workflow, options)
     with app.ledger() as ledger:
         context = prepare(
             workflow,
@@ -110,8 +112,25 @@ def question_of(display: Display) -> Question | None:
     return ask_permission
 
 
+def with_missing_inputs(workflow: Workflow, options: RunOptions) -> RunOptions:
+    """The options with what is asked for on a terminal: inputs that have no value."""
+    if not workflow.inputs or options.resume_if_exists or not _is_talking():
+        return options
+    from sdqctl.cli.runs.asking import ask_for_inputs
+
+    return ask_for_inputs(workflow, options)
+
+
+def _is_talking() -> bool:
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
 def show(context: RunContext, display: Display) -> int:
     """Do a run and print its result, or only show its plan; returns 0. Raises the run's error."""
+    if _is_talking():
+        from sdqctl.cli.runs.asking import ask_at_gate
+
+        context = replace(context, gate=ask_at_gate)
     note_repository(context.setup, quiet=display.quiet)
     if display.dry_run:
         print_plan(context, display.output_format)

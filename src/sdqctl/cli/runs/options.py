@@ -11,6 +11,7 @@ import click
 
 from sdqctl.cli.completion import complete_adapter, complete_folder, complete_mode
 from sdqctl.cli.options import DURATION, read_text_argument
+from sdqctl.errors import UsageError
 from sdqctl.model.sandbox import SANDBOX_CHOICES
 from sdqctl.model.trust import RepositoryUse
 
@@ -48,10 +49,42 @@ def asked_for(flags: Mapping[str, object]) -> tuple[RunOptions, Display]:
     given = {name: value for name, value in flags.items() if name not in _OF_DISPLAY}
     for name in _TEXTS:
         given[name] = tuple(map(read_text_argument, cast("Sequence[str]", given.get(name, ()))))
+    given["inputs"] = given_inputs(
+        cast("Path | None", given.pop("inputs_file", None)),
+        cast("Sequence[str]", given.pop("values", ())),
+    )
     if isinstance(output := given.get("output_file"), Path):
         given["output_file"] = output.absolute()
     screen = {name: value for name, value in flags.items() if name in _OF_DISPLAY}
     return options_of(given), Display(**cast("dict[str, Any]", screen))
+
+
+def given_inputs(file: Path | None, values: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """What `--inputs` and `--set` give, by name; a single value goes before the file.
+
+    Raises UsageError.
+    """
+    found = {} if file is None else _of_file(file)
+    for one in values:
+        name, equals, text = one.partition("=")
+        if not equals:
+            raise UsageError(f"--set {one}: it is NAME=VALUE")
+        found[name.strip()] = read_text_argument(text)
+    return tuple(found.items())
+
+
+def _of_file(file: Path) -> dict[str, str]:
+    import msgspec
+
+    try:
+        decode = msgspec.json.decode if file.suffix == ".json" else msgspec.toml.decode
+        values = decode(file.read_bytes(), type=dict[str, Any])
+    except (OSError, msgspec.MsgspecError, ValueError) as error:
+        raise UsageError(f"--inputs {file}: {error}") from error
+    return {
+        name: value if isinstance(value, str) else msgspec.json.encode(value).decode()
+        for name, value in values.items()
+    }
 
 
 def _use_repository(ctx: click.Context, param: click.Parameter, given: bool) -> bool:
@@ -119,6 +152,25 @@ _TALK_OPTIONS = [
         "--max-time", type=DURATION, metavar="DUR", help="Stop after so long; default 0, no limit."
     ),
     click.option(
+        "--max-steps",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Stop when blocks unfold to more steps; default 1000.",
+    ),
+    click.option(
+        "--max-rounds", type=click.IntRange(min=1), metavar="N", help="Of each REPEAT, for its MAX."
+    ),
+    click.option(
+        "--set", "values", multiple=True, metavar="NAME=VALUE", help="An INPUT: a value, @FILE, -."
+    ),
+    click.option(
+        "--inputs",
+        "inputs_file",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="INPUT values, TOML or JSON.",
+    ),
+    click.option(
         "--no-repository-config",
         is_flag=True,
         expose_value=False,
@@ -177,6 +229,10 @@ _GROUPS: dict[str, tuple[str, ...]] = {
         "session_mode",
         "prologues",
         "epilogues",
+        "values",
+        "inputs_file",
+        "answer",
+        "comment",
         "from_step",
         "on_interrupted",
         "wait",
@@ -198,6 +254,8 @@ _GROUPS: dict[str, tuple[str, ...]] = {
         "max_turn_tool_calls",
         "max_tokens",
         "max_time",
+        "max_steps",
+        "max_rounds",
         "parallel",
         "keep_going",
     ),

@@ -216,8 +216,8 @@ def result_view(
 
 def print_plan(context: RunContext, output_format: str) -> None:
     """Show what a run would do, and what is done already."""
-    from sdqctl.engine.matching import match_plan
-    from sdqctl.model.paths import path_key
+    from sdqctl.engine.matching import match_plan, shown_steps
+    from sdqctl.model.paths import outer_paths, path_key
 
     plan, target, start_at = context.plan, context.target, context.start_at
     records = context.ledger.steps(target.run.id) if target.run else []
@@ -226,7 +226,7 @@ def print_plan(context: RunContext, output_format: str) -> None:
     passed_over = {match.moved.get(r.path) for r in records if r.status is StepStatus.SKIPPED}
     done = {p for p in match.done if start_at is None or path_key(p) < first} - passed_over
     rows = []
-    for step in plan.steps:
+    for step in shown_steps(plan.steps, match):
         state = "changed" if step.path in match.changed else "to run"
         over = start_at is None and step.path in passed_over
         state = "skipped" if path_key(step.path) < first or over else state
@@ -235,7 +235,8 @@ def print_plan(context: RunContext, output_format: str) -> None:
         _print_plan_as_json(target, rows)
         return
     for step, state in rows:
-        write_line(f"{step.path:>4}  {state:<8} {step.kind}: {one_line(step.title)}")
+        inside = "  " * len(outer_paths(step.path))
+        write_line(f"{inside}{step.path:>4}  {state:<8} {step.kind}: {one_line(step.title)}")
     to_run = sum(state == "to run" for _, state in rows)
     changed = sum(state == "changed" for _, state in rows)
     skipped = sum(state == "skipped" for _, state in rows)

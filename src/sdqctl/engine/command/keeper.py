@@ -1,6 +1,6 @@
 """The program that keeps one command: it starts it, stores what it says, and notes how it ended.
 
-    python -I -S keeper.py FOLDER KEEP COMMAND [ARGUMENT...]
+    python -I -S keeper.py FOLDER KEEP[+] COMMAND [ARGUMENT...]
 
 It is a process of its own so that a kill of sdqctl loses nothing: then its input ends, it kills the
 command's group, and stores what is still in the pipe. In FOLDER, which is the command's own:
@@ -8,6 +8,7 @@ command's group, and stores what is still in the pipe. In FOLDER, which is the c
 - `started`: there before the command is started.
 - `head`: the first KEEP bytes of its output (stdout and stderr as they come).
 - `tail.N`: the N-th (from 0) KEEP bytes after those; the last two are there.
+- `stdout/`: the same for stdout alone, with a `+`; then the two come by pipes of their own.
 - `ended`: its exit status, if it came to its end by itself.
 
 The exit status is the command's, 128 and more for a signal. SIGTERM asks the command to end; what
@@ -79,8 +80,8 @@ class Store:
 class Command:
     """The command's process, in a group of its own."""
 
-    def __init__(self, arguments: list[str], output: int) -> None:
-        self._pid = _spawn(arguments, output)
+    def __init__(self, arguments: list[str], stdout: int, stderr: int) -> None:
+        self._pid = _spawn(arguments, stdout, stderr)
 
     def has_ended(self) -> bool:
         """Whether it ended. Its id stays taken until `status`."""
@@ -102,9 +103,11 @@ class Command:
 class Keeper:
     """Watches a command until it has ended, and its output until that is stored."""
 
-    def __init__(self, folder: str, keep: int, arguments: list[str]) -> None:
+    def __init__(self, folder: str, keep: int, arguments: list[str], *, apart: bool) -> None:
+        """`apart`: stdout is stored by itself, too."""
         self._folder = folder
         self._store = Store(folder, keep)
+        self._pipes: dict[int, list[Store]] = {}
         self._kill_at: float | None = None
         self._by_itself = True
         self._signals, written = os.pipe()
@@ -112,15 +115,26 @@ class Keeper:
         signal.set_wakeup_fd(written, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.signal(signal.SIGTERM, lambda *_: None)
-        self._output, output = os.pipe()
+        stderr = stdout = self._pipe(self._store)
+        if apart:
+            os.mkdir(os.path.join(folder, "stdout"), 0o700)
+            own = Store(os.path.join(folder, "stdout"), keep)
+            stdout = self._pipe(self._store, own)
         try:
-            self._command: Command | None = Command(arguments, output)
+            self._command: Command | None = Command(arguments, stdout, stderr)
         except OSError as error:
             self._command = None
             self._failure = error
             self._store.add(f"{arguments[0]}: {error.strerror}\n".encode())
         finally:
-            os.close(output)
+            for written in {stdout, stderr}:
+                os.close(written)
+
+    def _pipe(self, *stores: Store) -> int:
+        """A pipe whose content goes into the stores; returns the end that is written to."""
+        read, written = os.pipe()
+        self._pipes[read] = [*stores]
+        return written
 
     def run(self) -> int:
         """Wait for the end; returns the exit status."""
@@ -132,17 +146,20 @@ class Keeper:
             self._read_rest()
             status = self._command.status()
         if self._by_itself:
-            self._store.flush()
+            for stores in self._pipes.values():
+                for store in stores:
+                    store.flush()
             _note_end(self._folder, status)
         return status
 
     def _watch(self, command: Command) -> None:
-        watched = [0, self._output, self._signals]
+        watched = [0, self._signals, *self._pipes]
         while not command.has_ended():
             wait = None if self._kill_at is None else max(0.0, self._kill_at - time.monotonic())
             ready = select.select(watched, [], [], wait)[0]
-            if self._output in ready and not self._read():
-                watched.remove(self._output)
+            for pipe in self._pipes.keys() & {*ready}:
+                if not self._read(pipe):
+                    watched.remove(pipe)
             if self._signals in ready and signal.SIGTERM in os.read(self._signals, _CHUNK):
                 self._ask(command, signal.SIGTERM, GRACE)
             if 0 in ready and not os.read(0, 1):
@@ -158,19 +175,23 @@ class Keeper:
             self._kill_at = time.monotonic() + grace
             command.signal(number)
 
-    def _read(self) -> bool:
-        data = os.read(self._output, _CHUNK)
-        self._store.add(data)
+    def _read(self, pipe: int) -> bool:
+        data = os.read(pipe, _CHUNK)
+        for store in self._pipes[pipe]:
+            store.add(data)
         return bool(data)
 
     def _read_rest(self) -> None:
         deadline = time.monotonic() + _LAST_OUTPUT
-        while (left := deadline - time.monotonic()) > 0:
-            if not select.select([self._output], [], [], left)[0] or not self._read():
+        open_ = [*self._pipes]
+        while open_ and (left := deadline - time.monotonic()) > 0:
+            ready = select.select(open_, [], [], left)[0]
+            if not ready:
                 return
+            open_ = [pipe for pipe in open_ if pipe not in ready or self._read(pipe)]
 
 
-def _spawn(arguments: list[str], output: int) -> int:
+def _spawn(arguments: list[str], stdout: int, stderr: int) -> int:
     """Start a program. A script that does not say by what it is run is run by a shell."""
     for command in (arguments, ["/bin/sh", *_found(arguments)]):
         try:
@@ -180,8 +201,8 @@ def _spawn(arguments: list[str], output: int) -> int:
                 os.environ,
                 file_actions=[
                     (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
-                    (os.POSIX_SPAWN_DUP2, output, 1),
-                    (os.POSIX_SPAWN_DUP2, output, 2),
+                    (os.POSIX_SPAWN_DUP2, stdout, 1),
+                    (os.POSIX_SPAWN_DUP2, stderr, 2),
                 ],
                 setpgroup=0,
                 setsigdef=[signal.SIGPIPE, signal.SIGXFSZ, signal.SIGTERM, signal.SIGCHLD],
@@ -227,7 +248,8 @@ def main() -> None:
     """Keep the command of the arguments."""
     folder, keep, *arguments = sys.argv[1:]
     _note_start(folder)
-    os._exit(Keeper(folder, int(keep), arguments).run())
+    apart = keep.endswith("+")
+    os._exit(Keeper(folder, int(keep.rstrip("+")), arguments, apart=apart).run())
 
 
 if __name__ == "__main__":

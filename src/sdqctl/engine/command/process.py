@@ -50,6 +50,13 @@ class CommandResult:
     output: Output = field(default_factory=Output)
     limit: str | None = None
     """The limit that it was ended by."""
+    stdout: str = ""
+    """Its stdout alone, where that is captured."""
+
+    @classmethod
+    def of(cls, evidence: Evidence, status: int, limit: str | None = None) -> Self:
+        """What is known of a command that ended with a status."""
+        return cls(status, evidence.output(), limit, evidence.stdout)
 
 
 class Command:
@@ -79,6 +86,7 @@ class Command:
         """
         folder = _folder(step, cwd)
         variables = {**environment, **dict(step.environment), COMMAND: str(evidence.folder)}
+        keep = f"{KEEP}+" if step.capture is not None else str(KEEP)
         watched, lifeline = os.pipe()
         try:
             with sandbox.confine(
@@ -87,7 +95,7 @@ class Command:
                 marks=evidence.folder,
                 folder=folder if step.cwd else None,
             ) as inside:
-                keeper = (*_keeper(), str(evidence.folder), str(KEEP), *inside.arguments)
+                keeper = (*_keeper(), str(evidence.folder), keep, *inside.arguments)
                 process = await _start(keeper, folder, inside, watched)
         except BaseException:
             os.close(lifeline)
@@ -160,11 +168,11 @@ async def run_command(
             evidence.note_limit(limit.reason)
         finally:
             await command.end()
-        return CommandResult(TIMED_OUT, evidence.output(), limit.reason)
+        return CommandResult.of(evidence, TIMED_OUT, limit.reason)
     except BaseException:
         await command.end()
         raise
-    return CommandResult(status, evidence.output())
+    return CommandResult.of(evidence, status)
 
 
 def format_output(command: str, result: CommandResult, limit: int | None) -> str:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from sdqctl.engine.audit import note_net_refusal
+from sdqctl.engine.captures import command_value
 from sdqctl.engine.command.process import (
     TIMED_OUT,
     CommandResult,
@@ -23,13 +25,12 @@ from sdqctl.engine.command.process import (
 from sdqctl.errors import StepError
 from sdqctl.model.events import NetRefused, Warned
 from sdqctl.model.options import OnInterrupted
-from sdqctl.model.paths import following
+from sdqctl.model.paths import first_round, following, number_of
 from sdqctl.model.run import StepRecord, StepStatus
-from sdqctl.model.workflow import OnError, OutputRule, PlannedStep, RunStep, RunWaitStep
+from sdqctl.model.workflow import OnError, OutputRule, PlannedStep, RunStep, RunWaitStep, list_of
 from sdqctl.store.evidence import ENDED, Evidence
 from sdqctl.text.duration import format_duration
 from sdqctl.workflow.expansion import expand
-from sdqctl.workflow.template import variable_problem
 
 if TYPE_CHECKING:
     from sdqctl.engine.context import LiveRun
@@ -62,24 +63,53 @@ def _record(step: PlannedStep, action: RunStep, result: CommandResult, run: Live
     text = format_output(action.command, result, action.output_limit)
     stopped = result.limit is not None and not result.limit.startswith(_OWN_LIMIT)
     ok = result.exit_status == 0
+    value, unfit = _value(step, action, result, text, run)
     tolerated = action.on_error is OnError.CONTINUE or _handled(step, run)
-    goes_on = ok or (tolerated and not stopped)
-    error = None if ok else _error(result)
+    goes_on = (ok or (tolerated and not stopped)) and unfit is None
+    error = unfit if ok else _error(result)
     done = run.finish(
         step,
         StepStatus.DONE if goes_on else StepStatus.FAILED,
         response=text if wanted(action.output, result.exit_status) else "",
         exit_status=result.exit_status,
         error=error,
+        value=value,
     )
     if goes_on:
         return done
     if stopped:
         run.budget.check()
+    if unfit is not None and (ok or tolerated):
+        raise StepError(
+            f"step {step.path}: `{action.command}` {unfit}", hint="`sdqctl resume` runs it again"
+        )
     hint = "raise the limit" if stopped else "fix it, or write RUN-ON-ERROR continue before it"
     raise StepError(
         f"step {step.path}: `{action.command}` failed: {error}\n{text}".rstrip(), hint=hint
     )
+
+
+def _value(
+    step: PlannedStep, action: RunStep, result: CommandResult, text: str, run: LiveRun
+) -> tuple[str | None, str | None]:
+    """What CAPTURE makes of a command, and why it can make nothing of it."""
+    if action.capture is None:
+        return None, None
+    record = run.context.ledger.step(run.id, step.path)
+    begun = record.started_at if record is not None else None
+    seconds = (datetime.now(UTC) - begun).total_seconds() if begun is not None else 0.0
+    try:
+        value = command_value(
+            action.capture,
+            run.context,
+            text=text,
+            stdout=result.stdout,
+            status=result.exit_status,
+            seconds=max(0.0, seconds),
+        )
+    except ValueError as error:
+        return None, f"wrote what does not fit its CAPTURE: {error}"
+    return value, None
 
 
 def _tell_refusals(result: CommandResult, action: RunStep, run: LiveRun) -> None:
@@ -116,10 +146,10 @@ def _found_end(
     if found.ended is not None:
         message = f"the command had ended with status {found.ended}"
         run.recovered(step, "recorded", message)
-        return CommandResult(found.ended, found.output())
+        return CommandResult.of(found, found.ended)
     if (limit := found.limit) is not None:
         run.recovered(step, "recorded", f"the command was ended by its time limit ({limit})")
-        return CommandResult(TIMED_OUT, found.output(), limit)
+        return CommandResult.of(found, TIMED_OUT, limit)
     end_command(found)
     if found.exists and not found.started:
         run.recovered(step, "rerun", "the command had not been started; run now")
@@ -198,13 +228,13 @@ def settle_commands(run: LiveRun) -> None:
     records = run.context.ledger.steps(run.id)
     background = {
         step.path
-        for step in run.context.plan.steps
+        for step in run.context.plan.every_step()
         if isinstance(step.action, RunStep) and step.action.background
     }
     ended = {
         record.path
         for record in records
-        if record.path in background
+        if first_round(record.path) in background
         and (record.command == ENDED or run.commands.found(record).ended is not None)
     }
     if any(record.command for record in records) or run.commands.folder.exists():
@@ -218,9 +248,10 @@ def wanted(rule: OutputRule, exit_status: int) -> bool:
 
 def _expanded(step: PlannedStep, action: RunStep, run: LiveRun) -> RunStep:
     """The command with its template variables filled in. Raises StepError."""
-    expanded, unknown = expand(action, run.context.variables_of(step))
-    for name in unknown:
-        run.context.emit(Warned(message=f"step {step.path}: {variable_problem(name)}"))
+    variables, values = run.context.variables_of(step), run.scope.values
+    expanded, problems = expand(action, variables, values)
+    for problem in problems:
+        run.context.emit(Warned(message=f"step {step.path}: {problem}"))
     return expanded
 
 
@@ -250,9 +281,10 @@ def _limit(run: LiveRun, *own: tuple[float | None, str]) -> Limit | None:
 
 def _handled(step: PlannedStep, run: LiveRun) -> bool:
     """Whether an ON-FAILURE block after a RUN takes care of its failure."""
+    number = number_of(step.path)
     return any(
         s.condition is not None
-        and step.position in s.condition.positions
+        and number in s.condition.positions
         and s.condition.when == "failure"
-        for s in run.context.plan.steps[step.position :]
+        for s in list_of(run.context.plan, step.path)[number:]
     )

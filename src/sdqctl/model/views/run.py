@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Self
 
 import msgspec
@@ -44,6 +44,20 @@ class StepView(msgspec.Struct, frozen=True, kw_only=True):
         return cls(**{name: getattr(step, name) for name in cls.__struct_fields__})
 
 
+class GateView(msgspec.Struct, frozen=True, kw_only=True):
+    """The question at which a run waits for a human."""
+
+    name: str
+    question: str
+    choices: tuple[str, ...]
+    """Empty: any text is an answer."""
+    default: str | None = None
+    """What the answer is once `until` has come."""
+    after: float | None = None
+    """Seconds from the question to that."""
+    until: datetime | None = None
+
+
 class RunView(msgspec.Struct, frozen=True, kw_only=True):
     """One execution of a workflow, without its steps."""
 
@@ -68,12 +82,27 @@ class FullRunView(RunView, frozen=True, kw_only=True):
     """One execution of a workflow, with its steps."""
 
     steps: list[StepView]
+    gate: GateView | None = None
+    """The question at which it waits: `sdqctl resume NAME --answer VALUE`."""
 
     @classmethod
     def with_steps(cls, run: RunRecord, steps: Sequence[StepRecord]) -> Self:
         """The view of a run and its steps in the ledger."""
         fields = {name: getattr(run, name) for name in RunView.__struct_fields__}
-        return cls(**fields, steps=[StepView.of(step) for step in steps])
+        gate = next((gate for step in steps if (gate := _gate(step)) is not None), None)
+        return cls(**fields, steps=[StepView.of(step) for step in steps], gate=gate)
+
+
+def _gate(step: StepRecord) -> GateView | None:
+    """The gate that a step is, while nobody has answered; None also for what cannot be read."""
+    waits = step.kind == "ask" and step.status is StepStatus.BEGUN and step.answer is None
+    try:
+        gate = msgspec.json.decode(step.value or "null", type=GateView | None) if waits else None
+    except msgspec.MsgspecError:
+        return None
+    if gate is None or gate.after is None or step.started_at is None:
+        return gate
+    return msgspec.structs.replace(gate, until=step.started_at + timedelta(seconds=gate.after))
 
 
 class DeniedView(msgspec.Struct, frozen=True, kw_only=True):

@@ -88,6 +88,19 @@ def holes(text: str) -> Iterator[Hole]:
         start = text.find("{{", end + 2)
 
 
+def expressions(text: str) -> Iterator[Hole]:
+    """The holes of a text that hold an expression which parses."""
+    from sdqctl.workflow.flow.expressions import ExpressionError
+
+    for hole in holes(text):
+        if hole.variable is None and _may_be_expression(hole.text):
+            try:
+                hole.expression()
+            except ExpressionError:
+                continue
+            yield hole
+
+
 def names_in(text: str) -> Iterator[str]:
     """The values that a text's expressions use, as far as these parse."""
     from sdqctl.workflow.flow.expressions import ExpressionError

@@ -1,0 +1,53 @@
+"""Asking on a terminal: for the values that a run needs, and at its gates."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from sdqctl.cli.output import note
+from sdqctl.engine.inputs import described, input_value, missing_inputs
+from sdqctl.errors import UsageError
+from sdqctl.model.options import RunOptions
+from sdqctl.model.workflow import AskStep, Workflow
+from sdqctl.text.terminal import one_line
+
+
+def ask_for_inputs(workflow: Workflow, options: RunOptions) -> RunOptions:
+    """The options with a value for each input; nothing said leaves it missing."""
+    found = list(options.inputs)
+    for one in missing_inputs(workflow, options):
+        while (text := _line(f"{one_line(described(one))}: ")) is not None:
+            try:
+                input_value(one, text, options.cwd or Path.cwd())
+            except UsageError as error:
+                note(error.message)
+                continue
+            found.append((one.name, text))
+            break
+    return msgspec.structs.replace(options, inputs=tuple(found))
+
+
+def ask_at_gate(action: AskStep) -> str | None:
+    """What a human says at a gate; None when nothing is said: the run waits then."""
+    from sdqctl.workflow.flow.values import read_text
+
+    choices = f" [{'|'.join(action.type.choices)}]" if action.type.choices else ""
+    while (text := _line(f"{one_line(action.question)}{choices} ")) is not None:
+        try:
+            read_text(text, action.type)
+        except ValueError as error:
+            note(str(error))
+            continue
+        return text
+    return None
+
+
+def _line(prompt: str) -> str | None:
+    """A line that is typed; None for Ctrl-D, and for an empty one."""
+    note(prompt.rstrip())
+    try:
+        return input().strip() or None
+    except EOFError:
+        return None

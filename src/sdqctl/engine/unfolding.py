@@ -1,0 +1,114 @@
+"""A plan unfolds: the lists of its blocks are entered as what is decided says.
+
+Each step, also one that decides, is done by the runner, which does not do again what is settled: a
+run that goes on walks the same way, and comes to the first step that is open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TYPE_CHECKING, assert_never
+
+from sdqctl.engine.scope import Scope, captured_in, value_of
+from sdqctl.errors import BudgetError, StepError
+from sdqctl.model.run import StepRecord, StepStatus
+from sdqctl.model.workflow import (
+    ForStep,
+    IfStep,
+    Nesting,
+    PlannedStep,
+    RepeatStep,
+    ReturnStep,
+    StopStep,
+    parts_of,
+)
+from sdqctl.workflow.plan import until_step
+
+if TYPE_CHECKING:
+    from sdqctl.model.options import RunOptions
+
+MOST_STEPS = 1000
+"""Steps that blocks may unfold to where `--max-steps` says nothing else."""
+
+
+class EndedEarly(Exception):  # noqa: N818 - no error: STOP and RETURN complete a run
+    """The run is completed where it stands."""
+
+
+class Unfolding:
+    """Walks the steps of one run."""
+
+    def __init__(
+        self,
+        scope: Scope,
+        options: RunOptions,
+        do: Callable[[PlannedStep], Awaitable[StepRecord]],
+    ) -> None:
+        """`do` settles one step, or returns what is recorded of a settled one."""
+        self._scope = scope
+        self._do = do
+        self._most = options.max_steps or MOST_STEPS
+        self._most_rounds = options.max_rounds
+        self.steps = 0
+        """How many steps the blocks have unfolded to."""
+
+    async def walk(self, steps: Iterable[PlannedStep]) -> None:
+        """Do steps in order, and what they unfold to. Raises EndedEarly, and what `do` raises."""
+        for step in steps:
+            record = await self._do(step)
+            self._scope.note(step, record)
+            if record.status is not StepStatus.DONE:
+                continue
+            if isinstance(step.action, Nesting):
+                await self._block(step, step.action, record)
+            elif isinstance(step.action, StopStep | ReturnStep):
+                raise EndedEarly
+
+    async def _block(self, step: PlannedStep, action: Nesting, record: StepRecord) -> None:
+        match action:
+            case IfStep():
+                await self._if(step, record)
+            case RepeatStep():
+                await self._repeat(step, action)
+            case ForStep():
+                await self._for(step, action, record)
+            case _:
+                assert_never(action)
+
+    async def _if(self, step: PlannedStep, record: StepRecord) -> None:
+        chosen = value_of(record)
+        if chosen is not None:
+            await self._enter(step, parts_of(step)[chosen], chosen)
+
+    async def _repeat(self, step: PlannedStep, action: RepeatStep) -> None:
+        most = self._most_rounds or action.most
+        with self._scope.loop(captured_in(step.lists[0])):
+            for turn in range(1, most + 1):
+                with self._scope.round():
+                    await self._enter(step, f"[{turn}]")
+                    until = until_step(step, turn)
+                    if until is not None and value_of(await self._do(self._counted(until))):
+                        return
+        if action.until is not None:
+            raise StepError(
+                f"step {step.path}: after {most} rounds `{action.until}` does not hold",
+                hint=f"go on with `--max-rounds {2 * most}`",
+            )
+
+    async def _for(self, step: PlannedStep, action: ForStep, record: StepRecord) -> None:
+        with self._scope.loop(captured_in(step.lists[0])):
+            for turn, item in enumerate(value_of(record), start=1):
+                with self._scope.round(action.name, item):
+                    await self._enter(step, f"[{turn}]")
+
+    async def _enter(self, step: PlannedStep, part: str, index: int = 0) -> None:
+        await self.walk(map(self._counted, step.unfolded(part, index)))
+
+    def _counted(self, step: PlannedStep) -> PlannedStep:
+        self.steps += 1
+        if self.steps > self._most:
+            raise BudgetError(
+                f"step {step.path}: the run unfolds to more than {self._most} steps (--max-steps)",
+                hint="raise it and go on",
+            )
+        return step
