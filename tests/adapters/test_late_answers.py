@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from sdqctl.adapters.copilot import adapter
+from sdqctl.adapters.copilot import process
 
 
 def test_an_answer_to_a_cancelled_call_writes_no_traceback(
@@ -14,7 +14,7 @@ def test_an_answer_to_a_cancelled_call_writes_no_traceback(
 ) -> None:
     async def play() -> None:
         loop = asyncio.get_running_loop()
-        loop.set_exception_handler(adapter._pass_over_unreadable)
+        loop.set_exception_handler(process.pass_over_unreadable)
         cancelled: asyncio.Future[object] = loop.create_future()
         cancelled.cancel()
         # As the SDK's reader does with each answer.

@@ -15,7 +15,12 @@ from tests.conftest import ROOT
 
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
 LONGEST_FILE = 400
-BETTER_WHOLE = {"sdqctl/store/ledger.py": 500, "sdqctl/model/workflow.py": 620}
+BETTER_WHOLE = {
+    "sdqctl/adapters/base.py": 480,
+    "sdqctl/model/workflow.py": 680,
+    "sdqctl/store/ledger.py": 500,
+    "sdqctl/workflow/directives.py": 480,
+}
 """Files of one subject that are longer."""
 LONGEST_FUNCTION = 45
 HEAVY = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -658,6 +659,142 @@ def test_check_refs(bench: Bench) -> None:
 def test_check_links(bench: Bench) -> None:
     bench.write("README.md", "[this](gone.md)\n")
     assert bench.run(f"CHECK-LINKS\n{ASK}").done.code == 4
+
+
+def runs_with(bench: Bench) -> list[dict[str, Any]]:
+    """What each prompt ran with, by the mock's journal."""
+    lines = map(json.loads, bench.journal().splitlines())
+    return [line["data"].get("runsWith", {}) for line in lines if line["type"] == "user.message"]
+
+
+def test_switch_model(bench: Bench) -> None:
+    bench.run(f"MODEL m\n{ASK}SWITCH-MODEL other\n{ASK}{ASK}SWITCH-MODEL default\n{ASK}")
+    assert [found.get("model") for found in runs_with(bench)] == [None, "other", "other", None]
+
+
+def test_reasoning_effort(bench: Bench) -> None:
+    bench.run(f"REASONING-EFFORT high\n{ASK}REASONING-EFFORT default\n{ASK}")
+    assert runs_with(bench) == [{"reasoning_effort": "high"}, {}]
+    wrong = bench.run(f"REASONING-EFFORT hihg\n{ASK}", "--session-name", "t")
+    assert wrong.done.code == 3
+    assert "did you mean high?" in wrong.done.err
+
+
+def test_agent(bench: Bench) -> None:
+    bench.write("agents/reviewer.md", "---\nname: critic\ndescription: d\n---\nYou review.\n")
+    told = bench.run(f"AGENTS-DIR agents\n{ASK}AGENT critic\n{ASK}AGENT default\n{ASK}")
+    assert told.done.code == 0
+    assert [found.get("agent") for found in runs_with(bench)] == [None, "critic", None]
+    wrong = bench.run(f"AGENTS-DIR agents\nAGENT crtic\n{ASK}", "--session-name", "t")
+    assert wrong.done.code == 4
+    assert "AGENT crtic: there is no such agent; did you mean critic?" in wrong.done.err
+    doubt = "work.conv:3:1: warning: AGENT crtic is in no AGENTS-DIR; did you mean critic?"
+    assert doubt in sdqctl("validate", "work.conv").out
+
+
+def test_agents_dir(bench: Bench) -> None:
+    missing = bench.run(f"AGENTS-DIR agnets\n{ASK}")
+    bench.write("agents/a.agent.md", "You are a.\n")
+    bench.write("agents/b.md", "You are b.\n")
+    again = bench.run(f"AGENTS-DIR agnets\n{ASK}")
+    assert (missing.done.code, again.done.code) == (3, 3)
+    assert (
+        "work.conv:1:12: AGENTS-DIR: there is no folder agnets; did you mean agents?"
+        in again.done.err
+    )
+    bench.run(f"AGENTS-DIR agents\n{ASK}")
+    assert runs_with(bench)[0]["agents"] == ["a", "b"]
+
+
+def test_tools(bench: Bench) -> None:
+    ask = "PROMPT [[tool: write {} x]] [[reply: A]]\n"
+    text = f"MODE implement\nTOOLS view, bash\n{ask.format('a')}TOOLS default\n{ask.format('b')}"
+    assert bench.run(text).done.code == 0
+    assert not (bench.project / "a").exists()
+    assert (bench.project / "b").exists()
+    wrong = bench.run(f"TOOLS veiw\n{ASK}", "--session-name", "t")
+    assert wrong.done.code == 4
+    assert "did you mean view?" in wrong.done.err
+
+
+def test_exclude_tools(bench: Bench) -> None:
+    bench.run("MODE implement\nEXCLUDE-TOOLS create\nPROMPT [[tool: write a x]] [[reply: A]]\n")
+    assert not (bench.project / "a").exists()
+
+
+def test_attach(bench: Bench) -> None:
+    bench.write("img/plan.png", "x")
+    bench.write("b.txt", "x")
+    told = bench.run(f"ATTACH @img/*.png @b.txt\n{ASK}{ASK}ATTACH @b.txt\nELIDE\n{ASK}")
+    assert told.done.code == 0, told.done.err
+    names = [
+        [Path(path).name for path in found.get("attachments", [])] for found in runs_with(bench)
+    ]
+    assert names == [["plan.png", "b.txt"], ["b.txt"]]
+    missing = bench.run(f"ATTACH @c.txt\n{ASK}", "--session-name", "t")
+    assert missing.done.code == 3
+    assert "work.conv:1:8: ATTACH @c.txt means no file; did you mean b.txt?" in missing.done.err
+    outside = bench.run(f"ATTACH @/etc/passwd\n{ASK}", "--session-name", "t")
+    assert (outside.done.code, outside.prompts) == (3, [])
+
+
+def test_system(bench: Bench) -> None:
+    bench.write("more.txt", "Be kind on {{DATE}}.\n")
+    bench.run(f"SYSTEM Be brief.\nSYSTEM @more.txt\n{ASK}")
+    system = runs_with(bench)[0]["system"]
+    assert system.startswith("Be brief.\n\nBe kind on 2")
+    missing = bench.run(f"SYSTEM @mroe.txt\n{ASK}", "--session-name", "t")
+    assert missing.done.code == 3
+    assert "did you mean more.txt?" in missing.done.err
+
+
+def test_skills(bench: Bench) -> None:
+    bench.write("skills/tidy/SKILL.md", "---\nname: tidy\n---\nTidy up.\n")
+    bench.run(f"SKILLS skills\n{ASK}")
+    assert runs_with(bench)[0]["skills"] == ["skills"]
+    empty = bench.run(f"SKILLS skills/tidy\n{ASK}", "--session-name", "t")
+    assert empty.done.code == 3
+    assert "has no skill (NAME/SKILL.md)" in empty.done.err
+
+
+def test_mcp(bench: Bench) -> None:
+    servers = {"mcpServers": {"a": {"command": "x", "args": ["1"]}, "b": {"url": "http://x"}}}
+    bench.write("servers.json", json.dumps(servers))
+    bench.run(f"MCP @servers.json\nMCP lab python 'my server.py'\n{ASK}")
+    assert runs_with(bench)[0]["servers"] == ["a", "b", "lab"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("MCP lab", "the command is missing"),
+        ("MCP 1/2 x", "is not a name of a server"),
+        ("MCP lab 'x", "cannot be split"),
+        ("MCP @gone.json", "there is no file gone.json"),
+        ("MCP @bad.json", "bad.json: it has no"),
+        ("MCP @none.json", "none.json: Expecting"),
+        ("MCP @half.json", "half: a server has a command"),
+        ("MCP lab x\nMCP lab y", "the server lab stands there twice"),
+    ],
+)
+def test_an_mcp_server_that_is_none_is_a_mistake(text: str, words: str, bench: Bench) -> None:
+    bench.write("bad.json", "{}")
+    bench.write("none.json", "{")
+    bench.write("half.json", '{"mcpServers": {"half": {"args": []}}}')
+    told = bench.run(f"{text}\n{ASK}")
+    assert told.done.code == 3
+    assert words in told.done.err
+
+
+def test_what_prompts_run_with_is_applied_again_after_a_resume(bench: Bench) -> None:
+    text = f"SYSTEM Be brief.\nSWITCH-MODEL other\n{ASK}PAUSE\n{ASK}SWITCH-MODEL default\n{ASK}"
+    assert bench.run(text).done.code == 8
+    assert bench.resume("--continue").done.code == 0
+    assert runs_with(bench) == [
+        {"model": "other", "system": "Be brief."},
+        {"model": "other", "system": "Be brief."},
+        {"system": "Be brief."},
+    ]
 
 
 def test_debug(bench: Bench) -> None:

@@ -5,7 +5,7 @@ An adapter drives live sessions; its archive reads what lies on disk without the
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -19,7 +19,7 @@ from sdqctl.model.health import SignIn as SignIn
 from sdqctl.model.health import ToolNames as ToolNames
 from sdqctl.model.run import TurnBegun, TurnOutcome
 from sdqctl.model.session import Holder, SessionInfo, Turn
-from sdqctl.model.tools import DenyAll, ToolPolicy
+from sdqctl.model.tools import DenyAll, McpServer, ToolPolicy
 
 
 class Capability(StrEnum):
@@ -35,6 +35,11 @@ class Capability(StrEnum):
     LISTS_TOOLS = "lists-tools"
     STRUCTURES_ANSWERS = "structures-answers"
     SIGNS_IN = "signs-in"
+    SWITCHES_MODELS = "switches-models"
+    SELECTS_AGENTS = "selects-agents"
+    LIMITS_TOOLS = "limits-tools"
+    ATTACHES = "attaches"
+    EQUIPS = "equips"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +64,19 @@ class AdapterConfig:
     """The fill of the context, 0 to 1, at which automatic compaction starts."""
     compaction_maximum: float | None = None
     """The fill, 0 to 1, at which a turn waits until automatic compaction is done."""
+    system_message: str | None = None
+    """Added to the agent's own instructions."""
+    agents: Mapping[str, Path] = field(default_factory=dict)
+    """Custom agents, by name: the file of each."""
+    skills: tuple[Path, ...] = ()
+    """Folders of skills."""
+    servers: tuple[McpServer, ...] = ()
+    """MCP servers that are started with the session."""
+    excluded_tools: tuple[str, ...] = ()
+    """Tools that do not exist, in the form of `LimitsTools`."""
+    steered: bool = False
+    """Whether model and effort change on the way: what an earlier process may have left of them is
+    not what the session was opened with."""
     trust_repository: bool = False
     """Whether what the repository brings for the agent (hooks, settings, servers, agents, skills)
     may take effect; False: the runtime reads none of it."""
@@ -328,6 +346,55 @@ class SignsIn(Protocol):
         ...
 
 
+@runtime_checkable
+class Equips(Protocol):
+    """An adapter whose sessions can be opened with more than the runtime's own (EQUIPS)."""
+
+    def check_equipment(self, config: AdapterConfig) -> None:
+        """Raise CapabilityError for what of `system_message`, `agents`, `skills`, `servers` and
+        `excluded_tools` its sessions cannot have.
+        """
+        ...
+
+
+@runtime_checkable
+class SwitchesModels(Protocol):
+    """A session whose next prompts can have another model or effort (SWITCHES_MODELS)."""
+
+    async def switch_model(self, model: str | None, effort: str | None) -> None:
+        """None: as it was opened with. Raises StepError for one that is not to be had."""
+        ...
+
+
+@runtime_checkable
+class SelectsAgents(Protocol):
+    """A session whose next prompts can be a custom agent's (SELECTS_AGENTS)."""
+
+    async def select_agent(self, name: str | None) -> None:
+        """None: no custom one. Raises StepError that names those that there are."""
+        ...
+
+
+@runtime_checkable
+class LimitsTools(Protocol):
+    """A session whose next prompts can have fewer tools (LIMITS_TOOLS)."""
+
+    async def limit_tools(self, only: Sequence[str] | None) -> None:
+        """Leave these of the tools that it may have, `SERVER:TOOL` for one of an MCP server; None:
+        all. Raises StepError for a name that nothing has.
+        """
+        ...
+
+
+@runtime_checkable
+class Attaches(Protocol):
+    """A session whose prompts can have files and images (ATTACHES)."""
+
+    def attach(self, files: Sequence[Path]) -> None:
+        """Have the next prompt that is sent go with these files."""
+        ...
+
+
 POWERS: dict[type, tuple[Capability, str]] = {
     ReadsHistory: (Capability.READS_HISTORY, "read the history of sessions"),
     Rewinds: (Capability.REWINDS, "take prompts out of conversations"),
@@ -339,6 +406,11 @@ POWERS: dict[type, tuple[Capability, str]] = {
     ListsTools: (Capability.LISTS_TOOLS, "list tools"),
     StructuresAnswers: (Capability.STRUCTURES_ANSWERS, "hold answers to a structure"),
     SignsIn: (Capability.SIGNS_IN, "sign anyone in"),
+    SwitchesModels: (Capability.SWITCHES_MODELS, "change the model within a session"),
+    SelectsAgents: (Capability.SELECTS_AGENTS, "choose custom agents"),
+    LimitsTools: (Capability.LIMITS_TOOLS, "limit the tools of a prompt"),
+    Attaches: (Capability.ATTACHES, "attach files to prompts"),
+    Equips: (Capability.EQUIPS, "give sessions agents, skills, servers or instructions"),
 }
 """Every power: its Protocol, its name, and what an adapter does that has it. To have a power is to
 have its methods; nothing else declares it."""

@@ -17,6 +17,8 @@ from sdqctl.policy.ask import Question
 from sdqctl.policy.rules import ToolRule, parse_rule
 from sdqctl.sandbox.choice import choose, require_net
 from sdqctl.sandbox.profile import Wanted
+from sdqctl.workflow.equipment import needed_reads
+from sdqctl.workflow.references import Roots
 from sdqctl.workflow.render import requires_sandbox
 
 if TYPE_CHECKING:
@@ -59,6 +61,7 @@ def confinement_of(
     rules = [parse_rule(text) for text in options.allow_tools]
     folders = [r.pattern for r in workflow.file_rules if r.allow and r.directory]
 
+    own_reads = needed_reads(workflow, Roots.of(workflow, cwd))
     known = entry(adapter)
     own = setup.adapter_settings(adapter)
 
@@ -69,7 +72,7 @@ def confinement_of(
             cwd=cwd,
             environment=own.environment if for_runtime else setup.command_environment,
             folders=folders,
-            reads=_patterns(rules, ToolKind.READ),
+            reads=(*_patterns(rules, ToolKind.READ), *(own_reads if for_runtime else ())),
             writes=_patterns(rules, ToolKind.WRITE),
             caches=settings.sandbox_write,
             ports=_ports(rules),

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from sdqctl.adapters.base import Adapter, AdapterConfig, AdapterSession
+from sdqctl.adapters.base import Adapter, AdapterConfig, AdapterSession, Equips, power
 from sdqctl.model.session import SessionRef, session_id_for
 from sdqctl.store.locks import SessionLock
 
@@ -75,18 +75,32 @@ class LiveSession:
 
     async def create(self, name: str | None) -> AdapterSession:
         """Create a session of this name. Raises SessionExistsError."""
-        adapter = await self.adapter()
-        self._keep_trust()
+        adapter = await self._equipped()
         config = replace(self.config, session_name=name, resume_if_exists=False)
         self._session = await adapter.create_session(config)
         return self._session
 
     async def resume(self, session_id: str) -> AdapterSession:
         """Open an existing session with its history."""
-        adapter = await self.adapter()
-        self._keep_trust()
+        adapter = await self._equipped()
         self._session = await adapter.resume_session(session_id, self.config)
         return self._session
+
+    async def _equipped(self) -> Adapter:
+        """The adapter, which can give the session what it is to have. Raises CapabilityError."""
+        adapter = await self.adapter()
+        self._keep_trust()
+        config = self.config
+        wanted = {
+            "SYSTEM": config.system_message,
+            "AGENTS-DIR": config.agents,
+            "SKILLS": config.skills,
+            "MCP": config.servers,
+            "EXCLUDE-TOOLS": config.excluded_tools,
+        }
+        if names := [name for name, value in wanted.items() if value]:
+            power(adapter, Equips, ", ".join(names)).check_equipment(config)
+        return adapter
 
     def _keep_trust(self) -> None:
         """Trust in a repository ends when it changes: the runtime reads it as it is by then."""

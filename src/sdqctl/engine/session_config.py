@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from sdqctl.adapters.base import AdapterConfig
 from sdqctl.adapters.registry import steering
 from sdqctl.engine.context import RunContext
+from sdqctl.engine.prompt_settings import is_steered
 from sdqctl.model.tools import ToolPolicy
 from sdqctl.model.workflow import FileRule, Span
 from sdqctl.policy.ask import AskingPolicy
 from sdqctl.policy.policy import build_policy
 from sdqctl.sandbox.nets import NetPair
+from sdqctl.workflow.equipment import equip
 
 
 def policy_of(context: RunContext, pair: NetPair | None = None) -> ToolPolicy:
@@ -33,12 +35,19 @@ def policy_of(context: RunContext, pair: NetPair | None = None) -> ToolPolicy:
 def adapter_config(context: RunContext, policy: ToolPolicy) -> AdapterConfig:
     """How a run's session is opened, by the seam's own record."""
     settings = context.plan.workflow.context
+    equipped = equip(context.workflow, context.roots, context.run_variables)
     return AdapterConfig(
         model=context.options.model,
         session_name=context.target.name,
         working_directory=context.cwd,
         policy=policy,
         history_store=context.setup.settings.history_store,
+        system_message=equipped.system,
+        agents=equipped.agents,
+        skills=equipped.skills,
+        servers=equipped.servers,
+        excluded_tools=context.workflow.equipment.excluded_tools,
+        steered=is_steered(context.plan.workflow),
         trust_repository=context.setup.repository_is_trusted,
         infinite_sessions=settings.infinite_sessions,
         compaction_threshold=settings.compaction_threshold,

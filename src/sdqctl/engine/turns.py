@@ -12,6 +12,7 @@ from sdqctl.engine.audit import note_net_refusal
 from sdqctl.engine.captures import WantedAnswer
 from sdqctl.engine.context import LiveRun, Sink
 from sdqctl.engine.model_calls import TRANSIENT, Retries, Watch, failure
+from sdqctl.engine.prompt_settings import set_up
 from sdqctl.engine.recovery import Recovery, clear_context, has_effects, is_last, recover_turn
 from sdqctl.errors import ContextError, RuntimeDiedError, SdqctlError, StepError
 from sdqctl.model.events import (
@@ -28,7 +29,7 @@ from sdqctl.model.events import (
 from sdqctl.model.options import OnInterrupted
 from sdqctl.model.run import StepRecord, StepStatus, TurnOutcome
 from sdqctl.model.session import SessionRef
-from sdqctl.model.workflow import PlannedStep
+from sdqctl.model.workflow import PlannedStep, PromptAction
 from sdqctl.text.duration import format_duration
 
 UNFIT = "the answer does not fit: "
@@ -272,6 +273,8 @@ class TurnRunner:
         self, step: PlannedStep, asked: Recovery, retries: Retries, wanted: WantedAnswer | None
     ) -> tuple[StepRecord, TurnFinished | TurnFailed]:
         session, prompt = self._run.connection.session, asked.prompt or ""
+        if isinstance(step.action, PromptAction):
+            await set_up(session, step.action.runs_with, self._run.context.roots)
         record = self._ledger.begin_step(
             self._run.id,
             path=step.path,

@@ -106,3 +106,13 @@ class DenyAll:
     def decide(self, request: ToolRequest) -> ToolDecision:
         """Refuse whatever is asked."""
         return ToolDecision(False, "no tool is allowed in this session")
+
+
+class McpServer(msgspec.Struct, frozen=True, kw_only=True):
+    """An MCP server: a program that is started with the session, or an address."""
+
+    name: str
+    command: tuple[str, ...] = ()
+    environment: dict[str, str] = {}
+    url: str | None = None
+    headers: dict[str, str] = {}

@@ -69,6 +69,27 @@ class OutputRule(StrEnum):
     NEVER = "never"
 
 
+class Reference(msgspec.Struct, frozen=True, kw_only=True):
+    """A CONTEXT, REFCAT or ATTACH entry: `pattern` is a path or glob, `fragment` what of a file."""
+
+    pattern: str
+    fragment: str | None = None
+    """Without the `#`: `L10`, `L10-L50`, `L10-`, `/regex/`."""
+    optional: bool = False
+    span: Span
+
+
+class PromptSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What a prompt runs with; what is None is as the session was opened with."""
+
+    model: str | None = None
+    reasoning_effort: str | None = None
+    agent: str | None = None
+    tools: tuple[str, ...] | None = None
+    """The only tools that it has, of those that it may have."""
+    attachments: tuple[Reference, ...] = ()
+
+
 # -- steps, as they stand in the file ------------------------------------------------------------
 
 
@@ -102,6 +123,7 @@ class PromptStep(_Step, frozen=True, kw_only=True, tag="prompt"):
     capture_retries: int = 2
     """How often an answer that does not fit its CAPTURE is asked for again."""
     capture: Capture | None = None
+    runs_with: PromptSettings = PromptSettings()
 
 
 class RunStep(_Step, frozen=True, kw_only=True, tag="run"):
@@ -123,6 +145,8 @@ class RunStep(_Step, frozen=True, kw_only=True, tag="run"):
     repeatable: bool = False
     """Whether it may run again when its end was not seen."""
     capture: Capture | None = None
+    retry_with: PromptSettings = PromptSettings()
+    """What the prompts between its retries run with."""
 
     @property
     def title(self) -> str:
@@ -355,16 +379,6 @@ class Input(msgspec.Struct, frozen=True, kw_only=True):
     span: Span = NOWHERE
 
 
-class Reference(msgspec.Struct, frozen=True, kw_only=True):
-    """A CONTEXT or REFCAT entry: `pattern` is a path or glob, `fragment` what of each file."""
-
-    pattern: str
-    fragment: str | None = None
-    """Without the `#`: `L10`, `L10-L50`, `L10-`, `/regex/`."""
-    optional: bool = False
-    span: Span
-
-
 SANDBOX = "sandbox"
 """The kind of the REQUIRE entry that names nothing."""
 
@@ -407,6 +421,27 @@ class OutputSettings(msgspec.Struct, frozen=True, kw_only=True):
     footer: str | None = None
 
 
+class Named(msgspec.Struct, frozen=True, kw_only=True):
+    """A text with its place in the file."""
+
+    value: str
+    span: Span = NOWHERE
+
+
+class Equipment(msgspec.Struct, frozen=True, kw_only=True):
+    """What the agent has, for the whole file."""
+
+    system: tuple[Named, ...] = ()
+    """Each a text, or `@file`."""
+    agents: tuple[Named, ...] = ()
+    """Folders of custom agents."""
+    skills: tuple[Named, ...] = ()
+    """Folders of skills."""
+    servers: tuple[Named, ...] = ()
+    """Each `@FILE` or `NAME COMMAND...`."""
+    excluded_tools: tuple[str, ...] = ()
+
+
 class Workflow(msgspec.Struct, frozen=True, kw_only=True):
     """A whole .conv file. `mode` is free text; `policy.policy` says what it allows."""
 
@@ -441,6 +476,7 @@ class Workflow(msgspec.Struct, frozen=True, kw_only=True):
     event_log_span: Span | None = None
     debug: str | None = None
     inputs: tuple[Input, ...] = ()
+    equipment: Equipment = Equipment()
     steps: tuple[Step, ...] = ()
 
 
@@ -494,6 +530,7 @@ class PromptAction(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", 
     on_context_limit_prompt: str | None = None
     capture: Capture | None = None
     capture_retries: int = 2
+    runs_with: PromptSettings = PromptSettings()
 
 
 Action = PromptAction | RunStep | RunWaitStep | VerifyStep | Single | Nesting | UntilStep

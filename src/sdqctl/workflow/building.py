@@ -15,6 +15,7 @@ from sdqctl.model.workflow import (
     Capture,
     ContextSettings,
     Diagnostic,
+    Equipment,
     Nesting,
     OutputSettings,
     PromptStep,
@@ -137,7 +138,7 @@ class Building:
                     self._settings.names.add(value[0].name)
                 self._fields.put(row.into, value, item.value_span)
             case Setting():
-                row.into.put(value, self._settings)
+                row.into.put(_each_placed(value, item.value_span), self._settings)
             case Makes():
                 step = row.into.step(item.span, value, self._settings)
                 self._blocks[-1].steps.append(step)
@@ -260,7 +261,7 @@ class Building:
 class _Fields:
     """The fields of a Workflow and of the records in it (`output.file`)."""
 
-    _RECORDS = {"context": ContextSettings, "output": OutputSettings}  # noqa: RUF012 - constant
+    _RECORDS = {"context": ContextSettings, "output": OutputSettings, "equipment": Equipment}  # noqa: RUF012 - constant
 
     def __init__(self) -> None:
         self._own: dict[str, Any] = {}
@@ -293,6 +294,10 @@ class _Fields:
     def _place(self, path: str) -> tuple[dict[str, Any], str]:
         record, _, name = path.rpartition(".")
         return (self._inner[record] if record else self._own), name
+
+
+def _each_placed(value: Any, span: Span) -> Any:  # noqa: ANN401
+    return tuple(_placed(one, span) for one in value) if isinstance(value, tuple) else value
 
 
 def _placed(value: Any, span: Span) -> Any:  # noqa: ANN401 - a text, or a record with a place

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 
@@ -25,6 +26,8 @@ from sdqctl.model.workflow import (
     Workflow,
 )
 from sdqctl.text.suggest import meant
+from sdqctl.workflow.attachments import attached_files
+from sdqctl.workflow.equipment import agent_doubts, equip
 from sdqctl.workflow.references import Roots
 from sdqctl.workflow.render import PromptRenderer
 
@@ -50,6 +53,8 @@ class FileChecks:
         """
         found: dict[tuple[Span, str], Diagnostic] = {}
         acted = False
+        for finding in _equipment_findings(plan.workflow, roots):
+            found[finding.span, finding.message] = finding
         for step in plan.every_step():
             if step.path in settled:
                 continue
@@ -65,6 +70,8 @@ class FileChecks:
     ) -> Iterator[Diagnostic]:
         assert isinstance(step.action, PromptAction), "only prompts take in files"
         renderer = PromptRenderer(plan.workflow, {}, variables(step), roots)
+        if files := step.action.runs_with.attachments:
+            yield from _raised(lambda: attached_files(files, roots), files[0].span)
         own = step.action.parts
         first = [inner for part in own if isinstance(part, FirstPart) for inner in part.parts]
         for part in (*own, *first):
@@ -95,6 +102,27 @@ def adapter_finding(workflow: Workflow, names: Collection[str]) -> Diagnostic | 
         source_line=f"ADAPTER {workflow.adapter}",
         hint=meant(workflow.adapter, names, "adapters"),
     )
+
+
+def _equipment_findings(workflow: Workflow, roots: Roots) -> Iterator[Diagnostic]:
+    """What is wrong with the files of SYSTEM, AGENTS-DIR, SKILLS and MCP: the first mistake."""
+    agents: dict[str, Path] = {}
+    make = lambda: agents.update(equip(workflow, roots, {}).agents)  # noqa: E731 - of one line
+    yield from _raised(make, Span(workflow.path, 1))
+    for span, doubt in agent_doubts(workflow, agents):
+        yield Diagnostic(severity=Severity.WARNING, message=doubt, span=span)
+
+
+def _raised(make: Callable[[], object], span: Span) -> Iterator[Diagnostic]:
+    """The error that something ends with, at the place that it names, if any."""
+    try:
+        make()
+    except WorkflowError as error:
+        message = error.message
+        if match := re.match(r"(.*?):(\d+):(\d+): ", message):
+            span = Span(match[1], int(match[2]), int(match[3]))
+            message = message[match.end() :]
+        yield Diagnostic(severity=Severity.ERROR, message=message, span=span, hint=error.hint)
 
 
 def _problems(

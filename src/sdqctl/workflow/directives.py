@@ -36,12 +36,14 @@ from sdqctl.model.workflow import (
 from sdqctl.text.suggest import did_you_mean
 from sdqctl.workflow import flow_forms, forms
 from sdqctl.workflow.settings import (
+    attached,
     complete_checkpoint,
     complete_compact,
     complete_prompt,
     complete_run,
     retries_of,
     retry_of,
+    runs_with,
     shell_of,
 )
 from sdqctl.workflow.targets import (
@@ -147,6 +149,10 @@ def _surrounding_doubts(text: str) -> Iterator[str]:
 _NONE, _MAYBE, _ONE, _COMMAND, _TEXT, _LINES = Arity
 
 
+def _runs_with(field: str) -> Setting:
+    return Setting(PromptStep, field, runs_with(field), back=forms.DEFAULT)
+
+
 def _refused(name: str) -> Directive:
     doc = "Known and refused: it is an error that says so."
     return Directive(name, Arity.OPTIONAL, "...", doc, forms.TEXT, Refused())
@@ -190,6 +196,38 @@ GROUPS: dict[str, tuple[Directive, ...]] = {
                   forms.ENTRY, Adds("epilogues"), _surrounding_doubts),
         Directive("ELIDE", _NONE, "", "Joins the step above and the step below into one turn.",
                   forms.TEXT, Makes(ElideStep)),
+    ),
+    "What a prompt runs with": (
+        Directive("SWITCH-MODEL", _ONE, "NAME|default",
+                  "The model of the prompts after it; `default`: that of the run again.",
+                  forms.or_default(forms.TEXT), _runs_with("model")),
+        Directive("REASONING-EFFORT", _ONE, "low|medium|high|xhigh|default",
+                  "How long the model thinks about the prompts after it.",
+                  forms.or_default(forms.words("low", "medium", "high", "xhigh")),
+                  _runs_with("reasoning_effort")),
+        Directive("AGENT", _ONE, "NAME|default", "The custom agent of the prompts after it.",
+                  forms.or_default(forms.QUOTED), _runs_with("agent")),
+        Directive("TOOLS", _ONE, "A, B|default",
+                  "The only tools of the prompts after it, of those that they may have; one of an "
+                  "MCP server is SERVER:TOOL.",
+                  forms.or_default(forms.ITEMS), _runs_with("tools")),
+        Directive("ATTACH", _ONE, "@FILE ...",
+                  "Files and images that go with the next prompt, and with no other.",
+                  forms.references(optional=False),
+                  Setting(PromptStep, "attachments", attached, once=True)),
+        Directive("SYSTEM", _LINES, "TEXT|@FILE", "Added to the agent's own instructions.",
+                  forms.TEXT_AT_PLACE, Adds("equipment.system"), _surrounding_doubts),
+        Directive("AGENTS-DIR", _ONE, "DIR", "A folder of custom agents: NAME.md for each.",
+                  forms.FOLDER, Adds("equipment.agents")),
+        Directive("SKILLS", _ONE, "DIR", "A folder of skills: NAME/SKILL.md for each.",
+                  forms.FOLDER, Adds("equipment.skills")),
+        Directive("MCP", _ONE, "@FILE|NAME COMMAND",
+                  "MCP servers, which are started with the session; their tools ask as "
+                  "`mcp(NAME:TOOL)`.",
+                  forms.SERVER, Adds("equipment.servers")),
+        Directive("EXCLUDE-TOOLS", _ONE, "A, B",
+                  "Tools that the agent does not have in this file.",
+                  forms.ITEMS, Adds("equipment.excluded_tools")),
     ),
     "Context": (
         Directive("CONTEXT", _ONE, "@GLOB",

@@ -123,7 +123,9 @@ class _Steps:
             for entry in value if row.into.many else (value,):
                 line = None if _written(row, entry) is None else _line(row, entry)
                 key = f"{row.name} {entry[0]}" if row.into.many else row.name
-                if line is not None and self._lines.get(key) != line:
+                if line is None and row.into.back and key in self._lines:
+                    line = f"{row.name} {row.into.back}"
+                if line is not None and (row.into.once or self._lines.get(key) != line):
                     self._lines[key] = line
                     yield line
 

@@ -7,11 +7,14 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from sdqctl.model.workflow import NOWHERE, SANDBOX, FileRule, Reference, Requirement
+from sdqctl.model.workflow import NOWHERE, SANDBOX, FileRule, Named, Reference, Requirement
 from sdqctl.workflow import values
+from sdqctl.workflow.equipment import parse_server
 from sdqctl.workflow.references import parse_references
 
 _T = TypeVar("_T")
+DEFAULT = "default"
+"""The word that goes back to what a session was opened with."""
 _Choice = TypeVar("_Choice", bound=StrEnum)
 
 
@@ -36,6 +39,11 @@ def choice(kind: type[_Choice]) -> Form[_Choice]:
     return Form(lambda text: values.choice(text, kind))
 
 
+def or_default(form: Form[_T]) -> Form[_T | None]:
+    """A value, or the word for none of its own."""
+    return Form(lambda text: None if text.lower() == DEFAULT else form.parse(text), form.write)
+
+
 def references(*, optional: bool) -> Form[tuple[Reference, ...]]:
     """`@PATH#FRAGMENT ...`."""
 
@@ -43,6 +51,14 @@ def references(*, optional: bool) -> Form[tuple[Reference, ...]]:
         return " ".join(map(_reference, found)) if found[0].optional is optional else None
 
     return Form(lambda text: parse_references(text, optional=optional), write)
+
+
+def _named(values_of: Callable[[str], tuple[str, ...]]) -> Form[tuple[Named, ...]]:
+    """Texts that get their place."""
+    return Form(
+        lambda text: tuple(Named(value=value) for value in values_of(text)),
+        lambda entries: str(entries[0].value),
+    )
 
 
 def file_rules(*, allow: bool, directory: bool) -> Form[tuple[FileRule, ...]]:
@@ -128,6 +144,9 @@ QUOTED: Form[str] = Form(values.unquoted, lambda text: f'"{text}"')
 """A pair of quotes around it may be left out."""
 ENTRY: Form[tuple[str, ...]] = Form(lambda text: (text,), lambda texts: str(texts[0]))
 """One text of several."""
+TEXT_AT_PLACE: Form[tuple[Named, ...]] = _named(lambda text: (text,))
+FOLDER: Form[tuple[Named, ...]] = _named(lambda text: (values.unquoted(text),))
+SERVER: Form[tuple[Named, ...]] = Form(parse_server, lambda entries: str(entries[0].value))
 NUMBER: Form[int] = Form(values.number)
 RETRIES: Form[int] = Form(lambda text: values.number(text, least=0, most=20))
 BOOLEAN: Form[bool] = Form(values.boolean, lambda value: "true" if value else "false")

@@ -34,6 +34,7 @@ from sdqctl.model.workflow import (
     PlannedStep,
     PromptAction,
     PromptPart,
+    PromptSettings,
     PromptStep,
     ReferencesPart,
     RepeatStep,
@@ -50,6 +51,7 @@ from sdqctl.model.workflow import (
 )
 from sdqctl.text.terminal import title
 from sdqctl.workflow.digest import digest_of
+from sdqctl.workflow.settings import together
 
 MOST_STEPS = 100_000
 ProloguePart = TextPart | FilePart | ReferencesPart
@@ -164,7 +166,8 @@ class _Planner:
 
     def _joined(self, chain: list[Joinable]) -> None:
         """Steps that ELIDE made one: commands run first, then one prompt has all of it."""
-        prompt = next((step for step in reversed(chain) if isinstance(step, PromptStep)), None)
+        prompts = [step for step in chain if isinstance(step, PromptStep)]
+        prompt = together(prompts) if prompts else None
         outside = list(self._pending)
         parts: list[PromptPart] = []
         for step in chain:
@@ -194,7 +197,9 @@ class _Planner:
         Returns the positions of all of them: which ran last, and was not shown yet, is known only
         when they have run.
         """
-        single = msgspec.structs.replace(step, retries=0, retry_prompt=None)
+        single = msgspec.structs.replace(
+            step, retries=0, retry_prompt=None, retry_with=PromptSettings()
+        )
         shown = OutputRule.ON_ERROR if step.output is OutputRule.NEVER else step.output
         trial = msgspec.structs.replace(single, on_error=OnError.CONTINUE, output=shown)
         position = self._add(single if not step.retries else trial, _title(step))
@@ -203,7 +208,8 @@ class _Planner:
         for number in range(step.retries):
             self._condition = Condition(positions, "failure")
             text = step.retry_prompt or _RETRY_PROMPT
-            helper = PromptAction(parts=(OutputPart(position), TextPart(text)))
+            parts = (OutputPart(position), TextPart(text))
+            helper = PromptAction(parts=parts, runs_with=step.retry_with)
             self._add(helper, title(text, _TITLE))
             last = number + 1 == step.retries
             position = self._add(single if last else trial, _title(step))
@@ -220,6 +226,7 @@ class _Planner:
             on_context_limit_prompt=step.on_context_limit_prompt,
             capture=step.capture,
             capture_retries=step.capture_retries if step.capture else 2,
+            runs_with=step.runs_with,
         )
         texts = [part.text for part in parts if isinstance(part, TextPart)]
         first = next(line for line in texts[0].split("\n") if line.strip())

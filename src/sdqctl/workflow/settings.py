@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Sequence
 from collections.abc import Set as Collection
 from typing import Any
 
-from sdqctl.model.workflow import CheckpointStep, CompactStep, PromptStep, RunStep, Span, Step
+import msgspec
+
+from sdqctl.model.workflow import (
+    CheckpointStep,
+    CompactStep,
+    PromptSettings,
+    PromptStep,
+    Reference,
+    RunStep,
+    Span,
+    Step,
+)
 from sdqctl.workflow import values
 from sdqctl.workflow.expansion import unquotable
 from sdqctl.workflow.template import joined
@@ -29,6 +41,10 @@ class Settings:
         """Let a value hold from here on."""
         self._values.setdefault(kind, {})[field] = value
 
+    def forget(self, kind: type[Step], field: str) -> None:
+        """Let a value hold no longer."""
+        self._values.get(kind, {}).pop(field, None)
+
     def put(self, kind: type[Step], field: str, name: str, value: object) -> None:
         """Let a named value hold from here on, beside those of other names."""
         before = dict(self._values.get(kind, {}).get(field, ()))
@@ -44,7 +60,13 @@ class Settings:
 
 
 def complete_prompt(fields: dict[str, Any], settings: Settings) -> None:
-    """Without ON-CONTEXT-LIMIT-PROMPT, the compaction at the limit gets COMPACT's instructions."""
+    """Without ON-CONTEXT-LIMIT-PROMPT, the compaction at the limit gets COMPACT's instructions.
+    What it runs with is one record; files are attached to one prompt.
+    """
+    found = {name: fields.pop(name) for name in PromptSettings.__struct_fields__ if name in fields}
+    if found:
+        fields["runs_with"] = PromptSettings(**found)
+        settings.forget(PromptStep, "attachments")
     wanted = fields.pop("on_context_limit_prompt", None)
     if fields.get("context_limit") is not None:
         told = wanted or settings.compaction(Span("", 0)).instructions
@@ -73,6 +95,20 @@ def complete_run(fields: dict[str, Any], settings: Settings) -> None:
     fields["argv"] = None if shell else _arguments(command, settings.names)
     if not fields.get("background"):
         fields |= {"retries": retries, "retry_prompt": prompt, "repeatable": retries > 0}
+        of_prompts = settings.of(PromptStep) if retries else {}
+        steady = [name for name in PromptSettings.__struct_fields__ if name != "attachments"]
+        if found := {name: of_prompts[name] for name in steady if name in of_prompts}:
+            fields["retry_with"] = PromptSettings(**found)
+
+
+def runs_with(field: str) -> Callable[[PromptStep], Any]:
+    """What a prompt was made to run with."""
+    return lambda step: getattr(step.runs_with, field)
+
+
+def attached(step: PromptStep) -> tuple[Reference, ...] | None:
+    """The files of a prompt; nothing for one that has none."""
+    return step.runs_with.attachments or None
 
 
 def _arguments(command: str, names: Collection[str]) -> tuple[str, ...]:
@@ -88,6 +124,16 @@ def _arguments(command: str, names: Collection[str]) -> tuple[str, ...]:
     for number, hole in enumerate(found):
         words = tuple(w.replace(_HELD.format(number), f"{{{{{hole.text}}}}}") for w in words)
     return words
+
+
+def together(prompts: Sequence[PromptStep]) -> PromptStep:
+    """The settings of prompts that are one turn: of the last one, with the files of all."""
+    last = prompts[-1]
+    files = tuple(file for step in prompts for file in step.runs_with.attachments)
+    if files == last.runs_with.attachments:
+        return last
+    runs_with = msgspec.structs.replace(last.runs_with, attachments=files)
+    return msgspec.structs.replace(last, runs_with=runs_with)
 
 
 def shell_of(step: RunStep) -> bool:

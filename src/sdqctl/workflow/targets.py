@@ -43,6 +43,10 @@ class Setting(NamedTuple):
     """How the value stands in a step, where it is not simply that field of it."""
     many: bool = False
     """Whether values are pairs that stand beside those of other names."""
+    once: bool = False
+    """Whether it holds for one step only."""
+    back: str | None = None
+    """The word that lets it hold no longer."""
 
     def put(self, value: Any, settings: Settings) -> None:  # noqa: ANN401 - of the field's type
         """Let a value hold from here on."""

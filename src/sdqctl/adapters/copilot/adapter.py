@@ -10,7 +10,7 @@ from contextlib import suppress
 from datetime import UTC
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from sdqctl.adapters.base import (
     AdapterConfig,
@@ -23,13 +23,14 @@ from sdqctl.adapters.base import (
 )
 from sdqctl.adapters.copilot.account import opening_error, refuse_nobody, sign_in
 from sdqctl.adapters.copilot.disk import CopilotArchive
+from sdqctl.adapters.copilot.equipment import require_servers
 from sdqctl.adapters.copilot.health import check_health
 from sdqctl.adapters.copilot.history_store import purge
 from sdqctl.adapters.copilot.needs import session_sandbox
-from sdqctl.adapters.copilot.options import session_options
+from sdqctl.adapters.copilot.options import session_options, with_repository
 from sdqctl.adapters.copilot.prestart import LOG_LEVEL, adopting, give_up, import_sdk, start_early
 from sdqctl.adapters.copilot.probe import runtime_tools
-from sdqctl.adapters.copilot.process import RuntimeProcess
+from sdqctl.adapters.copilot.process import RuntimeProcess, pass_over_unreadable
 from sdqctl.adapters.copilot.provider import provider_from
 from sdqctl.adapters.copilot.repository import repository_options, stray_instruction
 from sdqctl.adapters.copilot.runtime import (
@@ -114,7 +115,7 @@ class CopilotAdapter:
         """A client whose runtime runs: started early, or by the SDK if that is not its way."""
         self._mark = new_mark()
         environment = {**runtime_environment(self._settings), MARK: self._mark}
-        asyncio.get_running_loop().set_exception_handler(_pass_over_unreadable)
+        asyncio.get_running_loop().set_exception_handler(pass_over_unreadable)
         process = start_early(program, environment, self._settings.sandbox)
         try:
             client_type, connection_to = import_sdk()
@@ -265,6 +266,9 @@ class CopilotAdapter:
         """Remove the text that the runtime's own store keeps of a session (Purges)."""
         await asyncio.to_thread(purge, self._home, session_id)
 
+    def check_equipment(self, config: AdapterConfig) -> None:
+        """The runtime has all of it (Equips)."""
+
     async def list_models(self) -> Sequence[str]:
         """The account's models; a provider of one's own has the configured one (ListsModels)."""
         if provider_from(self._settings.environment) is not None:
@@ -307,8 +311,9 @@ class CopilotAdapter:
         self, info: SessionInfo, config: AdapterConfig, folder: Path, *, create: bool
     ) -> AdapterSession:
         sessions: list[CopilotSession] = []
-        options = session_options(config, self._settings, info, folder, sessions)
-        options |= repository_options(folder, trusted=config.trust_repository, create=create)
+        brought = repository_options(folder, trusted=config.trust_repository, create=create)
+        own = session_options(config, self._settings, info, folder, sessions)
+        options = with_repository(own, brought)
         stray = None if config.trust_repository else stray_instruction(folder)
         if stray is not None:
             options["skip_custom_instructions"] = True
@@ -332,6 +337,8 @@ class CopilotAdapter:
         session = CopilotSession(sdk, info, self._process, self._client)
         session.bind_sandbox(self._settings.sandbox, folder)
         session.bind_journal(self._home / "session-state" / info.id / "events.jsonl")
+        session.steer(options, unsure=config.steered and not create)
+        await require_servers(session, config)
         if stray is not None:
             session.warn(f"no instructions are read: {stray} leads out of the repository")
         sessions.append(session)
@@ -373,19 +380,6 @@ class CopilotAdapter:
             stored=disk.stored if disk else True,
             damage=disk.damage if disk else None,
         )
-
-
-def _pass_over_unreadable(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """An event that the SDK cannot read, or an answer to a call that was cancelled meanwhile, is no
-    reason for a traceback on the terminal.
-    """
-    error = context.get("exception")
-    if "handle_notification" in context["message"]:
-        _LOG.debug("an event of the runtime cannot be read: %r", error)
-    elif isinstance(error, asyncio.InvalidStateError):
-        _LOG.debug("an answer came too late: %s", context["message"])
-    else:
-        loop.default_exception_handler(context)
 
 
 def _folder(path: Path) -> Path:

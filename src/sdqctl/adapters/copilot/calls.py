@@ -82,9 +82,20 @@ def _is_own(real: Path, root: Path) -> bool:
     return parts[:1] in {(name,) for name in _OWN_FOLDERS} or parts in {(n,) for n in _OWN_FILES}
 
 
+def server_prefix(server: str) -> str:
+    """How the names of an MCP server's tools begin."""
+    return f"{_NOT_IN_A_NAME.sub('-', server)}-"
+
+
+def tool_name(name: str) -> str:
+    """The runtime's name of a tool that is written `NAME` or `SERVER:TOOL`."""
+    server, colon, tool = name.partition(":")
+    return f"{server_prefix(server)}{tool}" if colon else name
+
+
 def _foreign(tool: str, servers: Iterable[str]) -> ToolRequest:
     """A tool that is none of the runtime's own: of an MCP server, or somebody else's."""
-    found = [name for name in servers if tool.startswith(f"{_NOT_IN_A_NAME.sub('-', name)}-")]
+    found = [name for name in servers if tool.startswith(server_prefix(name))]
     if len(found) > 1:
         raise UnclearCallError(f"it could be a tool of {' or '.join(sorted(found))}")
     if found:

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from sdqctl.adapters.base import AdapterConfig
+from sdqctl.adapters.copilot.calls import tool_name
+from sdqctl.adapters.copilot.equipment import equipment_options
 from sdqctl.adapters.copilot.permissions import SessionSide, ToolJudge
 from sdqctl.adapters.copilot.provider import provider_from
 from sdqctl.adapters.copilot.session import CopilotSession
@@ -36,8 +38,12 @@ def session_options(
         "on_permission_request": judge.on_permission_request,
         "hooks": {"on_pre_tool_use": judge.before_tool},
         "available_tools": available_tools(config.policy, trusted=config.trust_repository),
-        "excluded_tools": excluded_tools(trusted=config.trust_repository),
+        "excluded_tools": [
+            *excluded_tools(trusted=config.trust_repository),
+            *map(tool_name, config.excluded_tools),
+        ],
     }
+    options |= equipment_options(config)
     environment = settings.environment
     provider = provider_from(environment)
     if provider is not None:
@@ -50,6 +56,12 @@ def session_options(
     if infinite := _infinite_sessions(config):
         options["infinite_sessions"] = infinite
     return options
+
+
+def with_repository(options: dict[str, Any], brought: dict[str, Any]) -> dict[str, Any]:
+    """The options with those of what a repository brings; of servers of a name, not its own."""
+    servers = {**brought.get("mcp_servers", {}), **options.get("mcp_servers", {})}
+    return {**options, **brought, **({"mcp_servers": servers} if servers else {})}
 
 
 def _judge(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import subprocess
 import threading
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sdqctl.errors import RuntimeDiedError, RuntimeFailure, SdqctlError
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from copilot.generated.session_events import SessionEvent
     from copilot.session import CopilotSession as SdkSession
 
+_LOG = logging.getLogger(__name__)
 _Answer = TypeVar("_Answer")
 POLL = 0.5
 """Seconds between looks at the runtime's process: its death is seen within two."""
@@ -127,3 +129,16 @@ def listen(
     except RuntimeError as error:
         raise RuntimeDiedError("the Copilot runtime of this session was stopped") from error
     return unsubscribe
+
+
+def pass_over_unreadable(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """An event that the SDK cannot read, or an answer to a call that was cancelled meanwhile, is no
+    reason for a traceback on the terminal.
+    """
+    error = context.get("exception")
+    if "handle_notification" in context["message"]:
+        _LOG.debug("an event of the runtime cannot be read: %r", error)
+    elif isinstance(error, asyncio.InvalidStateError):
+        _LOG.debug("an answer came too late: %s", context["message"])
+    else:
+        loop.default_exception_handler(context)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sdqctl.adapters.base import ContextUse
 from sdqctl.adapters.copilot.compaction import compact
 from sdqctl.adapters.copilot.events import Refused, TurnTranslator
 from sdqctl.adapters.copilot.process import POLL, RuntimeProcess, listen
+from sdqctl.adapters.copilot.steering import Steering
 from sdqctl.adapters.journal import TurnCounter, find_turn, read_turns, turn_outcome
 from sdqctl.errors import RuntimeFailure, SdqctlError, StepError
 from sdqctl.model.events import (
@@ -46,7 +47,7 @@ _SESSION = "COPILOT_AGENT_SESSION_ID"
 
 
 class CopilotSession:
-    """AdapterSession, ReadsHistory and Compacts over an SDK session."""
+    """AdapterSession and the powers of a session, over one of the SDK."""
 
     def __init__(
         self, sdk: SdkSession, info: SessionInfo, process: RuntimeProcess, client: CopilotClient
@@ -65,6 +66,8 @@ class CopilotSession:
         self._turn_began = 0.0
         self._warnings: list[str] = []
         self._expected: dict[str, object] | None = None
+        self._attached: list[Any] = []
+        self._steering: Steering | None = None
 
     @property
     def info(self) -> SessionInfo:
@@ -78,6 +81,10 @@ class CopilotSession:
     def bind_journal(self, path: Path) -> None:
         """Tell where the session's journal lies."""
         self._journal = path
+
+    def steer(self, options: Mapping[str, Any], *, unsure: bool) -> None:
+        """Tell what it was opened with, and whether it may have been left otherwise."""
+        self._steering = Steering(self._sdk, self._process, options, unsure=unsure)
 
     def warn(self, message: str) -> None:
         """Have the next turn report a warning."""
@@ -122,6 +129,11 @@ class CopilotSession:
         found = await self._process.ask(self._sdk.rpc.mcp.list(), "list its MCP servers")
         return [server.name for server in found.servers]
 
+    async def failed_servers(self) -> list[str]:
+        """The MCP servers that did not start."""
+        found = await self._process.ask(self._sdk.rpc.mcp.list(), "list its MCP servers")
+        return [server.name for server in found.servers if server.status.value == "failed"]
+
     def journal_position(self) -> int:
         """How many turns the journal holds."""
         if self._counter is None:
@@ -162,10 +174,38 @@ class CopilotSession:
         self._expected = schema
         return True
 
+    def attach(self, files: Sequence[Path]) -> None:
+        """Have the next prompt go with files. Without `displayName` the session would be lost: the
+        runtime does not read its own journal then.
+        """
+        self._attached = [
+            {"type": "file", "path": str(path), "displayName": path.name} for path in files
+        ]
+
+    async def switch_model(self, model: str | None, effort: str | None) -> None:
+        """Have the next prompts run with another model or effort."""
+        await self._steered.switch_model(model, effort)
+
+    async def select_agent(self, name: str | None) -> None:
+        """Have the next prompts run as a custom agent."""
+        await self._steered.select_agent(name)
+
+    async def limit_tools(self, only: Sequence[str] | None) -> None:
+        """Have the next prompts run with fewer tools."""
+        for name in await self._steered.limit_tools(only):
+            self.warn(f"TOOLS: {name} is not there: nothing allows what it does")
+
+    @property
+    def _steered(self) -> Steering:
+        if self._steering is None:
+            raise RuntimeError("what steers the session was not given")
+        return self._steering
+
     async def _submit(self, prompt: str, translator: TurnTranslator) -> TurnFailed | None:
         expected, self._expected = self._expected, None
+        attached, self._attached = self._attached, []
         try:
-            call = self._sdk.send(prompt, response_schema=expected)
+            call = self._sdk.send(prompt, attachments=attached or None, response_schema=expected)
             translator.message_id = await self._process.call(call)
         except RuntimeFailure:
             raise

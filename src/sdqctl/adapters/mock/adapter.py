@@ -22,7 +22,8 @@ from sdqctl.adapters.base import AdapterConfig, AdapterSession, Capability, Heal
 from sdqctl.adapters.folders import JOURNAL
 from sdqctl.adapters.mock.archive import METADATA, Metadata, MockArchive
 from sdqctl.adapters.mock.script import read_script
-from sdqctl.adapters.mock.session import MockSession, write_event
+from sdqctl.adapters.mock.session import MockSession
+from sdqctl.adapters.mock.writing import write_event
 from sdqctl.adapters.names import KnownNames
 from sdqctl.adapters.settings import AdapterSettings
 from sdqctl.errors import (
@@ -153,6 +154,9 @@ class MockAdapter:
             raise SessionNotFoundError(f"the mock has no session {session_id!r}")
         self._change(session_id, name=name)
         self._names.forget(session_id)
+
+    def check_equipment(self, config: AdapterConfig) -> None:
+        """Its sessions take all of it, and do nothing with it (Equips)."""
 
     async def list_models(self) -> Sequence[str]:
         """Its one model."""

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import json
 import os
+import re
 import uuid
 from collections.abc import AsyncIterator, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from sdqctl.adapters.base import AdapterConfig, ContextUse
 from sdqctl.adapters.folders import JOURNAL
 from sdqctl.adapters.journal import ABORTED, TurnCounter, find_turn, read_turns, turn_outcome
 from sdqctl.adapters.mock.script import Rule, default_answer, orders_of
 from sdqctl.adapters.mock.tools import ToolEnd, diff_of, use_tool
-from sdqctl.errors import RuntimeDiedError, RuntimeFailure, StepError
+from sdqctl.adapters.mock.writing import write_event
+from sdqctl.errors import RuntimeDiedError, StepError
 from sdqctl.fs import replacing, write_private
 from sdqctl.model.events import (
     ContextChanged,
@@ -39,9 +40,11 @@ from sdqctl.model.followup import is_correction, quoted_prompt
 from sdqctl.model.run import TurnBegun, TurnOutcome
 from sdqctl.model.session import SessionInfo, ToolCall, Turn, Usage
 from sdqctl.model.tools import ToolKind, ToolRequest, evaluate
+from sdqctl.model.workflow import PromptSettings
 from sdqctl.process import commit_point
 from sdqctl.testing.markers import Marker, chosen
 from sdqctl.testing.samples import sample
+from sdqctl.text.suggest import did_you_mean
 
 _LIMIT = 128_000
 _KINDS = {"read": ToolKind.READ, "write": ToolKind.WRITE, "shell": ToolKind.SHELL}
@@ -49,7 +52,7 @@ _NAMES = {"read": "view", "write": "create", "shell": "bash"}
 
 
 class MockSession:
-    """AdapterSession, ReadsHistory, Compacts, Rewinds and StructuresAnswers."""
+    """AdapterSession and the powers of a session."""
 
     def __init__(
         self, info: SessionInfo, folder: Path, config: AdapterConfig, rules: tuple[Rule, ...]
@@ -64,6 +67,8 @@ class MockSession:
         self._aborting = asyncio.Event()
         self._turn_running = False
         self._expected: dict[str, object] | None = None
+        self._runs_with = PromptSettings()
+        self._attached: list[str] = []
         self._marker.touch(mode=0o600)
 
     @property
@@ -84,7 +89,7 @@ class MockSession:
         try:
             yield PromptAccepted(turn_id=turn_id, message_id=message_id)
             commit_point("mock.accepted")
-            self._write("user.message", content=prompt, messageId=message_id)
+            self._write("user.message", content=prompt, messageId=message_id, **self._extra())
             commit_point("mock.stored")
             yield PromptStored(turn_id=turn_id, message_id=message_id)
             self._write("assistant.turn_start", turnId="0")
@@ -97,6 +102,49 @@ class MockSession:
         """Answer the next prompt with JSON of this schema."""
         self._expected = schema
         return True
+
+    async def switch_model(self, model: str | None, effort: str | None) -> None:
+        """Note the model and the effort."""
+        self._runs_with = replace(self._runs_with, model=model, reasoning_effort=effort)
+
+    async def select_agent(self, name: str | None) -> None:
+        """Note the agent; it is one of the folders that hold agents."""
+        known = sorted(self._config.agents)
+        if name is not None and name not in known:
+            raise StepError(f"AGENT {name}: there is no such agent{did_you_mean(name, known)}")
+        self._runs_with = replace(self._runs_with, agent=name)
+
+    async def limit_tools(self, only: Sequence[str] | None) -> None:
+        """Leave some of its three tools."""
+        for name in only or ():
+            if name not in _NAMES.values():
+                near = did_you_mean(name, _NAMES.values())
+                raise StepError(f"TOOLS: there is no tool {name}{near}")
+        self._runs_with = replace(self._runs_with, tools=None if only is None else tuple(only))
+
+    def attach(self, files: Sequence[Path]) -> None:
+        """Note the files that go with the next prompt."""
+        self._attached = [str(path) for path in files]
+
+    def _extra(self) -> dict[str, object]:
+        """What a prompt ran with, for the journal: only what was asked for."""
+        config = self._config
+        found = msgspec.to_builtins(self._runs_with)
+        found |= {
+            "system": config.system_message,
+            "agents": sorted(config.agents),
+            "skills": [folder.name for folder in config.skills],
+            "servers": [server.name for server in config.servers],
+            "excluded": config.excluded_tools,
+        }
+        asked = {name: value for name, value in found.items() if value}
+        if self._attached:
+            asked["attachments"], self._attached = self._attached, []
+        return {"runsWith": asked} if asked else {}
+
+    def _has_tool(self, name: str) -> bool:
+        only = self._runs_with.tools
+        return name not in self._config.excluded_tools and (only is None or name in only)
 
     def _orders(self, prompt: str) -> list[Marker]:
         """What a prompt orders; of one that is quoted to be finished, what was not done yet."""
@@ -167,7 +215,9 @@ class MockSession:
         commit_point("mock.answered")
         deltas: list[TurnEvent] = []
         if self._config.streaming:
-            deltas = [TextDelta(turn_id=turn.id, text=word) for word in _words(text)]
+            deltas = [
+                TextDelta(turn_id=turn.id, text=word) for word in re.findall(r"\S+\s*|\s+", text)
+            ]
         return [
             *deltas,
             UsageReported(turn_id=turn.id, usage=turn.usage),
@@ -216,7 +266,7 @@ class MockSession:
             tool_call_id=call.id,
         )
         done = ToolEnd(ok=False)
-        if decision.allowed:
+        if decision.allowed and self._has_tool(call.name):
             done = await asyncio.to_thread(use_tool, what, rest, folder)
         call = done.of(call, denied=not decision.allowed)
         turn.tools.append(call)
@@ -335,45 +385,3 @@ class _Turn:
         self.orders = orders
         self.tools: list[ToolCall] = []
         self.usage = Usage()
-
-
-def write_event(journal: Path, kind: str, data: dict[str, object]) -> None:
-    """Append one event; it is on disk when this returns.
-
-    A torn line at the end, as a kill leaves it, does not swallow the new one. Raises RuntimeFailure
-    when it cannot be written whole; nothing is left of it then.
-    """
-    event = {
-        "type": kind,
-        "data": data,
-        "id": str(uuid.uuid4()),
-        "timestamp": datetime.now(UTC).isoformat(),
-    }
-    line = msgspec.json.encode(event) + b"\n"
-    try:
-        handle = os.open(journal, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            _append_whole(handle, line)
-        finally:
-            os.close(handle)
-    except OSError as error:
-        raise RuntimeFailure(f"{journal} cannot be written: {error.strerror}") from error
-
-
-def _append_whole(handle: int, line: bytes) -> None:
-    end = os.fstat(handle).st_size
-    torn = end > 0 and os.pread(handle, 1, end - 1) != b"\n"
-    data = b"\n" + line if torn else line
-    try:
-        if os.write(handle, data) != len(data):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        os.fsync(handle)
-    except OSError:
-        os.ftruncate(handle, end)
-        raise
-
-
-def _words(text: str) -> list[str]:
-    import re
-
-    return re.findall(r"\S+\s*|\s+", text)
