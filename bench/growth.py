@@ -40,6 +40,9 @@ def growth(bench: Bench) -> Iterator[Case]:
     yield _further_prompt(bench)
     yield _long_mock_run(bench, "PROMPT {} [[reply: done]]\n", "prompts")
     yield _long_mock_run(bench, "RUN true {}\n", "RUN steps")
+    yield _long_loop(bench, "REPEAT MAX {}\nCHECKPOINT\nEND\n", "rounds", bench.sized(1000, 100))
+    items = "FOR x IN range({}) | list\nCHECKPOINT\nEND\n"
+    yield _long_loop(bench, items, "items", bench.sized(5000, 100))
     yield _many_components(bench)
     yield _long_run(bench)
 
@@ -87,6 +90,24 @@ def _long_mock_run(bench: Bench, text: str, what: str) -> Case:
         after=lambda: ends.add(step_seconds(home / "sdqctl")),
     )
     return _ends_case(f"{steps} {what} on the mock", ours, ends)
+
+
+def _long_loop(bench: Bench, text: str, what: str, number: int) -> Case:
+    """A loop of steps that do nothing: what it costs that a plan unfolds."""
+    home = bench.new_home(f"long-loop-{what}")
+    workflow = home / "w.conv"
+    workflow.write_text(text.format(number))
+    bounds = ("--max-steps", str(number))
+    command = bench.at(home, SDQCTL, "run", str(workflow), "-a", "mock", "-q", *bounds)
+    ends = Ends()
+    ours = Command(
+        "run",
+        command,
+        bench.new_session,
+        home,
+        after=lambda: ends.add(step_seconds(home / "sdqctl")),
+    )
+    return _ends_case(f"{number} {what} of a loop on the mock", ours, ends)
 
 
 def _many_components(bench: Bench) -> Case:

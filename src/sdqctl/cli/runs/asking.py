@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
 from pathlib import Path
 
 import msgspec
@@ -30,7 +32,20 @@ def ask_for_inputs(workflow: Workflow, options: RunOptions) -> RunOptions:
 
 
 def ask_at_gate(action: AskStep) -> str | None:
-    """What a human says at a gate; None when nothing is said: the run waits then."""
+    """What a human says at a gate; None when nothing is said: the run waits then.
+
+    Raises CancelledError for Ctrl-C, which no loop sees while a line is awaited.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return _answer(action)
+    except KeyboardInterrupt as error:
+        raise asyncio.CancelledError from error
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _answer(action: AskStep) -> str | None:
     from sdqctl.workflow.flow.values import read_text
 
     choices = f" [{'|'.join(action.type.choices)}]" if action.type.choices else ""
