@@ -127,6 +127,25 @@ class Settings:
             "stop a run after so long; `0` is no limit", rule=Rule.SMALLER, duration=True
         ),
     )
+    on_interrupted: str | None = field(
+        default=None,
+        metadata=about(
+            "what is done about a step that was cut off, as for --on-interrupted",
+            unset="`continue`",
+        ),
+    )
+    snapshots: bool = field(
+        default=True,
+        metadata=about("whether the work tree is kept as it was after each step that changed it"),
+    )
+    snapshot_files: int = field(
+        default=200_000,
+        metadata=about("no snapshots of a tree with more files; `0` is no limit"),
+    )
+    snapshot_bytes: int = field(
+        default=1024**3,
+        metadata=about("no snapshots that take in more bytes at once; `0` is no limit"),
+    )
     history_store: bool = field(
         default=True,
         metadata=about("whether the runtime may keep its own full-text copy of the turns"),

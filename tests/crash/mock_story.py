@@ -166,9 +166,8 @@ class Home:
         done = self.command("resume", "victim", "--continue", *flags, crash=crash)
         return self.run(crash) if done.code == 7 else done
 
-    def finish(self) -> None:
+    def finish(self, *flags: str) -> None:
         """Go on until it is done, as the messages say."""
-        flags: tuple[str, ...] = ()
         for _ in range(_MOST_COMMANDS):
             done = self.go_on(*flags)
             if done.code == 0:

@@ -46,6 +46,8 @@ OF_THE_MOCK = [
     "mock.tool.before",
     "mock.tool.after",
 ]
+OF_THE_TREE = ["workspace.index", "workspace.commit", "workspace.ref"]
+"""Passed by each snapshot of a tree that changed."""
 ELSEWHERE = {
     "document": "test_a_kill_around_the_writing_of_the_document",
     "ledger.tool": "test_a_kill_where_a_tool_s_request_is_recorded",
@@ -56,6 +58,9 @@ ELSEWHERE = {
     "ledger.fork": "test_a_kill_during_a_fork_leaves_the_original_and_another_fork_can_be_made",
     "ledger.import": "test_a_kill_during_an_import_leaves_all_or_nothing",
     "migrate": "test_a_kill_during_a_migration_is_made_good_by_the_next_command",
+    "workspace.restore": "test_a_kill_while_a_step_is_taken_back_with_its_files",
+    "workspace.restored": "test_a_kill_while_a_step_is_taken_back_with_its_files",
+    "ledger.half-done": "test_a_kill_while_a_step_is_taken_back_with_its_files",
     "mock.rewind": "test_a_kill_while_a_prompt_is_taken_out_of_the_context",
 }
 """Commit points that a plain run does not pass, and the test that kills there."""
@@ -69,6 +74,7 @@ BEGUN = [
 """Runs that are killed for a first time; their resumes are killed everywhere."""
 _WRITE = re.compile(r"ledger\.(?!json$|db$)[a-z-]+|migrate")
 """What a write to the ledger is called."""
+_SINGLE = ("mock.", "workspace.")
 _MOST = 60
 """More often no point is passed in one command."""
 
@@ -78,7 +84,7 @@ def points(names: list[str]) -> list[str]:
     return [
         point
         for name in names
-        for point in ([name] if name.startswith("mock.") else [f"{name}.before", f"{name}.after"])
+        for point in ([name] if name.startswith(_SINGLE) else [f"{name}.before", f"{name}.after"])
     ]
 
 
@@ -104,7 +110,7 @@ def kill_everywhere(
 @pytest.mark.parametrize(
     ("name", "point"),
     [
-        *(("straight", point) for point in points(OF_A_RUN + OF_THE_MOCK)),
+        *(("straight", point) for point in points(OF_A_RUN + OF_THE_MOCK + OF_THE_TREE)),
         *(("moving", point) for point in [*AFTER_COMMITS, *OF_THE_MOCK]),
         *(("beside", point) for point in [*AFTER_COMMITS, *OF_THE_MOCK[:3]]),
         *(("flow", point) for point in ["ledger.begin.after", "ledger.finish.after", *OF_THE_MOCK]),
@@ -336,9 +342,34 @@ def test_a_kill_while_a_prompt_is_taken_out_of_the_context(
     place.check()
 
 
+@pytest.mark.parametrize(
+    "point",
+    [
+        *points(["ledger.half-done", "workspace.restore", "workspace.restored", "mock.rewind"]),
+        *OF_THE_TREE,
+        "ledger.begin.after",
+        "mock.tool.after",
+        "ledger.finish.before",
+    ],
+)
+def test_a_kill_while_a_step_is_taken_back_with_its_files(
+    point: str, home: Path, tmp_path: Path
+) -> None:
+    def attempt(home: Home, at: str) -> int:
+        assert home.run("mock.tool.after:1").code in KILLED
+        return home.go_on(*flags, crash=at).code
+
+    def finish(home: Home, number: int) -> None:
+        home.finish(*flags)
+        home.check()
+
+    flags = ("--on-interrupted", "rewind")
+    assert kill_everywhere(point, STRAIGHT, tmp_path / "one", attempt, finish) > 0
+
+
 def test_the_suite_kills_at_every_commit_point_there_is() -> None:
     """Found in the source: what `commit_point` and the ledger's `write` are called with."""
-    known = {*points(OF_A_RUN + OF_THE_MOCK), *points([*ELSEWHERE])}
+    known = {*points(OF_A_RUN + OF_THE_MOCK + OF_THE_TREE), *points([*ELSEWHERE])}
     found = set()
     for path in Path(sdqctl.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):

@@ -25,6 +25,7 @@ from sdqctl.model.options import OPTIONS, decode_options, encode_options, option
 from sdqctl.store.ledger import Ledger
 from sdqctl.workflow import check_workflow
 from tests.bench import Bench
+from tests.command import sdqctl
 
 WORK = "PROMPT one [[reply: first]]\nPROMPT two [[reply: second]]\n"
 COMPUTED = {"repository_tools"}
@@ -155,6 +156,8 @@ def test_a_setting_of_a_run_is_an_option_of_its_name() -> None:
         "history_store",
         "sandbox_run",
         "sandbox_write",
+        "snapshot_files",
+        "snapshot_bytes",
     }
 
 
@@ -164,11 +167,22 @@ def test_what_is_of_one_command_is_not_kept_with_the_run() -> None:
     )
     kept = json.loads(encode_options(options))
     of_one_command = {"adapter", "session_name", "resume_if_exists", "model", "cwd", "wait"}
-    assert set(OPTIONS) - set(kept) == {*of_one_command, "from_step"}
+    assert set(OPTIONS) - set(kept) == {*of_one_command, "from_step", "discard_changes"}
     assert decode_options(encode_options(options)) == RunOptions(
         cycles=2, output_file=Path("/out.md")
     )
     assert decode_options('{"cwd": "/there", "of_a_later_version": 1}') == RunOptions()
+
+
+def test_going_back_needs_snapshots_and_a_setting_says_what_may_stand_there(bench: Bench) -> None:
+    file = bench.write("w.conv", "SESSION-NAME s\nPROMPT a\n")
+    done = sdqctl("run", file, "--on-interrupted", "rewind", "--no-snapshots")
+    assert done.code == 2
+    assert "needs snapshots" in done.err
+    bench.write("user.toml", 'on_interrupted = "rewnd"\n')
+    done = sdqctl("run", file, SDQCTL_CONFIG=str(bench.project / "user.toml"))
+    assert done.code == 2
+    assert "rewnd" in done.err
 
 
 @pytest.mark.parametrize("options", [{"cycels": 2}, {"cycles": "two"}, {"session_mode": "frsh"}])

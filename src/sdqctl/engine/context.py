@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sdqctl.engine.scope import Scope
 from sdqctl.engine.variables import base_variables, cycle_variables, layered
 from sdqctl.model.events import Event, StepRecovered
+from sdqctl.model.options import OnInterrupted
 from sdqctl.model.run import RunRecord, StepRecord, StepStatus
 from sdqctl.workflow.references import Roots
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from sdqctl.engine.live_session import LiveSession
     from sdqctl.engine.setup import Setup
     from sdqctl.engine.target import Choose, Target
+    from sdqctl.engine.tree import Tree
     from sdqctl.model.options import RunOptions
     from sdqctl.model.sandbox import Sandbox
     from sdqctl.model.workflow import AskStep, Plan, PlannedStep, Workflow
@@ -104,6 +106,7 @@ class LiveRun:
     commands: CommandFolders
     sandbox: Sandbox
     """The net of RUN commands."""
+    tree: Tree
     scope: Scope = field(default_factory=Scope)
     """The values at the place that the run has come to."""
 
@@ -111,6 +114,11 @@ class LiveRun:
     def id(self) -> str:
         """The run's id in the ledger."""
         return self.record.id
+
+    @property
+    def on_interrupted(self) -> OnInterrupted:
+        """What is done about a step that was cut off."""
+        return self.context.options.on_interrupted or OnInterrupted.CONTINUE
 
     def begin(
         self,
@@ -121,7 +129,7 @@ class LiveRun:
         value: str | None = None,
     ) -> StepRecord:
         """Record that a step is about to act."""
-        return self.context.ledger.begin_step(
+        record = self.context.ledger.begin_step(
             self.id,
             path=step.path,
             cycle=step.cycle,
@@ -132,7 +140,14 @@ class LiveRun:
             prompt=prompt,
             command=command,
             value=value,
+            snapshot_before=self.tree.now,
         )
+        self.tree.begun_here(record)
+        return record
+
+    async def look(self, step: PlannedStep | StepRecord) -> None:
+        """Look at the tree after a step that may have changed it, before its end is recorded."""
+        await self.tree.take(self.connection.session.info.id, step.path)
 
     def finish(
         self,
@@ -144,7 +159,7 @@ class LiveRun:
         exit_status: int | None = None,
         value: str | None = None,
     ) -> StepRecord:
-        """Record how it ended."""
+        """Record how it ended, with the tree as it was last seen."""
         return self.context.ledger.finish_step(
             self.id,
             step.path,
@@ -153,6 +168,7 @@ class LiveRun:
             error=error,
             exit_status=exit_status,
             value=value,
+            snapshot=self.tree.now,
         )
 
     def recovered(self, step: PlannedStep, action: str, message: str) -> None:

@@ -25,6 +25,8 @@ from sdqctl.engine.results import total_usage
 from sdqctl.engine.runner import Runner
 from sdqctl.engine.scope import Scope, encoded
 from sdqctl.engine.session_config import adapter_config, policy_of
+from sdqctl.engine.tree import Tree
+from sdqctl.engine.tree_opening import open_tree
 from sdqctl.errors import (
     InterruptedRunError,
     PausedError,
@@ -77,14 +79,16 @@ async def launch(
         fresh = known is None
         run = known or _record_run(context)
         connection = _connection(context, run, pair, locks, runtime)
-        async with connection:
-            try:
-                await _open_for_sure(context, connection, run)
-            except BaseException:
-                if fresh:
-                    context.ledger.discard_run(run.id)
-                raise
-            return await _drive(context, connection, run, pair, deliver)
+        tree = open_tree(context, run, connection.config.policy)
+        with tree.living():
+            async with connection:
+                try:
+                    await _open_for_sure(context, connection, run)
+                except BaseException:
+                    if fresh:
+                        context.ledger.discard_run(run.id)
+                    raise
+                return await _drive(context, connection, run, pair, deliver, tree)
 
 
 def _connection(
@@ -289,6 +293,7 @@ async def _drive(
     record: RunRecord,
     pair: NetPair,
     deliver: Deliver | None,
+    tree: Tree,
 ) -> RunRecord:
     setup = context.setup
     home, environment = setup.settings.home, setup.command_environment
@@ -302,6 +307,7 @@ async def _drive(
         commands=CommandFolders(home, record.id),
         sandbox=pair.commands,
         scope=Scope({**context.inputs, **recorded_inputs(record)}),
+        tree=tree,
     )
     try:
         runner = Runner(run, deliver or partial(write_document, context))

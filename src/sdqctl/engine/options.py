@@ -7,7 +7,7 @@ import msgspec
 from sdqctl.config import Settings
 from sdqctl.errors import UsageError
 from sdqctl.model.modes import MODES, is_known_mode
-from sdqctl.model.options import OPTIONS, OnInterrupted, RunOptions, decoded
+from sdqctl.model.options import OPTIONS, RunOptions, decoded
 from sdqctl.text.suggest import meant
 
 _WORKFLOW_FIRST = ("adapter", "model", "resume_if_exists", "sandbox")
@@ -15,14 +15,20 @@ _WORKFLOW_FIRST = ("adapter", "model", "resume_if_exists", "sandbox")
 
 
 def configured(settings: Settings) -> RunOptions:
-    """The options that the configuration gives every run."""
+    """The options that the configuration gives every run. Raises UsageError for a value that is
+    none.
+    """
     from_project = "allow_tools" in settings.from_project
-    options: RunOptions = msgspec.convert(
-        settings, RunOptions, from_attributes=True, dec_hook=decoded
-    )
+    try:
+        options: RunOptions = msgspec.convert(
+            settings, RunOptions, from_attributes=True, dec_hook=decoded
+        )
+    except msgspec.ValidationError as error:
+        raise UsageError(
+            f"a setting cannot be taken: {error}", hint="docs/configuration.md has the settings"
+        ) from error
     return msgspec.structs.replace(
         options,
-        on_interrupted=OnInterrupted.CONTINUE,
         repository_tools=settings.allow_tools if from_project else (),
         **dict.fromkeys(_WORKFLOW_FIRST),
     )

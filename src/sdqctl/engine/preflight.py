@@ -8,7 +8,7 @@ from sdqctl.engine.matching import match_plan
 from sdqctl.engine.session_config import policy_of
 from sdqctl.engine.setup import Setup
 from sdqctl.errors import UsageError, WorkflowError
-from sdqctl.model.options import RunOptions, encode_options
+from sdqctl.model.options import OnInterrupted, RunOptions, encode_options
 from sdqctl.model.paths import UNTIL, is_path, number_of, path_key
 from sdqctl.model.workflow import CheckpointStep, Plan, list_of
 from sdqctl.store.redact import Redactor
@@ -22,8 +22,11 @@ def check(context: RunContext, checks: FileChecks | None = None) -> None:
     the same command had checked.
 
     Raises WorkflowError with every REQUIRE that is not met and every file that is missing or may
-    not be read, UsageError for a rule that cannot be read.
+    not be read, UsageError for a rule that cannot be read, and for going back without snapshots.
     """
+    options = context.options
+    if options.on_interrupted is OnInterrupted.REWIND and options.snapshots is False:
+        raise UsageError("--on-interrupted rewind needs snapshots", hint="give --snapshots")
     check_requirements(context.workflow, context.roots, context.setup.environment)
     run, start_at = context.target.run, context.start_at
     settled = set(match_plan(context.plan, context.ledger.steps(run.id)).done) if run else set()

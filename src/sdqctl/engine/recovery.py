@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from sdqctl.adapters.base import AdapterSession, ReadsHistory, Rewinds, find_power, power
@@ -27,6 +27,10 @@ _EARLIER_FOLLOW_UP = "The previous prompt was interrupted before you had finishe
 _NAMED = 3
 _TITLE = 60
 """So many of the turns that would be lost are named, in so many characters."""
+
+
+GoBack = Callable[[StepRecord, StepRecord, Iterable[str]], Awaitable[None]]
+"""Makes the work tree what it was before the first of some attempts (`Tree.go_back`)."""
 
 
 @dataclass(frozen=True)
@@ -76,12 +80,16 @@ async def recover_turn(
     attempts: Sequence[StepRecord],
     policy: OnInterrupted,
     render: Callable[[], str],
+    go_back: GoBack,
 ) -> Recovery:
     """Decide about the last of a step's attempts, oldest first.
 
-    `render` makes the step's prompt again, for one that was kept without its secrets.
-    Raises StepError with `--on-interrupted fail` when tools may have had effects, and with `resend`
-    when other turns would be taken out of the conversation with it.
+    `render` makes the step's prompt again, for one that was kept without its secrets. `go_back`
+    makes the work tree what it was before the first of some attempts. The tree comes first, as the
+    conversation says until then that there is something to take back.
+    Raises StepError with `--on-interrupted fail` when tools may have had effects, with `resend`
+    and `rewind` when other turns would be taken out of the conversation with it, and what `go_back`
+    raises.
     """
     asked = _asked(attempts)
     for attempt in [attempts[-1]] if asked is attempts[-1] else [attempts[-1], asked]:
@@ -102,15 +110,30 @@ async def recover_turn(
             f"step {asked.path} was interrupted after {what}",
             hint="go on with `--on-interrupted continue`, or with `--on-interrupted resend`",
         )
-    if policy is OnInterrupted.RESEND:
-        rewinding = power(session, Rewinds, "--on-interrupted resend")
-        first = await _first_in_context(session, ledger, attempts)
-        await _refuse_to_lose_others(session, ledger, attempts, first)
-        await rewinding.rewind(first.turn(ledger.other_messages(first)))
-        message = f"interrupted after {names}; sent again as told"
-        return Recovery("resent", message, _text(asked, render))
+    if policy in (OnInterrupted.RESEND, OnInterrupted.REWIND):
+        files = policy is OnInterrupted.REWIND
+        await _take_out(session, ledger, attempts, go_back if files else None)
+        action, how = ("rewound", "with its files taken back") if files else ("resent", "as told")
+        message = f"interrupted after {names}; sent again {how}"
+        return Recovery(action, message, _text(asked, render))
     message = f"interrupted after {names}; the agent is asked to finish it"
     return Recovery("continued", message, follow_up(_text(asked, render)), follows=asked.turn_id)
+
+
+async def _take_out(
+    session: AdapterSession,
+    ledger: Ledger,
+    attempts: Sequence[StepRecord],
+    go_back: GoBack | None,
+) -> None:
+    """Take a step's attempts out of the conversation, after their changes were taken back."""
+    policy = OnInterrupted.RESEND if go_back is None else OnInterrupted.REWIND
+    rewinding = power(session, Rewinds, f"--on-interrupted {policy}")
+    first = await _first_in_context(session, ledger, attempts)
+    await _refuse_to_lose_others(session, ledger, attempts, first)
+    if go_back is not None:
+        await go_back(first, attempts[-1], ())
+    await rewinding.rewind(first.turn(ledger.other_messages(first)))
 
 
 def _what_came(session: AdapterSession) -> str:

@@ -139,6 +139,8 @@ class Runner:
                 if record.value is not None:  # its step looks whether the answer fits
                     continue
                 if outcome is not None and outcome.status is OutcomeStatus.FINISHED:
+                    if run.id == self._run.id:
+                        await self._run.look(record)
                     self._turns.record_found(record, outcome)
 
     def _refuse_undecided(self, start_at: str) -> None:
@@ -159,6 +161,7 @@ class Runner:
         if not isinstance(step.action, PauseStep | ConsultStep | CheckpointStep):
             while self._done_before:
                 await start_again(self._done_before.pop(0), self._run)
+        await self._run.tree.begin(self._run.connection.session.info.id, step.path)
         attempt = (record.attempts if record else 0) + 1
         self._context.emit(
             StepStarted(

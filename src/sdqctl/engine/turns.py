@@ -104,6 +104,7 @@ class TurnRunner:
         """The same for an answer of the journal, which may not be the last one any more: then the
         agent is told the whole prompt again.
         """
+        await self._run.look(step)
         done = self._take(step, record, outcome, wanted)
         if isinstance(done, StepRecord) or await is_last(self._run.connection.session, outcome):
             return done
@@ -226,8 +227,8 @@ class TurnRunner:
         """The answer that was found, or what to send."""
         attempts = [a for a in self._ledger.attempts_at(self._run.id, step.path) if a.turn_id]
         session = self._run.connection.session
-        policy = self._options.on_interrupted or OnInterrupted.CONTINUE
-        found = await recover_turn(session, self._ledger, attempts, policy, render)
+        policy, go_back = self._run.on_interrupted, self._run.tree.go_back
+        found = await recover_turn(session, self._ledger, attempts, policy, render, go_back)
         self._emit(
             StepRecovered(
                 run_id=self._run.id,
@@ -256,6 +257,7 @@ class TurnRunner:
                 prompt=record.prompt,
                 journal_position=record.journal_position,
                 follows=record.follows,
+                snapshot_before=record.snapshot_before,
             )
         if outcome.message_id and record.message_id is None:
             self._ledger.accept_step(record.run_id, record.path, outcome.message_id)
@@ -267,6 +269,7 @@ class TurnRunner:
             tools=outcome.tools,
             usage=outcome.usage,
             value=value,
+            snapshot=self._run.tree.now if record.run_id == self._run.id else None,
         )
 
     async def _attempt(
@@ -288,7 +291,9 @@ class TurnRunner:
             journal_position=session.journal_position(),
             follows=asked.follows,
             value=None if wanted is None else "",
+            snapshot_before=self._run.tree.now,
         )
+        self._run.tree.begun_here(record)
         self._emit(
             PromptBegun(
                 run_id=self._run.id,
@@ -306,7 +311,9 @@ class TurnRunner:
             holding.expect(structure)
         stream = session.send(prompt, turn_id=turn_id)
         note = partial(self._record, record)
-        return record, await self._follow(stream, turn_id, retries, note, self._emit)
+        end = await self._follow(stream, turn_id, retries, note, self._emit)
+        await self._run.look(step)
+        return record, end
 
     def _record(self, record: StepRecord, event: TurnEvent) -> None:
         """Commit what an event says before anything else hears of it."""
@@ -345,6 +352,7 @@ class TurnRunner:
             tools=end.tools,
             usage=end.usage,
             value=value,
+            snapshot=self._run.tree.now,
         )
 
     def _fail(self, record: StepRecord, end: TurnFailed) -> None:
@@ -356,6 +364,7 @@ class TurnRunner:
             tools=end.tools,
             usage=end.usage,
             error=end.message,
+            snapshot=self._run.tree.now,
         )
 
     async def _pause(self, step: PlannedStep, end: TurnFailed, retries: Retries) -> None:
@@ -371,7 +380,7 @@ class TurnRunner:
 
     def _must_stop(self, end: TurnFailed) -> bool:
         session = self._run.connection.session
-        fails = self._options.on_interrupted is OnInterrupted.FAIL
+        fails = self._run.on_interrupted is OnInterrupted.FAIL
         return fails and has_effects(session, end.tools)
 
     async def _leave_clean(self, step: PlannedStep) -> None:

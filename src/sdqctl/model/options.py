@@ -19,6 +19,7 @@ class OnInterrupted(StrEnum):
 
     CONTINUE = "continue"
     RESEND = "resend"
+    REWIND = "rewind"
     FAIL = "fail"
 
 
@@ -48,6 +49,8 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     """The net that was asked for; None: the configuration's, also when the run goes on."""
     on_interrupted: OnInterrupted | None = None
     """None: continue."""
+    snapshots: bool | None = None
+    """Whether snapshots of the work tree are taken; None: yes."""
     step_timeout: float | None = None
     idle_timeout: float | None = None
     retry_for: float | None = None
@@ -75,6 +78,8 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Of each REPEAT, instead of its MAX."""
     inputs: Annotated[tuple[tuple[str, str], ...], _ONCE] = ()
     """The values of INPUT, as they were given, by name."""
+    discard_changes: Annotated[bool, _ONCE] = False
+    """Whether a step that is taken back takes along what was changed in the tree since."""
     from_step: Annotated[str | None, _ONCE] = None
     """Where to start: a step's number, or a checkpoint's name."""
 

@@ -114,6 +114,12 @@ def requests_of(ledger: Ledger, ref: SessionRef) -> list[ToolRecord]:
     return [read_request(row) for row in rows]
 
 
+def targets_of(ledger: Ledger, run_id: str, path: str) -> list[str]:
+    """What the tools of a step were allowed to act on: paths and command lines."""
+    query = "SELECT target FROM tool_requests WHERE run_id = ? AND path = ? AND allowed = 1"
+    return [row["target"] for row in ledger.rows(query, run_id, path)]
+
+
 def attempts_of(ledger: Ledger, ref: SessionRef) -> dict[str, Attempt]:
     """The prompts of a session by the runtime's ids of them."""
     rows = ledger.rows(

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from sdqctl.errors import StoreError
 from sdqctl.model.run import StepStatus
 from sdqctl.model.session import SessionRef
 from sdqctl.store.ledger import Ledger
@@ -54,6 +55,20 @@ def last_snapshot(ledger: Ledger, ref: SessionRef) -> str | None:
     """The newest tree of a session that is recorded."""
     found = snapshots_of(ledger, ref)
     return next((each.snapshot or each.snapshot_before for each in reversed(found)), None)
+
+
+def note_half_done(ledger: Ledger, run_id: str, path: str, snapshot: str) -> None:
+    """Record the tree that the last attempt at a step left. Raises StoreError for one that is done,
+    whose tree is never changed.
+    """
+    with ledger.database.write("ledger.half-done") as connection:
+        changed = connection.execute(
+            "UPDATE attempts SET snapshot = ? WHERE status <> 'done' AND number = (SELECT "
+            "max(number) FROM attempts WHERE run_id = ? AND path = ? AND superseded = 0)",
+            (snapshot, run_id, path),
+        ).rowcount
+        if changed != 1:
+            raise StoreError(f"step {path} of run {run_id} is done, or was not begun")
 
 
 def _read(row: dict[str, object]) -> Snapshots:

@@ -125,8 +125,18 @@ _TALK_OPTIONS = [
     ),
     click.option(
         "--on-interrupted",
-        type=click.Choice(["continue", "resend", "fail"]),
+        type=click.Choice(["continue", "resend", "rewind", "fail"]),
         help="What to do about a step that was cut off after its tools ran.",
+    ),
+    click.option(
+        "--discard-changes",
+        is_flag=True,
+        help="With rewind: also what you changed since then is taken back.",
+    ),
+    click.option(
+        "--snapshots/--no-snapshots",
+        default=None,
+        help="Keep the work tree as it was after each step that changed it; default yes.",
     ),
     click.option("--step-timeout", type=DURATION, metavar="DUR", help="Per step; default 30m."),
     click.option(
@@ -235,6 +245,8 @@ _GROUPS: dict[str, tuple[str, ...]] = {
         "comment",
         "from_step",
         "on_interrupted",
+        "discard_changes",
+        "snapshots",
         "wait",
     ),
     "What it may do": (

@@ -43,7 +43,7 @@ async def run_step(step: PlannedStep, record: StepRecord | None, run: LiveRun) -
     action = _expanded(step, cast("RunStep", step.action), run)
     if action.background:
         return await _start_beside(step, action, record, run)
-    result = _found_end(step, action, record, run)
+    result = await _found_end(step, action, record, run)
     if result is None:
         evidence = _begin(step, run)
         limit = _limit(run, (action.timeout, _OWN_LIMIT))
@@ -56,6 +56,7 @@ async def run_step(step: PlannedStep, record: StepRecord | None, run: LiveRun) -
             sandbox=run.sandbox,
         )
         _tell_refusals(result, action, run)
+    await run.look(step)
     return _record(step, action, result, run)
 
 
@@ -133,7 +134,7 @@ def _error(result: CommandResult) -> str:
     return f"exit status {result.exit_status}"
 
 
-def _found_end(
+async def _found_end(
     step: PlannedStep, action: RunStep, record: StepRecord | None, run: LiveRun
 ) -> CommandResult | None:
     """How an earlier process's run of the command ended; None: it is to be run (again).
@@ -154,14 +155,18 @@ def _found_end(
     if found.exists and not found.started:
         run.recovered(step, "rerun", "the command had not been started; run now")
         return None
-    if action.repeatable or run.context.options.on_interrupted is OnInterrupted.RESEND:
+    if run.on_interrupted is OnInterrupted.REWIND:
+        await run.tree.go_back(record, record, [action.command])
+        run.recovered(step, "rewound", "the command was cut off; what it had changed is taken back")
+        return None
+    if action.repeatable or run.on_interrupted is OnInterrupted.RESEND:
         run.recovered(step, "rerun", "the command was cut off; run again")
         return None
     raise StepError(
         f"step {step.path}: `{action.command}` was cut off, and whether it took effect "
         "is not known",
-        hint="run it again with `--on-interrupted resend`, or go on after it with "
-        f"`--from {following(step.path)}`",
+        hint="run it again with `--on-interrupted resend` (with `rewind` what it changed is taken "
+        f"back first), or go on after it with `--from {following(step.path)}`",
     )
 
 
@@ -215,6 +220,7 @@ async def wait_step(step: PlannedStep, record: StepRecord | None, run: LiveRun) 
             f"step {step.path}: RUN-WAIT takes longer than {limit.reason} allows",
             hint="raise the limit",
         )
+    await run.look(step)
     done = run.finish(step, StepStatus.DONE, response=run.background.output())
     run.background.confirm()
     return done
