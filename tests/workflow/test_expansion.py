@@ -111,9 +111,9 @@ def test_a_place_that_cannot_be_quoted_is_refused(command: str, bench: Bench) ->
 def test_without_a_shell_a_value_is_within_one_argument() -> None:
     argv = ("grep", "-e", "{{COMPONENT_NAME}}:{{COMPONENT_TYPE}}", "{{NOPE}}")
     step = run_step(" ".join(argv), argv=argv)
-    expanded, unknown = expand(step, {"COMPONENT_NAME": "a b; c", "COMPONENT_TYPE": "$(d)"})
+    expanded, warnings = expand(step, {"COMPONENT_NAME": "a b; c", "COMPONENT_TYPE": "$(d)"})
     assert expanded.argv == ("grep", "-e", "a b; c:$(d)", "{{NOPE}}")
-    assert unknown == ["NOPE"]
+    assert warnings == ["the variable {{NOPE}} is not known here; it stays as it is"]
 
 
 def test_commands_of_components_have_their_variables_and_environment(bench: Bench) -> None:
