@@ -124,6 +124,7 @@ def cases(bench: Bench) -> Iterator[Case]:
     """All figures, made when they are wanted."""
     from bench.growth import growth
     from bench.keys import typing
+    from bench.trees import trees
 
     yield from _start_up(bench)
     yield from _listing(bench)
@@ -132,6 +133,7 @@ def cases(bench: Bench) -> Iterator[Case]:
     yield from typing(bench)
     yield from _sandboxed(bench)
     yield from growth(bench)
+    yield from trees(bench)
     yield from _cleanup(bench)
     yield from _inside(bench)
     yield from _components(bench)

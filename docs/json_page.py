@@ -15,8 +15,9 @@ from sdqctl.model.audit import ToolRecord
 from sdqctl.model.repository import Changes, RepositoryFile
 from sdqctl.model.sandbox import Held
 from sdqctl.model.session import ToolCall, Usage
-from sdqctl.model.views import failure, run, session, status, trust, workflow
+from sdqctl.model.views import failure, run, session, status, trust, workflow, workspace
 from sdqctl.model.views.outputs import LINES, OUTPUTS
+from sdqctl.model.workspace import FileChange
 
 _HEAD = """\
 # JSON
@@ -96,6 +97,9 @@ SECTIONS = (
     Section("A deleted session", session.DeletedView),
     Section("A session that stayed", session.UndeletedView),
     Section("A session in the trash", session.TrashView),
+    Section("A worktree", workspace.WorktreeView, "`worktrees list` writes an array of these."),
+    Section("What a step changed", session.StepFilesView, "For steps that changed files."),
+    Section("A file that changed", FileChange),
     Section("The status", status.StatusView),
     Section("The sandbox of this machine", Held),
     Section("An adapter", Health),

@@ -15,6 +15,7 @@ from tests.bench import Bench
 from tests.command import Done, sdqctl
 from tests.conftest import ROOT
 from tests.strict import paths, strict
+from tests.workspace import gits
 
 STORY = """\
 SESSION-NAME s
@@ -214,6 +215,13 @@ def test_no_field_that_was_written_is_gone() -> None:
     now = dict(_all_fields())
     for output, fields in json.loads(FIRST.read_text()).items():
         assert {*fields} <= now[output], output
+
+
+def test_worktrees_are_listed_with_what_would_be_lost(bench: Bench) -> None:
+    gits.repository(bench.project)
+    bench.run("MODE implement\nPROMPT [[tool: write new.txt x]]\n", "--worktree")
+    (found,) = read(sdqctl("worktrees", "list", "--format", "json"), "worktrees list")
+    assert (found["name"], found["would_lose"]) == ("s", "1 uncommitted file (new.txt)")
 
 
 def test_every_output_has_its_test() -> None:

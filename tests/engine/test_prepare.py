@@ -167,7 +167,9 @@ def test_what_is_of_one_command_is_not_kept_with_the_run() -> None:
     )
     kept = json.loads(encode_options(options))
     of_one_command = {"adapter", "session_name", "resume_if_exists", "model", "cwd", "wait"}
-    assert set(OPTIONS) - set(kept) == {*of_one_command, "from_step", "discard_changes"}
+    of_one_command |= {"from_step", "discard_changes", "worktree", "carry_changes"}
+    of_one_command |= {"inputs", "max_rounds"}
+    assert set(OPTIONS) - set(kept) == of_one_command
     assert decode_options(encode_options(options)) == RunOptions(
         cycles=2, output_file=Path("/out.md")
     )

@@ -13,6 +13,7 @@ from sdqctl.adapters import AdapterConfig, AdapterSession
 from sdqctl.workflow.directives import REFUSED
 from tests.bench import Bench
 from tests.command import forked, sdqctl
+from tests.workspace.gits import git, repository
 
 ASK = "PROMPT ask [[reply: A]]\n"
 
@@ -126,6 +127,14 @@ def test_return(bench: Bench) -> None:
         0,
         ["a [[reply: 7]]\n\nAnswer with a whole number, and nothing else."],
     )
+
+
+def test_worktree(bench: Bench) -> None:
+    repository(bench.project)
+    bench.run("WORKTREE try/{{SESSION_NAME}}\nMODE implement\nPROMPT [[tool: write new.txt x]]\n")
+    tree = Path(sdqctl("worktrees", "path", "s").out.strip())
+    assert (tree / "new.txt").exists() and not (bench.project / "new.txt").exists()
+    assert git(tree, "branch", "--show-current") == "try/s\n"
 
 
 def test_cwd(bench: Bench) -> None:

@@ -48,7 +48,7 @@ def on_disk(top: Path) -> dict[bytes, tuple[str, bytes]]:
     for folder, folders, files in os.walk(root):
         if b".git" in folders:
             folders.remove(b".git")
-        for name in (*files, *folders):
+        for name in (name for name in (*files, *folders) if name != b".git"):
             path = os.path.join(folder, name)
             if os.path.islink(path):
                 found[os.path.relpath(path, root)] = ("link", os.readlink(path))

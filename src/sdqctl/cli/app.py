@@ -33,6 +33,7 @@ COMMANDS: CommandTable = {
     "validate": ("workflow:validate", "Check workflow files."),
     "render": ("workflow:render", "Show the prompts that a workflow would send."),
     "trust": ("trust:trust", "Let what a repository brings take effect: settings, hooks, servers."),
+    "worktrees": ("worktrees:worktrees", "List and remove the work trees of sessions."),
     "store": ("store:store", "Check and back up the ledger."),
     "completion": ("completion:completion", "Print the completion script of a shell."),
     "demo": ("demo:demo", "See the main job end to end, in a temporary home."),
@@ -44,7 +45,7 @@ COMMANDS: CommandTable = {
 _SECTIONS = {
     "Begin and go on": ("chat", "run", "resume", "apply", "iterate"),
     "Workflow files": ("init", "validate", "render"),
-    "What is kept": ("sessions", "store"),
+    "What is kept": ("sessions", "worktrees", "store"),
     "This machine": ("status", "login", "trust", "completion"),
     "To learn": ("help", "demo"),
 }

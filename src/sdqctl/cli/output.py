@@ -96,6 +96,13 @@ def write_data(data: bytes) -> None:
     sys.stdout.buffer.write(data)
 
 
+def write_bytes(data: bytes) -> None:
+    """Write bytes as they are: a patch that a program will read."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
+
+
 def write_json(value: object) -> None:
     """Write one JSON document, indented, for people and machines."""
     import msgspec

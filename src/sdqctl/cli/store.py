@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sdqctl.cli.options import examples
-from sdqctl.cli.output import note, write_line
+from sdqctl.cli.output import counted, note, write_line
 from sdqctl.errors import StoreDamagedError
 
 if TYPE_CHECKING:
@@ -25,10 +25,10 @@ def store() -> None:
 )
 @click.pass_obj
 def check(app: App, /) -> None:
-    """Verify the ledger; exit 9 when it is damaged."""
-    from sdqctl.store.check import check_ledger
+    """Verify the ledger, and that its snapshots are there; exit 9 when something is damaged."""
+    from sdqctl.sessions.snapshots import check_store
 
-    report = check_ledger(app.home)
+    report, found = check_store(app)
     if not report.exists:
         write_line(f"there is no ledger yet: {report.path}")
         return
@@ -40,8 +40,18 @@ def check(app: App, /) -> None:
             f"the ledger {report.path} is damaged; {counts}",
             hint="move it away and put a backup in its place; sessions themselves are not touched",
         )
-    app.ledger(read_only=True).close()
-    write_line(f"{report.path}: sound; {counts}")
+    for line in found.missing:
+        write_line(line)
+    for keeper in found.unreachable:
+        note(f"the git folder {keeper} is gone, and the snapshots in it")
+    if found.missing:
+        raise StoreDamagedError(
+            f"{counted(len(found.missing), 'snapshot')} of {found.there + len(found.missing)} "
+            f"missing; {counts}",
+            hint="what is below refs/sdqctl of a repository keeps them; the sessions go on without",
+        )
+    snapshots = f", {counted(found.there, 'snapshot')} are there" if found.there else ""
+    write_line(f"{report.path}: sound; {counts}{snapshots}")
 
 
 @store.command(

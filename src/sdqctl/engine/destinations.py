@@ -44,14 +44,16 @@ class Destinations:
         *,
         steering: Sequence[str] = (),
         protected: Sequence[Path] = (),
+        own: Path | None = None,
     ) -> None:
         """`steering`: globs of files that steer, an adapter's own; `protected`: folders that no
-        workflow writes to, sdqctl's own.
+        workflow writes to, sdqctl's own; `own`: one within them that it may.
         """
         self._workflow = workflow
         self._cwd = cwd
         self._roots = Roots.of(workflow, cwd).folders()
         self._steering = Steering(steering)
+        self._own = own
         self._protected = [Path(os.path.realpath(folder)) for folder in protected]
 
     def output(self, variables: Mapping[str, str] | None) -> Destination | None:
@@ -130,7 +132,8 @@ class Destinations:
         around = [root for root in roots if real.is_relative_to(root)]
         if not around:
             return f"leads outside the working directory {self._cwd}"
-        if any(real.is_relative_to(folder) for folder in self._protected):
+        is_own = self._own is not None and real.is_relative_to(self._own)
+        if not is_own and any(real.is_relative_to(folder) for folder in self._protected):
             return "leads into sdqctl's own data"
         own = {Path(os.path.realpath(self._cwd)), *roots[1:2]}  # an ALLOW-DIR may steer as a whole
         for root in around:

@@ -18,6 +18,7 @@ from sdqctl.fs import FILE_MODE
 from sdqctl.model.run import StepRecord
 from sdqctl.model.workflow import OutputSettings
 from sdqctl.workflow.render import render_text
+from sdqctl.workspace.own import own_folder
 
 
 def document(context: RunContext, steps: Sequence[StepRecord]) -> str:
@@ -45,7 +46,13 @@ def write_document(context: RunContext, steps: Sequence[StepRecord]) -> Path | N
 def destinations(context: RunContext) -> Destinations:
     """Where the workflow's own files may be written."""
     home = context.setup.settings.home
-    return Destinations(context.workflow, context.cwd, steering=steering(), protected=(home,))
+    return Destinations(
+        context.workflow,
+        context.cwd,
+        steering=steering(),
+        protected=(home,),
+        own=own_folder(home, context.cwd),
+    )
 
 
 def event_log_stream(context: RunContext) -> BinaryIO:

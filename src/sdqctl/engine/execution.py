@@ -20,6 +20,7 @@ from sdqctl.engine.context import Deliver, LiveRun, RunContext, Sink
 from sdqctl.engine.documents import write_document
 from sdqctl.engine.inputs import recorded_inputs
 from sdqctl.engine.live_session import LiveSession
+from sdqctl.engine.own_tree import in_own_tree
 from sdqctl.engine.pool import RuntimePool
 from sdqctl.engine.results import total_usage
 from sdqctl.engine.runner import Runner
@@ -68,6 +69,7 @@ async def launch(
     """
     if emit is not None:
         context = replace(context, emit=emit)
+    context = in_own_tree(context)
     with ExitStack() as stack:
         if context.text is not None:
             stack.enter_context(context.text.held(context.ledger))

@@ -22,6 +22,7 @@ from sdqctl.model.trust import TrustState
 from sdqctl.project import ProjectFile, project_folder
 from sdqctl.text.terminal import one_line
 from sdqctl.trust import TrustRecord, trust_record, was_trusted_first
+from sdqctl.workspace.own import own_folder
 
 CONFIGURATION = "configuration"
 """The kind of the file that is sdqctl's own; the other kinds are the adapters'."""
@@ -101,9 +102,22 @@ def look_at_repository(
         root=root,
         files=files,
         ignored=ignored,
-        record=trust_record(home, place),
+        record=trust_record(home, place) or _of_original(home, place),
         configuration_trusted_first=first and files[0].problem is None,
     )
+
+
+def _of_original(home: Path, place: Path) -> TrustRecord | None:
+    """The trust in what a worktree of sdqctl's own was made from: it holds for the same files."""
+    top = own_folder(home, place)
+    if top is None:
+        return None
+    from sdqctl.workspace.worktrees import worktree_around  # loaded only within one
+
+    worktree = worktree_around(home, place)
+    if worktree is None:
+        return None
+    return trust_record(home, Path(worktree.top) / place.relative_to(top))
 
 
 def _configuration(project: ProjectFile, ignored: tuple[str, ...]) -> RepositoryFile:

@@ -14,6 +14,7 @@ from sdqctl.policy.ask import AskingPolicy
 from sdqctl.policy.policy import build_policy
 from sdqctl.sandbox.nets import NetPair
 from sdqctl.workflow.equipment import equip
+from sdqctl.workspace.own import own_folder
 
 
 def policy_of(context: RunContext, pair: NetPair | None = None) -> ToolPolicy:
@@ -27,6 +28,7 @@ def policy_of(context: RunContext, pair: NetPair | None = None) -> ToolPolicy:
         deny_tools=options.deny_tools,
         allow_all=options.allow_all_tools,
         protected=(settings.home, *context.setup.agent_folders()),
+        own=own_folder(settings.home, context.cwd),
         steering=steering(),
     )
     return policy if context.question is None else AskingPolicy(policy, context.question)

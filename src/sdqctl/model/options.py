@@ -72,6 +72,10 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     model: Annotated[str | None, _ONCE] = None
     cwd: Annotated[Path | None, _ONCE] = None
     """Where the agent works; None: the workflow's CWD, else the folder of the setup."""
+    worktree: Annotated[str | None, _ONCE] = None
+    """The branch of a git worktree that the session works in; empty: one that is named after it."""
+    carry_changes: Annotated[bool, _ONCE] = False
+    """Whether a new worktree has the uncommitted changes, too."""
     wait: Annotated[float, _ONCE] = 0.0
     """Seconds to wait for a session that is in use."""
     max_rounds: Annotated[int | None, _ONCE] = None

@@ -477,6 +477,8 @@ class Workflow(msgspec.Struct, frozen=True, kw_only=True):
     debug: str | None = None
     inputs: tuple[Input, ...] = ()
     equipment: Equipment = Equipment()
+    worktree: str | None = None
+    """The branch of the session's own git worktree; empty: one that is named after it."""
     steps: tuple[Step, ...] = ()
 
 

@@ -80,6 +80,8 @@ class PathRules:
     file_rules: tuple[FileRule, ...] = ()
     protected: tuple[Path, ...] = ()
     """Folders that no tool may write: sdqctl's data and the runtime's."""
+    own: Path | None = None
+    """A folder within a protected one that is not: the session's own work tree."""
     steering: tuple[str, ...] = ()
     """Globs of files that only a rule which names them opens for writing, besides the general."""
     by_mode: str = "the mode"
@@ -197,6 +199,8 @@ class PathRules:
 
     def _is_protected(self, path: str) -> bool:
         place = f"{folded(path)}/"
+        if self.own is not None and place.startswith(f"{folded(str(self.own)).rstrip('/')}/"):
+            return False
         return any(place.startswith(folder) for folder in self._protected)
 
     def _is_reachable(self, real: Path) -> bool:

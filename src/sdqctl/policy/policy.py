@@ -62,6 +62,8 @@ class Policy:
     file_rules: tuple[FileRule, ...] = ()
     protected: tuple[Path, ...] = ()
     """Folders that no tool may write: sdqctl's data and the runtime's."""
+    own: Path | None = None
+    """A folder within a protected one that is not: the session's own work tree."""
     steering: tuple[str, ...] = ()
     """Globs of files that the runtime obeys; only a rule that names one opens it for writing."""
 
@@ -186,6 +188,7 @@ class Policy:
             deny=self.deny,
             file_rules=self.file_rules,
             protected=self.protected,
+            own=self.own,
             steering=self.steering,
             by_mode=self.by_mode,
         )
@@ -211,12 +214,13 @@ def build_policy(
     deny_tools: Sequence[str] = (),
     allow_all: bool = False,
     protected: Sequence[Path] = (),
+    own: Path | None = None,
     steering: Sequence[str] = (),
 ) -> Policy:
     """The policy of one run. Raises UsageError for a rule that cannot be read.
 
-    `protected` folders are never written. Files that match a glob of `steering` are written when a
-    rule names them; an adapter knows which its runtime obeys.
+    `protected` folders are never written, but for what lies in `own`. Files that match a glob of
+    `steering` are written when a rule names them; an adapter knows which its runtime obeys.
     """
     return Policy(
         cwd=cwd,
@@ -227,6 +231,7 @@ def build_policy(
         allow_all=allow_all,
         file_rules=tuple(workflow_file_rules),
         protected=tuple(Path(os.path.realpath(path)) for path in protected),
+        own=own,
         steering=tuple(steering),
     )
 

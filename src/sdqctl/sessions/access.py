@@ -24,6 +24,9 @@ class Access(Protocol):
     def home(self) -> Path:
         """The folder of sdqctl's own data."""
 
+    def agent_folders(self) -> tuple[Path, ...]:
+        """The folders in which the agents keep their data."""
+
     def archive(self, name: str) -> SessionArchive:
         """The sessions of one adapter as they lie on disk."""
 

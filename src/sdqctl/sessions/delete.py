@@ -20,10 +20,14 @@ from sdqctl.model.session import SessionRef
 from sdqctl.sessions.access import Access
 from sdqctl.sessions.query import CLIENT, Entry, Query, all_entries, select
 from sdqctl.sessions.resolve import resolve_session
+from sdqctl.sessions.rewind import remove_rewinds
+from sdqctl.sessions.snapshots import forget, into_trash, keepers_of
+from sdqctl.sessions.worktrees import loss_text
 from sdqctl.store.evidence import remove_commands_of, remove_forgotten_commands
 from sdqctl.store.ledger import Ledger
 from sdqctl.store.locks import SessionLock
 from sdqctl.store.workflows import remove_unused
+from sdqctl.workspace.worktrees import Worktree, remove_worktree, worktree_of
 
 
 @dataclass
@@ -37,6 +41,8 @@ class Deletion:
     unsaved: list[tuple[Entry, SdqctlError]] = field(default_factory=list)
     stays: list[str] = field(default_factory=list)
     """Lines about what the runtimes still keep of the deleted ones."""
+    worktrees: list[tuple[Worktree, str]] = field(default_factory=list)
+    """Those of deleted sessions that stay, each with what would have been lost."""
 
 
 def choose_named(
@@ -156,21 +162,44 @@ async def _delete_all(
 
     archive = access.archive(adapter.name)
 
+    saved: dict[SessionRef, Path] = {}
+
     def save(entry: Entry) -> None:
         try:
             path = trash_file(access.home, entry.info)
             export_bundle(path, info=entry.info, archive=archive, ledger=ledger)
+            saved[entry.ref] = path
         except SessionUnusableError as error:  # without any file there is nothing to save
             result.unsaved.append((entry, error))
 
     for entry in entries:
+        keepers = keepers_of(ledger, entry.ref)
         try:
             await _delete(entry, access.home, adapter, archive, ledger, None if purge else save)
+            _put_files_away(access.home, entry.ref, keepers, saved.get(entry.ref), result)
         except SdqctlError as error:
             result.failed.append((entry, error))
         else:
             result.deleted.append(entry)
             gone(entry)
+
+
+def _put_files_away(
+    home: Path, ref: SessionRef, keepers: set[str], bundle: Path | None, result: Deletion
+) -> None:
+    """What there is of the files of a session that went: snapshots go with its bundle, worktrees
+    only when nothing in them would be lost.
+    """
+    if bundle is None:
+        forget(keepers, ref)
+    else:
+        into_trash(keepers, ref, bundle)
+    remove_rewinds(home, ref)
+    for worktree in worktree_of(home, ref):
+        if lost := loss_text(home, worktree):
+            result.worktrees.append((worktree, lost))
+        else:
+            remove_worktree(home, worktree)
 
 
 async def _delete(

@@ -12,6 +12,7 @@ from sdqctl.model.run import RunRecord, StepRecord
 from sdqctl.model.session import Turn, Usage
 from sdqctl.sessions.access import Access
 from sdqctl.sessions.audit import audit_of
+from sdqctl.sessions.files import StepFiles, files_of_steps
 from sdqctl.sessions.query import Entry, effective_status
 from sdqctl.sessions.redaction import clean_record
 from sdqctl.sessions.resolve import find_session
@@ -30,6 +31,8 @@ class SessionDetail:
     why: str | None
     """Why the ledger had to serve instead of the journal."""
     requests: list[ToolRecord]
+    files: tuple[StepFiles, ...] = ()
+    """What its steps changed in the work tree."""
 
     @property
     def usage(self) -> Usage:
@@ -38,13 +41,17 @@ class SessionDetail:
 
 
 def read_detail(access: Access, argument: str, adapter: str | None = None) -> SessionDetail:
-    """The session that is meant, in full and without its secrets; see `find_session`."""
+    """The session that is meant, in full and without its secrets; see `find_session`.
+
+    Of the files that its steps changed the names and counts, not the contents.
+    """
     entry = find_session(access, argument, adapter)
     redact = Redactor(access.environment)
     with access.ledger(read_only=True) as ledger:
         found = _gather(entry, access.archive(entry.info.adapter), ledger)
         requests = audit_of(entry.ref, found.turns, ledger, redact)
-    return replace(_without_secrets(found, redact), requests=requests)
+    files = tuple(files_of_steps(found.runs))
+    return replace(_without_secrets(found, redact), requests=requests, files=files)
 
 
 def _gather(entry: Entry, archive: SessionArchive, ledger: Ledger) -> SessionDetail:

@@ -25,6 +25,7 @@ from sdqctl.sessions.access import Access
 from sdqctl.sessions.bundle import Bundle, write_bundle
 from sdqctl.sessions.query import Entry, all_entries
 from sdqctl.sessions.redaction import Cleaner
+from sdqctl.sessions.snapshots import keepers_of, out_of_trash
 from sdqctl.sessions.trash import find_deleted, remove
 from sdqctl.store.ledger import Ledger
 from sdqctl.store.locks import SessionLock
@@ -106,6 +107,9 @@ def restore_session(access: Access, argument: str, name: str | None = None) -> S
     """
     deleted = find_deleted(access.home, argument)
     info = import_session(access, deleted.path, name, own=True)
+    ref = SessionRef(info.adapter, info.id)
+    with access.ledger(read_only=True) as ledger:
+        out_of_trash(keepers_of(ledger, ref), deleted.path, ref)
     remove(deleted)
     return info
 

@@ -12,6 +12,7 @@ from sdqctl.fs import make_private_folder
 from sdqctl.model.session import SessionInfo, find_called
 from sdqctl.model.views.session import TrashView
 from sdqctl.sessions.bundle import Bundle
+from sdqctl.sessions.snapshots import forget_trashed
 
 _SUFFIX = ".sdqctl"
 
@@ -73,8 +74,19 @@ def deleted_before(home: Path, seconds: float) -> list[Deleted]:
 
 
 def remove(entry: Deleted) -> None:
-    """Remove a deleted session for good."""
+    """Remove a deleted session for good, with the snapshots that were put away with it."""
+    forget_trashed(_keepers(entry.path), entry.path)
     entry.path.unlink(missing_ok=True)
+
+
+def _keepers(path: Path) -> set[str]:
+    """The git folders that a bundle's runs have snapshots in."""
+    try:
+        with Bundle.open(path) as bundle:
+            found = (run.get("keeper") for run in bundle.rows().runs)
+            return {keeper for keeper in found if isinstance(keeper, str)}
+    except BundleError:
+        return set()
 
 
 def find_deleted(home: Path, argument: str) -> Deleted:

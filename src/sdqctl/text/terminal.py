@@ -13,12 +13,19 @@ _HARMFUL = re.compile(
 )
 
 
+_COLOUR = re.compile("(\x1b\\[[0-9;]*m)")
 _LONG_WORD = 12
 
 
 def sanitize(text: str) -> str:
     """The text with every control character but tab and newline made visible, CRLF made LF."""
     return _HARMFUL.sub(_visible, text)
+
+
+def sanitize_coloured(text: str) -> str:
+    """The same, but colours stay."""
+    parts = _COLOUR.split(text)
+    return "".join(part if _COLOUR.fullmatch(part) else sanitize(part) for part in parts)
 
 
 def one_line(text: str, width: int | None = None) -> str:

@@ -174,6 +174,9 @@ GROUPS: dict[str, tuple[Directive, ...]] = {
                   forms.NUMBER, Field("max_cycles")),
         Directive("CWD", _ONE, "DIR", "The working directory, from the workflow's folder.",
                   forms.TEXT, Field("cwd")),
+        Directive("WORKTREE", _MAYBE, "[BRANCH]",
+                  "A git worktree of the session's own; BRANCH may hold template variables.",
+                  forms.TEXT, Field("worktree")),
     ),
     "Session": (
         Directive("SESSION-NAME", _ONE, "NAME", "The session's name; may hold template variables.",

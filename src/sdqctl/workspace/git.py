@@ -10,12 +10,15 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sdqctl.errors import WorkspaceError
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 Argument = str | bytes | Path
 HARMLESS = (
@@ -34,6 +37,12 @@ _FIXED = {
     "GIT_ALLOW_PROTOCOL": "none",  # a partial clone would fetch what it lacks
     "GIT_MERGE_AUTOEDIT": "no",
 }
+AUTHOR = {
+    f"GIT_{who}_{what}": value
+    for who in ("AUTHOR", "COMMITTER")
+    for what, value in (("NAME", "sdqctl"), ("EMAIL", "sdqctl@localhost"))
+}
+"""Who made a commit that is sdqctl's own."""
 _SECONDS = 120.0
 
 
@@ -119,6 +128,8 @@ class Git:
     @contextmanager
     def started(self, *arguments: Argument) -> Iterator[Started]:
         """git at work while the block runs; what it wrote is there after it. Raises GitError."""
+        from concurrent.futures import ThreadPoolExecutor  # what only reads history needs none
+
         with ThreadPoolExecutor(1) as pool:
             started = Started(pool.submit(self.run, *arguments))
             yield started

@@ -20,6 +20,7 @@ from sdqctl.workspace.git import Git, as_text, names
 
 PREFIX = "refs/sdqctl"
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]|^\.|\.(?=\.)|\.$|\.(?=lock$)")
+_COUNTED = (*("-r", "-z", "--raw", "--numstat", "--no-renames", "--no-ext-diff", "--no-textconv"),)
 _STATUS = {
     b"A": FileStatus.ADDED,
     b"M": FileStatus.MODIFIED,
@@ -56,9 +57,17 @@ class History:
 
     def changes(self, before: str, after: str) -> list[FileChange]:
         """The files that differ between two trees or commits, by path."""
-        options = ("-r", "-z", "--raw", "--numstat", "--no-renames", "--no-ext-diff")
-        parts = names(self.git.run("diff-tree", *options, "--no-textconv", before, after))
-        return list(_changes(parts))
+        return list(_changes(names(self.git.run("diff-tree", *_COUNTED, before, after))))
+
+    def changes_of(self, pairs: Sequence[tuple[str, str]]) -> list[list[FileChange]]:
+        """The same of many pairs of commits, by two processes together."""
+        asked = "".join(f"{commit}^{{tree}}\n" for pair in pairs for commit in pair).encode()
+        told = self.git.run("cat-file", "--batch-check=%(objectname)", data=asked)
+        trees = as_text(told).splitlines()
+        lines = [f"{a} {b}\n" for a, b in zip(trees[::2], trees[1::2], strict=True)]
+        data = self.git.run("diff-tree", *_COUNTED, "--stdin", data="".join(lines).encode())
+        found = [names(part) for part in _split(data, [line.encode() for line in lines])]
+        return [list(_changes(parts)) for parts in found]
 
     def diff(
         self,
@@ -159,6 +168,17 @@ def _safe(part: str) -> str:
     return _UNSAFE.sub(
         lambda match: "".join(f"%{byte:02X}" for byte in os.fsencode(match[0])), part
     )
+
+
+def _split(data: bytes, heads: Sequence[bytes]) -> Iterator[bytes]:
+    """What `diff-tree --stdin` writes about each pair, after a line that repeats it."""
+    place = len(heads[0]) if heads else 0
+    for head in heads[1:]:
+        end = data.index(head, place)
+        yield data[place:end]
+        place = end + len(head)
+    if heads:
+        yield data[place:]
 
 
 def _changes(parts: list[bytes]) -> Iterator[FileChange]:

@@ -53,10 +53,9 @@ class PrivateFolder:
         outside: Sequence[Path],
     ) -> PrivateFolder:
         """The folder for a work tree; folders in `outside` never belong to it."""
-        key = hashlib.sha256(os.fsencode(top)).hexdigest()[:16]
         real = [Path(os.path.realpath(each)) for each in (home, *outside)]
         within = tuple(os.fsencode(each.relative_to(top)) for each in real if top in each.parents)
-        return cls(home / FOLDER / key, top, repository, configuration, within)
+        return cls(folder_of(home, top), top, repository, configuration, within)
 
     @property
     def git_folder(self) -> Path:
@@ -185,6 +184,11 @@ class PrivateFolder:
             finally:
                 new.unlink(missing_ok=True)
         self.make_index(git)
+
+
+def folder_of(home: Path, top: Path) -> Path:
+    """Where the private folder of a work tree lies."""
+    return home / FOLDER / hashlib.sha256(os.fsencode(top)).hexdigest()[:16]
 
 
 def _copy(index: Path, to: Path) -> None:

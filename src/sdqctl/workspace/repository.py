@@ -27,6 +27,7 @@ _TAKEN = frozenset(
     )
 )
 _PROGRAM_OF_FILTER = re.compile(r"filter\.(.+)\.(clean|smudge|process)", re.DOTALL)
+_DRIVER = re.compile(r"merge\..+\.driver", re.DOTALL)
 _OLDEST = (2, 32)
 
 
@@ -51,6 +52,8 @@ class Configuration:
     """How files are read and written, and the user's filters."""
     programs: tuple[str, ...]
     """Keys by which the repository itself would run programs on files."""
+    drivers: tuple[str, ...]
+    """Keys by which it would run programs to merge files."""
     sparse: bool
 
 
@@ -83,26 +86,29 @@ def find_repository(folder: Path) -> Repository | None:
 def read_configuration(folder: Path) -> Configuration:
     """git's configuration for a folder. Raises WorkspaceError."""
     data = Git(folder).run("config", "--list", "-z", "--show-scope", seconds=_LOOKING_SECONDS)
-    taken, programs, sparse = [], [], False
+    taken, programs, drivers, sparse = [], [], [], False
     for scope, key, value in _settings(names(data)):
         program = _PROGRAM_OF_FILTER.fullmatch(key)
         if program and scope not in _OWN_SCOPES:
             programs += [key] if value else []
+        elif _DRIVER.fullmatch(key) and scope not in _OWN_SCOPES:
+            drivers.append(key)
         elif key in _TAKEN or (key.startswith("filter.") and scope in _OWN_SCOPES):
             taken.append((key, value))
         elif key == "core.sparsecheckout":
             sparse = value.lower() in ("true", "yes", "on", "1", "")
-    return Configuration(tuple(taken), tuple(dict.fromkeys(programs)), sparse)
+    return Configuration(tuple(taken), _once(programs), _once(drivers), sparse)
 
 
-def refuse_programs(configuration: Configuration) -> None:
+def refuse_programs(configuration: Configuration, *, merging: bool = False) -> None:
     """Raise WorkspaceRefusedError when files would go through programs of the repository."""
-    if configuration.programs:
+    found = (*configuration.programs, *(configuration.drivers if merging else ()))
+    if found:
         raise WorkspaceRefusedError(
             "the repository's own configuration (.git/config) runs a program on files: "
-            + ", ".join(configuration.programs),
-            hint="if it is yours, move it into your own: git config --global "
-            f"{configuration.programs[0]} ... (and --unset it here)",
+            + ", ".join(found),
+            hint=f"if it is yours, move it into your own: git config --global {found[0]} ... "
+            "(and --unset it here)",
         )
 
 
@@ -123,6 +129,10 @@ def _settings(parts: list[bytes]) -> Iterator[tuple[str, str, str]]:
     for scope, setting in zip(parts[::2], parts[1::2], strict=True):
         key, separator, value = os.fsdecode(setting).partition("\n")
         yield os.fsdecode(scope), key, value if separator else "true"
+
+
+def _once(keys: list[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(keys))
 
 
 def _refuse_old_git(folder: Path) -> None:

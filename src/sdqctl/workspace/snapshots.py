@@ -30,9 +30,9 @@ from sdqctl.fs import write_private
 from sdqctl.model.session import SessionRef
 from sdqctl.model.workspace import FileChange, Snapshot
 from sdqctl.process import commit_point
-from sdqctl.workspace.git import Git, GitError, as_text, names
+from sdqctl.workspace.git import AUTHOR, Git, GitError, as_text, names
 from sdqctl.workspace.history import History
-from sdqctl.workspace.private import PrivateFolder, listed
+from sdqctl.workspace.private import PrivateFolder, folder_of, listed
 from sdqctl.workspace.repository import (
     Repository,
     current_commit,
@@ -45,11 +45,6 @@ _LOOKING_SECONDS = 60.0
 _SHOWN = 5
 _TRAILER = 32
 """Bytes at the end of an index that hold its checksum, or more."""
-_AUTHOR = {
-    f"GIT_{who}_{what}": value
-    for who in ("AUTHOR", "COMMITTER")
-    for what, value in (("NAME", "sdqctl"), ("EMAIL", "sdqctl@localhost"))
-}
 
 
 @dataclass(frozen=True)
@@ -112,6 +107,11 @@ class Workspace:
         if b"." in folder.excluded:
             raise WorkspaceRefusedError(f"{top} is a folder of sdqctl's own data")
         return cls(folder, limits or Limits())
+
+    @staticmethod
+    def private_folder(home: Path, top: Path) -> Path:
+        """What is kept of a work tree besides its snapshots: it is made again when it is gone."""
+        return folder_of(home, Path(os.path.realpath(top)))
 
     @property
     def top(self) -> Path:
@@ -244,7 +244,7 @@ class Workspace:
         above = parent.commit if parent else base
         now = f"{datetime.now(UTC).timestamp():.0f} +0000"
         dates = {"GIT_AUTHOR_DATE": now, "GIT_COMMITTER_DATE": now}
-        author = Git(git.folder, {**git.variables, **_AUTHOR, **dates}, held=git.held)
+        author = Git(git.folder, {**git.variables, **AUTHOR, **dates}, held=git.held)
         return author.line("commit-tree", tree, "-m", text, *(("-p", above) if above else ()))
 
     def _refuse_much(self, changed: Iterable[bytes]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -235,6 +236,8 @@ _GROUPS: dict[str, tuple[str, ...]] = {
         "adapter",
         "model",
         "cwd",
+        "worktree",
+        "carry_changes",
         "cycles",
         "session_mode",
         "prologues",
@@ -287,6 +290,13 @@ _LAST = "Output"
 class RunCommand(click.Command):
     """A command that runs something; its help has the options in groups."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the arguments; a workflow after `--worktree` is none of its branches."""
+        for place, (option, value) in enumerate(pairwise([*args])):
+            if option == "--worktree" and (value == "-" or Path(value).is_file()):
+                args[place] = "--worktree="
+        return super().parse_args(ctx, args)
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options, each group under its title; what has none stands in the last."""
         params = [param for param in self.get_params(ctx) if isinstance(param, click.Option)]
@@ -316,6 +326,16 @@ def talk_options(function: _Function) -> _Function:
 
 
 _WORKFLOW_OPTIONS = [
+    click.option(
+        "--worktree",
+        is_flag=False,
+        flag_value="",
+        metavar="[BRANCH]",
+        help="Work in a git worktree of the session's own; default branch sdqctl/NAME.",
+    ),
+    click.option(
+        "--carry-changes", is_flag=True, help="With --worktree: uncommitted changes go along."
+    ),
     click.option(
         "-a",
         "--adapter",

@@ -9,6 +9,10 @@ from sdqctl.cli.group import CommandTable, LazyGroup
 COMMANDS: CommandTable = {
     "list": ("sessions.list:list_command", "List sessions, the last changed first."),
     "show": ("sessions.show:show", "Show a session: its state, its runs, its turns."),
+    "diff": ("sessions.files:diff", "Show what a session, or a step, changed in its files."),
+    "rewind": ("sessions.files:rewind", "Go back to a step, in the talk and in the files."),
+    "redo": ("sessions.files:redo", "Undo the last rewind of a session."),
+    "apply": ("sessions.files:apply", "Bring what a session changed into your branch."),
     "search": ("sessions.search:search", "Find the places where all words of a text stand."),
     "usage": ("sessions.usage:usage", "Show what runs used: tokens, cost, tools, time."),
     "fork": ("sessions.fork:fork", "Copy a session under a new name, up to a place."),

@@ -152,6 +152,11 @@ def _report(way: _Way, result: Deletion) -> None:
     for entry, error in result.unsaved:
         note(f"warning: {one_line(entry.info.label)} is not in the trash: {error.message}")
     note(f"{counted(len(result.deleted), 'session')} deleted")
+    for worktree, lost in result.worktrees:
+        note(
+            f"kept the worktree of {one_line(worktree.session_name)}, in which {one_line(lost)} "
+            f"would be lost: {worktree.path}"
+        )
     _note_what_stays(way, result)
     for entry, error in result.failed[1:]:
         note(f"error: {one_line(entry.info.label)}: {error.message}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sdqctl.model.audit import ToolRecord
     from sdqctl.model.run import RunRecord, StepRecord
     from sdqctl.sessions.detail import SessionDetail
+    from sdqctl.sessions.files import StepFiles
 
 _PREVIEW = 100
 _TARGET = 160
@@ -107,8 +108,9 @@ def _print_text(found: SessionDetail) -> None:
     for name, value in facts.items():
         if value is not None:
             write_line(f"{name + ':':<12}{one_line(value)}")
+    changed = {(each.run_id, each.path): each for each in found.files}
     for run, steps in found.runs:
-        _print_run(run, steps)
+        _print_run(run, steps, changed)
     if turns:
         last = turns[-1]
         write_line()
@@ -125,7 +127,9 @@ def _used(found: SessionDetail) -> str:
     return f"{tokens}, {counted(tools, 'tool call')}{cost}"
 
 
-def _print_run(run: RunRecord, steps: list[StepRecord]) -> None:
+def _print_run(
+    run: RunRecord, steps: list[StepRecord], changed: Mapping[tuple[str, str], StepFiles]
+) -> None:
     write_line()
     name = run.workflow or "a prompt"
     write_line(
@@ -144,6 +148,18 @@ def _print_run(run: RunRecord, steps: list[StepRecord]) -> None:
             f"  {step.path:>3} {step.status.value:<11} {step.kind}: {title}{took}{tries}"
             + (f", failed ({one_line(step.tolerated)}), the run went on" if step.tolerated else "")
         )
+        if (files := changed.get((run.id, step.path))) is not None:
+            _print_files(files)
+
+
+def _print_files(step: StepFiles) -> None:
+    """What a step changed, a line each file; of many the first ones."""
+    write_line(f"{'':16}{step.summary}")
+    for change in step.files[:_MOST_LISTED]:
+        lines = "binary" if change.binary else f"+{change.added} -{change.removed}"
+        write_line(f"{'':18}{change.status.value:<9} {one_line(change.path)} {lines}")
+    if len(step.files) > _MOST_LISTED:
+        write_line(f"{'':18}and {len(step.files) - _MOST_LISTED} more")
 
 
 def _print_refused(records: Iterable[ToolRecord], label: str) -> None:

@@ -186,6 +186,7 @@ def export_session(
     Raises UsageError, StoreError.
     """
     from sdqctl.sessions import detail, export, resolve, transfer
+    from sdqctl.store.redact import Redactor
 
     if output_format == "bundle":
         if output is None:
@@ -196,7 +197,7 @@ def export_session(
         note(f"exported {one_line(entry.info.label)} to {output}")
         return
     found = detail.read_detail(app, argument, adapter)
-    text = export.exported(found, output_format)
+    text = export.exported(found, output_format, Redactor(app.environment))
     if output_format == "md":
         text = sanitize(text)
     if output is None:

@@ -20,6 +20,7 @@ from sdqctl.model.views.session import (
 from sdqctl.model.views.status import StatusView
 from sdqctl.model.views.trust import DistrustView, TrustedView, TrustView
 from sdqctl.model.views.workflow import AnswersView, FindingView, PromptView
+from sdqctl.model.views.workspace import WorktreeView
 
 OUTPUTS: dict[str, Any] = {
     "run": ResultView,
@@ -36,6 +37,7 @@ OUTPUTS: dict[str, Any] = {
     "sessions delete": DeletionView,
     "sessions cleanup": DeletionView,
     "sessions trash list": list[TrashView],
+    "worktrees list": list[WorktreeView],
     "status": StatusView,
     "validate": list[FindingView],
     "render": list[PromptView],

@@ -10,6 +10,7 @@ import msgspec
 from sdqctl.model.audit import ToolRecord
 from sdqctl.model.session import SessionStatus, ToolCall, Turn, Usage
 from sdqctl.model.views.run import FullRunView, RunView
+from sdqctl.model.workspace import FileChange
 
 _Turns = TypeVar("_Turns")
 
@@ -79,11 +80,27 @@ class SessionView(_Session[int | None], frozen=True, kw_only=True):
     """A session as it is listed; its turns are counted."""
 
 
+class StepFilesView(msgspec.Struct, frozen=True, kw_only=True):
+    """What one step changed in the work tree."""
+
+    run: str
+    """The run's id."""
+    path: str
+    """The step's."""
+    before: str
+    """The git commit of the tree before it."""
+    after: str
+    """The git commit of the tree after it."""
+    files: tuple[FileChange, ...]
+
+
 class FullSessionView(_Session[list[TurnView]], frozen=True, kw_only=True):
     """A session with its turns and runs."""
 
     runs: list[FullRunView]
     """All runs, the first one first."""
+    files: list[StepFilesView]
+    """What their steps changed, for those that changed anything."""
     audit: list[ToolRecord] | msgspec.UnsetType = msgspec.UNSET
     """Every tool request, with `--audit`."""
 

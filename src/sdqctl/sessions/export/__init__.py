@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -9,20 +10,35 @@ import msgspec
 from sdqctl.errors import StoreError
 from sdqctl.fs import write_private
 from sdqctl.model.views.run import FullRunView
-from sdqctl.model.views.session import FullSessionView, SessionLine, TurnLine, TurnView
+from sdqctl.model.views.session import (
+    FullSessionView,
+    SessionLine,
+    StepFilesView,
+    TurnLine,
+    TurnView,
+)
 from sdqctl.sessions.detail import SessionDetail
+from sdqctl.sessions.files import StepFiles
 from sdqctl.sessions.query import view_fields
 from sdqctl.sessions.transcript import as_markdown
 
 
-def exported(found: SessionDetail, output_format: str) -> str:
-    """The session in `md`, `html`, `json` or `jsonl`."""
+def exported(
+    found: SessionDetail, output_format: str, redact: Callable[[str], str] = lambda text: text
+) -> str:
+    """The session in `md`, `html`, `json` or `jsonl`.
+
+    `redact` takes the secrets out of what steps changed, which a page has folded in.
+    """
     if output_format == "md":
         return as_markdown(found.entry.info.label, found.turns)
     if output_format == "html":
         from sdqctl.sessions.export.html import as_html
 
-        return as_html(found.entry.info, found.turns, found.runs)
+        changes = {
+            (step.run_id, step.path): (step.summary, redact(step.diff())) for step in found.files
+        }
+        return as_html(found.entry.info, found.turns, found.runs, changes)
     if output_format == "jsonl":
         head = SessionLine(**view_fields(found.entry), turns=len(found.turns))
         lines = (head, *map(TurnLine.of, found.turns))
@@ -38,11 +54,22 @@ def write_export(path: Path, text: str) -> None:
     write_private(path.absolute(), text.encode("utf-8", "surrogatepass"))
 
 
+def _files_view(step: StepFiles) -> StepFilesView:
+    return StepFilesView(
+        run=step.run_id,
+        path=step.path,
+        before=step.before,
+        after=step.after,
+        files=step.files,
+    )
+
+
 def session_view(found: SessionDetail, *, with_audit: bool = False) -> FullSessionView:
     """A session as `sessions show --format json` has it."""
     return FullSessionView(
         **view_fields(found.entry),
         turns=[TurnView.of(turn) for turn in found.turns],
         runs=[FullRunView.with_steps(run, steps) for run, steps in found.runs],
+        files=[_files_view(each) for each in found.files],
         audit=found.requests if with_audit else msgspec.UNSET,
     )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from html import escape
 
@@ -20,20 +20,23 @@ from sdqctl.text.terminal import one_line, sanitize, title
 
 _TITLE = 70
 _COMMAND = 100
+Changes = Mapping[tuple[str, str], tuple[str, str]]
+"""By run and step: what changed in a few words, and the diff."""
 
 
 def as_html(
     info: SessionInfo,
     turns: Sequence[Turn],
     runs: Sequence[tuple[RunRecord, Sequence[StepRecord]]],
+    changes: Changes,
 ) -> str:
-    """The page."""
+    """The page; `changes` are what steps did to files."""
     most_tokens = max((_tokens(turn) for turn in turns), default=0)
     longest = max((_seconds(turn) for turn in turns), default=0.0)
     body = [
         f"<h1>{_text(info.label)}</h1>",
         _facts(info, turns),
-        *(_run(run, steps) for run, steps in runs if run.workflow),
+        *(_run(run, steps, changes) for run, steps in runs if run.workflow),
         '<input id="search" type="search" placeholder="Search in this page" aria-label="Search">',
         '<p id="found" role="status"></p>',
         _contents(turns),
@@ -72,14 +75,22 @@ def _facts(info: SessionInfo, turns: Sequence[Turn]) -> str:
     return f"<dl>{''.join(rows)}</dl>"
 
 
-def _run(run: RunRecord, steps: Sequence[StepRecord]) -> str:
+def _run(run: RunRecord, steps: Sequence[StepRecord], changes: Changes) -> str:
     rows = "".join(
         f'<li class="{step.status}"><span class="kind">{_text(step.kind)}</span> '
-        f"{_text(step.title)} <small>{step.status}</small></li>"
+        f"{_text(step.title)} <small>{step.status}</small>"
+        f"{_changed(changes.get((run.id, step.path)))}</li>"
         for step in steps
     )
     head = f"{_text(run.workflow or '')}: {run.status}, {run.steps_done} of {run.steps_total} steps"
     return f'<details class="run"><summary>{head}</summary><ol>{rows}</ol></details>'
+
+
+def _changed(change: tuple[str, str] | None) -> str:
+    if change is None:
+        return ""
+    summary, diff = map(_text, change)
+    return f'<details class="diff"><summary>{summary}</summary><pre>{diff}</pre></details>'
 
 
 def _contents(turns: Sequence[Turn]) -> str:

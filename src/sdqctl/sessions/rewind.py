@@ -1,0 +1,384 @@
+"""Going back to a step, in the talk and in the files, and undoing that.
+
+What there was is kept before anything changes: the files as a snapshot, the session as a bundle,
+both named by a record below `rewinds/`. A rewind that was cut off is finished by the same command.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from sdqctl.adapters.base import Adapter, AdapterConfig, Rewinds, power
+from sdqctl.errors import (
+    CapabilityError,
+    RuntimeMissingError,
+    SessionBusyError,
+    StepError,
+    StoreError,
+    UsageError,
+    WorkspaceError,
+)
+from sdqctl.fs import make_private_folder, replacing, write_private
+from sdqctl.model.run import RunRecord, RunStatus, StepRecord
+from sdqctl.model.session import SessionRef
+from sdqctl.process import commit_point
+from sdqctl.sessions.access import Access, with_adapter
+from sdqctl.sessions.files import find_step, is_done_by, run_with_trees, stamp, tree_after
+from sdqctl.sessions.query import Entry
+from sdqctl.sessions.resolve import find_session
+from sdqctl.sessions.transfer import export_bundle, import_session
+from sdqctl.sessions.trash import trash_file
+from sdqctl.store.ledger import Ledger
+from sdqctl.store.locks import SessionLock
+from sdqctl.workspace.history import History
+from sdqctl.workspace.snapshots import Limits, Workspace
+
+FOLDER = "rewinds"
+
+
+class RewindRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One rewind: what it goes to, and what there was before it."""
+
+    run_id: str
+    to: str
+    """The path of the last step that stays."""
+    cwd: str | None
+    keeper: str | None
+    target: str | None
+    """The commit that the files go to; None when they stay."""
+    before: str | None
+    """The commit of the files as they were."""
+    conversation: bool
+    """Whether the talk goes back, too; a bundle of the session lies beside the record then."""
+    finished: bool = False
+    attempts: int = 0
+    """How many attempts and turns there were when it was finished: the talk may have gone on."""
+    turns: int | None = None
+
+
+@dataclass(frozen=True)
+class Rewound:
+    """What a rewind or a redo did."""
+
+    entry: Entry
+    record: RewindRecord
+    files: int | None
+    """How many files changed by it; None when they were left alone."""
+    left: tuple[str, ...]
+    """Paths that stayed though the snapshot lacks them, or has them otherwise."""
+    steps: int
+    """How many steps of the talk were taken back."""
+
+
+def rewind_session(
+    access: Access,
+    argument: str,
+    to: str,
+    *,
+    files: bool = True,
+    conversation: bool = True,
+    adapter: str | None = None,
+) -> Rewound:
+    """Go back to where a session stood after a step or a checkpoint.
+
+    Raises UsageError for a step that is none, WorkspaceError when there is no snapshot of it or a
+    file is in the way, StepError when the runtime refuses, SessionBusyError.
+    """
+    entry = find_session(access, argument, adapter)
+    with access.ledger() as ledger, SessionLock.acquire(access.home, entry.ref):
+        _refuse_in_use(access, entry)
+        run = _run(ledger, entry, files)
+        path = find_step(to, ledger.steps(run.id))
+        going = _going(ledger, entry.ref, run, path) if conversation else []
+        store = RewindLog.of(access.home, entry.ref)
+        begun = store.unfinished()
+        number = begun[0] if begun else store.next_number()
+        record = _record(access, ledger, entry, run, path, files, conversation)
+        if begun:
+            record = _continued(begun[1], record)
+        elif conversation:
+            archive = access.archive(entry.info.adapter)
+            export_bundle(store.bundle(number), info=entry.info, archive=archive, ledger=ledger)
+        store.write(number, record)
+        commit_point("rewind.recorded")
+        if conversation:
+            try:
+                _cut_talk(access, ledger, entry, run, path, going)
+            except (CapabilityError, StepError, RuntimeMissingError):  # so nothing changed
+                if not begun:
+                    store.remove(number)
+                raise
+        changed, left = _restore(access, record, record.target)
+        attempts, turns = _state(access, ledger, entry)
+        done = msgspec.structs.replace(record, finished=True, attempts=attempts, turns=turns)
+        store.write(number, done)
+    return Rewound(entry, record, changed, left, len(going))
+
+
+def redo_session(access: Access, argument: str, adapter: str | None = None) -> Rewound:
+    """Undo the last rewind of a session: files and talk are as they were before it.
+
+    The files as they are now are kept as a snapshot before. Raises UsageError when there is no
+    rewind, or when the talk went on since.
+    """
+    entry = find_session(access, argument, adapter)
+    store = RewindLog.of(access.home, entry.ref)
+    with access.ledger() as ledger, SessionLock.acquire(access.home, entry.ref):
+        _refuse_in_use(access, entry)
+        number, record = _last_rewind(store, entry)
+        known = (record.attempts, record.turns)
+        if record.conversation and record.finished and _state(access, ledger, entry) != known:
+            raise UsageError(
+                f"session {entry.info.label!r} went on after the rewind to step {record.to}",
+                hint=f"what there was before lies in {store.bundle(number)}: "
+                "`sdqctl sessions import FILE --name NEW` makes a session of it",
+            )
+        if record.before is not None:
+            workspace = _workspace(access, record)
+            workspace.snapshot(entry.ref, f"{record.run_id}/before-redo-{stamp()}")
+        changed, left = _restore(access, record, record.before)
+    if record.conversation:
+        _put_back(access, entry, store.bundle(number))
+    store.remove(number)
+    return Rewound(entry, record, changed, left, 0)
+
+
+def remove_rewinds(home: Path, ref: SessionRef) -> None:
+    """Forget the rewinds of a session that goes. Raises StoreError."""
+    store = RewindLog.of(home, ref)
+    for number in store.numbers():
+        store.remove(number)
+
+
+@dataclass(frozen=True)
+class RewindLog:
+    """The records of one session's rewinds, by number, each with its bundle."""
+
+    folder: Path
+
+    @classmethod
+    def of(cls, home: Path, ref: SessionRef) -> RewindLog:
+        """Those of a session."""
+        key = hashlib.sha256(f"{ref.adapter}/{ref.id}".encode()).hexdigest()[:16]
+        return cls(home / FOLDER / key)
+
+    def numbers(self) -> list[int]:
+        """Which there are, the first one first."""
+        return sorted(int(path.stem) for path in self.folder.glob("[0-9]*.json"))
+
+    def next_number(self) -> int:
+        """The number of a new one."""
+        return max(self.numbers(), default=0) + 1
+
+    def read(self, number: int) -> RewindRecord:
+        """A record. Raises StoreError for a damaged one."""
+        path = self._path(number)
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=RewindRecord)
+        except (OSError, msgspec.MsgspecError) as error:
+            raise StoreError(f"{path} cannot be read: {error}") from error
+
+    def unfinished(self) -> tuple[int, RewindRecord] | None:
+        """The last one, if it was cut off."""
+        numbers = self.numbers()
+        record = self.read(numbers[-1]) if numbers else None
+        return (numbers[-1], record) if record is not None and not record.finished else None
+
+    def write(self, number: int, record: RewindRecord) -> None:
+        """Write a record down. Raises StoreError."""
+        make_private_folder(self.folder)
+        write_private(self._path(number), msgspec.json.format(msgspec.json.encode(record)))
+
+    def bundle(self, number: int) -> Path:
+        """Where the session as it was lies."""
+        make_private_folder(self.folder)
+        return self.folder / f"{number:04}.sdqctl"
+
+    def remove(self, number: int) -> None:
+        """Remove a record with its bundle."""
+        self._path(number).unlink(missing_ok=True)
+        self.bundle(number).unlink(missing_ok=True)
+
+    def _path(self, number: int) -> Path:
+        return self.folder / f"{number:04}.json"
+
+
+def _refuse_in_use(access: Access, entry: Entry) -> None:
+    holder = access.archive(entry.info.adapter).holder(entry.info.id)
+    if holder is not None:
+        raise SessionBusyError(
+            f"session {entry.info.label!r} is in use by {holder.describe()}",
+            hint="end it there first",
+        )
+
+
+def _run(ledger: Ledger, entry: Entry, files: bool) -> RunRecord:
+    if files:
+        return run_with_trees(ledger, entry.ref, entry.info.label)
+    runs = [run for run in ledger.runs_of(entry.ref) if run.session_id == entry.ref.id]
+    if not runs:
+        raise UsageError(f"session {entry.info.label!r} has no run of sdqctl's")
+    return next((run for run in reversed(runs) if run.workflow_path is not None), runs[-1])
+
+
+def _going(
+    ledger: Ledger, ref: SessionRef, run: RunRecord, path: str
+) -> list[tuple[RunRecord, StepRecord]]:
+    """The attempts that are taken back: those of the run after a step, and of all later runs."""
+    runs = ledger.runs_of(ref)
+    later = runs[[each.id for each in runs].index(run.id) :]
+    found = [
+        (each, attempt)
+        for each in later
+        for attempt in ledger.attempts(each.id)
+        if not attempt.superseded and not (each.id == run.id and is_done_by(attempt.path, path))
+    ]
+    if any(attempt.session_id not in (None, ref.id) for _, attempt in found):
+        raise UsageError(
+            f"the run went on in another conversation after step {path}",
+            hint="`--files` takes the files back alone",
+        )
+    return found
+
+
+def _record(
+    access: Access,
+    ledger: Ledger,
+    entry: Entry,
+    run: RunRecord,
+    path: str,
+    files: bool,
+    conversation: bool,
+) -> RewindRecord:
+    record = RewindRecord(
+        run_id=run.id,
+        to=path,
+        cwd=run.cwd,
+        keeper=run.keeper,
+        target=tree_after(ledger, run, path) if files else None,
+        before=None,
+        conversation=conversation,
+    )
+    if not files:
+        return record
+    target = History(Path(run.keeper or "")).snapshot(record.target or "")
+    workspace = _workspace(access, record)
+    now = workspace.snapshot(entry.ref, f"{run.id}/before-rewind-{stamp()}", parent=target)
+    return msgspec.structs.replace(record, before=now.commit)
+
+
+def _continued(begun: RewindRecord, record: RewindRecord) -> RewindRecord:
+    """A rewind on top of one that was cut off: what there was is what that one kept."""
+    if begun.conversation != record.conversation or (begun.before is None) != (
+        record.before is None
+    ):
+        raise UsageError(
+            f"a rewind to step {begun.to} was cut off; finish it first",
+            hint=f"`sdqctl sessions rewind NAME --to {begun.to}` with the same flags",
+        )
+    return msgspec.structs.replace(record, before=begun.before)
+
+
+def _workspace(access: Access, record: RewindRecord) -> Workspace:
+    """The work tree of a run. Raises WorkspaceError when its snapshots lie elsewhere."""
+    workspace = Workspace.open(
+        Path(record.cwd or ""),
+        access.home,
+        limits=Limits(files=0, bytes=0),
+        outside=access.agent_folders(),
+    )
+    if str(workspace.keeper) != record.keeper:
+        raise WorkspaceError(
+            f"{record.cwd} belongs to {workspace.keeper} now; its snapshots lie in {record.keeper}"
+        )
+    return workspace
+
+
+def _restore(
+    access: Access, record: RewindRecord, commit: str | None
+) -> tuple[int | None, tuple[str, ...]]:
+    """Make the tree a commit's; how many files changed, and what was left."""
+    if commit is None:
+        return None, ()
+    workspace = _workspace(access, record)
+    restored = workspace.restore(workspace.history.snapshot(commit))
+    return len(workspace.changes(restored.before, restored.tree)), restored.left
+
+
+def _cut_talk(
+    access: Access,
+    ledger: Ledger,
+    entry: Entry,
+    run: RunRecord,
+    path: str,
+    going: Sequence[tuple[RunRecord, StepRecord]],
+) -> None:
+    """Take the turns out of the conversation, then their attempts out of the runs."""
+    sent = [attempt for _, attempt in going if attempt.message_id]
+    if sent:
+        turn = sent[0].turn(ledger.other_messages(sent[0]))
+        cwd = Path(entry.info.cwd) if entry.info.cwd else None
+
+        async def work(adapter: Adapter) -> None:
+            config = AdapterConfig(working_directory=cwd)
+            session = await adapter.resume_session(entry.info.id, config)
+            try:
+                await power(session, Rewinds, "sessions rewind").rewind(turn)
+            finally:
+                await session.close()
+
+        with_adapter(access, entry.info.adapter, work)
+    commit_point("rewind.cut")
+    kept = {step.path: step.path for step in ledger.steps(run.id) if is_done_by(step.path, path)}
+    ledger.place_attempts(run.id, kept)
+    for later in {each.id for each, _ in going} - {run.id}:
+        ledger.place_attempts(later, {})
+    if going:
+        ledger.update_run(run.id, status=RunStatus.INTERRUPTED, message=f"rewound to step {path}")
+
+
+def _put_back(access: Access, entry: Entry, bundle: Path) -> None:
+    """Put a session back as a bundle has it. It lies in the trash until it is there again."""
+    saved = trash_file(access.home, entry.info)
+    try:
+        with replacing(saved) as stream:
+            stream.write(bundle.read_bytes())
+    except OSError as error:
+        raise StoreError(f"{bundle} cannot be put back: {error.strerror}") from error
+
+    async def work(adapter: Adapter) -> None:
+        await adapter.delete_session(entry.info.id)
+
+    with access.ledger() as ledger, SessionLock.acquire(access.home, entry.ref):
+        with_adapter(access, entry.info.adapter, work)
+        ledger.forget_session(entry.ref)
+    commit_point("redo.deleted")
+    import_session(access, saved, own=True)
+    if entry.kept:
+        with access.ledger() as ledger:
+            ledger.keep_session(entry.ref, keep=True)
+    saved.unlink()
+
+
+def _state(access: Access, ledger: Ledger, entry: Entry) -> tuple[int, int | None]:
+    """How many attempts and turns a session has."""
+    ref = entry.ref
+    rows = ledger.rows(
+        "SELECT count(*) AS attempts FROM attempts AS a JOIN runs ON runs.id = a.run_id "
+        "WHERE runs.adapter = ? AND a.session_id = ?",
+        ref.adapter,
+        ref.id,
+    )
+    return int(rows[0]["attempts"]), access.archive(ref.adapter).count_turns(ref.id)
+
+
+def _last_rewind(store: RewindLog, entry: Entry) -> tuple[int, RewindRecord]:
+    numbers = store.numbers()
+    if not numbers:
+        raise UsageError(f"session {entry.info.label!r} was not rewound: nothing to redo")
+    return numbers[-1], store.read(numbers[-1])

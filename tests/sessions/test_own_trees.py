@@ -1,0 +1,173 @@
+"""Sessions in worktrees of their own: run, bring home, delete, restore; the snapshots with them."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.bench import Bench
+from tests.command import sdqctl
+from tests.workspace.gits import git, on_disk, repository, write
+
+STORY = """\
+MODE implement
+ALLOW-SHELL true
+RUN echo two >> a.txt
+PROMPT go [[tool: write new.txt text]]
+"""
+
+
+@pytest.fixture
+def own(bench: Bench) -> Bench:
+    """A session `s` that worked in its own worktree."""
+    repository(bench.project, {"a.txt": "one\n", "work.conv": STORY})
+    for key, value in (("user.name", "Me"), ("user.email", "me@localhost")):
+        git(bench.project, "config", key, value)
+    told = bench.run(STORY, "--worktree")
+    assert told.done.code == 0, told.done.err
+    return bench
+
+
+def _tree(name: str = "s") -> Path:
+    return Path(sdqctl("worktrees", "path", name).out.strip())
+
+
+def _refs(top: Path) -> list[str]:
+    found = git(top, "for-each-ref", "--format=%(refname)", "refs/sdqctl").split()
+    return sorted({"/".join(name.split("/")[2:4]) for name in found})
+
+
+def test_a_run_with_worktree_leaves_the_users_tree_alone(own: Bench) -> None:
+    assert (own.project / "a.txt").read_text() == "one\n"
+    assert git(own.project, "status", "--short") == ""
+    assert (_tree() / "a.txt").read_text() == "one\ntwo\n"
+    assert (_tree() / "new.txt").read_text() == "text"
+    assert sdqctl("sessions", "show", "s", "--format", "json").json["cwd"] == str(_tree())
+
+
+def test_a_workflow_after_the_flag_is_no_branch_and_a_run_goes_on_in_its_tree(own: Bench) -> None:
+    story = own.write("more.conv", "RUN pwd\nPAUSE wait\nRUN pwd\nPROMPT where\n")
+    assert sdqctl("run", "--worktree", story, "--session-name", "t").code == 8
+    told = sdqctl("resume", "t", "--continue", "--format", "json").json
+    assert told["run"]["steps"][2]["response"] == f"$ pwd\n{_tree('t')}"
+
+
+def test_the_directive_names_a_branch_by_a_template(own: Bench) -> None:
+    story = own.write("w.conv", "SESSION-NAME t\nWORKTREE try/{{SESSION_NAME}}\nPROMPT go\n")
+    assert sdqctl("run", story).code == 0
+    assert git(_tree("t"), "branch", "--show-current") == "try/t\n"
+
+
+def test_what_is_not_committed_is_named_or_carried(own: Bench) -> None:
+    write(own.project, {"a.txt": "mine\n"})
+    warned = sdqctl("run", "-p", "go", "--session-name", "t", "--worktree")
+    assert "changes that are not committed are not in the worktree: a.txt (" in warned.err
+    sdqctl("run", "-p", "go", "--session-name", "u", "--worktree", "--carry-changes")
+    assert (_tree("t") / "a.txt").read_text() == "one\n"
+    assert (_tree("u") / "a.txt").read_text() == "mine\n"
+    assert sdqctl("run", "-p", "go", "--carry-changes").code == 2
+
+
+def test_runs_side_by_side_write_each_in_its_own_tree(own: Bench) -> None:
+    names = [f"part{number}" for number in range(4)]
+    for name in names:
+        own.write(f"parts/{name}.txt", "x\n")
+    git(own.project, "add", "-A")
+    git(own.project, "commit", "-qm", "parts")
+    story = own.write(
+        "each.conv",
+        "MODE implement\nALLOW-SHELL true\nSESSION-NAME {{COMPONENT_NAME}}\n"
+        "RUN echo {{COMPONENT_NAME}} > mine.txt\nPROMPT go\n",
+    )
+    done = sdqctl("apply", story, "--components", "parts/*.txt", "--parallel", "4", "--worktree")
+    assert done.code == 0, done.err
+    assert [(_tree(name) / "mine.txt").read_text() for name in names] == [f"{n}\n" for n in names]
+    assert not (own.project / "mine.txt").exists()
+
+
+def test_the_changes_come_home_uncommitted_committed_on_a_branch_or_as_a_patch(own: Bench) -> None:
+    patch = sdqctl("sessions", "apply", "s", "--patch").out
+    git(own.project, "apply", "--check", data=patch.encode())
+    done = sdqctl("sessions", "apply", "s", "--branch", "side")
+    assert (done.code, done.out) == (0, "")
+    assert git(own.project, "diff", "--name-only", "main", "side") == "a.txt\nnew.txt\n"
+    assert sdqctl("sessions", "apply", "s").code == 0
+    assert git(own.project, "status", "--short") == "M  a.txt\nA  new.txt\n"
+    git(own.project, "reset", "-q", "--hard")
+    assert sdqctl("sessions", "apply", "s", "--commit").code == 0
+    assert git(own.project, "log", "-1", "--format=%s") == "Changes of the sdqctl session s\n"
+    assert on_disk(own.project) == on_disk(_tree())
+
+
+def test_a_conflict_ends_with_gits_words_and_exit_4(own: Bench) -> None:
+    write(own.project, {"a.txt": "mine\n"})
+    git(own.project, "commit", "-qam", "mine")
+    done = sdqctl("sessions", "apply", "s")
+    assert done.code == 4
+    assert "CONFLICT (content): Merge conflict in a.txt" in done.err
+    assert git(own.project, "status", "--short") == "UU a.txt\nA  new.txt\n"
+
+
+def test_changes_in_the_users_own_tree_are_there_already_and_can_be_committed(own: Bench) -> None:
+    own.run(STORY, "--session-name", "t")
+    done = sdqctl("sessions", "apply", "t")
+    assert (done.code, "there already" in done.err) == (2, True)
+    assert sdqctl("sessions", "apply", "t", "--commit").code == 0
+    assert git(own.project, "status", "--short") == ""
+
+
+def test_a_worktree_goes_with_its_session_only_when_nothing_would_be_lost(own: Bench) -> None:
+    tree = _tree()
+    kept = sdqctl("sessions", "delete", "s", "--force")
+    assert (kept.code, tree.is_dir()) == (0, True)
+    assert f"2 uncommitted files (a.txt, new.txt) would be lost: {tree}" in kept.err
+    assert "kept that of s: 2 uncommitted" in sdqctl("worktrees", "prune").err
+    sdqctl("sessions", "restore", "s")
+    sdqctl("sessions", "apply", "s", "--commit")
+    assert sdqctl("sessions", "delete", "s", "--force").code == 0
+    assert not tree.exists()
+    assert git(own.project, "branch") == "* main\n"
+
+
+def test_prune_removes_what_nobody_needs(own: Bench) -> None:
+    sdqctl("sessions", "apply", "s", "--commit")
+    tree = _tree()
+    assert "its session is there" in sdqctl("worktrees", "prune").err
+    assert "would remove" in sdqctl("worktrees", "prune", "--all", "--dry-run").err
+    assert tree.is_dir()
+    assert sdqctl("worktrees", "prune", "--all").code == 0
+    assert not tree.exists()
+    assert "there are no worktrees" in sdqctl("worktrees", "prune").err
+
+
+def test_snapshots_go_into_the_trash_with_their_session_and_come_back(own: Bench) -> None:
+    whole = sdqctl("sessions", "diff", "s").out
+    sdqctl("sessions", "delete", "s", "--force")
+    assert [name.partition("/")[0] for name in _refs(own.project)] == ["trash"]
+    git(own.project, "gc", "-q", "--prune=now")
+    sdqctl("sessions", "restore", "s")
+    assert _refs(own.project) == ["mock/s"]
+    assert sdqctl("sessions", "diff", "s").out == whole != ""
+    sdqctl("sessions", "delete", "s", "--force")
+    sdqctl("sessions", "trash", "empty", "--older-than", "0s", "--force")
+    assert _refs(own.project) == []
+
+
+def test_purged_sessions_leave_no_snapshot(own: Bench) -> None:
+    sdqctl("sessions", "delete", "s", "--force", "--purge")
+    assert _refs(own.project) == []
+
+
+def test_store_check_finds_a_snapshot_that_is_gone(own: Bench) -> None:
+    sound = sdqctl("store", "check")
+    assert (sound.code, "3 snapshots are there" in sound.out) == (0, True)
+    refs = git(own.project, "for-each-ref", "--format=%(refname)", "refs/sdqctl").split()
+    for ref in refs:
+        git(own.project, "update-ref", "-d", ref)
+    git(own.project, "gc", "-q", "--prune=now")
+    damaged = sdqctl("store", "check")
+    assert (damaged.code, damaged.out.count("is not in")) == (9, 3)
+    shutil.rmtree(own.project / ".git")
+    assert sdqctl("store", "check").code == 0

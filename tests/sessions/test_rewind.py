@@ -1,0 +1,171 @@
+"""Looking at what steps did to files, going back to a step in talk and files, and undoing that."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.bench import Bench
+from tests.command import sdqctl
+from tests.workspace.gits import git, of_user, on_disk, repository, write
+
+STORY = """\
+MODE implement
+ALLOW-SHELL true
+PROMPT first [[tool: write one.txt 1]]
+RUN echo two >> a.txt
+PROMPT second
+RUN echo three >> a.txt; rm one.txt
+PROMPT third
+"""
+
+
+@pytest.fixture
+def ran(bench: Bench) -> Bench:
+    """A session `s` whose five steps changed files of a repository."""
+    repository(bench.project, {"a.txt": "one\n", "work.conv": STORY})
+    assert bench.run(STORY).done.code == 0
+    return bench
+
+
+def test_a_diff_shows_what_a_step_or_all_of_them_changed_as_git_does(ran: Bench) -> None:
+    git(ran.project, "add", "-A")
+    whole = sdqctl("sessions", "diff", "s", "--patch")
+    assert whole.out == git(ran.project, "diff", "--cached", "-M", "HEAD")
+    assert sdqctl("sessions", "diff", "s", "2", "--name-only").out == "a.txt\n"
+    assert sdqctl("sessions", "diff", "s", "1..2", "--name-only").out == "a.txt\none.txt\n"
+    assert sdqctl("sessions", "diff", "s", "4..", "--name-only").out == "a.txt\none.txt\n"
+    assert " 1 file changed, 2 insertions(+)" in sdqctl("sessions", "diff", "s", "--stat").out
+    nothing = sdqctl("sessions", "diff", "s", "3")
+    assert (nothing.code, nothing.out, nothing.err) == (0, "", "nothing changed\n")
+
+
+def test_a_patch_in_a_pipe_can_be_applied(ran: Bench, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    git(tmp_path, "clone", "-q", str(ran.project), str(other))
+    git(other, "apply", data=sdqctl("sessions", "diff", "s", "1..2").out.encode())
+    assert on_disk(other).keys() == {b"a.txt", b"one.txt", b"work.conv"}
+
+
+@pytest.mark.parametrize("steps", ["9", "2..1", "x", ".."])
+def test_steps_that_are_none_are_a_usage_error(steps: str, ran: Bench) -> None:
+    assert sdqctl("sessions", "diff", "s", steps).code == 2
+
+
+def test_a_session_without_snapshots_says_so(bench: Bench) -> None:
+    bench.run("PROMPT one\n", "--no-snapshots")
+    done = sdqctl("sessions", "diff", "s")
+    assert done.code == 4
+    assert "has no snapshots" in done.err
+
+
+def test_show_and_the_page_say_what_each_step_changed(ran: Bench) -> None:
+    told = sdqctl("sessions", "show", "s").out
+    assert "                2 files +1 -1\n" in told
+    assert "                  deleted   one.txt +0 -1\n" in told
+    files = sdqctl("sessions", "show", "s", "--format", "json").json["files"]
+    assert [(each["path"], len(each["files"])) for each in files] == [("1", 1), ("2", 1), ("4", 2)]
+    page = sdqctl("sessions", "export", "s", "--format", "html").out
+    assert '<details class="diff"><summary>1 file +1 -0</summary><pre>diff --git a/a.txt' in page
+
+
+def test_a_rewind_takes_back_talk_and_files_and_the_run_goes_on_from_there(ran: Bench) -> None:
+    done = sdqctl("sessions", "rewind", "s", "--to", "2")
+    assert done.code == 0
+    assert (ran.project / "a.txt").read_text() == "one\ntwo\n"
+    assert (ran.project / "one.txt").read_text() == "1"
+    shown = sdqctl("sessions", "show", "s", "--format", "json").json
+    assert (shown["run"]["steps_done"], shown["status"]) == (2, "interrupted")
+    assert [turn["prompt"] for turn in shown["turns"]] == ["first [[tool: write one.txt 1]]"]
+    told = ran.resume("--continue")
+    assert told.steps == [("prompt", "done"), ("run", "done"), ("prompt", "done")]
+    assert (ran.project / "a.txt").read_text() == "one\ntwo\nthree\n"
+
+
+@pytest.mark.parametrize("part", ["--files", "--conversation"])
+def test_files_and_talk_go_back_by_themselves(part: str, ran: Bench) -> None:
+    assert sdqctl("sessions", "rewind", "s", "--to", "2", part).code == 0
+    turns = sdqctl("sessions", "show", "s", "--format", "json").json["turns"]
+    lines = (ran.project / "a.txt").read_text().splitlines()
+    assert (len(turns), len(lines)) == ((3, 2) if part == "--files" else (1, 3))
+
+
+def test_what_the_user_changed_comes_back_with_redo_and_git_looks_the_same(ran: Bench) -> None:
+    write(ran.project, {"a.txt": "mine\n", "mine.txt": "new\n", "staged": "x\n"})
+    git(ran.project, "add", "staged")
+    git(ran.project, "stash", "-q")
+    write(ran.project, {"a.txt": "mine again\n", "mine.txt": "new\n", "staged": "y\n"})
+    git(ran.project, "add", "staged")
+    user, files = of_user(ran.project), on_disk(ran.project)
+    turns = sdqctl("sessions", "show", "s", "--format", "json").json["turns"]
+    assert sdqctl("sessions", "rewind", "s", "--to", "2").code == 0
+    assert not (ran.project / "mine.txt").exists()
+    assert of_user(ran.project)[1:] == user[1:]
+    assert sdqctl("sessions", "redo", "s").code == 0
+    assert (on_disk(ran.project), of_user(ran.project)) == (files, user)
+    shown = sdqctl("sessions", "show", "s", "--format", "json").json
+    assert (shown["turns"], shown["run"]["steps_done"]) == (turns, 5)
+    assert sdqctl("sessions", "trash", "list", "--format", "json").json == []
+
+
+def test_each_rewind_is_undone_once_and_none_is_left(ran: Bench) -> None:
+    for step in ("4", "2"):
+        assert sdqctl("sessions", "rewind", "s", "--to", step).code == 0
+    for lines in (3, 3):
+        assert sdqctl("sessions", "redo", "s").code == 0
+        assert len((ran.project / "a.txt").read_text().splitlines()) == lines
+    done = sdqctl("sessions", "redo", "s")
+    assert (done.code, "nothing to redo" in done.err) == (2, True)
+    assert "dangling" not in git(ran.project, "fsck")
+
+
+def test_a_talk_that_went_on_is_not_put_back(ran: Bench) -> None:
+    sdqctl("sessions", "rewind", "s", "--to", "2")
+    ran.resume("--continue")
+    done = sdqctl("sessions", "redo", "s")
+    assert (done.code, "went on after the rewind" in done.err) == (2, True)
+    assert len(sdqctl("sessions", "show", "s", "--format", "json").json["turns"]) == 3
+
+
+def test_later_prompts_of_the_session_go_back_with_the_step(ran: Bench) -> None:
+    sdqctl("resume", "s", "--prompt", "and more")
+    sdqctl("sessions", "rewind", "s", "--to", "4")
+    assert len(sdqctl("sessions", "show", "s", "--format", "json").json["turns"]) == 2
+    assert ran.resume("--continue").prompts[-1].endswith("third")
+
+
+@pytest.mark.parametrize("point", ["rewind.recorded", "rewind.cut", "workspace.restore"])
+def test_a_rewind_that_was_killed_is_finished_by_the_same_command(point: str, ran: Bench) -> None:
+    write(ran.project, {"mine.txt": "new\n"})
+    files = on_disk(ran.project)
+    killed = ran.command("sessions", "rewind", "s", "--to", "2", SDQCTL_CRASH_AT=f"{point}:1")
+    assert killed.code == -9
+    assert sdqctl("sessions", "rewind", "s", "--to", "2").code == 0
+    assert (ran.project / "a.txt").read_text() == "one\ntwo\n"
+    assert len(sdqctl("sessions", "show", "s", "--format", "json").json["turns"]) == 1
+    assert sdqctl("sessions", "redo", "s").code == 0
+    assert on_disk(ran.project) == files
+    assert len(sdqctl("sessions", "show", "s", "--format", "json").json["turns"]) == 3
+
+
+def test_a_redo_that_was_killed_leaves_the_session_in_the_trash(ran: Bench) -> None:
+    sdqctl("sessions", "rewind", "s", "--to", "2")
+    assert ran.command("sessions", "redo", "s", SDQCTL_CRASH_AT="redo.deleted:1").code == -9
+    assert sdqctl("sessions", "restore", "s").code == 0
+    assert len(sdqctl("sessions", "show", "s", "--format", "json").json["turns"]) == 3
+
+
+def test_a_diff_on_a_terminal_goes_through_the_pager_that_git_uses(ran: Bench) -> None:
+    git(ran.project, "config", "core.pager", "touch stranger")
+    git(ran.project, "config", "--global", "core.pager", "sed s/three/paged/")
+    done = subprocess.run(
+        ["script", "-qec", "sdqctl sessions diff s 4", "/dev/null"],
+        capture_output=True,
+        text=True,
+        check=True,
+        stdin=subprocess.DEVNULL,
+    )
+    assert "\x1b[32m+\x1b[m\x1b[32mpaged" in done.stdout
+    assert not (ran.project / "stranger").exists()

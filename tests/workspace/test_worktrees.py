@@ -1,0 +1,193 @@
+"""Worktrees of sdqctl's own: made, found again, carried into, merged from, removed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sdqctl.errors import UsageError, WorkspaceError, WorkspaceRefusedError
+from sdqctl.model.session import SessionRef
+from sdqctl.policy.policy import build_policy
+from sdqctl.workspace.merge import Change, Target
+from sdqctl.workspace.own import own_folder
+from sdqctl.workspace.worktrees import (
+    Made,
+    make_worktree,
+    remove_worktree,
+    worktree_around,
+    worktrees,
+    would_lose,
+)
+from tests.workspace.gits import git, of_user, on_disk, repository, write
+
+SESSION = SessionRef("mock", "work")
+
+
+def _made(top: Path, home: Path, **options: object) -> Made:
+    return make_worktree(home / "sdqctl", top, SESSION, "my work", **options)  # type: ignore[arg-type]
+
+
+def test_a_worktree_is_made_once_on_a_branch_of_its_own(home: Path, tmp_path: Path) -> None:
+    top = repository(tmp_path / "project")
+    first, again = _made(top / "sub", home), _made(top, home)
+    assert (first.is_new, again.is_new) == (True, False)
+    assert first.worktree == again.worktree
+    assert (first.cwd, again.cwd) == (first.worktree.tree / "sub", first.worktree.tree)
+    assert git(again.cwd, "branch", "--show-current") == "sdqctl/my-work\n"
+    assert on_disk(again.cwd) == on_disk(top)
+    assert worktrees(home / "sdqctl") == [first.worktree]
+    assert worktree_around(home / "sdqctl", first.cwd) == first.worktree
+    assert own_folder(home / "sdqctl", first.cwd) == first.worktree.tree
+
+
+@pytest.mark.parametrize("carry", [True, False])
+def test_uncommitted_changes_go_along_or_are_named(carry: bool, home: Path, tmp_path: Path) -> None:
+    top = repository(tmp_path / "project")
+    write(top, {"a.txt": "changed\n", "new": "x\n"})
+    before = of_user(top)[:4], on_disk(top)
+    made = _made(top, home, carry=carry)
+    assert made.behind == (() if carry else ("a.txt", "new"))
+    assert (on_disk(made.cwd) == on_disk(top)) is carry
+    assert git(made.cwd, "status", "--short") == (" M a.txt\n?? new\n" if carry else "")
+    assert (of_user(top)[:4], on_disk(top)) == before
+
+
+@pytest.mark.parametrize(
+    ("branch", "error"), [("main", "exists already"), ("a..b", "is no name of a branch")]
+)
+def test_a_branch_that_cannot_be_is_refused_and_leaves_nothing(
+    branch: str, error: str, home: Path, tmp_path: Path
+) -> None:
+    top = repository(tmp_path / "project")
+    with pytest.raises(UsageError, match=error):
+        _made(top, home, branch=branch)
+    assert worktrees(home / "sdqctl") == []
+    assert _made(top, home, branch="other").worktree.branch == "other"
+
+
+def test_there_is_no_worktree_without_a_commit_or_a_repository(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "new").mkdir()
+    for said in ("no git repository", "without a commit"):
+        with pytest.raises(WorkspaceRefusedError, match=said):
+            _made(tmp_path / "new", home)
+        git(tmp_path / "new", "init", "-q")
+
+
+def test_what_would_be_lost_is_told_and_merged_or_clean_is_nothing(
+    home: Path, tmp_path: Path
+) -> None:
+    top, data = repository(tmp_path / "project"), home / "sdqctl"
+    worktree = _made(top, home).worktree
+    assert not would_lose(data, worktree)
+    write(worktree.tree, {"a.txt": "changed\n", "new": "x\n"})
+    assert would_lose(data, worktree).describe() == "2 uncommitted files (a.txt, new)"
+    git(worktree.tree, "add", "-A")
+    git(worktree.tree, "commit", "-q", "-m", "theirs")
+    assert would_lose(data, worktree).describe() == "1 commit that no other branch has"
+    git(top, "merge", "-q", worktree.branch)
+    assert not would_lose(data, worktree)
+    remove_worktree(data, worktree)
+    assert worktrees(data) == []
+    assert git(top, "branch") == "* main\n"
+    assert len(git(top, "worktree", "list").splitlines()) == 1
+
+
+def test_tools_may_write_in_the_sessions_own_worktree_and_not_beside_it(
+    home: Path, tmp_path: Path
+) -> None:
+    from sdqctl.model.tools import ToolKind, ToolRequest
+
+    top, data = repository(tmp_path / "project"), home / "sdqctl"
+    cwd = _made(top, home).cwd
+    policy = build_policy(
+        mode="implement",
+        cwd=cwd,
+        allow_tools=(f"write({home}/**)",),
+        protected=(data,),
+        own=own_folder(data, cwd),
+    )
+    for path, allowed in (
+        (cwd / "new", True),
+        (data / "ledger.db", False),
+        (cwd.parent / "worktree.json", False),
+        (cwd / "../worktree.json", False),
+    ):
+        request = ToolRequest(kind=ToolKind.WRITE, target=str(path))
+        assert policy.decide(request).allowed is allowed, path
+
+
+def _change(top: Path, files: dict[str, str]) -> Change:
+    """A change from what is committed, as trees."""
+    before = git(top, "rev-parse", "HEAD").strip()
+    write(top, files)
+    git(top, "add", "-A")
+    after = git(top, "stash", "create").strip()
+    git(top, "reset", "-q", "--hard")
+    return Change(before, after, "changes")
+
+
+def test_a_change_is_merged_into_the_tree_and_the_index(home: Path, tmp_path: Path) -> None:
+    top = repository(tmp_path / "project", {"a.txt": "1\n2\n3\n4\n5\n"})
+    change = _change(top, {"a.txt": "1\n2\n3\n4\nfive\n", "new": "x\n"})
+    write(top, {"a.txt": "one\n2\n3\n4\n5\n"})
+    git(top, "commit", "-q", "-am", "mine")
+    Target(top).merge(change)
+    assert (top / "a.txt").read_text() == "one\n2\n3\n4\nfive\n"
+    assert git(top, "status", "--short") == "M  a.txt\nA  new\n"
+
+
+def test_a_conflict_is_told_as_git_tells_it_and_left_to_be_resolved(
+    home: Path, tmp_path: Path
+) -> None:
+    top = repository(tmp_path / "project")
+    change = _change(top, {"a.txt": "theirs\n"})
+    write(top, {"a.txt": "mine\n"})
+    git(top, "commit", "-q", "-am", "mine")
+    head = git(top, "rev-parse", "HEAD")
+    with pytest.raises(WorkspaceError, match=r"CONFLICT \(content\): Merge conflict in a.txt"):
+        Target(top).commit_on("side", change, None)
+    assert (git(top, "status", "--short"), git(top, "branch")) == ("", "* main\n")
+    with pytest.raises(WorkspaceError, match=r"CONFLICT \(content\): Merge conflict in a.txt"):
+        Target(top).merge_and_commit(change)
+    assert (git(top, "status", "--short"), git(top, "rev-parse", "HEAD")) == ("UU a.txt\n", head)
+    git(top, "reset", "-q", "--merge")
+    assert git(top, "status", "--short") == ""
+
+
+def test_local_changes_in_the_way_stay_as_they_are(home: Path, tmp_path: Path) -> None:
+    top = repository(tmp_path / "project")
+    change = _change(top, {"a.txt": "theirs\n"})
+    write(top, {"a.txt": "not committed\n"})
+    with pytest.raises(WorkspaceError, match="local changes"):
+        Target(top).merge(change)
+    assert (top / "a.txt").read_text() == "not committed\n"
+    git(top, "add", "a.txt")
+    with pytest.raises(WorkspaceError, match="staged"):
+        Target(top).merge_and_commit(change)
+
+
+def test_a_change_is_committed_on_another_branch_or_in_place(home: Path, tmp_path: Path) -> None:
+    top = repository(tmp_path / "project")
+    git(top, "config", "user.name", "Me")
+    git(top, "config", "user.email", "me@localhost")
+    change = _change(top, {"a.txt": "theirs\n"})
+    for branch in ("side", "side"):
+        Target(top).commit_on(branch, change, None)
+    assert git(top, "show", "side:a.txt") == "theirs\n"
+    with pytest.raises(UsageError, match="checked out"):
+        Target(top).commit_on("main", change, None)
+    write(top, {"a.txt": "theirs\n", "sub/b.txt": "mine, not committed\n"})
+    commit = Target(top).commit_in_place(change)
+    assert git(top, "rev-parse", "HEAD").strip() == commit
+    assert git(top, "status", "--short") == " M sub/b.txt\n"
+    assert git(top, "log", "-1", "--format=%an %s") == "Me changes\n"
+
+
+def test_a_program_to_merge_with_in_the_repositorys_configuration_is_refused(
+    home: Path, tmp_path: Path
+) -> None:
+    top = repository(tmp_path / "project")
+    git(top, "config", "merge.x.driver", "touch /tmp/never")
+    with pytest.raises(WorkspaceRefusedError, match=r"merge\.x\.driver"):
+        Target(top)
