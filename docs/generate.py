@@ -174,7 +174,8 @@ def _kind(known: Field[Any]) -> str:
     plain = str(known.type).removesuffix(" | None")
     words = {"str": "text", "int": "number", "bool": "true or false", "Path": "path"}
     lists = {"tuple[str, ...]": "list of texts", "tuple[Path, ...]": "list of paths"}
-    return {**words, **lists}[plain]
+    tables = {"Mapping[str, Mapping[str, Any]]": "tables"}
+    return {**words, **lists, **tables}[plain]
 
 
 def _default(known: Field[Any]) -> str:

@@ -15,7 +15,7 @@ from sdqctl.model.audit import ToolRecord
 from sdqctl.model.repository import Changes, RepositoryFile
 from sdqctl.model.sandbox import Held
 from sdqctl.model.session import ToolCall, Usage
-from sdqctl.model.views import failure, run, session, status, trust, workflow, workspace
+from sdqctl.model.views import agents, failure, run, session, status, trust, workflow, workspace
 from sdqctl.model.views.outputs import LINES, OUTPUTS
 from sdqctl.model.workspace import FileChange
 
@@ -106,6 +106,9 @@ SECTIONS = (
     Section("The tools of an adapter", ToolNames),
     Section("A finding", workflow.FindingView, "`validate` writes an array of these."),
     Section("A prompt", workflow.PromptView, "`render` writes an array of these, one a step."),
+    Section("An agent", agents.AgentView, "What `agents list` has of each, and `agents info`."),
+    Section("An agent that was checked", agents.CheckView, "What `agents check` writes."),
+    Section("A session as its agent lists it", agents.AgentSessionView),
     Section("Trust", trust.TrustView, "What `trust` and `trust --show` write."),
     Section("A file that needs trust", RepositoryFile),
     Section("Changes", Changes),

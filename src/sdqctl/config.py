@@ -290,13 +290,16 @@ def _with_environment(settings: Settings, environment: Mapping[str, str], known:
     return _replaced(settings, values)
 
 
-def given_environment(settings: Settings, more: Sequence[str] = ()) -> dict[str, str]:
+def given_environment(
+    settings: Settings, more: Callable[[], Sequence[str]] = lambda: ()
+) -> dict[str, str]:
     """The variables for RUN commands, or for a runtime and its tools: those that `env` lets
-    through, what programs cannot do without, and what the globs in `more` say of the runtime.
+    through, what programs cannot do without, and what the globs of `more` say of the runtime,
+    which is asked only where something is left out.
     """
     if settings.env is None:
         return dict(settings.environment)
-    wanted = (*_ALWAYS_GIVEN, *settings.env, *more)
+    wanted = (*_ALWAYS_GIVEN, *settings.env, *more())
     return {
         name: value
         for name, value in settings.environment.items()
@@ -370,13 +373,13 @@ def _convert(known: Field[Any], value: object, folder: Path) -> object:
             return parse_duration(value)
         raise TypeError('a duration in quotes is wanted, such as "30m"')
     if kind == "bool":
-        if isinstance(value, bool):
-            return value
-        raise TypeError("true or false is wanted")
+        return _checked(value, isinstance(value, bool), "true or false")
     if kind == "int":
-        if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-            return value
-        raise TypeError("a whole number is wanted")
+        whole = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+        return _checked(value, whole, "a whole number")
+    if kind.startswith("Mapping"):
+        tables = isinstance(value, dict) and all(isinstance(each, dict) for each in value.values())
+        return _checked(value, tables, "a table of tables")
     if kind.startswith("tuple"):
         if isinstance(value, list) and all(isinstance(item, str) for item in value):
             return tuple(_path(item, folder) if "Path" in kind else item for item in value)
@@ -384,6 +387,12 @@ def _convert(known: Field[Any], value: object, folder: Path) -> object:
     if not isinstance(value, str):
         raise TypeError("a string is wanted")
     return _path(value, folder) if "Path" in kind else value
+
+
+def _checked(value: object, is_right: bool, wanted: str) -> object:
+    if not is_right:
+        raise TypeError(f"{wanted} is wanted")
+    return value
 
 
 def _type_name(known: Field[Any]) -> str:

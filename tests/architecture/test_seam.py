@@ -19,7 +19,7 @@ SPEAKS_OF_AN_AGENT = {
     "cli/topics.py": "a variable of the environment, in a page of help",
     "config.py": "the default adapter's name, and the variable that a model is named in",
 }
-OWN_ROOMS = ("adapters/copilot/", "testing/")
+OWN_ROOMS = ("adapters/copilot/", "adapters/acp/", "testing/")
 PAGE = "docs/copilot-findings.md"
 """Where facts are recorded that more than one adapter keeps to."""
 

@@ -9,8 +9,8 @@ import pytest
 
 from sdqctl.adapters import Adapter, AdapterSettings, MockAdapter, SessionArchive
 from sdqctl.adapters.journal import read_turns
+from sdqctl.adapters.journal_writer import write_event
 from sdqctl.adapters.mock.archive import MockArchive
-from sdqctl.adapters.mock.writing import write_event
 from sdqctl.errors import RuntimeFailure
 from sdqctl.testing.contract import AdapterContract
 

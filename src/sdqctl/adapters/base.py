@@ -289,8 +289,8 @@ class Compacts(Protocol):
 class Forks(Protocol):
     """An adapter that copies a session (FORKS).
 
-    `before_event` is the `event_id` of the first turn that the copy leaves out. The copy's id is
-    the runtime's choice.
+    `before_event` is the `event_id` of the first turn that the copy leaves out; CapabilityError is
+    raised where copies are whole alone. The copy's id is the runtime's choice.
     """
 
     async def fork_session(

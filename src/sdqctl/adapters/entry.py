@@ -7,7 +7,7 @@ imports what it needs when it is called, so that reading from disk loads no runt
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 if TYPE_CHECKING:
@@ -57,6 +57,18 @@ class AdapterEntry(ABC):
         `sdqctl.config.about` as metadata. They arrive in `AdapterSettings.own`.
         """
         return {}
+
+    def is_here(self, settings: AdapterSettings) -> bool:
+        """Whether `sdqctl status` tells of it also where it is not the one that is used; False for
+        one of many agents whose program is not installed.
+        """
+        return True
+
+    def declared(self, own: Mapping[str, object]) -> Iterable[AdapterEntry]:
+        """Further adapters that the user's configuration makes of this one; `own` is what is set
+        of the settings that adapters declare.
+        """
+        return ()
 
     def folders(self, settings: AdapterSettings) -> tuple[Path, ...]:
         """The agent's own folders: no tool writes in them, and RUN commands do not see them."""

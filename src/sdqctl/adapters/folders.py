@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from sdqctl.adapters.files import make_stage, session_files
 from sdqctl.adapters.journal import fingerprint, read_turns
-from sdqctl.model.session import Turn
+from sdqctl.model.session import Holder, Turn
+from sdqctl.process import may_hold
 
 JOURNAL = "events.jsonl"
 """The journal's name in a session's folder."""
 
 
+def mark_in_use(folder: Path) -> Path:
+    """Mark a session's folder as in use by this process; whoever closes it takes the mark away."""
+    marker = folder / f"inuse.{os.getpid()}.lock"
+    marker.touch(mode=0o600)
+    return marker
+
+
 class FolderArchive:
     """The part of a SessionArchive that needs nothing but the folder of all sessions."""
+
+    name: str
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -34,3 +45,14 @@ class FolderArchive:
     def stage(self) -> Path:
         """A folder beside the sessions."""
         return make_stage(self._root)
+
+    def holder(self, session_id: str) -> Holder | None:
+        """The live process that marked the session as in use."""
+        try:
+            for marker in (self._root / session_id).glob("inuse.*.lock"):
+                pid = marker.name.split(".")[1]
+                if pid.isdecimal() and may_hold(int(pid), marker.stat().st_mtime, "sdqctl"):
+                    return Holder(pid=int(pid), command=f"sdqctl ({self.name})")
+        except OSError:  # the session or its marker was just taken away
+            return None
+        return None

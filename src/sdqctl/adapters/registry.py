@@ -17,7 +17,7 @@ from sdqctl.errors import AdapterBrokenError, SdqctlError, UsageError
 from sdqctl.text.suggest import meant
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from dataclasses import Field
     from pathlib import Path
     from typing import Any
@@ -30,6 +30,14 @@ GROUP = "sdqctl.adapters"
 OWN = {
     "copilot": "sdqctl.adapters.copilot.entry:COPILOT",
     "mock": "sdqctl.adapters.mock.entry:MOCK",
+    "opencode": "sdqctl.adapters.acp.entry:OPENCODE",
+    "codex": "sdqctl.adapters.acp.entry:CODEX",
+    "claude": "sdqctl.adapters.acp.entry:CLAUDE",
+    "vibe": "sdqctl.adapters.acp.entry:VIBE",
+    "qwen": "sdqctl.adapters.acp.entry:QWEN",
+    "gemini": "sdqctl.adapters.acp.entry:GEMINI",
+    "cline": "sdqctl.adapters.acp.entry:CLINE",
+    "copilot-acp": "sdqctl.adapters.acp.entry:COPILOT_ACP",
 }
 """The entry points of this package, as pyproject.toml has them: to find these no folder is read."""
 _PACKAGE = "sdqctl"
@@ -45,7 +53,18 @@ class _EntryPoint(NamedTuple):
 
 def adapter_names() -> tuple[str, ...]:
     """The names of all adapters, ours first; none is loaded."""
-    return tuple(_entry_points())
+    return (*_entry_points(), *_declared)
+
+
+_declared: dict[str, AdapterEntry] = {}
+
+
+def declare(own: Mapping[str, object]) -> None:
+    """Make known the adapters that a configuration adds; `own` is what it sets for adapters."""
+    if own:
+        for one in list(entries()):
+            for further in one.declared(own):
+                _declared.setdefault(further.name, further)
 
 
 def entry(name: str) -> AdapterEntry:
@@ -55,9 +74,11 @@ def entry(name: str) -> AdapterEntry:
     """
     if name in OWN:
         return _loaded(name, _EntryPoint(OWN[name], _PACKAGE))
+    if name in _declared:
+        return _declared[name]
     known = _entry_points()
     if name not in known:
-        raise UsageError(f"unknown adapter {name!r}", hint=meant(name, known, "adapters"))
+        raise UsageError(f"unknown adapter {name!r}", hint=meant(name, adapter_names(), "adapters"))
     return _loaded(name, known[name])
 
 
@@ -70,6 +91,7 @@ def entries(
             yield _loaded(name, point)
         except AdapterBrokenError as error:
             broken(error)
+    yield from _declared.values()
 
 
 def get_adapter(name: str, settings: AdapterSettings) -> Adapter:

@@ -41,6 +41,26 @@ class AdapterSettings:
 
     def within(self, sandbox: Sandbox) -> AdapterSettings:
         """The same with another net."""
+        return self._but(sandbox=sandbox)
+
+    def with_environment(self, environment: Mapping[str, str]) -> AdapterSettings:
+        """The same with other variables."""
+        return self._but(environment=environment)
+
+    def in_folder(self, data_dir: Path) -> AdapterSettings:
+        """The same with another data folder."""
+        return self._but(data_dir=data_dir)
+
+    def _but(
+        self,
+        *,
+        data_dir: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+        sandbox: Sandbox | None = None,
+    ) -> AdapterSettings:
         return AdapterSettings(
-            data_dir=self.data_dir, environment=self.environment, sandbox=sandbox, **self.own
+            data_dir=data_dir or self.data_dir,
+            environment=self.environment if environment is None else environment,
+            sandbox=sandbox or self._sandbox,
+            **self.own,
         )

@@ -32,6 +32,7 @@ COMMANDS: CommandTable = {
     "login": ("login:login", "Sign in with the runtime's own command."),
     "validate": ("workflow:validate", "Check workflow files."),
     "render": ("workflow:render", "Show the prompts that a workflow would send."),
+    "agents": ("agents:agents", "See which other agents can be used, and what holds on them."),
     "trust": ("trust:trust", "Let what a repository brings take effect: settings, hooks, servers."),
     "worktrees": ("worktrees:worktrees", "List and remove the work trees of sessions."),
     "store": ("store:store", "Check and back up the ledger."),

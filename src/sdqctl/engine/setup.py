@@ -61,7 +61,7 @@ class Setup:
         """The merged settings. Raises UsageError for a broken configuration file."""
         import logging
 
-        from sdqctl.adapters.registry import own_settings
+        from sdqctl.adapters.registry import declare, own_settings
         from sdqctl.config import load_settings
 
         settings = load_settings(
@@ -71,6 +71,7 @@ class Setup:
             with_project=self.repository_use is not RepositoryUse.NEVER,
             own=own_settings(),
         )
+        declare(settings.own)
         read, ignored = [*map(str, settings.files)], [*settings.ignored]
         logging.getLogger(__name__).debug("settings of %s; without effect: %s", read, ignored)
         return settings
@@ -141,9 +142,12 @@ class Setup:
         return data_folder(self.environment)
 
     def entries(self) -> list[AdapterEntry]:
-        """What is known of all adapters; one that cannot be loaded is reported once."""
-        from sdqctl.adapters.registry import entries
+        """What is known of all adapters, also of those that the configuration declares; one that
+        cannot be loaded is reported once.
+        """
+        from sdqctl.adapters.registry import declare, entries
 
+        declare(self.settings.own)
         return list(entries(self.report_broken))
 
     def report_broken(self, error: AdapterBrokenError) -> None:
@@ -163,7 +167,7 @@ class Setup:
         settings, known = self.settings, entry(name)
         return AdapterSettings(
             data_dir=settings.home,
-            environment=given_environment(settings, known.variables),
+            environment=given_environment(settings, lambda: known.variables),
             sandbox=None,
             **{key: settings.own.get(key) for key in known.settings()},
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from sdqctl.adapters.registry import own_settings
 from sdqctl.config import load_settings
 from sdqctl.engine.repository import Repository, look_at_repository
 from sdqctl.errors import UsageError
@@ -23,7 +24,7 @@ def repository_around(environment: Mapping[str, str], home: Path, folder: Path) 
     if not folder.is_dir():
         raise UsageError(f"{folder}: there is no such folder")
     directory = folder.resolve()
-    settings = load_settings(environment, directory)
+    settings = load_settings(environment, directory, own=own_settings())
     return look_at_repository(home, directory, settings.project, ignored=settings.ignored)
 
 

@@ -136,10 +136,14 @@ def _places(of: Installation) -> list[str]:
 
 
 def _adapters(of: Installation) -> Mapping[str, Adapter]:
-    """All adapters that can be made, by name; none is started."""
+    """All adapters that can be made, by name, without those of programs that are not here; none is
+    started.
+    """
     found = {}
     for one in of.entries():
         try:
+            if one.name != of.settings.adapter and not one.is_here(of.adapter_settings(one.name)):
+                continue
             found[one.name] = of.adapter(one.name)
         except AdapterBrokenError as error:
             of.report_broken(error)

@@ -20,7 +20,7 @@ import re
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -28,6 +28,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from sdqctl.model.followup import is_correction, quoted_prompt
+from sdqctl.testing.dialects import dialect_of
 from sdqctl.testing.markers import Marker, chosen, markers, without_markers
 from sdqctl.testing.samples import sample
 
@@ -287,9 +288,10 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(200, {}, {"object": "list", "data": [{"id": MODEL, "object": "model"}]})
 
     def do_POST(self) -> None:
-        """One chat completion."""
+        """One model call: a chat completion, or one in another dialect."""
         body = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))))
-        reply = self.server.model.answer(body)
+        dialect = dialect_of(self.path)
+        reply = self.server.model.answer(body if dialect is None else dialect.chat(body))
         if reply.hang:
             self.server.model.wait(3600)
         if self.server.model.wait(reply.delay) or reply.hang or reply.drop:
@@ -298,8 +300,15 @@ class _Handler(BaseHTTPRequestHandler):
         if reply.status != 200:
             error = {"message": f"scripted error {reply.status}", "type": "scripted"}
             self._send(reply.status, reply.headers, {"error": error})
+        elif dialect is not None and body.get("stream"):
+            events = dialect.events(body, reply)
+            self._stream(
+                (f"event: {name}\ndata: {json.dumps(data)}" for name, data in events), reply.pace
+            )
+        elif dialect is not None:
+            self._send(200, reply.headers, dialect.whole(body, reply))
         elif body.get("stream"):
-            self._stream(body, reply)
+            self._stream((f"data: {chunk}" for chunk in _chunks(body, reply)), reply.pace)
         else:
             self._send(200, reply.headers, _completion(body, reply))
 
@@ -313,15 +322,15 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
 
-    def _stream(self, body: dict[str, Any], reply: Reply) -> None:
+    def _stream(self, pieces: Iterable[str], pace: float) -> None:
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Connection", "close")
         self.end_headers()
-        for chunk in _chunks(body, reply):
-            self.wfile.write(b"data: " + chunk.encode() + b"\n\n")
+        for piece in pieces:
+            self.wfile.write(piece.encode() + b"\n\n")
             self.wfile.flush()
-            if reply.pace and self.server.model.wait(reply.pace):
+            if pace and self.server.model.wait(pace):
                 return
         self.close_connection = True
 

@@ -78,9 +78,10 @@ class CopilotEntry(AdapterEntry):
 
     def repository_files(self, root: Path, folder: Path) -> list[RepositoryFile]:
         """Hooks, settings, servers, agents, skills and what they name."""
-        from sdqctl.adapters.copilot.repository_files import repository_files
+        from sdqctl.adapters.copilot.repository_files import PLACES
+        from sdqctl.adapters.repository_files import files_at
 
-        return repository_files(root, folder)
+        return files_at(PLACES, root, folder)
 
     def outlook(self, settings: AdapterSettings) -> Outlook:
         """The runtime that would be used, and the model behind it."""

@@ -20,10 +20,10 @@ import msgspec
 
 from sdqctl.adapters.base import AdapterConfig, AdapterSession, Capability, Health, capabilities_of
 from sdqctl.adapters.folders import JOURNAL
+from sdqctl.adapters.journal_writer import write_event
 from sdqctl.adapters.mock.archive import METADATA, Metadata, MockArchive
 from sdqctl.adapters.mock.script import read_script
 from sdqctl.adapters.mock.session import MockSession
-from sdqctl.adapters.mock.writing import write_event
 from sdqctl.adapters.names import KnownNames
 from sdqctl.adapters.settings import AdapterSettings
 from sdqctl.errors import (

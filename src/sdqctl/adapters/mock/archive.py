@@ -15,8 +15,7 @@ from sdqctl.adapters.journal import count_turns
 from sdqctl.adapters.settings import AdapterSettings
 from sdqctl.errors import SessionUnusableError
 from sdqctl.fs import write_private
-from sdqctl.model.session import Holder, SessionInfo
-from sdqctl.process import may_hold
+from sdqctl.model.session import SessionInfo
 
 METADATA = "session.json"
 
@@ -102,18 +101,6 @@ class MockArchive(FolderArchive):
         if not unchanged:
             _relabel(staged / METADATA, name, cwd)
         install(staged, self._root / session_id)
-
-    def holder(self, session_id: str) -> Holder | None:
-        """The live process that marked the session as in use."""
-        try:
-            markers = list((self._root / session_id).glob("inuse.*.lock"))
-            for marker in markers:
-                pid = marker.name.split(".")[1]
-                if pid.isdecimal() and may_hold(int(pid), marker.stat().st_mtime, "sdqctl"):
-                    return Holder(pid=int(pid), command="sdqctl (mock)")
-        except OSError:  # the session or its marker was just taken away
-            return None
-        return None
 
 
 def _relabel(file: Path, name: str | None, cwd: str | None) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import re
 import uuid
 from collections.abc import AsyncIterator, Sequence
@@ -14,13 +13,13 @@ import msgspec
 from msgspec.structs import replace
 
 from sdqctl.adapters.base import AdapterConfig, ContextUse
-from sdqctl.adapters.folders import JOURNAL
+from sdqctl.adapters.folders import JOURNAL, mark_in_use
 from sdqctl.adapters.journal import ABORTED, TurnCounter, find_turn, read_turns, turn_outcome
+from sdqctl.adapters.journal_writer import cut_before, write_event
 from sdqctl.adapters.mock.script import Rule, default_answer, orders_of
 from sdqctl.adapters.mock.tools import ToolEnd, diff_of, use_tool
-from sdqctl.adapters.mock.writing import write_event
 from sdqctl.errors import RuntimeDiedError, StepError
-from sdqctl.fs import replacing, write_private
+from sdqctl.fs import write_private
 from sdqctl.model.events import (
     ContextChanged,
     FailureKind,
@@ -63,13 +62,12 @@ class MockSession:
         self._rules = rules
         self._journal = folder / JOURNAL
         self._counter = TurnCounter(self._journal)
-        self._marker = folder / f"inuse.{os.getpid()}.lock"
+        self._marker = mark_in_use(folder)
         self._aborting = asyncio.Event()
         self._turn_running = False
         self._expected: dict[str, object] | None = None
         self._runs_with = PromptSettings()
         self._attached: list[str] = []
-        self._marker.touch(mode=0o600)
 
     @property
     def info(self) -> SessionInfo:
@@ -307,15 +305,7 @@ class MockSession:
         turn = find_turn(self._journal, to)
         if turn is None or turn.event_id is None:
             return
-        mark = f'"id":"{turn.event_id}"'.encode()
-        kept = bytearray()
-        for line in self._journal.read_bytes().splitlines(keepends=True):
-            if mark in line:
-                break
-            kept += line
-        with replacing(self._journal) as stream:
-            stream.write(kept)
-            commit_point("mock.rewind")
+        cut_before(self._journal, turn.event_id, lambda: commit_point("mock.rewind"))
 
     async def abort(self) -> None:
         """Stop the running turn; a consumer that went away has its turn ended here."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sdqctl.model.events import Event
+from sdqctl.model.views.agents import AgentSessionView, AgentView, CheckView
 from sdqctl.model.views.failure import ErrorView
 from sdqctl.model.views.run import BatchRunView, PlanView, ResultLine, ResultView
 from sdqctl.model.views.session import (
@@ -41,6 +42,10 @@ OUTPUTS: dict[str, Any] = {
     "status": StatusView,
     "validate": list[FindingView],
     "render": list[PromptView],
+    "agents list": list[AgentView],
+    "agents info": AgentView,
+    "agents check": CheckView,
+    "agents sessions": list[AgentSessionView],
     "trust": TrustView,
     "trust --list": list[TrustedView],
     "trust --remove": DistrustView,

@@ -42,6 +42,8 @@ class Contract(ABC):
     """
 
     name: str
+    forks_at_turns = True
+    """Whether its forks, if it makes any, can end before a turn."""
 
     def adapter(self, settings: AdapterSettings) -> Adapter:
         """A new adapter, not started."""

@@ -1,16 +1,21 @@
-"""Writing the mock's journal: an event stands there whole, or not at all."""
+"""Writing a session's journal, for adapters whose runtime has none that can be read.
+
+Its lines are those that `sdqctl.adapters.journal` reads.
+"""
 
 from __future__ import annotations
 
 import errno
 import os
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 
 from sdqctl.errors import RuntimeFailure
+from sdqctl.fs import replacing
 
 
 def write_event(journal: Path, kind: str, data: dict[str, object]) -> None:
@@ -47,3 +52,21 @@ def _append_whole(handle: int, line: bytes) -> None:
     except OSError:
         os.ftruncate(handle, end)
         raise
+
+
+def cut_before(
+    journal: Path, event_id: str, last_moment: Callable[[], None] = lambda: None
+) -> None:
+    """Take an event, and all after it, out of a journal, at once. Raises OSError.
+
+    `last_moment` is called before the new journal takes the old one's place.
+    """
+    mark = f'"id":"{event_id}"'.encode()
+    kept = bytearray()
+    for line in journal.read_bytes().splitlines(keepends=True):
+        if mark in line:
+            break
+        kept += line
+    with replacing(journal) as stream:
+        stream.write(kept)
+        last_moment()

@@ -1,0 +1,99 @@
+"""What is known of each agent: `profiles.toml`, and what the user's configuration says."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from sdqctl.errors import UsageError
+
+_REFERENCE = re.compile(r"\$\{(\w+):-([^}]*)\}")
+
+
+class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One agent. The keys of profiles.toml, and of `[agents.NAME]` in a configuration file."""
+
+    command: tuple[str, ...] = ()
+    """The program and its arguments."""
+    title: str = ""
+    seen: str = ""
+    """The version that the profile was tried with."""
+    install: str = ""
+    version: tuple[str, ...] = ("--version",)
+    variables: tuple[str, ...] = ()
+    """Globs of the variables that it is given whatever the setting `env` leaves out."""
+    addresses: tuple[str, ...] = ()
+    """Variables that may hold the address of its model's provider."""
+    ports: tuple[int, ...] = ()
+    """Further TCP ports that it connects to."""
+    folders: tuple[str, ...] = ()
+    """Its own folders: sessions, settings, login."""
+    caches: tuple[str, ...] = ()
+    environment: dict[str, str] = {}
+    """Variables that it is started with."""
+    mode: str | None = None
+    """The mode in which it asks before it acts; None: it has but one."""
+    forks: bool = False
+    deletes: bool = False
+    """Whether it deletes a session when it is asked over the protocol."""
+    forget: tuple[str, ...] = ()
+    """Arguments of its program that delete a session; `{id}` is the session's."""
+    failure: str | None = None
+    """A pattern: an answer that reports a failed model call."""
+    notice: str | None = None
+    """A pattern: a message that is the agent's own, and no answer."""
+    loads_after: float = 0.0
+    """Seconds after its creation from which a session can be loaded without harm."""
+
+    @property
+    def program(self) -> str:
+        """What is looked for on PATH."""
+        return self.command[0]
+
+
+@cache
+def shipped() -> Mapping[str, Profile]:
+    """The profiles that come with sdqctl, by name."""
+    import tomllib
+
+    text = resources.files(__package__).joinpath("profiles.toml").read_text("utf-8")
+    return msgspec.convert(tomllib.loads(text), dict[str, Profile])
+
+
+def profile_of(name: str, configured: Mapping[str, Any]) -> Profile:
+    """An agent's profile, with what the configuration says over it.
+
+    Raises UsageError for keys that are unknown or of a wrong type, and where no command is known.
+    """
+    known = shipped().get(name)
+    base = msgspec.to_builtins(known) if known is not None else {"title": name}
+    try:
+        found = msgspec.convert({**base, **configured}, Profile)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"[agents.{name}]: {error}", hint="see docs/agents.md") from error
+    if not found.command:
+        raise UsageError(
+            f"[agents.{name}] names no command", hint='such as command = ["my-agent", "acp"]'
+        )
+    return found
+
+
+def expanded(paths: Iterable[str], environment: Mapping[str, str]) -> tuple[Path, ...]:
+    """Paths with `${NAME:-default}` and `~` filled in from an environment."""
+
+    def value(match: re.Match[str]) -> str:
+        return environment.get(match[1]) or match[2]
+
+    home = environment.get("HOME") or os.path.expanduser("~")
+    filled = (_REFERENCE.sub(value, path) for path in paths)
+    return tuple(
+        Path(home + path[1:]) if path == "~" or path.startswith("~/") else Path(path)
+        for path in filled
+    )

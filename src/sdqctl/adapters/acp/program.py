@@ -1,0 +1,75 @@
+"""Finding an agent's program and its version."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+from sdqctl.adapters.acp.profiles import Profile
+from sdqctl.errors import RuntimeMissingError
+
+_VERSION_SECONDS = 20.0
+
+
+def find_program(profile: Profile, environment: Mapping[str, str]) -> Path | None:
+    """The program on PATH, or the one that the command names by its path."""
+    found = shutil.which(profile.program, path=environment.get("PATH"))
+    return None if found is None else Path(found)
+
+
+def require_program(profile: Profile, environment: Mapping[str, str]) -> Path:
+    """The program. Raises RuntimeMissingError that says how it is installed."""
+    found = find_program(profile, environment)
+    if found is None:
+        raise RuntimeMissingError(
+            f"{profile.title} is not installed: there is no program {profile.program!r} on PATH",
+            hint=f"install it: {profile.install}" if profile.install else "see docs/agents.md",
+        )
+    return found
+
+
+def program_version(
+    program: Path, profile: Profile, environment: Mapping[str, str]
+) -> tuple[str | None, str | None]:
+    """What the program says its version is, else the problem with it."""
+    try:
+        done = subprocess.run(
+            [str(program), *profile.version],
+            env={**environment, **profile.environment},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_VERSION_SECONDS,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        return None, f"{program} does not tell its version: {error}"
+    lines = [line.strip() for line in done.stdout.splitlines() if line.strip()]
+    return (lines[0] if lines else None), None
+
+
+def program_folders(profile: Profile, environment: Mapping[str, str]) -> tuple[Path, ...]:
+    """What has to be read to start it: its package, its interpreter, and files that it is given.
+
+    A program of npm is a link into `node_modules`, where its packages lie beside one another; one
+    of Python lies in the `bin` of an environment.
+    """
+    found = find_program(profile, environment)
+    if found is None:
+        return ()
+    real = Path(os.path.realpath(found))
+    packages = next((p for p in reversed(real.parents) if p.name == "node_modules"), None)
+    node = shutil.which("node", path=environment.get("PATH"))
+    interpreters = [] if node is None else [Path(os.path.realpath(node))]
+    folders = [packages or _around(real), _around(found), *map(_around, interpreters)]
+    given = [Path(word) for word in profile.command[1:] if word.startswith("/")]
+    return tuple(dict.fromkeys((*folders, *(path for path in given if path.exists()))))
+
+
+def _around(program: Path) -> Path:
+    """The folder of a program; of one in a `bin`, all that lies around that."""
+    return program.parent.parent if program.parent.name == "bin" else program.parent

@@ -1,0 +1,87 @@
+"""Agents with the loopback model behind them: what `agents check --offline` and the tests use.
+
+What each needs to be pointed at a model was found by experiment (docs/agents.md).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from sdqctl.errors import UsageError
+from sdqctl.testing.loopback import MODEL, LoopbackModel
+
+
+class Offline(NamedTuple):
+    """How one agent is used offline."""
+
+    environment: Mapping[str, str]
+    shell: Callable[[str], str]
+    """The prompt on which the scripted model has it run a command."""
+
+
+def offline(agent: str, model: LoopbackModel, home: Path) -> Offline:
+    """Point an agent at a loopback model; its own files lie in `home`.
+
+    Raises UsageError for an agent that the loopback model cannot answer.
+    """
+    make = _AGENTS.get(agent)
+    if make is None:
+        raise UsageError(
+            f"the loopback model does not know how {agent} is pointed at it",
+            hint=f"it can be checked with your own account, or choose of {', '.join(_AGENTS)}",
+        )
+    return make(model, home)
+
+
+def _tool(name: str, argument: str = "command") -> Callable[[str], str]:
+    def prompt(command: str) -> str:
+        arguments = {argument: command, "description": "run it"}
+        return f"[[tool: {name} {json.dumps(arguments)}]] [[reply: done]]"
+
+    return prompt
+
+
+def _copilot(model: LoopbackModel, home: Path) -> Offline:
+    environment = {**model.environment(), "COPILOT_HOME": str(home / "copilot")}
+    return Offline(environment, _tool("bash"))
+
+
+def _opencode(model: LoopbackModel, home: Path) -> Offline:
+    provider = {
+        "npm": "@ai-sdk/openai-compatible",
+        "options": {"baseURL": model.base_url, "apiKey": "loopback"},
+        "models": {MODEL: {"limit": {"context": 128000, "output": 8000}}},
+    }
+    configuration = {
+        "autoupdate": False,
+        "share": "disabled",
+        "model": f"fake/{MODEL}",
+        "small_model": f"fake/{MODEL}",
+        "provider": {"fake": provider},
+    }
+    environment = {
+        **_home(home),
+        "OPENCODE_CONFIG_CONTENT": json.dumps(configuration),
+        "OPENCODE_DISABLE_AUTOUPDATE": "1",
+        "OPENCODE_DISABLE_MODELS_FETCH": "1",
+        "OPENCODE_DISABLE_LSP_DOWNLOAD": "1",
+        "OPENCODE_DISABLE_DEFAULT_PLUGINS": "1",
+    }
+    return Offline(environment, _tool("bash"))
+
+
+def _scripted(model: LoopbackModel, home: Path) -> Offline:
+    environment = {"FAKE_ACP_HOME": str(home / "agent")}
+    return Offline(environment, lambda command: f"[[run: {command}]] [[reply: done]]")
+
+
+def _home(home: Path) -> dict[str, str]:
+    folders = {"CONFIG": "config", "DATA": "data", "STATE": "state"}
+    places = {f"XDG_{name}_HOME": str(home / folder) for name, folder in folders.items()}
+    return {"HOME": str(home), **places}
+
+
+_AGENTS = {"copilot-acp": _copilot, "opencode": _opencode, "scripted": _scripted}
