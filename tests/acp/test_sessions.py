@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from sdqctl.offspring import MARK
 from tests.acp.scripted import Scripted
 from tests.command import SDQCTL, sdqctl
 
@@ -175,9 +174,9 @@ def test_a_prompt_that_arrived_unanswered_is_finished_and_not_sent_again(
 def test_what_an_agent_started_ends_with_a_killed_run(scripted: Scripted) -> None:
     order = "[[run: sleep 777 & sleep 778; touch late]] [[reply: done]]"
     _workflow(order)
-    _kill_at_prompt(scripted, 1, "--allow-all-tools", when=lambda: bool(_sleeping()))
-    assert sdqctl("resume", "talk", "--continue", "--allow-tool", "read").code in (0, 4)
-    assert _sleeping() == []
+    _kill_at_prompt(scripted, 1, "--allow-all-tools", when=lambda: bool(_sleeping(scripted)))
+    assert sdqctl("resume", "talk", "--continue", "--on-interrupted", "fail").code == 4
+    assert _sleeping(scripted) == []
     assert not Path("late").exists()
 
 
@@ -240,16 +239,19 @@ def _hangs(scripted: Scripted) -> bool:
     return any(scripted.home.glob("*.hang"))
 
 
-def _sleeping() -> list[int]:
-    """The commands of the agent that still run, by their marks."""
+def _sleeping(scripted: Scripted) -> list[int]:
+    """The commands of the agent that still run, by their variables."""
     found = []
     for name in os.listdir("/proc"):
         if name.isdecimal():
             try:
                 line = Path(f"/proc/{name}/cmdline").read_bytes()
-                marks = Path(f"/proc/{name}/environ").read_bytes()
+                variables = Path(f"/proc/{name}/environ").read_bytes()
             except OSError:
                 continue
-            if line in (b"sleep\x00777\x00", b"sleep\x00778\x00") and MARK.encode() in marks:
+            if (
+                line in (b"sleep\x00777\x00", b"sleep\x00778\x00")
+                and str(scripted.home).encode() in variables
+            ):
                 found.append(int(name))
     return found

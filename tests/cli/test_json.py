@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from sdqctl.model.views.outputs import LINES, OUTPUTS
+from tests.acp.scripted import Scripted
 from tests.bench import Bench
 from tests.command import Done, sdqctl
 from tests.conftest import ROOT
@@ -172,6 +173,23 @@ def test_validate_writes_findings(bench: Bench) -> None:
 def test_render_writes_prompts(story: Path) -> None:
     found = read(sdqctl("render", story, "--format", "json"), "render")
     assert [step["prompt"] is None for step in found] == [False, True, True, False]
+
+
+def test_agents_write_what_is_known_of_them(
+    home: Path, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Scripted(home, monkeypatch)
+    listed = read(sdqctl("agents", "list", "--format", "json"), "agents list")
+    assert {"opencode", "codex", "claude", "scripted"} <= {agent["name"] for agent in listed}
+    done = sdqctl("agents", "check", "scripted", "--offline", "--format", "json")
+    checked = read(done, "agents check")
+    assert (checked["asks"], checked["heeds"], checked["restores"]) == (True, True, True)
+    found = read(sdqctl("agents", "info", "scripted", "--format", "json"), "agents info")
+    assert found["checks"] == [checked]
+    (project / "w.conv").write_text("SESSION-NAME s\nPROMPT Hello\n")
+    assert sdqctl("run", "w.conv").code == 0
+    known = read(sdqctl("agents", "sessions", "scripted", "--format", "json"), "agents sessions")
+    assert "s" in {session["name"] for session in known}
 
 
 @pytest.fixture

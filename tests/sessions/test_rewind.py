@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.bench import Bench
 from tests.command import sdqctl
+from tests.terminal import Terminal
 from tests.workspace.gits import git, of_user, on_disk, repository, write
 
 STORY = """\
@@ -160,12 +160,7 @@ def test_a_redo_that_was_killed_leaves_the_session_in_the_trash(ran: Bench) -> N
 def test_a_diff_on_a_terminal_goes_through_the_pager_that_git_uses(ran: Bench) -> None:
     git(ran.project, "config", "core.pager", "touch stranger")
     git(ran.project, "config", "--global", "core.pager", "sed s/three/paged/")
-    done = subprocess.run(
-        ["script", "-qec", "sdqctl sessions diff s 4", "/dev/null"],
-        capture_output=True,
-        text=True,
-        check=True,
-        stdin=subprocess.DEVNULL,
-    )
-    assert "\x1b[32m+\x1b[m\x1b[32mpaged" in done.stdout
+    with Terminal(["sessions", "diff", "s", "4"], colours=True) as terminal:
+        assert terminal.wait_for_end() == 0
+        assert b"\x1b[32m+\x1b[m\x1b[32mpaged" in terminal.raw
     assert not (ran.project / "stranger").exists()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from sdqctl.adapters.acp.entry import AcpEntry
+from sdqctl.adapters.acp.inspection import agent_sessions, check_agent, check_view, describe
 from sdqctl.cli.options import examples, format_option
 from sdqctl.cli.output import note, write_json, write_line
 from sdqctl.cli.table import Cell, Column, print_rows
@@ -18,7 +18,6 @@ from sdqctl.text.suggest import meant
 
 if TYPE_CHECKING:
     from sdqctl.adapters.acp.checks import Check
-    from sdqctl.adapters.acp.entry import AcpEntry
     from sdqctl.adapters.settings import AdapterSettings
     from sdqctl.cli.context import App
     from sdqctl.model.views.agents import AgentView, CheckView
@@ -34,7 +33,6 @@ def agents() -> None:
 @click.pass_obj
 def list_agents(app: App, /, output_format: str) -> None:
     """List the agents: what is installed, and whether it was seen to ask before it acts."""
-    from sdqctl.adapters.acp.inspection import describe
 
     async def views() -> list[AgentView]:
         found = [describe(one, app.adapter_settings(one.name)) for one in _entries(app)]
@@ -54,8 +52,6 @@ def list_agents(app: App, /, output_format: str) -> None:
 @click.pass_obj
 def info(app: App, /, name: str, output_format: str) -> None:
     """Tell all that is known of one agent."""
-    from sdqctl.adapters.acp.inspection import describe
-
     view = asyncio.run(describe(*_chosen(app, name)))
     if output_format == "json":
         write_json(view)
@@ -78,12 +74,12 @@ def check(app: App, /, name: str, offline: bool, output_format: str) -> None:
     a prompt of your account, unless it is --offline. Modes in which nothing may be changed are
     refused on an agent that has not passed.
     """
-    from sdqctl.adapters.acp.checks import keep_check
-    from sdqctl.adapters.acp.inspection import check_view
+    from sdqctl.testing.offline_agents import check_offline
 
     entry, settings = _chosen(app, name)
-    found = _check_offline(entry, settings) if offline else _check(entry, settings)
-    keep_check(settings.data_dir, name, found)
+    if not offline:
+        note(f"asking {name} to run a harmless command, which is refused")
+    found = asyncio.run((check_offline if offline else check_agent)(entry, settings))
     if output_format == "json":
         write_json(check_view(found))
     else:
@@ -95,14 +91,14 @@ def check(app: App, /, name: str, offline: bool, output_format: str) -> None:
         )
 
 
-@agents.command(epilog=examples("sdqctl agents sessions opencode"))
+@agents.command(
+    epilog=examples("sdqctl agents sessions opencode", "sdqctl agents sessions codex --format json")
+)
 @click.argument("name")
 @format_option("table", "json")
 @click.pass_obj
 def sessions(app: App, /, name: str, output_format: str) -> None:
     """List the sessions as the agent itself knows them, also those that sdqctl did not make."""
-    from sdqctl.adapters.acp.inspection import agent_sessions
-
     found = asyncio.run(agent_sessions(*_chosen(app, name)))
     if output_format == "json":
         write_json(found)
@@ -120,7 +116,6 @@ def sessions(app: App, /, name: str, output_format: str) -> None:
 
 
 def _entries(app: App) -> Iterator[AcpEntry]:
-    from sdqctl.adapters.acp.entry import AcpEntry
 
     return (one for one in app.entries() if isinstance(one, AcpEntry))
 
@@ -131,27 +126,6 @@ def _chosen(app: App, name: str) -> tuple[AcpEntry, AdapterSettings]:
     if name not in known:
         raise UsageError(f"unknown agent {name!r}", hint=meant(name, known, "agents"))
     return known[name], app.adapter_settings(name)
-
-
-def _check(entry: AcpEntry, settings: AdapterSettings) -> Check:
-    from sdqctl.adapters.acp.inspection import check_agent
-
-    note(f"asking {entry.name} to run a harmless command, which is refused")
-    return asyncio.run(check_agent(entry, settings))
-
-
-def _check_offline(entry: AcpEntry, settings: AdapterSettings) -> Check:
-    import tempfile
-
-    from sdqctl.adapters.acp.inspection import check_agent
-    from sdqctl.testing.loopback import LoopbackModel
-    from sdqctl.testing.offline_agents import offline
-
-    with ExitStack() as stack:
-        home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sdqctl-agent-")))
-        given = offline(entry.name, stack.enter_context(LoopbackModel()), home)
-        own = settings.with_environment({**settings.environment, **given.environment})
-        return asyncio.run(check_agent(entry, own, offline=True, order=given.shell))
 
 
 def _row(view: AgentView) -> list[Cell]:

@@ -47,7 +47,7 @@ _SECTIONS = {
     "Begin and go on": ("chat", "run", "resume", "apply", "iterate"),
     "Workflow files": ("init", "validate", "render"),
     "What is kept": ("sessions", "worktrees", "store"),
-    "This machine": ("status", "login", "trust", "completion"),
+    "This machine": ("status", "login", "agents", "trust", "completion"),
     "To learn": ("help", "demo"),
 }
 

@@ -9,10 +9,9 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
-if TYPE_CHECKING:
-    from sdqctl.testing.loopback import Reply
+from sdqctl.testing.exchange import Reply, text_of
 
 Event = tuple[str, dict[str, Any]]
 """An event of a stream: its name and its data."""
@@ -57,7 +56,7 @@ class Messages:
         content = message.get("content")
         parts = [{"type": "text", "text": content}] if isinstance(content, str) else content or []
         results = [
-            {"role": "tool", "content": _text(part.get("content"))}
+            {"role": "tool", "content": text_of(part.get("content"))}
             for part in parts
             if part.get("type") == "tool_result"
         ]
@@ -118,9 +117,9 @@ class Responses:
         messages = []
         for item in items:
             if item.get("type") in ("function_call_output", "custom_tool_call_output"):
-                messages.append({"role": "tool", "content": _text(item.get("output"))})
+                messages.append({"role": "tool", "content": text_of(item.get("output"))})
             elif item.get("role") in ("user", "assistant"):
-                messages.append({"role": item["role"], "content": _text(item.get("content"))})
+                messages.append({"role": item["role"], "content": text_of(item.get("content"))})
         return {**body, "messages": messages}
 
     def events(self, body: dict[str, Any], reply: Reply) -> Iterator[Event]:
@@ -188,9 +187,3 @@ def _typed(kind: str, /, **data: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
 
 def _new(prefix: str) -> str:
     return f"{prefix}_{time.time_ns()}"
-
-
-def _text(content: object) -> str:
-    if isinstance(content, list):
-        return "".join(part.get("text", "") for part in content if isinstance(part, dict))
-    return str(content or "")

@@ -20,88 +20,20 @@ import re
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from sdqctl.model.followup import is_correction, quoted_prompt
-from sdqctl.testing.dialects import dialect_of
+from sdqctl.testing.dialects import Event, dialect_of
+from sdqctl.testing.exchange import Reply as Reply
+from sdqctl.testing.exchange import Request as Request
 from sdqctl.testing.markers import Marker, chosen, markers, without_markers
 from sdqctl.testing.samples import sample
 
 MODEL = "loopback-1"
-_CLOCK = re.compile(r"\A<current_datetime>.*?</current_datetime>\s*", re.DOTALL)
-_REMINDER = re.compile(r"<(system_reminder|reminder)>.*?</\1>\s*", re.DOTALL)
-
-
-@dataclass(frozen=True)
-class Request:
-    """One request as it came in. `number` counts from 0."""
-
-    number: int
-    body: dict[str, Any]
-
-    @property
-    def messages(self) -> list[dict[str, Any]]:
-        """The conversation that the runtime sent."""
-        messages: list[dict[str, Any]] = self.body.get("messages", [])
-        return messages
-
-    @property
-    def user_messages(self) -> list[str]:
-        """The user's texts in order, without what the runtime puts around them."""
-        return [_plain(m["content"]) for m in self.messages if m.get("role") == "user"]
-
-    @property
-    def prompt(self) -> str:
-        """The last user text."""
-        texts = self.user_messages
-        return texts[-1] if texts else ""
-
-    @property
-    def tool_results(self) -> list[str]:
-        """The results of tools since the last user text."""
-        found: list[str] = []
-        for message in reversed(self.messages):
-            if message.get("role") == "user":
-                break
-            if message.get("role") == "tool":
-                found.insert(0, _text(message.get("content")))
-        return found
-
-    def results_for(self, prompt: str) -> list[str]:
-        """The results of tools for a prompt, and for follow-ups that quote it."""
-        found: list[str] = []
-        counts = False
-        for message in self.messages:
-            if message.get("role") == "user":
-                text = _plain(message["content"])
-                counts = prompt in (text, quoted_prompt(text))
-            elif message.get("role") == "tool" and counts:
-                found.append(_text(message.get("content")))
-        return found
-
-
-@dataclass(frozen=True)
-class Reply:
-    """What to answer. `tool_calls` are (name, arguments); `delay` is in seconds, and so is `pace`:
-    what is waited after each word that streams.
-    """
-
-    text: str = ""
-    tool_calls: Sequence[tuple[str, dict[str, Any]]] = ()
-    status: int = 200
-    headers: dict[str, str] = field(default_factory=dict)
-    delay: float = 0.0
-    pace: float = 0.0
-    drop: bool = False
-    hang: bool = False
-    malformed: bool = False
-    input_tokens: int = 100
-    output_tokens: int = 10
 
 
 Script = Callable[[Request], Reply]
@@ -252,16 +184,6 @@ def _seconds(orders: list[Marker], name: str) -> float:
     return sum(float(order.value) for order in orders if order.name == name)
 
 
-def _text(content: object) -> str:
-    if isinstance(content, list):
-        return "".join(part.get("text", "") for part in content if isinstance(part, dict))
-    return str(content or "")
-
-
-def _plain(content: object) -> str:
-    return _REMINDER.sub("", _CLOCK.sub("", _text(content)))
-
-
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
@@ -333,6 +255,10 @@ class _Handler(BaseHTTPRequestHandler):
             if pace and self.server.model.wait(pace):
                 return
         self.close_connection = True
+
+
+def _named(event: Event) -> str:
+    return f"event: {event[0]}\ndata: {json.dumps(event[1])}"
 
 
 def _message(reply: Reply) -> dict[str, Any]:

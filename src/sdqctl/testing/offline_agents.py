@@ -6,10 +6,15 @@ What each needs to be pointed at a model was found by experiment (docs/agents.md
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from sdqctl.adapters.acp.checks import Check
+from sdqctl.adapters.acp.entry import AcpEntry
+from sdqctl.adapters.acp.inspection import check_agent
+from sdqctl.adapters.settings import AdapterSettings
 from sdqctl.errors import UsageError
 from sdqctl.testing.loopback import MODEL, LoopbackModel
 
@@ -34,6 +39,14 @@ def offline(agent: str, model: LoopbackModel, home: Path) -> Offline:
             hint=f"it can be checked with your own account, or choose of {', '.join(_AGENTS)}",
         )
     return make(model, home)
+
+
+async def check_offline(entry: AcpEntry, settings: AdapterSettings) -> Check:
+    """`check_agent` with the loopback model. Raises what that does, and what `offline` raises."""
+    with tempfile.TemporaryDirectory(prefix="sdqctl-agent-") as home, LoopbackModel() as model:
+        given = offline(entry.name, model, Path(home))
+        own = settings.with_environment({**settings.environment, **given.environment})
+        return await check_agent(entry, own, offline=True, order=given.shell)
 
 
 def _tool(name: str, argument: str = "command") -> Callable[[str], str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sdqctl.adapters.acp.adapter import AcpAdapter
 from sdqctl.adapters.acp.archive import AcpArchive, read_metadata, sessions_folder
-from sdqctl.adapters.acp.checks import Check, known_checks
+from sdqctl.adapters.acp.checks import Check, keep_check, known_checks
 from sdqctl.adapters.acp.entry import AcpEntry
 from sdqctl.adapters.base import AdapterConfig, AdapterSession
 from sdqctl.adapters.settings import AdapterSettings
@@ -87,7 +87,7 @@ async def check_agent(
 ) -> Check:
     """Find out whether an agent asks before it runs a command, heeds a refusal, and restores.
 
-    It works in a temporary folder, and what sdqctl keeps of its session goes with it. `order` makes
+    What was found is kept for this version. The session lies in a temporary folder. `order` makes
     the prompt that has a command run. Raises StepError when the model did not try to run it, so
     that nothing was seen, and what a session raises.
     """
@@ -110,7 +110,7 @@ async def check_agent(
             )
         heeds = not file.exists()
         restores = await _restores(entry, own, config)
-    return Check(
+    found = Check(
         version=version,
         asks=asks,
         heeds=heeds,
@@ -118,6 +118,8 @@ async def check_agent(
         checked_at=datetime.now(UTC),
         offline=offline,
     )
+    keep_check(settings.data_dir, entry.name, found)
+    return found
 
 
 async def agent_sessions(entry: AcpEntry, settings: AdapterSettings) -> list[AgentSessionView]:
