@@ -311,7 +311,7 @@ def test_a_tolerated_failure_is_reported_with_its_status_and_that_the_run_goes_o
     )
     done = sdqctl("run", path)
     assert done.code == 0
-    assert re.search(r"\[1/2\] done in .*but failed \(exit status 3\); the run goes on", done.err)
+    assert re.search(r"\[1/2\] done in .*, exit 3; the run goes on", done.err)
     shown = sdqctl("sessions", "show", "s").out
     assert re.search(r"1 done .*, failed \(exit status 3\), the run went on", shown)
     step = sdqctl("sessions", "show", "s", "--format", "json").json["runs"][0]["steps"][0]

@@ -28,8 +28,8 @@ from tests.bench import Bench
 from tests.command import sdqctl
 
 WORK = "PROMPT one [[reply: first]]\nPROMPT two [[reply: second]]\n"
-COMPUTED = {"repository_tools"}
-"""What no flag asks for."""
+COMPUTED = {"repository_tools", "inputs"}
+"""What no flag of its name asks for: inputs are given by --set as well as by a file."""
 
 
 def prepared(bench: Bench, ledger: Ledger, text: str = WORK, **options: object) -> RunContext:
