@@ -43,7 +43,8 @@ def modes(folder: Path) -> dict[str, str]:
     found = {}
     for path in (folder, *folder.rglob("*")):
         mode = stat.S_IMODE(path.lstat().st_mode)
-        if mode != (0o700 if path.is_dir() else 0o600):
+        own = (0o700,) if path.is_dir() else (0o600, 0o400)  # what git never changes is read alone
+        if mode not in own:
             found[str(path)] = oct(mode)
     return found
 

@@ -19,6 +19,8 @@ from sdqctl.workspace.worktrees import (
     worktrees,
     would_lose,
 )
+from tests.bench import Bench
+from tests.command import sdqctl
 from tests.workspace.gits import git, of_user, on_disk, repository, write
 
 SESSION = SessionRef("mock", "work")
@@ -72,6 +74,32 @@ def test_there_is_no_worktree_without_a_commit_or_a_repository(home: Path, tmp_p
         with pytest.raises(WorkspaceRefusedError, match=said):
             _made(tmp_path / "new", home)
         git(tmp_path / "new", "init", "-q")
+
+
+@pytest.mark.parametrize("point", ["worktree.recorded", "worktree.added"])
+def test_a_worktree_that_a_kill_left_is_made_again(point: str, bench: Bench) -> None:
+    path = _begun(bench)
+    assert bench.command("run", path, "--worktree", SDQCTL_CRASH_AT=f"{point}:1").code == -9
+    done = sdqctl("run", path, "--worktree")
+    assert done.code == 0, done.err
+    listed = sdqctl("worktrees", "list", "--format", "json").json
+    assert [each["branch"] for each in listed] == ["sdqctl/s"]
+
+
+def test_a_worktree_that_a_kill_left_is_removed(bench: Bench) -> None:
+    path = _begun(bench)
+    assert sdqctl("run", path, "--worktree").code == 0
+    command = ("sessions", "delete", "s", "--force")
+    assert bench.command(*command, SDQCTL_CRASH_AT="worktree.removed:1").code == -9
+    assert sdqctl("worktrees", "prune").code == 0
+    assert sdqctl("worktrees", "list", "--format", "json").json == []
+    assert git(bench.project, "branch", "--list", "sdqctl/*") == ""
+
+
+def _begun(bench: Bench) -> Path:
+    """A workflow in a repository with a commit."""
+    repository(bench.project)
+    return bench.write("w.conv", "SESSION-NAME s\nMODE implement\nPROMPT One\n")
 
 
 def test_what_would_be_lost_is_told_and_merged_or_clean_is_nothing(

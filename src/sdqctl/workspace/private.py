@@ -114,7 +114,13 @@ class PrivateFolder:
     def _make(self) -> None:
         make_private_folder(self.git_folder)
         form = self.repository.object_format if self.repository else "sha1"
-        options = ("--quiet", "--template=", f"--object-format={form}", "--initial-branch=none")
+        options = (
+            "--quiet",
+            "--template=",
+            "--shared=0600",
+            f"--object-format={form}",
+            "--initial-branch=none",
+        )
         variables = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
         Git(self.path, variables).run("init", "--bare", *options, self.git_folder)
         write_private(self.path / "place", os.fsencode(self.top))
@@ -126,7 +132,9 @@ class PrivateFolder:
         settings.append(("core.repositoryformatversion", "0" if form == "sha1" else "1"))
         if form != "sha1":
             settings.append(("extensions.objectformat", form))
-        if self.repository is not None:
+        if self.repository is None:
+            settings.append(("core.sharedrepository", "0600"))  # for the owner alone
+        else:
             settings.append(("lfs.storage", str(self.repository.common / "lfs")))
         text = b"".join(_setting(key, value) for key, value in settings)
         _write_if_new(self.git_folder / "config", text)
