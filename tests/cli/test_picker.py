@@ -66,7 +66,7 @@ def test_arrows_move_tab_narrows_and_another_size_keeps_the_choice(three: Bench)
         assert "❯ notes" in terminal.text
         terminal.type(TAB)
         terminal.wait_for("2 of 3 of this project")
-        assert "notes" not in terminal.text
+        terminal.wait_until(lambda: "notes" not in terminal.text)
         terminal.type(f"{DOWN}{DOWN}{UP}")
         terminal.wait_for("❯ a name")
         terminal.type(f"nothing like it{ENTER}")
