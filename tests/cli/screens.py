@@ -14,6 +14,12 @@ SIZES = [(80, 24), (120, 40), (50, 15)]
 _UPDATES = bool(os.environ.get("SDQCTL_UPDATE_SCREENS"))  # a test's own environment is without it
 
 
+def is_golden(what: str, columns: int, rows: int, shown: str) -> bool:
+    """Whether a screen is its golden file by now, for a wait: it is drawn piece by piece."""
+    file = FOLDER / f"{what}-{columns}x{rows}.txt"
+    return _UPDATES or not file.exists() or shown == file.read_text()
+
+
 def compare(what: str, columns: int, rows: int, shown: str) -> None:
     """Fail where a screen is not its golden file; one that is missing is written, and fails."""
     file = FOLDER / f"{what}-{columns}x{rows}.txt"

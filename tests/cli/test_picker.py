@@ -11,7 +11,7 @@ import pytest
 from sdqctl.cli.context import App
 from sdqctl.sessions.recent import Recent, resumable
 from tests.bench import Bench
-from tests.cli.screens import SIZES, compare
+from tests.cli.screens import SIZES, compare, is_golden
 from tests.command import sdqctl
 from tests.terminal import CTRL_C, CTRL_D, ENTER, LIMIT, Terminal
 
@@ -43,10 +43,12 @@ def test_sessions_are_listed_found_by_their_text_and_gone_on_with(
         terminal.wait_for("Fix the tests")
         terminal.wait_for("Which inputs")
         terminal.wait_for("Write the notes")
+        terminal.wait_until(lambda: is_golden("picker", columns, rows, terminal.golden))
         compare("picker", columns, rows, terminal.golden)
         terminal.type("zebras PARSER")
         terminal.wait_for("1 of 3\n")
         assert "❯ audit-main" in terminal.text
+        terminal.wait_until(lambda: is_golden("picker-found", columns, rows, terminal.golden))
         compare("picker-found", columns, rows, terminal.golden)
         terminal.type(ENTER)
         terminal.wait_for("leaves.")
