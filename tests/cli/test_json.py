@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from sdqctl.model.views.outputs import LINES, OUTPUTS
-from tests.acp.scripted import Scripted
+from tests.adapters.acp.scripted import Scripted
 from tests.bench import Bench
 from tests.command import Done, sdqctl
 from tests.conftest import ROOT

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
 
 from sdqctl.adapters.files import make_stage, session_files
-from sdqctl.adapters.journal import fingerprint, read_turns
-from sdqctl.model.session import Holder, Turn
+from sdqctl.adapters.journal import count_turns, fingerprint, read_turns
+from sdqctl.model.session import Holder, SessionInfo, Turn
 from sdqctl.process import may_hold
 
 JOURNAL = "events.jsonl"
@@ -22,13 +23,42 @@ def mark_in_use(folder: Path) -> Path:
     return marker
 
 
-class FolderArchive:
+class FolderArchive(ABC):
     """The part of a SessionArchive that needs nothing but the folder of all sessions."""
 
     name: str
 
     def __init__(self, root: Path) -> None:
         self._root = root
+
+    @abstractmethod
+    def _read(self, session_id: str) -> SessionInfo | None:
+        """The session in a folder of this name, None when there is none."""
+
+    def get(self, session_id: str) -> SessionInfo | None:
+        """One session by its exact id."""
+        if not session_id or "/" in session_id or session_id.startswith("."):
+            return None
+        return self._read(session_id)
+
+    def sessions(self) -> Iterator[SessionInfo]:
+        """All sessions, in no order."""
+        try:
+            names = os.listdir(self._root)
+        except OSError:
+            return
+        for name in names:
+            info = self.get(name)
+            if info is not None:
+                yield info
+
+    def layout_is_unknown(self) -> bool:
+        """The layout is sdqctl's own."""
+        return False
+
+    def count_turns(self, session_id: str) -> int | None:
+        """How many prompts the journal holds."""
+        return count_turns(self._root / session_id / JOURNAL)
 
     def turns(self, session_id: str) -> Iterator[Turn]:
         """The turns, oldest first. Raises OSError when there is no readable journal."""

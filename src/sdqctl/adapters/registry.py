@@ -42,6 +42,8 @@ OWN = {
 """The entry points of this package, as pyproject.toml has them: to find these no folder is read."""
 _PACKAGE = "sdqctl"
 _Made = TypeVar("_Made")
+_declared: dict[str, AdapterEntry] = {}
+"""What configuration files have added."""
 _METADATA = (".dist-info", ".egg-info")
 
 
@@ -54,9 +56,6 @@ class _EntryPoint(NamedTuple):
 def adapter_names() -> tuple[str, ...]:
     """The names of all adapters, ours first; none is loaded."""
     return (*_entry_points(), *_declared)
-
-
-_declared: dict[str, AdapterEntry] = {}
 
 
 def declare(own: Mapping[str, object]) -> None:

@@ -21,7 +21,8 @@ it has the method; `resume_lies`: advertised, yet unknown), `unknown` (the error
 that is not there), `forgets` (`never-prompted`, `cut-off`), `silent_load` (a load that replays
 nothing), `modes`, `mode` (the mode it starts in; in `free` it asks nobody), `stderr` (bytes of
 noise before the first answer), `cancel_is_end` (a cancelled turn ends as `end_turn`), `version`,
-`late_replay` (the replay comes after the answer).
+`late_replay` (the replay comes after the answer), `load_error` (the code that a load ends with),
+`cost` (of each turn).
 """
 
 from __future__ import annotations
@@ -142,6 +143,8 @@ class Agent:
 
     def _session_load(self, parameters: dict[str, Any]) -> dict[str, Any]:
         session = self._get(parameters)
+        if code := self._switches.get("load_error"):
+            raise _Error(int(code), "cannot load it now")
         if not self._switches.get("late_replay"):
             self._replay(session)
         return self._modes()
@@ -195,6 +198,9 @@ class Agent:
             self._save(session)
         reason = self._play(session, turn)
         self._save(session)
+        if each := self._switches.get("cost"):
+            amount = {"amount": each * len(session["turns"]), "currency": "USD"}
+            self._update(session, "usage_update", used=110, size=1000, cost=amount)
         usage = {"inputTokens": 100, "outputTokens": 10, "totalTokens": 110}
         return {"stopReason": reason, "usage": usage}
 
@@ -225,6 +231,7 @@ class Agent:
             self._cancelled.wait()
             return False
         if name == "die" and self._is_due(session, name, value):
+            print("dying as told", file=sys.stderr, flush=True)
             os._exit(9)
         if name == "think":
             self._update(session, "agent_thought_chunk", content=_text(value))

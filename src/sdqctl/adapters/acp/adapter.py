@@ -24,7 +24,7 @@ from sdqctl.adapters.acp.archive import (
 from sdqctl.adapters.acp.checks import require_checked
 from sdqctl.adapters.acp.client import AgentClient
 from sdqctl.adapters.acp.modes import set_mode, set_model
-from sdqctl.adapters.acp.process import AgentProcess, require_library, start
+from sdqctl.adapters.acp.process import AgentProcess, AgentRefusedError, require_library, start
 from sdqctl.adapters.acp.profiles import Profile
 from sdqctl.adapters.acp.program import find_program, program_version, require_program
 from sdqctl.adapters.acp.replay import Replay, drop_last, reconcile
@@ -37,7 +37,6 @@ from sdqctl.adapters.journal_writer import write_event
 from sdqctl.adapters.names import KnownNames
 from sdqctl.adapters.settings import AdapterSettings
 from sdqctl.errors import (
-    RuntimeFailure,
     RuntimeMissingError,
     SessionNotFoundError,
     SessionUnusableError,
@@ -51,8 +50,6 @@ if TYPE_CHECKING:
     from acp.schema import LoadSessionResponse, NewSessionResponse
 
 _ACTING = (ToolKind.WRITE, ToolKind.SHELL)
-_SETTLE = 0.2
-"""Seconds in which what an agent replays after its answer comes."""
 
 
 class AcpAdapter:
@@ -139,7 +136,7 @@ class AcpAdapter:
             raise name_taken(existing, hint="choose another name, or resume it")
         cwd = _folder(config.working_directory or Path.cwd())
         folder = self._root / session_id
-        folder.mkdir(mode=0o700)
+        folder.mkdir(mode=0o700, exist_ok=True)  # a killed process may have left it empty
         metadata = Metadata(name=name, cwd=str(cwd), created_at=datetime.now(UTC))
         write_metadata(folder, metadata)
         write_event(folder / JOURNAL, "session.start", {"sessionId": session_id, "cwd": str(cwd)})
@@ -223,19 +220,27 @@ class AcpAdapter:
                 cwd=metadata.cwd, session_id=metadata.agent_id, mcp_servers=[]
             )
             loaded: LoadSessionResponse = await agent.ask(loading, "load the session")
-        except RuntimeFailure as error:
-            if any(turn.finished or turn.error is not None for turn in turns):
+        except AgentRefusedError as error:
+            had = any(turn.finished or turn.error is not None for turn in turns)
+            if had or metadata.agent_id in await self._listed(agent, metadata):
+                name = metadata.name or session_id
                 raise SessionUnusableError(
-                    f"session {metadata.name or session_id!r}: {error.message}",
-                    hint=f"`sdqctl sessions show {shlex.quote(metadata.name or session_id)}` "
-                    "shows what sdqctl kept of it",
+                    f"session {name!r}: {error.message}",
+                    hint=f"`sdqctl sessions show {shlex.quote(name)}` shows what sdqctl kept of it",
                 ) from error
             drop_last(folder, turns)
             return None
-        if replay.is_empty:
-            await asyncio.sleep(_SETTLE)
+        await replay.complete(expects=any(turn.finished for turn in turns), open_end=turns[-1])
         reconcile(folder, replay, who=self._profile.title or self.name)
         return loaded
+
+    async def _listed(self, agent: AgentProcess, metadata: Metadata) -> set[str]:
+        """The ids of the sessions in the folder that the agent lists, none where it lists none."""
+        if not agent.can("list"):
+            return set()
+        asking = agent.connection.list_sessions(cwd=metadata.cwd)
+        listed = await agent.ask(asking, "list its sessions")
+        return {one.session_id for one in listed.sessions}
 
     def _until_safe(self, metadata: Metadata) -> float:
         if not self._profile.loads_after:

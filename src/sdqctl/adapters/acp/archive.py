@@ -6,16 +6,13 @@ agent's own id, and `events.jsonl` is what the agent said, written as it came.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 
 from sdqctl.adapters.files import install
-from sdqctl.adapters.folders import JOURNAL, FolderArchive
-from sdqctl.adapters.journal import count_turns
+from sdqctl.adapters.folders import FolderArchive
 from sdqctl.adapters.settings import AdapterSettings
 from sdqctl.errors import SessionUnusableError
 from sdqctl.fs import write_private
@@ -61,26 +58,8 @@ class AcpArchive(FolderArchive):
         self.name = name
         super().__init__(sessions_folder(settings, name))
 
-    def sessions(self) -> Iterator[SessionInfo]:
-        """All sessions, in no order."""
-        try:
-            names = os.listdir(self._root)
-        except OSError:
-            return
-        for name in names:
-            info = self.get(name)
-            if info is not None:
-                yield info
-
-    def layout_is_unknown(self) -> bool:
-        """It is our own layout."""
-        return False
-
-    def get(self, session_id: str) -> SessionInfo | None:
-        """One session by its exact id."""
+    def _read(self, session_id: str) -> SessionInfo | None:
         folder = self._root / session_id
-        if not session_id or session_id.startswith(".") or "/" in session_id:
-            return None
         if not (folder / METADATA).exists():
             return None
         try:
@@ -104,10 +83,6 @@ class AcpArchive(FolderArchive):
     def _written(self, session_id: str) -> datetime | None:
         found = self.fingerprint(session_id)
         return None if found is None else datetime.fromtimestamp(found[1] / 1e9, UTC)
-
-    def count_turns(self, session_id: str) -> int | None:
-        """How many prompts the journal holds."""
-        return count_turns(self._root / session_id / JOURNAL)
 
     def install(
         self,

@@ -48,7 +48,7 @@ class _Canary:
 async def describe(entry: AcpEntry, settings: AdapterSettings) -> AgentView:
     """One agent: what is installed of it, and what was seen of it."""
     profile = entry.profile(settings)
-    adapter = entry.adapter(settings)
+    adapter = _adapter(entry, settings)
     health = await adapter.check()
     checks = known_checks(settings.data_dir).get(entry.name, [])
     return AgentView(
@@ -61,7 +61,7 @@ async def describe(entry: AcpEntry, settings: AdapterSettings) -> AgentView:
         seen=profile.seen or None,
         problem=health.problem,
         mode=profile.mode,
-        powers=tuple(sorted(adapter.capabilities)),  # type: ignore[attr-defined]
+        powers=tuple(sorted(adapter.capabilities)),
         checks=tuple(map(check_view, checks)),
     )
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from sdqctl.adapters.acp.process import AgentProcess
-from sdqctl.errors import CapabilityError, RuntimeFailure, SdqctlError
+from sdqctl.adapters.acp.process import AgentProcess, AgentRefusedError
+from sdqctl.errors import CapabilityError, RuntimeFailure
 
 if TYPE_CHECKING:
     from acp.schema import LoadSessionResponse, NewSessionResponse
@@ -29,12 +29,12 @@ async def set_mode(
     takes neither: in another mode it may act without asking.
     """
     try:
-        if _values(opened, _MODE) and mode in _values(opened, _MODE):
+        if mode in _values(opened, _MODE):
             await _choose(agent, session_id, opened, _MODE, mode)
         else:
             setting = agent.connection.set_session_mode(session_id=session_id, mode_id=mode)
             await agent.ask(setting, f"go into its mode {mode!r}")
-    except SdqctlError as error:
+    except AgentRefusedError as error:
         raise RuntimeFailure(
             f"{error.message}; in another mode it may act without asking",
             hint=f"`sdqctl agents check {name}` shows what it does; "

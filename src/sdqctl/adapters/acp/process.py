@@ -20,9 +20,9 @@ from sdqctl.errors import (
 from sdqctl.model.sandbox import Sandbox
 
 if TYPE_CHECKING:
+    from acp import ClientSideConnection
     from acp.schema import AgentCapabilities, InitializeResponse
 
-    from acp import ClientSideConnection
     from sdqctl.adapters.acp.client import AgentClient
 
 _Answer = TypeVar("_Answer")
@@ -32,12 +32,17 @@ _START = 60.0
 _CALL = 60.0
 """Seconds for an answer that needs no model."""
 _LAST_WORDS = 0.5
+_GRACE = 1.0
+"""Seconds between asking to end and killing."""
 _ERROR_SHOWN = 300
 _LINE = 64 * 1024 * 1024
 """The longest message, in bytes."""
 _PROTOCOL = 1
 AUTH_REQUIRED = -32000
-METHOD_NOT_FOUND = -32601
+
+
+class AgentRefusedError(RuntimeFailure):
+    """The agent answered with an error: it is there, and does not do what it was asked."""
 
 
 class AgentProcess:
@@ -50,6 +55,7 @@ class AgentProcess:
         self._errors = asyncio.ensure_future(self._read_errors())
         self._connection: ClientSideConnection | None = None
         self._initialized: InitializeResponse | None = None
+        self._ended = False
 
     @property
     def pid(self) -> int:
@@ -82,9 +88,8 @@ class AgentProcess:
 
     async def initialize(self, client: AgentClient) -> None:
         """Speak to it for the first time. Raises RuntimeFailure and its kinds."""
-        from acp.schema import ClientCapabilities, Implementation
-
         from acp import Client, connect_to_agent
+        from acp.schema import ClientCapabilities, Implementation
 
         _silence_library()
         self._connection = connect_to_agent(
@@ -128,7 +133,7 @@ class AgentProcess:
                     f"{self._name} wants somebody to sign in: {error}",
                     hint="sign in with the agent's own program, then try again",
                 ) from error
-            raise RuntimeFailure(f"{self._name} could not {what}: {error}") from error
+            raise AgentRefusedError(f"{self._name} could not {what}: {error}") from error
 
     async def request(self, method: str, **parameters: object) -> Any:  # noqa: ANN401 - JSON
         """Call a method that the library does not have (0.12.1: `session/delete`)."""
@@ -155,14 +160,19 @@ class AgentProcess:
                 _LOG.debug("%s: %s", self._name, self._last_error)
 
     async def end(self) -> None:
-        """End the process and its group, whatever state they are in."""
+        """End the process and its group, whatever state they are in.
+
+        The group is killed also when its leader has ended: a child of it may go on with the turn.
+        """
+        if self._ended:
+            return
+        self._ended = True
         for number in (signal.SIGTERM, signal.SIGKILL):
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, number)
             with suppress(TimeoutError):
-                async with asyncio.timeout(1.0):
+                async with asyncio.timeout(_GRACE):
                     await self._process.wait()
-                    break
         if self._connection is not None:
             with suppress(Exception):
                 await self._connection.close()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,11 @@ from sdqctl.adapters.journal_writer import cut_before
 from sdqctl.errors import SessionUnusableError
 from sdqctl.model.session import Turn
 
+_LATEST = 5.0
+"""Seconds in which a replay that comes late has begun."""
+_QUIET = 0.5
+_TICK = 0.05
+
 
 class Replay:
     """Gathers the prompts of a conversation from the updates that come while it is loaded."""
@@ -19,9 +26,11 @@ class Replay:
     def __init__(self) -> None:
         self._prompts: list[str] = []
         self._in_prompt = False
+        self._updates = 0
 
     def take(self, update: Mapping[str, Any]) -> None:
         """Take in an update. Chunks of one prompt follow on one another."""
+        self._updates += 1
         kind = update.get("sessionUpdate")
         if kind == "user_message_chunk":
             text = str((update.get("content") or {}).get("text") or "")
@@ -32,6 +41,20 @@ class Replay:
             self._in_prompt = True
         elif kind in ("agent_message_chunk", "agent_thought_chunk", "tool_call"):
             self._in_prompt = False
+
+    async def complete(self, *, expects: bool, open_end: Turn) -> None:
+        """Wait for what an agent replays after its answer to the load.
+
+        By the protocol all has come by then. `expects`: that something comes at all. Where the end
+        of the last turn is open, nothing more may come for a while: what is not there is sent.
+        """
+        deadline = time.monotonic() + _LATEST
+        while expects and self.is_empty and time.monotonic() < deadline:
+            await asyncio.sleep(_TICK)
+        seen = -1
+        while _is_open(open_end) and seen != self._updates:
+            seen = self._updates
+            await asyncio.sleep(_QUIET)
 
     @property
     def is_empty(self) -> bool:

@@ -18,7 +18,7 @@ from sdqctl.adapters.acp.turn import AgentTurn
 from sdqctl.adapters.folders import JOURNAL, mark_in_use
 from sdqctl.adapters.journal import ABORTED, TurnCounter, find_turn, read_turns, turn_outcome
 from sdqctl.adapters.journal_writer import write_event
-from sdqctl.errors import RuntimeDiedError, SdqctlError
+from sdqctl.errors import SdqctlError
 from sdqctl.model.events import (
     FailureKind,
     PermissionDecided,
@@ -62,6 +62,8 @@ class AcpSession:
         self._policy = policy
         self._marker = mark_in_use(folder)
         self._counter = TurnCounter(self._journal)
+        self._cost = sum(turn.usage.cost for turn in read_turns(self._journal))
+        """What the session has cost by now, as far as the agent tells it."""
         self._turn: AgentTurn | None = None
         self._ended = asyncio.Event()
         self._ended.set()
@@ -88,20 +90,31 @@ class AcpSession:
         yield PromptAccepted(turn_id=turn_id, message_id=message_id)
         self._write("user.message", content=prompt, messageId=message_id)
         self._turn = AgentTurn(
-            turn_id, message_id, self._profile, write=self._write, tell=self._events.put_nowait
+            turn_id,
+            message_id,
+            self._profile,
+            cost_before=self._cost,
+            write=self._write,
+            tell=self._events.put_nowait,
         )
         self._ended.clear()
         asking = asyncio.ensure_future(self._ask(prompt))
-        asking.add_done_callback(lambda _: self._ended.set())
+        asking.add_done_callback(self._note_end)
         try:
             yield PromptStored(turn_id=turn_id, message_id=message_id)
             async for event in self._until(asking):
                 yield event
-        except GeneratorExit:  # nobody reads any more, and the turn goes on
+        except (GeneratorExit, asyncio.CancelledError):  # nobody reads, and the turn goes on
             self._left = True
             raise
-        for event in self._last_events(asking):
+        for event in await self._last_events(asking):
             yield event
+
+    def _note_end(self, asking: asyncio.Future[PromptResponse]) -> None:
+        """The agent has answered, or cannot any more; also where nobody reads the answer."""
+        if not asking.cancelled():
+            asking.exception()
+        self._ended.set()
 
     async def _ask(self, prompt: str) -> PromptResponse:
         from acp.schema import TextContentBlock
@@ -124,22 +137,23 @@ class AcpSession:
         while not self._events.empty():
             yield self._events.get_nowait()
 
-    def _last_events(self, asking: asyncio.Future[PromptResponse]) -> Sequence[TurnEvent]:
+    async def _last_events(self, asking: asyncio.Future[PromptResponse]) -> Sequence[TurnEvent]:
         from acp import RequestError
 
         turn, self._turn = self._turn, None
         assert turn is not None, "it is set when a prompt is sent"
+        self._cost = turn.cost
         try:
             last = turn.finish(asking.result(), aborted=self._aborting)
         except RequestError as error:
             wants_login = error.code == AUTH_REQUIRED
             kind = FailureKind.AUTHENTICATION if wants_login else None
             last = [turn.fail(_words_of(error), kind, aborted=self._aborting)]
-        except (ConnectionError, asyncio.CancelledError) as error:
+        except ConnectionError as error:
             if self._aborting:
                 last = [turn.fail(str(error), aborted=True)]
             else:
-                raise RuntimeDiedError(f"the agent {self._info.adapter} ended: {error}") from error
+                raise await self._agent.death() from error
         before = []
         while not self._events.empty():
             before.append(self._events.get_nowait())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -45,6 +45,7 @@ class AgentTurn:
         message_id: str,
         profile: Profile,
         *,
+        cost_before: float,
         write: Write,
         tell: Callable[[TurnEvent], None],
     ) -> None:
@@ -60,7 +61,8 @@ class AgentTurn:
         self._calls: dict[str, dict[str, Any]] = {}
         self._tools: dict[str, ToolCall] = {}
         self._denied: set[str] = set()
-        self._cost = 0.0
+        self._cost_before = self.cost = cost_before
+        """`cost`: what the session has cost by now, as the agent says."""
 
     def take(self, update: Mapping[str, Any]) -> None:
         """Take in an update."""
@@ -71,7 +73,8 @@ class AgentTurn:
                 self._end_message()
                 self._tool(update)
             case "usage_update":
-                self._cost = float((update.get("cost") or {}).get("amount") or 0.0)
+                amount = (update.get("cost") or {}).get("amount")
+                self.cost = self.cost if amount is None else float(amount)
             case "agent_thought_chunk" | "plan":
                 self._tell(TurnProgress(turn_id=self.turn_id))
 
@@ -89,17 +92,11 @@ class AgentTurn:
         if not allowed:
             self._denied.add(str(request.get("toolCallId")))
 
-    @property
-    def cost(self) -> float:
-        """What the session has cost by now, as the agent says."""
-        return self._cost
-
     def finish(self, response: PromptResponse, *, aborted: bool) -> list[TurnEvent]:
         """The last events, by how the agent says that the turn ended."""
         self._end_message()
-        usage = _usage(response)
-        if usage.input_tokens or usage.output_tokens:
-            self._write_usage(usage)
+        usage = _usage(response, max(0.0, self.cost - self._cost_before))
+        self._write_usage(usage)
         if aborted:
             return [self._abort()]
         if response.stop_reason not in ("end_turn", "cancelled"):
@@ -209,20 +206,22 @@ class AgentTurn:
         )
 
 
-def _usage(response: PromptResponse) -> Usage:
+def _usage(response: PromptResponse, cost: float) -> Usage:
+    """What a turn used. The protocol counts no model calls: a turn is told as one."""
     found = response.usage
     if found is None:
-        return Usage(model_calls=1)
+        return Usage(model_calls=1, cost=cost)
     return Usage(
         input_tokens=found.input_tokens,
         output_tokens=found.output_tokens,
         cached_tokens=found.cached_read_tokens or 0,
         model_calls=1,
+        cost=cost,
     )
 
 
-def _after_refusal(refused: object) -> str:
-    names = ", ".join(sorted({f"{call.name} {call.summary}".strip() for call in refused}))  # type: ignore[attr-defined]
+def _after_refusal(refused: Iterable[ToolCall]) -> str:
+    names = ", ".join(sorted({f"{call.name} {call.summary}".strip() for call in refused}))
     return f"(The agent ended its turn without an answer: {names} was refused.)"
 
 

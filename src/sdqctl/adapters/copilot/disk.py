@@ -93,12 +93,6 @@ class CopilotArchive(FolderArchive):
             return False
         return strange
 
-    def get(self, session_id: str) -> SessionInfo | None:
-        """One session by its exact id."""
-        if not session_id or "/" in session_id or session_id.startswith("."):
-            return None
-        return self._read(session_id)
-
     def count_turns(self, session_id: str) -> int | None:
         """How many prompts the journal holds."""
         path = f"{self._root}/{session_id}/events.jsonl"

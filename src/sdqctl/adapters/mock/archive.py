@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,7 +9,6 @@ import msgspec
 
 from sdqctl.adapters.files import install
 from sdqctl.adapters.folders import JOURNAL, FolderArchive
-from sdqctl.adapters.journal import count_turns
 from sdqctl.adapters.settings import AdapterSettings
 from sdqctl.errors import SessionUnusableError
 from sdqctl.fs import write_private
@@ -39,26 +36,8 @@ class MockArchive(FolderArchive):
     def __init__(self, settings: AdapterSettings) -> None:
         super().__init__(settings.data_dir / "mock")
 
-    def sessions(self) -> Iterator[SessionInfo]:
-        """All sessions, in no order."""
-        try:
-            names = os.listdir(self._root)
-        except OSError:
-            return
-        for name in names:
-            info = self.get(name)
-            if info is not None:
-                yield info
-
-    def layout_is_unknown(self) -> bool:
-        """The mock has one layout."""
-        return False
-
-    def get(self, session_id: str) -> SessionInfo | None:
-        """One session by its exact id."""
+    def _read(self, session_id: str) -> SessionInfo | None:
         folder = self._root / session_id
-        if not session_id or session_id.startswith(".") or "/" in session_id:
-            return None
         try:
             raw = (folder / METADATA).read_bytes()
         except OSError:
@@ -83,10 +62,6 @@ class MockArchive(FolderArchive):
             stored=written is not None,
             damage=damage,
         )
-
-    def count_turns(self, session_id: str) -> int | None:
-        """How many prompts the journal holds."""
-        return count_turns(self._root / session_id / JOURNAL)
 
     def install(
         self,

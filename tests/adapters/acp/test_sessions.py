@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acp.scripted import Scripted
+from tests.adapters.acp.scripted import Scripted
 from tests.command import SDQCTL, sdqctl
 
 
@@ -92,6 +92,42 @@ def test_a_session_that_its_agent_lost_is_told_and_never_begun_anew(
     assert lost.code == 4
     assert "sessions show talk" in lost.err
     assert scripted.sessions() == []
+
+
+def test_a_session_that_its_agent_has_and_cannot_load_is_not_begun_anew(
+    scripted: Scripted,
+) -> None:
+    _workflow("One. [[hang: x1]] [[reply: first]]")
+    _kill_at_prompt(scripted, 1)
+    scripted.switch(load_error=-32603)
+    failed = sdqctl("resume", "talk", "--continue")
+    assert failed.code == 4
+    assert "cannot load it now" in failed.err
+    scripted.switch()
+    assert sdqctl("resume", "talk", "--continue").code == 0
+    assert len(scripted.sessions()) == 1
+
+
+def test_a_folder_that_a_killed_start_left_is_no_obstacle(scripted: Scripted, home: Path) -> None:
+    (home / "sdqctl" / "acp" / "scripted" / "talk").mkdir(parents=True)
+    _workflow("One. [[reply: first]]")
+    assert sdqctl("run", "talk.conv").code == 0
+
+
+def test_what_a_turn_costs_is_what_the_session_cost_more_after_it(scripted: Scripted) -> None:
+    scripted.switch(cost=0.25)
+    _workflow("One. [[reply: first]]")
+    assert sdqctl("run", "talk.conv", "--format", "json").json["usage"]["cost"] == 0.25
+    again = sdqctl("resume", "talk", "--prompt", "Two.", "--format", "json")
+    assert again.json["usage"]["cost"] == 0.25
+
+
+def test_an_agent_that_dies_for_good_is_exit_5_with_its_last_words(scripted: Scripted) -> None:
+    _workflow("One. [[die]]")
+    dead = sdqctl("run", "talk.conv", "--retry-for", "0")
+    assert dead.code == 5
+    assert "exit code 9" in dead.err
+    assert "dying as told" in dead.err
 
 
 def test_a_load_that_restores_nothing_is_told(scripted: Scripted) -> None:

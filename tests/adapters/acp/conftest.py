@@ -1,5 +1,5 @@
 """The fixture of the scripted agent."""
 
-from tests.acp.scripted import scripted
+from tests.adapters.acp.scripted import scripted
 
 __all__ = ["scripted"]
