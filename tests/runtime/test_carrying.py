@@ -10,6 +10,7 @@ import pytest
 
 from sdqctl.testing.loopback import LoopbackModel
 from tests.command import sdqctl
+from tests.workspace.gits import repository
 
 pytestmark = pytest.mark.runtime
 
@@ -139,3 +140,35 @@ def test_a_fork_of_a_completed_session_is_completed_and_swept(
     assert {e["name"]: e["status"] for e in listed} == {"audit": "completed", "other": "completed"}
     swept = sdqctl("sessions", "cleanup", "--older-than", "0s")
     assert (swept.code, set(swept.out.split())) == (0, {"audit", "other"}), swept.err
+
+
+GROWING = """\
+SESSION-NAME grow
+MODE implement
+ALLOW-SHELL true
+PROMPT step-1 [[tool: bash {"command": "echo one >> a.txt", "description": "x"}]] [[reply: one]]
+PROMPT step-2 [[tool: bash {"command": "echo two >> a.txt", "description": "x"}]] [[reply: two]]
+"""
+
+
+def test_a_fork_has_the_talk_and_the_files_of_a_step(
+    home: Path, project: Path, model: LoopbackModel
+) -> None:
+    repository(project, {"a.txt": "zero\n", "grow.conv": GROWING})
+    done = sdqctl("run", project / "grow.conv")
+    assert done.code == 0, done.err
+    done = sdqctl("sessions", "fork", "grow", "again", "--at", "1", "--worktree")
+    assert done.code == 0, done.err
+    tree = Path(sdqctl("worktrees", "path", "again").out.strip())
+    assert (tree / "a.txt").read_text() == "zero\none\n"
+    done = sdqctl("resume", "again", "--continue")
+    assert (done.code, done.out) == (0, "two\n"), done.err
+    assert (tree / "a.txt").read_text() == "zero\none\ntwo\n"
+    assert (project / "a.txt").read_text() == "zero\none\ntwo\n"
+    assert steps(model) == ["step-1", "step-2"]
+    ask = 'aside [[tool: bash {"command": "pwd", "description": "x"}]] [[reply: seen]]'
+    done = sdqctl("resume", "again", "--prompt", ask, "--mode", "implement", "-v")
+    assert (done.code, done.out) == (0, "seen\n"), done.err
+    assert str(tree) in json.dumps(model.requests[-1].body)
+    listed = sdqctl("sessions", "list", "--format", "json").json
+    assert {each["name"]: each["cwd"] for each in listed}["again"] == str(tree)

@@ -171,3 +171,90 @@ def test_store_check_finds_a_snapshot_that_is_gone(own: Bench) -> None:
     assert (damaged.code, damaged.out.count("is not in")) == (9, 3)
     shutil.rmtree(own.project / ".git")
     assert sdqctl("store", "check").code == 0
+
+
+FORKED = """\
+MODE implement
+ALLOW-SHELL true
+RUN echo two >> a.txt
+CHECKPOINT half
+RUN echo three >> a.txt
+PROMPT go [[tool: write new.txt text]]
+"""
+
+
+@pytest.fixture
+def grown(bench: Bench) -> Bench:
+    """A session `s` whose steps changed the files of the user's own tree, one after the other."""
+    repository(bench.project, {"a.txt": "one\n", "work.conv": FORKED})
+    assert bench.run(FORKED).done.code == 0
+    return bench
+
+
+@pytest.mark.parametrize(
+    ("at", "text", "has_new"),
+    [
+        (["--at", "1"], "one\ntwo\n", False),
+        (["--at", "half"], "one\ntwo\n", False),
+        (["--at", "3"], "one\ntwo\nthree\n", False),
+        ([], "one\ntwo\nthree\n", True),
+    ],
+)
+def test_a_fork_has_the_files_as_they_were_there(
+    at: list[str], text: str, has_new: bool, grown: Bench
+) -> None:
+    write(grown.project, {"a.txt": "mine\n"})
+    before = on_disk(grown.project)
+    told = sdqctl("sessions", "fork", "s", "other", *at, "--worktree")
+    assert (told.code, told.out) == (0, "other\n"), told.err
+    assert f"its files are in {_tree('other')}, on branch sdqctl/other" in told.err
+    assert (_tree("other") / "a.txt").read_text() == text
+    assert (_tree("other") / "new.txt").exists() is has_new
+    assert on_disk(grown.project) == before
+    assert git(_tree("other"), "rev-parse", "HEAD") == git(grown.project, "rev-parse", "HEAD")
+
+
+def test_a_fork_goes_on_in_its_own_tree(grown: Bench) -> None:
+    assert sdqctl("sessions", "fork", "s", "other", "--at", "1", "--worktree").code == 0
+    assert sdqctl("resume", "other", "--continue").code == 0
+    assert (_tree("other") / "a.txt").read_text() == "one\ntwo\nthree\n"
+    assert (grown.project / "a.txt").read_text() == "one\ntwo\nthree\n"
+    assert (
+        sdqctl("resume", "other", "-p", "more [[tool: write late.txt x]]", "--mode", "write").code
+        == 0
+    )
+    assert (_tree("other") / "late.txt").read_text() == "x"
+    assert not (grown.project / "late.txt").exists()
+    shown = sdqctl("sessions", "show", "other", "--format", "json").json
+    assert shown["cwd"] == str(_tree("other"))
+
+
+def test_the_snapshots_of_a_fork_outlast_the_original(grown: Bench) -> None:
+    assert sdqctl("sessions", "fork", "s", "other", "--at", "3").code == 0
+    assert sdqctl("sessions", "delete", "s", "--force", "--purge").code == 0
+    git(grown.project, "gc", "--quiet", "--prune=now")
+    assert sdqctl("store", "check").code == 0
+    assert "+three" in sdqctl("sessions", "diff", "other", "3").out
+
+
+def test_a_fork_starts_from_the_commit_that_its_steps_were_made_on(grown: Bench) -> None:
+    git(grown.project, "commit", "-qam", "the changes")
+    assert sdqctl("sessions", "fork", "s", "other", "--at", "1", "--worktree").code == 0
+    assert git(_tree("other"), "status", "--short") == " M a.txt\n"
+    assert git(_tree("other"), "rev-parse", "HEAD") == git(grown.project, "rev-parse", "HEAD^")
+
+
+@pytest.mark.parametrize("how", ["branch", "snapshots"])
+def test_a_fork_that_cannot_have_its_files_leaves_nothing(how: str, grown: Bench) -> None:
+    if how == "branch":
+        git(grown.project, "branch", "taken")
+        told = sdqctl("sessions", "fork", "s", "other", "--worktree", "taken")
+        assert "the branch taken exists already" in told.err
+    else:
+        story = grown.write("none.conv", "SESSION-NAME n\nPROMPT go\n")
+        assert sdqctl("run", story, "--no-snapshots").code == 0
+        told = sdqctl("sessions", "fork", "n", "other", "--worktree")
+        assert "no snapshots of its files" in told.err
+    assert told.code == 2
+    assert sdqctl("sessions", "show", "other").code == 7
+    assert "there are no worktrees" in sdqctl("worktrees", "list").err

@@ -254,6 +254,15 @@ class SessionArchive(Protocol):
 
 
 @runtime_checkable
+class Relocates(Protocol):
+    """An archive that can give a closed session another working directory."""
+
+    def relocate(self, session_id: str, cwd: str) -> None:
+        """Raises SessionUnusableError."""
+        ...
+
+
+@runtime_checkable
 class ReadsHistory(Protocol):
     """A session that can tell the turns which stand in its context (READS_HISTORY)."""
 

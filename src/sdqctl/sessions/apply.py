@@ -14,7 +14,7 @@ from sdqctl.sessions.files import TreeRange, find_range, run_with_trees, stamp
 from sdqctl.store.locks import SessionLock
 from sdqctl.workspace.history import History
 from sdqctl.workspace.merge import Change, Target
-from sdqctl.workspace.snapshots import Limits, Workspace
+from sdqctl.workspace.snapshots import NO_LIMITS, Workspace
 from sdqctl.workspace.worktrees import Worktree, worktree_of, write_worktree
 
 
@@ -91,7 +91,7 @@ def _whole(access: Access, argument: str, adapter: str | None) -> tuple[TreeRang
     worktree = next(own, None)
     if worktree is None or not worktree.tree.is_dir():
         return found, worktree
-    workspace = Workspace.open(worktree.tree, access.home, limits=Limits(files=0, bytes=0))
+    workspace = Workspace.open(worktree.tree, access.home, limits=NO_LIMITS)
     history = History(found.keeper)
     last = history.snapshot(found.after)
     with access.ledger(read_only=True) as ledger:

@@ -6,18 +6,22 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 from sdqctl.adapters.base import Adapter, Forks, power
-from sdqctl.errors import UsageError
+from sdqctl.errors import SdqctlError, UsageError
 from sdqctl.model.paths import Key, is_path, path_key
 from sdqctl.model.run import RunRecord, StepRecord
 from sdqctl.model.session import SessionInfo, SessionRef, Turn
 from sdqctl.sessions.access import Access, with_adapter
+from sdqctl.sessions.fork_files import OwnTree, working_in
 from sdqctl.sessions.marks import find_free
+from sdqctl.sessions.snapshots import share
 from sdqctl.store.evidence import copy_commands
 from sdqctl.store.ledger import Ledger
 from sdqctl.store.locks import SessionLock
-from sdqctl.store.transfer import cut_rows, moved, put_rows, take_rows
+from sdqctl.store.transfer import SessionRows, cut_rows, moved, put_rows, take_rows
+from sdqctl.workspace.worktrees import Made, Worktree
 
 _TURN = re.compile(r"turn:(\d+)\Z")
 
@@ -37,19 +41,33 @@ class ForkPoint:
 
 @dataclass(frozen=True)
 class Forked:
-    """What was copied: the original, and how much of its run (`total` is None without one)."""
+    """What was copied: the original, and how much of its run (`total` is None without one).
+
+    `worktree` is the copy's own.
+    """
 
     original: SessionInfo
     steps_done: int
     total: int | None
+    worktree: Worktree | None = None
 
 
 def fork_session(
-    access: Access, argument: str, name: str, at: str | None = None, adapter: str | None = None
+    access: Access,
+    argument: str,
+    name: str,
+    at: str | None = None,
+    adapter: str | None = None,
+    *,
+    branch: str | None = None,
 ) -> Forked:
     """Copy a session under a new name, up to a place; the original stays as it is.
 
-    Raises UsageError for a place that is not there, SessionExistsError for a name that is taken.
+    With a `branch` the copy works in a worktree of its own on that branch (empty: one named after
+    it), which has the files as they were at the place.
+
+    Raises UsageError for a place that is not there or left no snapshot, SessionExistsError for a
+    name that is taken, WorkspaceError and CapabilityError where there can be no such worktree.
     """
     entry = find_free(access, argument, name, adapter)
     info = entry.info
@@ -58,17 +76,33 @@ def fork_session(
         steps = ledger.steps(run.id) if run else []
         turns = list(access.archive(info.adapter).turns(info.id))
         cut = find_cut(at, turns=turns, steps=steps, total=run.steps_total if run else 0)
+        own = None if branch is None else OwnTree.of(access, info, run, steps, cut.kept, branch)
 
-        async def work(adapter: Adapter) -> SessionInfo:
-            forking = power(adapter, Forks)
-            return await forking.fork_session(info.id, name, before_event=cut.before_event)
-
-        copy = with_adapter(access, info.adapter, work)
-        ref = SessionRef(info.adapter, copy.id)
-        ledger.record_session(ref, name=name, cwd=info.cwd, created_at=datetime.now(UTC))
+        copying = partial(_copy, session_id=info.id, name=name, cut=cut, own=own)
+        copy, made = with_adapter(access, info.adapter, copying)
+        ref, cwd = SessionRef(info.adapter, copy.id), str(made.cwd) if made else info.cwd
+        ledger.record_session(ref, name=name, cwd=cwd, created_at=datetime.now(UTC))
         if run is not None:
-            _copy_run(access, ledger, run, ref, name, cut.kept | cut.begun)
-    return Forked(info, len(cut.kept), run.steps_total if run else None)
+            rows = _copied(access, ledger, run, ref, name, cut.kept | cut.begun)
+            rows = working_in(rows, run, made.cwd) if made else rows
+            share(rows, ref)
+            with ledger.database.write("ledger.fork") as connection:
+                put_rows(connection, rows)
+    worktree = made.worktree if made else None
+    return Forked(info, len(cut.kept), run.steps_total if run else None, worktree)
+
+
+async def _copy(
+    adapter: Adapter, *, session_id: str, name: str, cut: ForkPoint, own: OwnTree | None
+) -> tuple[SessionInfo, Made | None]:
+    """The copy and its worktree; neither is left where there can be no worktree."""
+    forking = power(adapter, Forks)
+    copy = await forking.fork_session(session_id, name, before_event=cut.before_event)
+    try:
+        return copy, own.make(SessionRef(adapter.name, copy.id), name) if own else None
+    except SdqctlError:
+        await adapter.delete_session(copy.id)
+        raise
 
 
 def _workflow_run(ledger: Ledger, ref: SessionRef) -> RunRecord | None:
@@ -76,20 +110,18 @@ def _workflow_run(ledger: Ledger, ref: SessionRef) -> RunRecord | None:
     return next((run for run in reversed(runs) if run.workflow_path is not None), None)
 
 
-def _copy_run(
+def _copied(
     access: Access,
     ledger: Ledger,
     run: RunRecord,
     new: SessionRef,
     name: str,
     kept: frozenset[str],
-) -> None:
+) -> SessionRows:
     old = SessionRef(run.adapter, run.session_id)
     rows = cut_rows(take_rows(ledger, old), run.id, kept)
     copy_commands(access.home, run.id, rows.runs[0]["id"])
-    rows = moved(rows, old_id=old.id, new=new, name=name, cwd=None, workflows={})
-    with ledger.database.write("ledger.fork") as connection:
-        put_rows(connection, rows)
+    return moved(rows, old_id=old.id, new=new, name=name, cwd=None, workflows={})
 
 
 def find_cut(

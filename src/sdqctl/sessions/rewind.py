@@ -36,7 +36,7 @@ from sdqctl.sessions.trash import trash_file
 from sdqctl.store.ledger import Ledger
 from sdqctl.store.locks import SessionLock
 from sdqctl.workspace.history import History
-from sdqctl.workspace.snapshots import Limits, Workspace
+from sdqctl.workspace.snapshots import NO_LIMITS, Workspace
 
 FOLDER = "rewinds"
 
@@ -289,7 +289,7 @@ def _workspace(access: Access, record: RewindRecord) -> Workspace:
     workspace = Workspace.open(
         Path(record.cwd or ""),
         access.home,
-        limits=Limits(files=0, bytes=0),
+        limits=NO_LIMITS,
         outside=access.agent_folders(),
     )
     if str(workspace.keeper) != record.keeper:

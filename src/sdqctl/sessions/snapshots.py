@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from sdqctl.sessions.access import Access
 from sdqctl.store.check import CheckReport, check_ledger
 from sdqctl.store.ledger import Ledger
 from sdqctl.store.snapshots import all_snapshots
+from sdqctl.store.transfer import SessionRows
 from sdqctl.workspace.history import History
 
 _TRASH = "trash"
@@ -35,6 +37,19 @@ def keepers_of(ledger: Ledger, ref: SessionRef) -> set[str]:
     return {run.keeper for run in ledger.runs_of(ref) if run.keeper is not None}
 
 
+def share(rows: SessionRows, ref: SessionRef) -> None:
+    """Keep the snapshots that rows name for the session that the rows are for, too."""
+    for run in rows.runs:
+        found: dict[str, str | None] = {}
+        for row in rows.attempts if run["keeper"] else ():
+            place = f"{run['id']}/{row['path']}"
+            found |= {f"{place}.before": row["snapshot_before"], place: row["snapshot"]}
+        named = {place: commit for place, commit in found.items() if commit}
+        if named:
+            with suppress(WorkspaceError):  # the git folder is gone, and its snapshots with it
+                History(Path(run["keeper"])).keep_all(ref, named)
+
+
 def into_trash(keepers: Iterable[str], ref: SessionRef, bundle: Path) -> None:
     """Put a session's snapshots away with its bundle in the trash."""
     _move(keepers, ref, SessionRef(_TRASH, bundle.stem))
@@ -53,10 +68,8 @@ def forget_trashed(keepers: Iterable[str], bundle: Path) -> None:
 def forget(keepers: Iterable[str], ref: SessionRef) -> None:
     """Forget the snapshots of a session; where the git folder is gone there are none."""
     for keeper in keepers:
-        try:
+        with suppress(WorkspaceError):
             History(Path(keeper)).delete(ref)
-        except WorkspaceError:
-            continue
 
 
 def check_store(access: Access) -> tuple[CheckReport, Check]:
@@ -90,7 +103,5 @@ def check_snapshots(ledger: Ledger) -> Check:
 
 def _move(keepers: Iterable[str], ref: SessionRef, to: SessionRef) -> None:
     for keeper in keepers:
-        try:
+        with suppress(WorkspaceError):  # the git folder is gone, and its snapshots with it
             History(Path(keeper)).move(ref, to)
-        except WorkspaceError:  # the git folder is gone, and its snapshots with it
-            continue

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -16,7 +16,7 @@ from urllib.parse import unquote
 
 from sdqctl.model.session import SessionRef
 from sdqctl.model.workspace import FileChange, FileStatus, Snapshot
-from sdqctl.workspace.git import Git, as_text, names
+from sdqctl.workspace.git import AUTHOR, Git, as_text, names
 
 PREFIX = "refs/sdqctl"
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]|^\.|\.(?=\.)|\.$|\.(?=lock$)")
@@ -124,6 +124,21 @@ class History:
     def keep(self, session: SessionRef, path: str, commit: str) -> None:
         """Keep a commit as a session's snapshot under a path; one that was there makes way."""
         self.git.run("update-ref", "--no-deref", _ref(session, path), commit)
+
+    def keep_all(self, session: SessionRef, commits: Mapping[str, str]) -> None:
+        """Keep commits by their paths, at once; those that are not there are passed over."""
+        gone = self.missing(set(commits.values())) if commits else set[str]()
+        self._update(
+            f"update {_ref(session, path)} {commit}\n"
+            for path, commit in commits.items()
+            if commit not in gone
+        )
+
+    def base(self, commit: str) -> str | None:
+        """The user's commit that a snapshot and those before it were made on; None: on none."""
+        told = self.git.run("log", "--first-parent", "--format=%H %ce", commit)
+        lines = (line.split(" ", 1) for line in as_text(told).splitlines())
+        return next((each for each, who in lines if who != AUTHOR["GIT_COMMITTER_EMAIL"]), None)
 
     def delete(self, session: SessionRef, paths: Collection[str] | None = None) -> int:
         """Delete a session's snapshots, or those under some paths; returns how many there were.

@@ -57,6 +57,9 @@ class Limits:
     """Of the files that are new or changed since the last snapshot."""
 
 
+NO_LIMITS = Limits(files=0, bytes=0)
+
+
 @dataclass(frozen=True)
 class Restored:
     """What a restore did. `tree` is the work tree by now.

@@ -20,6 +20,7 @@ from sdqctl.model.session import SessionRef, folded
 from sdqctl.model.workspace import Snapshot
 from sdqctl.process import commit_point
 from sdqctl.workspace.git import Git, GitError, as_text
+from sdqctl.workspace.history import History
 from sdqctl.workspace.own import FOLDER, own_folder
 from sdqctl.workspace.repository import (
     Repository,
@@ -28,7 +29,7 @@ from sdqctl.workspace.repository import (
     read_configuration,
     refuse_programs,
 )
-from sdqctl.workspace.snapshots import Limits, Workspace
+from sdqctl.workspace.snapshots import NO_LIMITS, Workspace
 
 _RECORD = "worktree.json"
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
@@ -106,20 +107,17 @@ def make_worktree(
     *,
     branch: str | None = None,
     carry: bool = False,
+    start: Snapshot | None = None,
 ) -> Made:
     """The worktree of a session for a folder of a repository; made unless it is there.
 
     It starts from the commit that is checked out, on `branch` or `sdqctl/NAME`. With `carry` it has
-    the uncommitted changes, too, uncommitted. Raises WorkspaceRefusedError without a repository or
-    a commit, UsageError for a branch that is none or is there already, WorkspaceError.
+    the uncommitted changes, too, uncommitted; with `start` it starts from the commit that this
+    snapshot was made on, and has its files, uncommitted. Raises WorkspaceRefusedError without a
+    repository or a commit, UsageError for a branch that is none or is there already,
+    WorkspaceError.
     """
-    repository = find_repository(cwd)
-    base = current_commit(repository) if repository else None
-    if repository is None or base is None:
-        lacks = "no git repository" if repository is None else "a repository without a commit"
-        raise WorkspaceRefusedError(
-            f"there can be no worktree of {cwd}: it is {lacks}", hint="run it without --worktree"
-        )
+    repository, base = _origin(cwd, start)
     refuse_programs(read_configuration(repository.top))
     folder = home / FOLDER / _key(repository, session)
     known = _read(folder)
@@ -137,7 +135,9 @@ def make_worktree(
         base=base,
     )
     _add(repository, folder, worktree, is_again=known is not None)
-    behind = _carry(home, repository, worktree, carry=carry)
+    if start is not None:
+        _bring(home, worktree, start)
+    behind = () if start is not None else _carry(home, repository, worktree, carry=carry)
     worktree = msgspec.structs.replace(worktree, ready=True)
     write_worktree(worktree)
     return Made(worktree, worktree.tree / inside, is_new=True, behind=behind)
@@ -170,7 +170,7 @@ def would_lose(home: Path, worktree: Worktree) -> Loss:
     """What would be gone with it. Raises WorkspaceError when that cannot be told."""
     if not worktree.tree.is_dir():
         return Loss()
-    workspace = Workspace.open(worktree.tree, home, limits=Limits(files=0, bytes=0))
+    workspace = Workspace.open(worktree.tree, home, limits=NO_LIMITS)
     tree = workspace.tree()
     if tree == worktree.applied:
         return Loss()
@@ -231,14 +231,32 @@ def _carry(
     home: Path, repository: Repository, worktree: Worktree, *, carry: bool
 ) -> tuple[str, ...]:
     """Bring uncommitted changes along; returns the files whose changes stay behind."""
-    limits = Limits(files=0, bytes=0)
-    workspace = Workspace.open(repository.top, home, limits=limits)
+    workspace = Workspace.open(repository.top, home, limits=NO_LIMITS)
     tree = workspace.tree()
     changed = workspace.changes(worktree.base, tree)
     if not changed or not carry:
         return tuple(each.path for each in changed)
-    Workspace.open(worktree.tree, home, limits=limits).restore(Snapshot(worktree.base, tree))
+    _bring(home, worktree, Snapshot(worktree.base, tree))
     return ()
+
+
+def _bring(home: Path, worktree: Worktree, files: Snapshot) -> None:
+    Workspace.open(worktree.tree, home, limits=NO_LIMITS).restore(files)
+
+
+def _origin(cwd: Path, start: Snapshot | None) -> tuple[Repository, str]:
+    """The repository around a folder, and the commit in it that a worktree starts from."""
+    repository = find_repository(cwd)
+    base = None
+    if repository is not None:
+        history = History(repository.common)
+        base = history.base(start.commit) if start else current_commit(repository)
+    if repository is None or base is None:
+        lacks = "no git repository" if repository is None else "a repository without a commit"
+        raise WorkspaceRefusedError(
+            f"there can be no worktree of {cwd}: it is {lacks}", hint="go on without --worktree"
+        )
+    return repository, base
 
 
 def _key(repository: Repository, session: SessionRef) -> str:

@@ -99,3 +99,10 @@ class AcpArchive(FolderArchive):
             known.name, known.cwd = name or known.name, cwd or known.cwd
             write_metadata(staged, known)
         install(staged, self._root / session_id)
+
+    def relocate(self, session_id: str, cwd: str) -> None:
+        """Write the folder into the metadata (Relocates)."""
+        folder = self._root / session_id
+        known = read_metadata(folder)
+        known.cwd = cwd
+        write_metadata(folder, known)

@@ -115,6 +115,10 @@ class CopilotArchive(FolderArchive):
             relabel(staged, session_id, name, cwd)
         install(staged, self._root / session_id)
 
+    def relocate(self, session_id: str, cwd: str) -> None:
+        """Write the folder into workspace.yaml and the journal's head (Relocates)."""
+        relabel(self._root / session_id, session_id, None, cwd)
+
     def holder(self, session_id: str) -> Holder | None:
         """The live process that marked the session as in use."""
         folder = f"{self._root}/{session_id}"

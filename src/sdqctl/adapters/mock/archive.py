@@ -77,6 +77,10 @@ class MockArchive(FolderArchive):
             _relabel(staged / METADATA, name, cwd)
         install(staged, self._root / session_id)
 
+    def relocate(self, session_id: str, cwd: str) -> None:
+        """Write the folder into the metadata (Relocates)."""
+        _relabel(self._root / session_id / METADATA, None, cwd)
+
 
 def _relabel(file: Path, name: str | None, cwd: str | None) -> None:
     try:

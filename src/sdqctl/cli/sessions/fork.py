@@ -19,22 +19,39 @@ if TYPE_CHECKING:
 
 @click.command(
     epilog=examples(
-        "sdqctl sessions fork audit-1 what-if", "sdqctl sessions fork audit-1 from-step-3 --at 3"
+        "sdqctl sessions fork audit-1 what-if",
+        "sdqctl sessions fork audit-1 from-step-3 --at 3 --worktree",
     )
 )
 @click.argument("session", shell_complete=complete_session)
 @click.argument("name", metavar="NEW")
 @click.option("--at", metavar="PLACE", help="A step, a checkpoint, or turn:N; default the end.")
+@click.option(
+    "--worktree",
+    is_flag=False,
+    flag_value="",
+    metavar="[BRANCH]",
+    help="With the files as they were there, in a git worktree of its own; default branch "
+    "sdqctl/NEW.",
+)
 @adapter_option
 @click.pass_obj
-def fork(app: App, /, session: str, name: str, at: str | None, adapter: str | None) -> None:
+def fork(
+    app: App,
+    /,
+    session: str,
+    name: str,
+    at: str | None,
+    worktree: str | None,
+    adapter: str | None,
+) -> None:
     """Copy SESSION under the name NEW, up to a place.
 
     The original stays as it is; `resume NEW --continue` goes on from the place.
     """
     from sdqctl.sessions.fork import fork_session
 
-    report_fork(fork_session(app, session, name, at, adapter), name)
+    report_fork(fork_session(app, session, name, at, adapter, branch=worktree), name)
 
 
 @click.command(
@@ -76,6 +93,9 @@ def report_fork(forked: Forked, name: str) -> None:
     done = f"{forked.steps_done} of {forked.total} steps done"
     kept = "no run to go on with" if forked.total is None else done
     note(f"forked {one_line(forked.original.label)} ({kept})")
+    if forked.worktree is not None:
+        own = forked.worktree
+        note(f"its files are in {one_line(own.path)}, on branch {one_line(own.branch)}")
 
 
 def report_rename(before: Entry, name: str) -> None:
