@@ -22,7 +22,7 @@ that is not there), `forgets` (`never-prompted`, `cut-off`), `silent_load` (a lo
 nothing), `modes`, `mode` (the mode it starts in; in `free` it asks nobody), `stderr` (bytes of
 noise before the first answer), `cancel_is_end` (a cancelled turn ends as `end_turn`), `version`,
 `late_replay` (the replay comes after the answer), `load_error` (the code that a load ends with),
-`cost` (of each turn).
+`cost` (of each turn), `deaf_cancels` (how many cancels it passes over).
 """
 
 from __future__ import annotations
@@ -76,6 +76,7 @@ class Agent:
         self._cancelled = threading.Event()
         self._fresh: dict[str, dict[str, Any]] = {}
         self._mode = self._switches.get("mode")
+        self._deaf = int(self._switches.get("deaf_cancels", 0))
 
     def serve(self) -> None:
         """Answer until the input ends."""
@@ -93,7 +94,9 @@ class Agent:
                     self._cancelled.clear()
                 threading.Thread(target=self._answer, args=(message,), daemon=True).start()
             elif message["method"] == "session/cancel":
-                self._cancelled.set()
+                self._deaf -= 1
+                if self._deaf < 0:
+                    self._cancelled.set()
 
     def _answer(self, message: dict[str, Any]) -> None:
         method, parameters = message["method"], message.get("params") or {}

@@ -144,7 +144,7 @@ class AgentProcess:
         with suppress(TimeoutError):
             async with asyncio.timeout(_LAST_WORDS):
                 await self._process.wait()
-                await self._errors
+                await asyncio.wait([self._errors])  # it is cancelled where the agent was ended
         code = self._process.returncode
         how = "closed its output" if code is None else f"ended unexpectedly (exit code {code})"
         last = f": {self._last_error[:_ERROR_SHOWN]}" if self._last_error else ""

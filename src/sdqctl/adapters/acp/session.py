@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 _ABORT = 5.0
 """Seconds that an agent is given to end a turn that was cancelled; seven took at most 0.1."""
+_AGAIN = 0.5
+"""Seconds after which it is told again: Copilot 1.0.102 passes over a cancel that overtakes the
+beginning of its turn."""
 _CLOSE = 2.0
 
 
@@ -216,8 +219,10 @@ class AcpSession:
         self._aborting = True
         try:
             async with asyncio.timeout(_ABORT):
-                await self._agent.connection.cancel(session_id=self._agent_id)
-                await self._ended.wait()
+                while not self._ended.is_set():  # what comes before the turn is up is not heard
+                    await self._agent.connection.cancel(session_id=self._agent_id)
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(self._ended.wait(), _AGAIN)
         except (TimeoutError, ConnectionError):
             await self._agent.end()
             with suppress(TimeoutError):
