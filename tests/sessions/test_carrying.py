@@ -276,7 +276,11 @@ HOSTILE: dict[str, Callable[[Path], Path]] = {
     "changed": lambda f: rewrite(f, {"session/events.jsonl": b"other"}, extra={}),
     "no manifest": lambda f: rewrite(f, {"manifest.json": None}, extra={}),
     "broken manifest": lambda f: rewrite(f, {"manifest.json": b"{"}, extra={}),
-    "newer": lambda f: with_manifest(f, version=2),
+    "newer": lambda f: with_manifest(f, version=3),
+    "files that are not there": lambda f: with_manifest(f, version=2),
+    "a work tree that is not there": lambda f: with_manifest(
+        f, workspace=dict.fromkeys(("base", "snapshot", "keeper", "inside"), "")
+    ),
     "other": lambda f: with_manifest(f, format="something"),
     "unknown adapter": lambda f: with_manifest(f, adapter="nobody"),
     "column": lambda f: with_ledger(f, "runs", {"id) SELECT 1 --": 1}),

@@ -258,3 +258,59 @@ def test_a_fork_that_cannot_have_its_files_leaves_nothing(how: str, grown: Bench
     assert told.code == 2
     assert sdqctl("sessions", "show", "other").code == 7
     assert "there are no worktrees" in sdqctl("worktrees", "list").err
+
+
+def _elsewhere(bench: Bench, tmp_path: Path) -> tuple[Path, dict[str, str]]:
+    """A clone of the project as it was before the session, and a machine of its own."""
+    clone, home = tmp_path / "clone", tmp_path / "there"
+    git(tmp_path, "clone", "--quiet", str(bench.project), str(clone))
+    home.mkdir()
+    return clone, {"HOME": str(home), "SDQCTL_HOME": str(home / "sdqctl")}
+
+
+def test_a_bundle_with_its_workspace_goes_on_with_talk_and_files_elsewhere(
+    grown: Bench, tmp_path: Path
+) -> None:
+    assert sdqctl("sessions", "fork", "s", "part", "--at", "1", "--worktree").code == 0
+    file = tmp_path / "part.sdqctl"
+    told = sdqctl("sessions", "export", "part", "--workspace", "-o", file)
+    assert told.code == 0, told.err
+    assert "as they are, with any secrets" in told.err
+    clone, there = _elsewhere(grown, tmp_path)
+    told = sdqctl("sessions", "import", file, "--cwd", clone, **there)
+    assert (told.code, told.out) == (0, "part\n"), told.err
+    tree = Path(sdqctl("worktrees", "path", "part", **there).out.strip())
+    assert (tree / "a.txt").read_text() == "one\ntwo\n"
+    assert (clone / "a.txt").read_text() == "one\n"
+    assert sdqctl("store", "check", **there).code == 0
+    assert "+two" in sdqctl("sessions", "diff", "part", "1", **there).out
+    told = sdqctl("resume", "part", "--continue", **there)
+    assert told.code == 0, told.err
+    assert (tree / "a.txt").read_text() == "one\ntwo\nthree\n"
+    assert sdqctl("sessions", "rewind", "part", "--to", "1", **there).code == 0
+    assert (tree / "a.txt").read_text() == "one\ntwo\n"
+
+
+def test_a_bundle_with_a_workspace_is_taken_whole_or_not_at_all(
+    grown: Bench, tmp_path: Path
+) -> None:
+    file = tmp_path / "s.sdqctl"
+    assert sdqctl("sessions", "export", "s", "--workspace", "-o", file).code == 0
+    clone, there = _elsewhere(grown, tmp_path)
+    told = sdqctl("sessions", "import", file, "--cwd", tmp_path, **there)
+    assert told.code == 2
+    assert "is in no git repository" in told.err
+    other = tmp_path / "other"
+    repository(other, {"b.txt": "b\n"})
+    told = sdqctl("sessions", "import", file, "--cwd", other, **there)
+    assert told.code == 2
+    assert "does not have commit" in told.err
+    git(clone, "branch", "sdqctl/s")
+    told = sdqctl("sessions", "import", file, "--cwd", clone, **there)
+    assert told.code == 2
+    assert "the branch sdqctl/s exists already" in told.err
+    assert sdqctl("sessions", "list", "--format", "json", **there).json == []
+    assert "there are no worktrees" in sdqctl("worktrees", "list", **there).err
+    told = sdqctl("sessions", "import", file, "--cwd", clone, "--no-workspace", **there)
+    assert told.code == 0, told.err
+    assert "no snapshots" in sdqctl("sessions", "diff", "s", **there).err

@@ -11,7 +11,7 @@ from sdqctl.model.run import StepStatus
 from sdqctl.model.session import SessionRef
 from sdqctl.store.ledger import Ledger
 from sdqctl.store.snapshots import all_snapshots, last_snapshot, snapshots_of
-from sdqctl.store.transfer import take_rows, without_permissions
+from sdqctl.store.transfer import take_rows, without_snapshots
 
 REF = SessionRef("mock", "s")
 
@@ -75,7 +75,7 @@ def test_somebody_else_s_snapshots_are_not_taken_over(ledger: Ledger, run_id: st
     begin(ledger, run_id, "1", "a")
     ledger.finish_step(run_id, "1", StepStatus.DONE, snapshot="b")
     ledger.update_run(run_id, keeper="/project/.git")
-    rows = without_permissions(take_rows(ledger, REF))
+    rows = without_snapshots(take_rows(ledger, REF))
     (row,) = rows.attempts
     assert rows.runs[0]["keeper"] is None
     assert (row["snapshot_before"], row["snapshot"]) == (None, None)

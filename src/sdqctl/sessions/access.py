@@ -24,6 +24,10 @@ class Access(Protocol):
     def home(self) -> Path:
         """The folder of sdqctl's own data."""
 
+    @property
+    def directory(self) -> Path:
+        """The folder that the command is given in."""
+
     def agent_folders(self) -> tuple[Path, ...]:
         """The folders in which the agents keep their data."""
 

@@ -31,10 +31,13 @@ if TYPE_CHECKING:
 
 FORMAT = "sdqctl-bundle"
 VERSION = 1
+VERSION_WITH_FILES = 2
+"""Of a bundle that has a work tree, too."""
 _MANIFEST = "manifest.json"
 _LEDGER = "ledger.json"
 _SESSION = "session/"
 _WORKFLOWS = "workflows/"
+_FILES = "files.gitbundle"
 _MOST_FILES = 20_000
 _LARGEST = 2 * 1024**3
 """Bytes of all files of a bundle together, unpacked."""
@@ -62,6 +65,19 @@ class _File(msgspec.Struct, frozen=True):
     sha256: str
 
 
+class CarriedFiles(msgspec.Struct, frozen=True, kw_only=True):
+    """The work tree in a bundle, as snapshots in a bundle of git's."""
+
+    base: str
+    """The commit that the snapshots were made on; it has to be where they go."""
+    snapshot: str
+    """The last one."""
+    keeper: str
+    """The git folder that they come from, as the ledger's rows name it."""
+    inside: str
+    """The session's working directory, from the top of the tree."""
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """What a bundle says of itself."""
 
@@ -71,6 +87,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     session: SessionInfo
     created_at: datetime
     files: dict[str, _File]
+    workspace: CarriedFiles | None = None
 
 
 def write_bundle(
@@ -81,11 +98,12 @@ def write_bundle(
     rows: SessionRows,
     workflows: Mapping[str, str],
     cleaner: Cleaner | None = None,
+    workspace: tuple[CarriedFiles, Path] | None = None,
 ) -> None:
     """Write a bundle whole and at once, for the owner alone. Raises StoreError.
 
     `workflows` has the text of each run's workflow by the run's id. A `cleaner` takes the secrets
-    out of all of it.
+    out of all of it, but not out of the snapshots of a `workspace`.
     """
     if cleaner is not None:
         rows, workflows = cleaner.rows(rows, workflows)
@@ -99,14 +117,17 @@ def write_bundle(
             for run_id, text in workflows.items():
                 name = f"{_WORKFLOWS}{run_id}.conv"
                 sums[name] = _add(archive, name, text.encode("utf-8", "surrogatepass"))
+            if workspace is not None:
+                sums[_FILES] = _add_content(archive, _FILES, _content(workspace[1]))
             sums[_LEDGER] = _add(archive, _LEDGER, msgspec.json.encode(rows))
             manifest = Manifest(
                 format=FORMAT,
-                version=VERSION,
+                version=VERSION if workspace is None else VERSION_WITH_FILES,
                 adapter=info.adapter,
                 session=info,
                 created_at=datetime.now(UTC),
                 files=sums,
+                workspace=None if workspace is None else workspace[0],
             )
             _add(archive, _MANIFEST, msgspec.json.encode(manifest))
     except OSError as error:
@@ -198,16 +219,22 @@ class Bundle:
     def unpack(self, folder: Path) -> None:
         """Write the session's files below a folder, each checked. Raises BundleError."""
         for name in self.manifest.files:
-            if not name.startswith(_SESSION):
-                continue
-            target = folder / name.removeprefix(_SESSION)
-            make_private_folder(target.parent)
-            try:
-                handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            except OSError as error:
-                raise BundleError(f"{self.path}: {name}: {error.strerror}") from error
-            with os.fdopen(handle, "wb") as stream:
-                self._copy(name, stream)
+            if name.startswith(_SESSION):
+                target = folder / name.removeprefix(_SESSION)
+                make_private_folder(target.parent)
+                self._write(name, target)
+
+    def unpack_snapshots(self, target: Path) -> None:
+        """Write git's bundle with the snapshots, checked. Raises BundleError."""
+        self._write(_FILES, target)
+
+    def _write(self, name: str, target: Path) -> None:
+        try:
+            handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except OSError as error:
+            raise BundleError(f"{self.path}: {name}: {error.strerror}") from error
+        with os.fdopen(handle, "wb") as stream:
+            self._copy(name, stream)
 
     def _read(self, name: str) -> bytes:
         if self.manifest.files[name].size > _LARGEST_RECORD:
@@ -248,6 +275,9 @@ def _checked(path: Path, archive: zipfile.ZipFile) -> Manifest:
     if sum(entry.file_size for entry in entries) > _LARGEST:
         raise BundleError(f"{path} is larger than 2 GiB unpacked")
     manifest = _manifest(path, archive)
+    is_with_files = manifest.version == VERSION_WITH_FILES
+    if not is_with_files == (_FILES in names) == (manifest.workspace is not None):
+        raise BundleError(f"{path}: its work tree is not that of its manifest")
     if set(manifest.files) | {_MANIFEST} != set(names):
         raise BundleError(f"{path}: its files are not those of its manifest")
     return manifest
@@ -256,7 +286,7 @@ def _checked(path: Path, archive: zipfile.ZipFile) -> Manifest:
 def _problem(entry: zipfile.ZipInfo) -> str | None:
     """What is wrong with one entry's name or kind."""
     name, parts = entry.filename, PurePosixPath(entry.filename).parts
-    own = name in (_MANIFEST, _LEDGER) or name.startswith((_SESSION, _WORKFLOWS))
+    own = name in (_MANIFEST, _LEDGER, _FILES) or name.startswith((_SESSION, _WORKFLOWS))
     unsafe = (
         not own
         or ".." in parts
@@ -286,9 +316,10 @@ def _manifest(path: Path, archive: zipfile.ZipFile) -> Manifest:
     if raw.get("format") != FORMAT:
         raise BundleError(f"{path} is no bundle of sdqctl")
     version = raw.get("version")
-    if version != VERSION:
+    if version not in (VERSION, VERSION_WITH_FILES):
         raise BundleError(
-            f"{path} is a bundle of version {version}; this sdqctl reads version {VERSION}",
+            f"{path} is a bundle of version {version}; this sdqctl reads versions up to "
+            f"{VERSION_WITH_FILES}",
             hint="use the sdqctl that wrote it, or a newer one",
         )
     try:

@@ -84,7 +84,7 @@ def fork_session(
         ledger.record_session(ref, name=name, cwd=cwd, created_at=datetime.now(UTC))
         if run is not None:
             rows = _copied(access, ledger, run, ref, name, cut.kept | cut.begun)
-            rows = working_in(rows, run, made.cwd) if made else rows
+            rows = working_in(rows, made.cwd) if made else rows
             share(rows, ref)
             with ledger.database.write("ledger.fork") as connection:
                 put_rows(connection, rows)

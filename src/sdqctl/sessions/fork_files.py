@@ -1,4 +1,4 @@
-"""The files that a copy of a session starts with, in a worktree of its own."""
+"""The files that a copied session starts with, in a worktree of its own."""
 
 from __future__ import annotations
 
@@ -64,15 +64,20 @@ class OwnTree:
         return made
 
 
-def working_in(rows: SessionRows, run: RunRecord, cwd: Path) -> SessionRows:
-    """The rows of a copy that works in a worktree of its own: a step that is cut off there is
-    taken back, unless something else was asked for.
+def working_in(rows: SessionRows, cwd: Path) -> SessionRows:
+    """The rows of a session whose runs with snapshots work in a worktree of its own: a step that is
+    cut off there is taken back, unless something else was asked for.
     """
-    options = decode_options(run.options)
+    return msgspec.structs.replace(
+        rows, runs=[_moved(run, cwd) if run["keeper"] else run for run in rows.runs]
+    )
+
+
+def _moved(run: Row, cwd: Path) -> Row:
+    options = decode_options(run["options"])
     if options.on_interrupted is None and options.snapshots is not False:
         options = msgspec.structs.replace(options, on_interrupted=OnInterrupted.REWIND)
-    own: Row = {"cwd": str(cwd), "options": encode_options(options)}
-    return msgspec.structs.replace(rows, runs=[each | own for each in rows.runs])
+    return run | {"cwd": str(cwd), "options": encode_options(options)}
 
 
 def _commit(steps: Sequence[StepRecord], kept: Collection[str]) -> str:

@@ -34,10 +34,6 @@ class Installation(Access, Protocol):
     def settings(self) -> Settings:
         """The merged settings."""
 
-    @property
-    def directory(self) -> Path:
-        """The folder that the command is given in."""
-
     def adapter_settings(self, name: str) -> AdapterSettings:
         """The settings in the form that an adapter takes."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,10 +22,12 @@ from sdqctl.model.session import (
     session_id_for,
 )
 from sdqctl.sessions.access import Access
-from sdqctl.sessions.bundle import Bundle, write_bundle
+from sdqctl.sessions.bundle import Bundle, CarriedFiles, write_bundle
+from sdqctl.sessions.carried_files import Arriving, packed
+from sdqctl.sessions.fork_files import working_in
 from sdqctl.sessions.query import Entry, all_entries
 from sdqctl.sessions.redaction import Cleaner
-from sdqctl.sessions.snapshots import keepers_of, out_of_trash
+from sdqctl.sessions.snapshots import keepers_of, out_of_trash, share
 from sdqctl.sessions.trash import find_deleted, remove
 from sdqctl.store.ledger import Ledger
 from sdqctl.store.locks import SessionLock
@@ -39,6 +41,7 @@ from sdqctl.store.transfer import (
     remove_runs,
     take_rows,
     without_permissions,
+    without_snapshots,
 )
 from sdqctl.store.workflows import keep_text, workflows_folder
 from sdqctl.workflow import load_workflow
@@ -58,16 +61,29 @@ class Carried:
 
 
 def write_session(
-    access: Access, entry: Entry, target: Path, *, with_secrets: bool = False
+    access: Access,
+    entry: Entry,
+    target: Path,
+    *,
+    with_secrets: bool = False,
+    with_files: bool = False,
 ) -> Carried:
-    """Write a session's bundle for another machine, or for somebody else.
+    """Write a session's bundle for another machine, or for somebody else; `with_files` with the
+    snapshots of its work tree, as they are.
 
-    Raises SessionUnusableError, StoreError.
+    Raises SessionUnusableError, StoreError, and UsageError for a session without snapshots.
     """
     cleaner = None if with_secrets else Cleaner(Redactor(access.environment), _step_digests)
     archive = access.archive(entry.info.adapter)
-    with access.ledger() as ledger:
-        export_bundle(target, info=entry.info, archive=archive, ledger=ledger, cleaner=cleaner)
+    with access.ledger() as ledger, ExitStack() as stack:
+        export_bundle(
+            target,
+            info=entry.info,
+            archive=archive,
+            ledger=ledger,
+            cleaner=cleaner,
+            workspace=stack.enter_context(packed(ledger, entry.ref)) if with_files else None,
+        )
     if cleaner is None:
         return Carried()
     return Carried(tuple(cleaner.left_out), cleaner.changed)
@@ -80,15 +96,20 @@ def import_session(
     cwd: Path | None = None,
     *,
     own: bool = False,
+    with_files: bool = True,
 ) -> SessionInfo:
-    """Make a session of a bundle, of one's `own` with what its runs were allowed.
+    """Make a session of a bundle, of one's `own` with what its runs were allowed. A work tree in it
+    becomes a worktree of the repository around `cwd`, unless it is to be without files.
 
-    Raises BundleError, SessionExistsError, UsageError.
+    Raises BundleError, SessionExistsError, UsageError, WorkspaceError.
     """
     if cwd is not None and not cwd.is_dir():
         raise UsageError(f"--cwd {cwd}: there is no such folder")
     with Bundle.open(file) as bundle, access.ledger() as ledger:
-        adapter = bundle.manifest.adapter
+        adapter, carried = bundle.manifest.adapter, bundle.manifest.workspace
+        files = None
+        if carried is not None and with_files:
+            files = Arriving(bundle, carried, cwd or access.directory, access.home)
         return import_bundle(
             bundle,
             archive=access.archive(adapter),
@@ -98,6 +119,7 @@ def import_session(
             name=name,
             cwd=cwd,
             own=own,
+            files=files,
         )
 
 
@@ -121,6 +143,7 @@ def export_bundle(
     archive: SessionArchive,
     ledger: Ledger,
     cleaner: Cleaner | None = None,
+    workspace: tuple[CarriedFiles, Path] | None = None,
 ) -> None:
     """Write a session's bundle, without secrets where there is a `cleaner`.
 
@@ -142,6 +165,7 @@ def export_bundle(
         rows=rows,
         workflows=workflows,
         cleaner=cleaner,
+        workspace=workspace,
     )
 
 
@@ -155,11 +179,13 @@ def import_bundle(
     name: str | None = None,
     cwd: Path | None = None,
     own: bool = False,
+    files: Arriving | None = None,
 ) -> SessionInfo:
     """Make a session of a bundle; nothing is left when that fails.
 
     What its runs were allowed is taken over from a bundle of one's `own` (the trash) alone.
-    Raises BundleError, SessionExistsError, UsageError, SessionUnusableError, StoreError.
+    Raises BundleError, SessionExistsError, UsageError, SessionUnusableError, StoreError,
+    WorkspaceError.
     """
     old = bundle.manifest.session
     label, session_id = _identity(old, name)
@@ -167,34 +193,50 @@ def import_bundle(
     refuse_taken(taken, session_id, label or session_id, hint=hint)
     ref = SessionRef(bundle.manifest.adapter, session_id)
     folder = str(cwd.resolve()) if cwd is not None else old.cwd
-    paths = _place_workflows(bundle, home)
-    try:
-        rows = moved(
-            bundle.rows() if own else _without_permissions(bundle),
-            old_id=old.id,
-            new=ref,
-            name=label,
-            cwd=(old.cwd, folder) if old.cwd and folder else None,
-            workflows=paths,
-        )
-    except KeyError as error:
-        _remove_workflows(home, paths)
-        raise BundleError(f"{bundle.path}: the ledger's rows miss {error}") from error
-    with SessionLock.acquire(home, ref):
+    found = bundle.rows() if own else _foreign(bundle, files)
+    with SessionLock.acquire(home, ref), ExitStack() as undoing:
+        paths = _place_workflows(bundle, home)
+        undoing.callback(_remove_workflows, home, paths)
+        if files is not None:
+            found, folder = _with_tree(files, found, ref, label or session_id, undoing)
         try:
-            unchanged = own and name is None and cwd is None
-            _write(bundle, archive, ledger, ref, rows, label, folder, unchanged=unchanged)
-        except BaseException:
-            _remove_workflows(home, paths)
-            raise
+            rows = moved(
+                found,
+                old_id=old.id,
+                new=ref,
+                name=label,
+                cwd=(old.cwd, folder) if old.cwd and folder else None,
+                workflows=paths,
+            )
+        except KeyError as error:
+            raise BundleError(f"{bundle.path}: the ledger's rows miss {error}") from error
+        unchanged = own and name is None and cwd is None
+        _write(bundle, archive, ledger, ref, rows, label, folder, unchanged=unchanged)
+        undoing.pop_all()
     return archive.get(session_id) or old
 
 
-def _without_permissions(bundle: Bundle) -> SessionRows:
+def _with_tree(
+    files: Arriving, rows: SessionRows, ref: SessionRef, name: str, undoing: ExitStack
+) -> tuple[SessionRows, str]:
+    """The rows of a session in a worktree of its own, and the folder in it."""
+    made = files.made_for(ref, name)
+    undoing.callback(files.undo, made)
+    folder = files.working_directory(made)
+    rows = working_in(files.settled(rows, made), folder)
+    share(rows, ref)
+    return rows, str(folder)
+
+
+def _foreign(bundle: Bundle, files: Arriving | None) -> SessionRows:
+    """The rows of somebody else's bundle: without what they allowed, and without snapshots that did
+    not come along.
+    """
     try:
-        return without_permissions(bundle.rows())
+        rows = without_permissions(bundle.rows())
     except (KeyError, TypeError, msgspec.MsgspecError) as error:
         raise BundleError(f"{bundle.path}: a run's options are damaged: {error}") from error
+    return rows if files is not None else without_snapshots(rows)
 
 
 def _write(

@@ -21,7 +21,8 @@ _LARGEST = 2**63
 _TEXTS = ("id", "session_id", "session_name", "cwd", "workflow", "workflow_path", "options")
 """Columns of a run that are read before the rows are in the ledger."""
 _GATES = ("pause", "consult", "ask")
-_SNAPSHOTS = ("snapshot_before", "snapshot")
+SNAPSHOTS = ("snapshot_before", "snapshot")
+"""Columns of an attempt that name commits."""
 _GIVEN_BY_USERS = {"mode", "allow_tools", "allow_all_tools", "output_file", "sandbox"}
 
 
@@ -167,16 +168,22 @@ def _insert_numbered(connection: sqlite3.Connection, table: str, row: Row) -> No
 
 
 def without_permissions(rows: SessionRows) -> SessionRows:
-    """The rows of someone else's runs, without what they allowed and where they wrote, and without
-    snapshots, which lie in the repository of who took them.
-    """
+    """The rows of someone else's runs, without what they allowed and where they wrote."""
     runs = []
     for run in rows.runs:
         options = msgspec.json.decode(run["options"], type=dict[str, Any])
         kept = {name: value for name, value in options.items() if name not in _GIVEN_BY_USERS}
-        runs.append(run | {"options": msgspec.json.encode(kept).decode(), "keeper": None})
-    attempts = [row | dict.fromkeys(_SNAPSHOTS) for row in rows.attempts]
-    return SessionRows(runs=runs, attempts=attempts, tool_requests=rows.tool_requests)
+        runs.append(run | {"options": msgspec.json.encode(kept).decode()})
+    return msgspec.structs.replace(rows, runs=runs)
+
+
+def without_snapshots(rows: SessionRows) -> SessionRows:
+    """The rows of runs whose snapshots lie in the repository of somebody else."""
+    return SessionRows(
+        runs=[run | {"keeper": None} for run in rows.runs],
+        attempts=[row | dict.fromkeys(SNAPSHOTS) for row in rows.attempts],
+        tool_requests=rows.tool_requests,
+    )
 
 
 def _refuse_unknown_columns(connection: sqlite3.Connection, rows: SessionRows) -> None:

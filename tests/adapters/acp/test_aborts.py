@@ -7,12 +7,9 @@ import json
 import os
 from pathlib import Path
 
-import pytest
-
 from sdqctl.adapters import Adapter, AdapterSettings
 from sdqctl.adapters.acp.powers import adapter_for
 from sdqctl.adapters.acp.profiles import Profile
-from sdqctl.errors import RuntimeDiedError
 from sdqctl.model.events import TurnFailed
 from sdqctl.testing.acp_agent import command
 from sdqctl.testing.contract.stories import abort_when_stored, config_for, response_to
@@ -40,13 +37,18 @@ def test_an_agent_that_passes_over_a_cancel_is_told_again(home: Path, project: P
     asyncio.run(story())
 
 
-def test_an_agent_that_heeds_no_cancel_is_ended_and_that_is_said(home: Path, project: Path) -> None:
+def test_an_agent_that_heeds_no_cancel_is_ended_and_a_new_one_goes_on(
+    home: Path, project: Path
+) -> None:
     async def story() -> None:
         async with _agent(home, deaf_cancels=1000) as adapter:
             session = await adapter.create_session(config_for("s", project))
+            assert await response_to(session, "Say it. [[reply: before]]") == "before"
             end = (await abort_when_stored(session, "Wait. [[hang: x1]]"))[-1]
             assert isinstance(end, TurnFailed)
-            with pytest.raises(RuntimeDiedError, match="the agent scripted ended"):
-                await response_to(session, "Say it. [[reply: after]]")
+            assert await response_to(session, "Say it. [[reply: after]]") == "after"
 
     asyncio.run(story())
+    (kept,) = (json.loads(file.read_text()) for file in (home / "agent").glob("*.json"))
+    said = ["Say it. [[reply: before]]", "Wait. [[hang: x1]]", "Say it. [[reply: after]]"]
+    assert [turn["prompt"] for turn in kept["turns"]] == said

@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -29,7 +30,7 @@ from sdqctl.adapters.acp.profiles import Profile
 from sdqctl.adapters.acp.program import find_program, program_version, require_program
 from sdqctl.adapters.acp.replay import Replay, drop_last, reconcile
 from sdqctl.adapters.acp.repository import refuse_untrusted
-from sdqctl.adapters.acp.session import AcpSession
+from sdqctl.adapters.acp.session import AcpSession, Line
 from sdqctl.adapters.base import AdapterConfig, AdapterSession, Capability, Health, capabilities_of
 from sdqctl.adapters.folders import JOURNAL
 from sdqctl.adapters.journal import read_turns
@@ -161,9 +162,19 @@ class AcpAdapter:
     async def _open(
         self, session_id: str, metadata: Metadata, config: AdapterConfig
     ) -> AdapterSession:
-        """Make or load the agent's own session, and apply what it runs with."""
         if not config.trust_repository:
             refuse_untrusted(self.name, Path(metadata.cwd))
+        connect = partial(self._connect, session_id, metadata, config)
+        line = await connect()
+        info = self._archive.get(session_id)
+        assert info is not None, "the session was just made or found"
+        folder = self._root / session_id
+        return AcpSession(
+            info, folder, line, connect=connect, profile=self._profile, policy=config.policy
+        )
+
+    async def _connect(self, session_id: str, metadata: Metadata, config: AdapterConfig) -> Line:
+        """Make or load the agent's own session, and apply what it runs with."""
         agent, client = await self.process()
         try:
             if not any(may_allow(config.policy, kind) for kind in _ACTING):
@@ -179,17 +190,7 @@ class AcpAdapter:
         except BaseException:
             await agent.end()
             raise
-        info = self._archive.get(session_id)
-        assert info is not None, "the session was just made or found"
-        return AcpSession(
-            info,
-            self._root / session_id,
-            agent_id,
-            agent=agent,
-            client=client,
-            profile=self._profile,
-            policy=config.policy,
-        )
+        return Line(agent, client, agent_id)
 
     async def _make(
         self, session_id: str, metadata: Metadata, agent: AgentProcess

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +43,15 @@ beginning of its turn."""
 _CLOSE = 2.0
 
 
+@dataclass(frozen=True)
+class Line:
+    """A process of the agent that has a session loaded, under the agent's own id of it."""
+
+    agent: AgentProcess
+    client: AgentClient
+    agent_id: str
+
+
 class AcpSession:
     """AdapterSession. The agent's process is the session's own."""
 
@@ -49,18 +59,16 @@ class AcpSession:
         self,
         info: SessionInfo,
         folder: Path,
-        agent_id: str,
+        line: Line,
         *,
-        agent: AgentProcess,
-        client: AgentClient,
+        connect: Callable[[], Awaitable[Line]],
         profile: Profile,
         policy: ToolPolicy,
     ) -> None:
+        """`connect` loads the session in a new process."""
         self._info = info
         self._journal = folder / JOURNAL
-        self._agent_id = agent_id
-        self._agent = agent
-        self._client = client
+        self._connect = connect
         self._profile = profile
         self._policy = policy
         self._marker = mark_in_use(folder)
@@ -74,8 +82,15 @@ class AcpSession:
         self._left = False
         """Whether whoever read the events of the turn went away."""
         self._events: asyncio.Queue[TurnEvent] = asyncio.Queue()
-        client.on_update = self._take
-        client.on_permission = self._decide
+        self._was_cut: bool
+        """Whether the agent was ended, since it went on with a turn that was aborted."""
+        self._use(line)
+
+    def _use(self, line: Line) -> None:
+        self._agent, self._agent_id = line.agent, line.agent_id
+        line.client.on_update = self._take
+        line.client.on_permission = self._decide
+        self._was_cut = False
 
     @property
     def info(self) -> SessionInfo:
@@ -88,6 +103,8 @@ class AcpSession:
 
     async def send(self, prompt: str, *, turn_id: str) -> AsyncIterator[TurnEvent]:
         """Send a prompt. It stands in our journal before the agent is given it."""
+        if self._was_cut:
+            self._use(await self._connect())
         message_id = str(uuid.uuid4())
         self._events, self._aborting, self._left = asyncio.Queue(), False, False
         yield PromptAccepted(turn_id=turn_id, message_id=message_id)
@@ -225,6 +242,7 @@ class AcpSession:
                         await asyncio.wait_for(self._ended.wait(), _AGAIN)
         except (TimeoutError, ConnectionError):
             await self._agent.end()
+            self._was_cut = True
             with suppress(TimeoutError):
                 async with asyncio.timeout(_ABORT):
                     await self._ended.wait()

@@ -42,7 +42,7 @@ _COLUMNS = (Column("NAME", shrinks=True), Column("DELETED"), Column("SIZE"), Col
 @click.command(
     epilog=examples(
         "sdqctl sessions export audit-1 -o audit.html",
-        "sdqctl sessions export audit-1 --format bundle -o audit-1.sdqctl",
+        "sdqctl sessions export audit-1 --workspace -o audit-1.sdqctl",
     )
 )
 @click.argument("session", shell_complete=complete_session)
@@ -54,6 +54,9 @@ _COLUMNS = (Column("NAME", shrinks=True), Column("DELETED"), Column("SIZE"), Col
 )
 @click.option("-o", "--output", type=_PATH, metavar="FILE", help="Write to FILE; default stdout.")
 @click.option("--with-secrets", is_flag=True, help="Carry a bundle whole, with keys and passwords.")
+@click.option(
+    "--workspace", is_flag=True, help="Carry the snapshots of its files in a bundle, as they are."
+)
 @adapter_option
 @click.pass_obj
 def export(
@@ -63,6 +66,7 @@ def export(
     output_format: str | None,
     output: Path | None,
     with_secrets: bool,
+    workspace: bool,
     adapter: str | None,
 ) -> None:
     """Write SESSION as a text, a page, data, or a bundle that `import` takes.
@@ -72,7 +76,11 @@ def export(
     chosen = output_format or _format_of(output)
     if with_secrets and chosen != "bundle":
         raise UsageError("--with-secrets is for bundles", hint="say --format bundle -o FILE")
-    export_session(app, session, adapter, chosen, output, with_secrets=with_secrets)
+    if workspace and chosen != "bundle":
+        raise UsageError("--workspace is for bundles", hint="say --format bundle -o FILE")
+    export_session(
+        app, session, adapter, chosen, output, with_secrets=with_secrets, with_files=workspace
+    )
 
 
 @click.command(
@@ -91,12 +99,18 @@ def export(
     help="Where its working directory is here.",
     shell_complete=complete_folder,
 )
+@click.option("--no-workspace", is_flag=True, help="Without the files that are in the bundle.")
 @click.pass_obj
-def import_command(app: App, /, file: Path, name: str | None, cwd: Path | None) -> None:
-    """Make a session of a bundle: its history, its runs, its workflow."""
+def import_command(
+    app: App, /, file: Path, name: str | None, cwd: Path | None, no_workspace: bool
+) -> None:
+    """Make a session of a bundle: its history, its runs, its workflow.
+
+    Files that are in it become a git worktree of its own, of the repository in DIR.
+    """
     from sdqctl.sessions.transfer import import_session
 
-    info = import_session(app, file, name, cwd)
+    info = import_session(app, file, name, cwd, with_files=not no_workspace)
     _report_arrival(info)
     note(f"imported; `sdqctl resume {shlex.quote(one_line(info.label))}` goes on in it")
 
@@ -180,6 +194,7 @@ def export_session(
     output: Path | None,
     *,
     with_secrets: bool = False,
+    with_files: bool = False,
 ) -> None:
     """Write a session in a format to stdout or a file, without its secrets, and say so.
 
@@ -192,8 +207,12 @@ def export_session(
         if output is None:
             raise UsageError("a bundle is a file: say where with -o FILE")
         entry = resolve.find_session(app, argument, adapter)
-        carried = transfer.write_session(app, entry, output, with_secrets=with_secrets)
+        carried = transfer.write_session(
+            app, entry, output, with_secrets=with_secrets, with_files=with_files
+        )
         _report_secrets(carried)
+        if with_files:
+            note("the files of its snapshots are in the bundle as they are, with any secrets")
         note(f"exported {one_line(entry.info.label)} to {output}")
         return
     found = detail.read_detail(app, argument, adapter)
