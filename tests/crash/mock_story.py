@@ -142,7 +142,7 @@ class Home:
 
     def __init__(self, folder: Path, workflow: Workflow) -> None:
         self.data, self.project = folder / "sdqctl", folder / "project"
-        self.project.mkdir(parents=True)
+        self.project.mkdir(parents=True, exist_ok=True)
         self.workflow = workflow
         self.file = self.project / "victim.conv"
         self.file.write_text(workflow.text)

@@ -1,4 +1,8 @@
-"""A kill at every commit point, one after another, of runs, of resumes, and of what is between."""
+"""A kill at every commit point, one after another, of runs, of resumes, and of what is between.
+
+Each passing of a point is killed in the plainest workflow, and in the others each third one, which
+meets each kind of step. With `--kills` (`make crash`) it is each passing everywhere.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,7 @@ from pathlib import Path
 import pytest
 
 import sdqctl
+from tests.command import Done
 from tests.conftest import ROOT
 from tests.crash.mock_story import (
     BESIDE,
@@ -95,24 +100,62 @@ def points(names: list[str]) -> list[str]:
     ]
 
 
+class Places:
+    """Homes in one folder, one after another; what was begun in one is copied, not done again."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._kept = folder / "one", folder / "kept"
+
+    def new(self, workflow: Workflow) -> Home:
+        """A home in which nothing was done."""
+        return Home(reset(self._folder), workflow)
+
+    def begun(self, workflow: Workflow, point: str | None) -> Home:
+        """A home in which the workflow was killed at this point, or has come to its end."""
+        kept = self._kept / f"{[*WORKFLOWS.values()].index(workflow)} {point}"
+        if not kept.exists():
+            home = self.new(workflow)
+            assert home.run(point).code in (KILLED if point else (0,)), home.story()
+            shutil.copytree(self._folder, kept, symlinks=True)
+        shutil.rmtree(self._folder, ignore_errors=True)
+        shutil.copytree(kept, self._folder, symlinks=True)
+        return Home(self._folder, workflow)
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory: pytest.TempPathFactory) -> Places:
+    return Places(tmp_path_factory.mktemp("places"))
+
+
+@pytest.fixture
+def each_third(pytestconfig: pytest.Config) -> int:
+    """The step from one passing that is killed to the next, where not all have to be."""
+    return 1 if pytestconfig.getoption("--kills") else 3
+
+
 def kill_everywhere(
     point: str,
-    workflow: Workflow,
-    folder: Path,
-    attempt: Callable[[Home, str], int],
-    then: Callable[[Home, int], None] = lambda home, number: home.finish(),
+    attempt: Callable[[str], tuple[Home, Done]],
+    then: Callable[[Home, int], None],
+    step: int = 1,
 ) -> int:
     """Kill at each passing of a point, in a home of its own, and look at it when it was finished.
 
-    `attempt` makes the command that is killed. Of a long workflow it is each third passing. Returns
-    how many passings there were.
+    `attempt` makes the home, and the command that is killed at a passing. Returns how many kills
+    there were.
     """
-    for number in range(1, _MOST, 3 if workflow is FLOW else 1):
-        home = Home(reset(folder), workflow)
-        if attempt(home, f"{point}:{number}") not in KILLED:
-            return number - 1
+    for kills, number in enumerate(range(1, _MOST, step)):
+        home, done = attempt(f"{point}:{number}")
+        if done.code not in KILLED:
+            return kills
         then(home, number)
     raise AssertionError(f"{point} is passed without end")
+
+
+def finish(home: Home, number: int) -> None:
+    """Go on to the end, where everything was done once."""
+    home.finish()
+    home.check()
 
 
 @pytest.mark.parametrize(
@@ -125,17 +168,19 @@ def kill_everywhere(
     ],
 )
 def test_a_kill_at_any_commit_point_loses_and_repeats_nothing(
-    name: str, point: str, home: Path, tmp_path: Path
+    name: str, point: str, home: Path, places: Places, each_third: int
 ) -> None:
-    def finish(home: Home, number: int) -> None:
+    def attempt(at: str) -> tuple[Home, Done]:
+        place = places.new(WORKFLOWS[name])
+        return place, place.run(at)
+
+    def then(home: Home, number: int) -> None:
         asides = between(home, number)
         home.finish()
         home.check(asides)
 
-    workflow = WORKFLOWS[name]
-    kills = kill_everywhere(
-        point, workflow, tmp_path / "one", lambda home, at: home.run(at).code, finish
-    )
+    each = name == "straight" and not point.endswith(".before")
+    kills = kill_everywhere(point, attempt, then, 1 if each else each_third)
     assert kills > 0, f"{point} is never passed"
 
 
@@ -163,23 +208,13 @@ def between(home: Home, number: int) -> int:
 @pytest.mark.parametrize("point", [*AFTER_COMMITS, *OF_THE_MOCK])
 @pytest.mark.parametrize(("name", "first"), BEGUN)
 def test_a_kill_during_a_resume_loses_and_repeats_nothing(
-    name: str, first: str, point: str, home: Path, tmp_path: Path
+    name: str, first: str, point: str, home: Path, places: Places, each_third: int
 ) -> None:
-    def attempt(home: Home, at: str) -> int:
-        assert home.run(first).code in KILLED
-        return home.go_on(crash=at).code
+    def attempt(at: str) -> tuple[Home, Done]:
+        place = places.begun(WORKFLOWS[name], first)
+        return place, place.go_on(crash=at)
 
-    def finish(home: Home, number: int) -> None:
-        home.finish()
-        home.check()
-
-    kill_everywhere(point, WORKFLOWS[name], tmp_path / "one", attempt, finish)
-
-
-def begun(folder: Path, workflow: Workflow, point: str) -> Home:
-    home = Home(reset(folder), workflow)
-    assert home.run(point).code in KILLED
-    return home
+    kill_everywhere(point, attempt, finish, each_third)
 
 
 @pytest.mark.parametrize("point", points(["ledger.shown"]))
@@ -209,28 +244,22 @@ def test_a_kill_around_an_answer_at_a_gate(point: str, home: Path, tmp_path: Pat
 
 @pytest.mark.parametrize("point", points(["ledger.commands"]))
 def test_a_kill_where_the_commands_of_a_run_are_settled(
-    point: str, home: Path, tmp_path: Path
+    point: str, home: Path, places: Places
 ) -> None:
-    def finish(home: Home, number: int) -> None:
-        home.finish()
-        home.check()
+    def attempt(at: str) -> tuple[Home, Done]:
+        place = places.new(STRAIGHT)
+        return place, place.run(at)
 
-    kills = kill_everywhere(
-        point, STRAIGHT, tmp_path / "one", lambda home, at: home.run(at).code, finish
-    )
-    assert kills > 0
+    assert kill_everywhere(point, attempt, finish) > 0
 
 
 @pytest.mark.parametrize("point", points(["ledger.tool"]))
-def test_a_kill_where_a_tool_s_request_is_recorded(point: str, home: Path, tmp_path: Path) -> None:
-    def finish(home: Home, number: int) -> None:
-        home.finish()
-        home.check()
+def test_a_kill_where_a_tool_s_request_is_recorded(point: str, home: Path, places: Places) -> None:
+    def attempt(at: str) -> tuple[Home, Done]:
+        place = places.new(STRAIGHT)
+        return place, place.run(at)
 
-    kills = kill_everywhere(
-        point, STRAIGHT, tmp_path / "one", lambda home, at: home.run(at).code, finish
-    )
-    assert kills > 0
+    assert kill_everywhere(point, attempt, finish) > 0
 
 
 @pytest.mark.parametrize("point", points(["document"]))
@@ -244,14 +273,14 @@ def test_a_kill_around_the_writing_of_the_document(point: str, home: Path, tmp_p
 
 
 @pytest.mark.parametrize("point", points(["ledger.supersede"]))
-def test_a_kill_while_steps_are_taken_out_of_a_run(point: str, home: Path, tmp_path: Path) -> None:
+def test_a_kill_while_steps_are_taken_out_of_a_run(point: str, home: Path, places: Places) -> None:
     """`--from 3` has steps 3 to 6 run again; whichever were taken out, all are done in the end."""
 
-    def attempt(home: Home, at: str) -> int:
-        assert home.run().code == 0
-        return home.go_on("--from", "3", crash=at).code
+    def attempt(at: str) -> tuple[Home, Done]:
+        place = places.begun(STRAIGHT, None)
+        return place, place.go_on("--from", "3", crash=at)
 
-    def finish(home: Home, number: int) -> None:
+    def then(home: Home, number: int) -> None:
         assert home.go_on("--from", "3").code == 0, home.story()
         done = home.rows("SELECT path FROM attempts WHERE superseded = 0 AND status = 'done'")
         assert sorted(row["path"] for row in done) == [*"123456"]
@@ -259,15 +288,14 @@ def test_a_kill_while_steps_are_taken_out_of_a_run(point: str, home: Path, tmp_p
         assert sum(text.startswith("first") for text in asked) == 1
         assert sum(text.startswith("third") for text in asked) == 2
 
-    kills = kill_everywhere(point, STRAIGHT, tmp_path / "one", attempt, finish)
-    assert kills == 4
+    assert kill_everywhere(point, attempt, then) == 4
 
 
 @pytest.mark.parametrize("point", points(["ledger.fork", "ledger.session"]))
 def test_a_kill_during_a_fork_leaves_the_original_and_another_fork_can_be_made(
-    point: str, home: Path, tmp_path: Path
+    point: str, home: Path, places: Places
 ) -> None:
-    place = begun(tmp_path / "one", STRAIGHT, "ledger.begin.after:3")
+    place = places.begun(STRAIGHT, "ledger.begin.after:3")
     assert place.command("sessions", "fork", "victim", "copy", crash=f"{point}:1").code in KILLED
     listed = place.command("sessions", "list")
     assert listed.code == 0, place.story()
@@ -285,9 +313,9 @@ def test_a_kill_during_a_fork_leaves_the_original_and_another_fork_can_be_made(
 
 @pytest.mark.parametrize("point", points(["ledger.import"]))
 def test_a_kill_during_an_import_leaves_all_or_nothing(
-    point: str, home: Path, tmp_path: Path
+    point: str, home: Path, places: Places, tmp_path: Path
 ) -> None:
-    place = begun(tmp_path / "one", STRAIGHT, "mock.tool.after:1")
+    place = places.begun(STRAIGHT, "mock.tool.after:1")
     bundle = tmp_path / "victim.sdqctl"
     export = ("sessions", "export", "victim", "--format", "bundle", "-o", bundle)
     assert place.command(*export).code == 0
@@ -302,9 +330,9 @@ def test_a_kill_during_an_import_leaves_all_or_nothing(
 
 @pytest.mark.parametrize("point", points(["ledger.session"]))
 def test_a_kill_during_a_delete_leaves_a_session_that_goes_on_or_can_be_restored(
-    point: str, home: Path, tmp_path: Path
+    point: str, home: Path, places: Places
 ) -> None:
-    place = begun(tmp_path / "one", STRAIGHT, "mock.tool.after:1")
+    place = places.begun(STRAIGHT, "mock.tool.after:1")
     delete = ("sessions", "delete", "victim", "--force")
     assert place.command(*delete, crash=f"{point}:1").code in KILLED
     if place.command("resume", "victim", "--continue").code == 7:
@@ -315,17 +343,18 @@ def test_a_kill_during_a_delete_leaves_a_session_that_goes_on_or_can_be_restored
 
 @pytest.mark.parametrize("point", points(["migrate"]))
 def test_a_kill_during_a_migration_is_made_good_by_the_next_command(
-    point: str, home: Path, tmp_path: Path
+    point: str, home: Path, places: Places
 ) -> None:
     """A ledger of version 0.1, killed at each of the migrations that it misses."""
     workflow = Workflow(HEAD + "PROMPT first [[reply: one]]\n", 1, {"victim": {"first": "one"}})
 
-    def attempt(home: Home, at: str) -> int:
-        home.data.mkdir()
-        shutil.copy(test_released.VERSION / "home" / "sdqctl" / "ledger.db", home.data)
-        return home.run(at).code
+    def attempt(at: str) -> tuple[Home, Done]:
+        place = places.new(workflow)
+        place.data.mkdir()
+        shutil.copy(test_released.VERSION / "home" / "sdqctl" / "ledger.db", place.data)
+        return place, place.run(at)
 
-    def finish(home: Home, number: int) -> None:
+    def then(home: Home, number: int) -> None:
         home.finish()
         home.command("sessions", "list")
         runs = home.rows("SELECT number FROM runs ORDER BY number")
@@ -333,16 +362,15 @@ def test_a_kill_during_a_migration_is_made_good_by_the_next_command(
         kept = home.rows("SELECT count(*) AS n FROM attempts")
         assert kept[0]["n"] > 30
 
-    kills = kill_everywhere(point, workflow, tmp_path / "one", attempt, finish)
-    assert kills >= 4
+    assert kill_everywhere(point, attempt, then) >= 4
 
 
 @pytest.mark.parametrize("policy", ["continue", "resend"])
 def test_a_kill_while_a_prompt_is_taken_out_of_the_context(
-    policy: str, home: Path, tmp_path: Path
+    policy: str, home: Path, places: Places
 ) -> None:
     first = "mock.stored:2" if policy == "continue" else "mock.tool.before:1"
-    place = begun(tmp_path / "one", STRAIGHT, first)
+    place = places.begun(STRAIGHT, first)
     flags = ["--on-interrupted", policy]
     for number in (1, 1):
         assert place.go_on(*flags, crash=f"mock.rewind:{number}").code in KILLED
@@ -361,18 +389,19 @@ def test_a_kill_while_a_prompt_is_taken_out_of_the_context(
     ],
 )
 def test_a_kill_while_a_step_is_taken_back_with_its_files(
-    point: str, home: Path, tmp_path: Path
+    point: str, home: Path, places: Places, each_third: int
 ) -> None:
-    def attempt(home: Home, at: str) -> int:
-        assert home.run("mock.tool.after:1").code in KILLED
-        return home.go_on(*flags, crash=at).code
+    def attempt(at: str) -> tuple[Home, Done]:
+        place = places.new(STRAIGHT)  # a copied folder is another one, whose files are not touched
+        assert place.run("mock.tool.after:1").code in KILLED
+        return place, place.go_on(*flags, crash=at)
 
-    def finish(home: Home, number: int) -> None:
+    def then(home: Home, number: int) -> None:
         home.finish(*flags)
         home.check()
 
     flags = ("--on-interrupted", "rewind")
-    assert kill_everywhere(point, STRAIGHT, tmp_path / "one", attempt, finish) > 0
+    assert kill_everywhere(point, attempt, then, each_third) > 0
 
 
 def test_the_suite_kills_at_every_commit_point_there_is() -> None:
