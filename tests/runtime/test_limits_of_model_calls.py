@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-import time
+import json
+import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from sdqctl.errors import SdqctlError
 from sdqctl.testing.loopback import LoopbackModel, Reply, Request
 from tests.command import Done, sdqctl
 
 pytestmark = pytest.mark.runtime
 
 WORKFLOWS = {
-    "prompt": "PROMPT first\nPROMPT second\n",
-    "COMPACT": "PROMPT first\nCOMPACT\nPROMPT second\n",
-    "ON-CONTEXT-LIMIT": "CONTEXT-LIMIT 1%\nON-CONTEXT-LIMIT compact\nPROMPT first\nPROMPT second\n",
+    "prompt": "PROMPT first {case}\nPROMPT second\n",
+    "COMPACT": "PROMPT first {case}\nCOMPACT\nPROMPT second\n",
+    "ON-CONTEXT-LIMIT": (
+        "CONTEXT-LIMIT 1%\nON-CONTEXT-LIMIT compact\nPROMPT first {case}\nPROMPT second\n"
+    ),
 }
 KINDS = list(WORKFLOWS)
+FAILURES = {429: 75, 500: 75, 503: 75, 401: 6, 403: 6, 400: 4}
+"""The exit code that each status of the model's server comes to."""
+_CASE = re.compile(r"<([A-Za-z-]+-\d+)>")
 
 
 class Model:
@@ -39,53 +47,105 @@ class Model:
         return Reply(text="a summary, or an answer")
 
 
+class Models:
+    """A model for each conversation, known by the case that its first prompt names."""
+
+    def __init__(self, cases: dict[str, Model]) -> None:
+        self._cases = cases
+
+    def __call__(self, request: Request) -> Reply:
+        found = _CASE.search(json.dumps(request.body))
+        assert found is not None, "a conversation begins with its case"
+        return self._cases[found.group(1)](request)
+
+
 Run = Callable[..., Done]
+RunAll = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture
-def run(home: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    def run(kind: str, model: Model, *flags: str) -> Done:
-        (project / "w.conv").write_text(f"SESSION-NAME s\n{WORKFLOWS[kind]}")
-        with LoopbackModel(model) as server:
+def serve(home: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs a command with a model that is made for it."""
+
+    def serve(script: Model | Models, *arguments: str) -> Done:
+        with LoopbackModel(script) as server:
             for name, value in server.environment().items():
                 monkeypatch.setenv(name, value)
-            return sdqctl("run", "w.conv", *flags)
+            return sdqctl(*arguments)
+
+    return serve
+
+
+@pytest.fixture
+def run(project: Path, serve: Run) -> Run:
+    """Runs one workflow."""
+
+    def run(kind: str, model: Model, *flags: str) -> Done:
+        text = WORKFLOWS[kind].format(case="")
+        (project / "w.conv").write_text(f"SESSION-NAME s\n{text}")
+        return serve(model, "run", "w.conv", *flags)
 
     return run
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.fixture
+def run_all(project: Path, serve: Run) -> RunAll:
+    """Runs a workflow of each kind with each reply, all in one runtime; how each ended."""
+
+    def run_all(replies: dict[int, Reply], *flags: str) -> dict[str, Any]:
+        cases = {}
+        for kind in KINDS:
+            for number, reply in replies.items():
+                case = f"{kind}-{number}"
+                text = WORKFLOWS[kind].format(case=f"<{case}>")
+                (project / f"{case}.conv").write_text(text)
+                cases[case] = Model(reply)
+        files = [f"{case}.conv" for case in cases]
+        together = ["--format", "json", "--parallel", "6", "--keep-going"]
+        done = serve(Models(cases), "run", *files, *together, *flags)
+        entries = {entry["name"].removesuffix(".conv"): entry for entry in done.json}
+        assert set(entries) == set(cases), done.err
+        return entries
+
+    return run_all
+
+
+def exit_codes() -> dict[str, int]:
+    """The exit code of each code of an error."""
+    kinds = [SdqctlError]
+    for kind in kinds:
+        kinds.extend(kind.__subclasses__())
+    return {kind.code: kind.exit_code for kind in kinds}
+
+
 @pytest.mark.parametrize("limit", ["--idle-timeout", "--step-timeout"])
-def test_a_silent_model_is_waited_for_no_longer_than_the_limit(
-    limit: str, kind: str, run: Run
-) -> None:
-    began = time.monotonic()
-    done = run(kind, Model(Reply(hang=True)), limit, "2s")
-    assert done.code == 4, done.err
-    assert limit in done.err
-    assert time.monotonic() - began < 60
+def test_a_silent_model_is_waited_for_no_longer_than_the_limit(limit: str, run_all: RunAll) -> None:
+    for entry in run_all({0: Reply(hang=True)}, limit, "2s").values():
+        assert entry["error"]["code"] == "step-failed", entry
+        assert limit in entry["error"]["message"]
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize(
-    ("status", "code"), [(429, 75), (500, 75), (503, 75), (401, 6), (403, 6), (400, 4)]
-)
-def test_the_kind_of_a_failure_decides_the_exit_code(
-    status: int, code: int, kind: str, run: Run
-) -> None:
+def test_the_kind_of_a_failure_decides_the_exit_code(run_all: RunAll) -> None:
+    replies = {status: Reply(status=status) for status in FAILURES}
+    entries = run_all(replies, "--retry-for", "2s")
+    found = {case: exit_codes()[entry["error"]["code"]] for case, entry in entries.items()}
+    assert found == {
+        f"{kind}-{status}": code for kind in KINDS for status, code in FAILURES.items()
+    }
+
+
+@pytest.mark.parametrize(("kind", "status"), [("prompt", 400), ("prompt", 401), ("COMPACT", 403)])
+def test_a_command_ends_with_the_exit_code_of_the_failure(kind: str, status: int, run: Run) -> None:
     done = run(kind, Model(Reply(status=status)), "--retry-for", "2s")
-    assert done.code == code, done.err
+    assert done.code == FAILURES[status], done.err
 
 
-@pytest.mark.parametrize("kind", KINDS)
 def test_a_long_retry_after_is_not_waited_for_beyond_the_time_of_the_retries(
-    kind: str, run: Run
+    run_all: RunAll,
 ) -> None:
-    began = time.monotonic()
-    model = Model(Reply(status=429, headers={"Retry-After": "40"}))
-    done = run(kind, model, "--retry-for", "3s")
-    assert done.code == 75, done.err
-    assert time.monotonic() - began < 30
+    replies = {429: Reply(status=429, headers={"Retry-After": "400"})}
+    for entry in run_all(replies, "--retry-for", "3s").values():
+        assert exit_codes()[entry["error"]["code"]] == 75, entry
 
 
 @pytest.mark.parametrize("budget", ["0s", "1s", "2s", "4s", "6s"])
