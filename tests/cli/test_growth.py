@@ -67,7 +67,7 @@ def test_a_later_step_reads_no_more_than_an_early_one(
     bench: Bench, reading: Reading, text: str
 ) -> None:
     found = {}
-    for steps in (2, 1, 51, 151):  # the first one loads the program
+    for steps in (2, 1, 31, 91):  # the first one loads the program
         path = bench.write(f"w{steps}.conv", text * steps)
         found[steps] = reading(["run", str(path), "--session-name", f"s{steps}", "-q"])
     del found[2]
@@ -79,7 +79,7 @@ def test_a_later_component_reads_no_more_than_an_early_one(
 ) -> None:
     path = bench.write("w.conv", "PROMPT {{COMPONENT_NAME}} [[reply: done]]\n")
     found = {}
-    for total in (2, 40, 100, 200):  # the first one loads the program
+    for total in (2, 20, 50, 100):  # the first one loads the program
         names = project / f"{total}.txt"
         names.write_text("".join(f"part-{total}-{number}\n" for number in range(total)))
         found[total] = reading(["apply", str(path), "--components", f"@{names}", "-q"])

@@ -1,4 +1,4 @@
-"""Reading the runtime's files by hand tells what the SDK tells, for a hundred mixed sessions."""
+"""Reading the runtime's files by hand tells what the SDK tells, for all kinds of sessions."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def settings(home: Path) -> AdapterSettings:
 
 
 async def fill(home: Path, project: Path) -> list[str]:
-    """Ninety sessions: named, unnamed, never prompted, forked and renamed; returns their ids."""
+    """Thirty sessions: named, unnamed, never prompted, forked and renamed; returns their ids."""
     made = []
     async with CopilotAdapter(settings(home)) as adapter:
-        for number in range(60):
+        for number in range(20):
             name = f"session {number}: 'q' é" if number % 3 else None
             config = AdapterConfig(session_name=name, working_directory=project)
             session = await adapter.create_session(config)
@@ -42,9 +42,9 @@ async def fill(home: Path, project: Path) -> list[str]:
                     pass
                 made.append(session.info.id)
             await session.close()
-        for number, session_id in enumerate(made[:30]):
+        for number, session_id in enumerate(made[:8]):
             await adapter.fork_session(session_id, f"fork {number}")
-        for number, session_id in enumerate(made[30:36]):
+        for number, session_id in enumerate(made[8:12]):
             await adapter.rename_session(session_id, f"renamed {number}")
     return made
 
@@ -75,11 +75,11 @@ def facts(info: SessionInfo) -> tuple[object, ...]:
     return (info.id, info.name, info.is_remote, info.cwd, info.repository, info.branch)
 
 
-def test_a_hundred_mixed_sessions_are_listed_as_the_sdk_lists_them(
+def test_sessions_of_all_kinds_are_listed_as_the_sdk_lists_them(
     home: Path, project: Path, model: LoopbackModel
 ) -> None:
     ids = asyncio.run(fill(home, project))
-    native(4)
+    native(2)
     damage(home, ids)
 
     async def listed() -> list[SessionInfo]:
@@ -88,7 +88,7 @@ def test_a_hundred_mixed_sessions_are_listed_as_the_sdk_lists_them(
 
     told = {info.id: facts(info) for info in asyncio.run(listed())}
     read = {info.id: info for info in get_archive("copilot", settings(home)).sessions()}
-    assert len(told) >= 80
+    assert len(told) >= 24
     more = {session_id for session_id in read if session_id not in told}
     assert all(not read[session_id].stored for session_id in more), more
     assert {session_id: facts(read[session_id]) for session_id in told} == told
