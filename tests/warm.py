@@ -62,6 +62,7 @@ class Warm:
 
     def __init__(self, *, with_sdk: bool) -> None:
         self.environment = start_variables(os.environ)
+        self._asking = threading.Lock()
         self._channel, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
@@ -96,8 +97,9 @@ class Warm:
         what = [arguments, cwd, dict(environment), umask, terminal, program]
         asked = json.dumps(what).encode()
         told, tells = os.pipe()
-        socket.send_fds(self._channel, [len(asked).to_bytes(_LENGTH)], [*streams, tells])
-        self._channel.sendall(asked)
+        with self._asking:
+            socket.send_fds(self._channel, [len(asked).to_bytes(_LENGTH)], [*streams, tells])
+            self._channel.sendall(asked)
         os.close(tells)
         return Started(told)
 

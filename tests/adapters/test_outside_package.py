@@ -27,11 +27,17 @@ def wait_until(holds: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-@pytest.fixture
-def echo(tmp_path: Path, home: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The installed package's folder."""
-    installed = tmp_path / "installed"
-    install(PACKAGE, installed)
+    folder = tmp_path_factory.mktemp("package") / "installed"
+    install(PACKAGE, folder)
+    return folder
+
+
+@pytest.fixture
+def echo(installed: Path, home: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The package, found by all that is started."""
     monkeypatch.setenv("PYTHONPATH", str(installed))
     return installed
 

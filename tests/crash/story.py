@@ -7,7 +7,6 @@ finally receives; no code of sdqctl reads them here.
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import signal
@@ -21,9 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from sdqctl.testing.loopback import LoopbackModel
-from tests.command import SDQCTL
+from tests.command import Done, Running
 from tests.conftest import RUNTIME, SHARED_CACHE
 from tests.crash.plots import PLOTS, Agent, answer, is_follow_up, step_of
+from tests.warm import start_variables
 
 NAME = "victim"
 _LIMIT = 180.0
@@ -107,6 +107,7 @@ class Story:
         kept = {key: os.environ[key] for key in ("PATH", "LANG") if key in os.environ}
         return {
             **kept,
+            **start_variables(os.environ),
             **model.environment(),
             "HOME": str(self.home),
             "XDG_CACHE_HOME": SHARED_CACHE,
@@ -204,7 +205,7 @@ class Story:
     def _is_recorded(self, prompt: str) -> bool:
         """Whether the ledger has a prompt as done: a kill may come between that and the exit."""
         shown = self._command("sessions", "show", NAME, "--format", "json")
-        runs = json.loads(shown.stdout)["runs"] if shown.returncode == 0 else []
+        runs = shown.json["runs"] if shown.code == 0 else []
         steps = [step for run in runs for step in run["steps"]]
         return any((step["title"], step["status"]) == (prompt, "done") for step in steps)
 
@@ -227,11 +228,11 @@ class Story:
     def _patiently(self, *arguments: str) -> None:
         """A command that is refused while the runtime of the killed process still goes."""
         deadline = time.monotonic() + 120
-        while (done := self._command(*arguments)).returncode == 75:
+        while (done := self._command(*arguments)).code == 75:
             assert time.monotonic() < deadline, f"{arguments} stays busy"
             time.sleep(0.2)
-        self._note([*arguments], done.returncode, done.stderr)
-        assert done.returncode == 0, f"exit {done.returncode} of {arguments}"
+        self._note([*arguments], done.code, done.err)
+        assert done.code == 0, f"exit {done.code} of {arguments}"
 
     # -- what is looked at ------------------------------------------------------------------------
 
@@ -240,7 +241,7 @@ class Story:
         for name, steps in self.plot.conversations.items():
             end = ["resume", name, "--prompt", "the end"]
             done = self._command(*end)
-            assert self._note(end, done.returncode, done.stderr) == 0
+            assert self._note(end, done.code, done.err) == 0
             self._check_context(name, steps, model.user_messages())
         told = "\n".join(self.history).count(_TOLD)
         lines = self._lines("lines.txt")["line"]
@@ -328,28 +329,20 @@ class Story:
         connection.close()
         return rows
 
-    def _start(self, *arguments: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [*SDQCTL, *arguments],
+    def _start(self, *arguments: str, stdout: int = subprocess.DEVNULL) -> subprocess.Popen[str]:
+        return Running(
+            *arguments,
             cwd=self.project,
             env=self._environment,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
+            stdout=stdout,
             stderr=subprocess.PIPE,
-            text=True,
         )
 
-    def _command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [*SDQCTL, *arguments],
-            cwd=self.project,
-            env=self._environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=_LIMIT,
-            check=False,
-        )
+    def _command(self, *arguments: str) -> Done:
+        process = self._start(*arguments, stdout=subprocess.PIPE)
+        out, err = process.communicate(timeout=_LIMIT)
+        return Done(process.returncode, out, err)
 
 
 def _runtimes(pid: int) -> list[int]:

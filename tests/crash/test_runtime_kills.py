@@ -12,7 +12,7 @@ from tests.crash.story import Counts, Story
 
 pytestmark = [pytest.mark.crash, pytest.mark.runtime]
 
-_KILLS_IN_THE_SUITE = 4
+_KILLS_IN_THE_SUITE = 2
 _KILLS_A_STORY = 5
 _AT_ONCE = 2
 
