@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 from pathlib import Path
 
@@ -22,11 +23,31 @@ PROMPT Go on [[reply: The rest is done.]]
 """
 
 
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("place")
+
+
 @pytest.fixture
-def talk(home: Path, project: Path, model: LoopbackModel) -> Path:
-    path = project / "chat.conv"
-    path.write_text(WORKFLOW)
-    assert sdqctl("run", path).code == 8
+def tmp_path(place: Path) -> Path:
+    """One folder, empty for each test, so that what is begun in it can be copied back."""
+    folder = place / "one"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def talk(place: Path, tmp_path: Path, home: Path, project: Path, model: LoopbackModel) -> Path:
+    """A run that waits at its gate, made by the first test and copied for the others."""
+    path, kept = project / "chat.conv", place / "kept"
+    if not kept.exists():
+        path.write_text(WORKFLOW)
+        assert sdqctl("run", path).code == 8
+        shutil.copytree(tmp_path, kept, symlinks=True)
+        model.requests.clear()
+    else:
+        shutil.copytree(kept, tmp_path, symlinks=True, dirs_exist_ok=True)
     return path
 
 
@@ -128,7 +149,7 @@ def test_keys_typed_before_the_question_do_not_answer_it(talk: Path, model: Loop
     with Terminal(["resume", "talk"]) as terminal:
         terminal.wait_for("Ctrl-D leaves.")
         terminal.type(f"Do it [[sleep: 1]] {SHELL} [[reply: well]]{ENTER}")
-        terminal.wait_until(lambda: len(model.requests) == 2)
+        terminal.wait_until(lambda: len(model.requests) == 1)
         terminal.type(f"a{ENTER}y{ENTER}ok then do it")
         terminal.wait_for("[N]ever,")
         terminal.type(f"maybe{ENTER}")
@@ -214,7 +235,7 @@ def test_what_is_typed_during_a_turn_is_the_next_message(talk: Path, model: Loop
     with Terminal(["resume", "talk"]) as terminal:
         terminal.wait_for("Ctrl-D leaves.")
         terminal.type(f"Wait [[sleep: 1.5]] [[reply: waited]]{ENTER}")
-        terminal.wait_until(lambda: len(model.requests) == 2)
+        terminal.wait_until(lambda: len(model.requests) == 1)
         terminal.type(f"queued [[reply: then this]]{ENTER}half a")
         terminal.wait_for("\nwaited")
         assert "half a" not in terminal.text.partition("\nwaited")[0]
@@ -231,7 +252,7 @@ def test_a_line_typed_during_a_turn_that_is_aborted_is_kept(
     with Terminal(["resume", "talk"]) as terminal:
         terminal.wait_for("Ctrl-D leaves.")
         terminal.type(f"Wait [[sleep: 20]] [[reply: never]]{ENTER}")
-        terminal.wait_until(lambda: len(model.requests) == 2)
+        terminal.wait_until(lambda: len(model.requests) == 1)
         terminal.type(f"mind the gap [[reply: kept]]{ENTER}")
         terminal.type(CTRL_C)
         terminal.wait_for("aborted; the conversation goes on")

@@ -6,12 +6,13 @@ import json
 import os
 import signal
 import subprocess
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
-from sdqctl.testing.loopback import LoopbackModel
+from sdqctl.testing.loopback import LoopbackModel, Reply, Request
 from tests.command import Running, sdqctl
 from tests.conftest import ROOT, RUNTIME
 
@@ -139,23 +140,32 @@ def test_a_model_error_has_its_exit_code_and_leaves_a_clean_context(
 
 @pytest.mark.parametrize("limit", ["--step-timeout", "--idle-timeout"])
 def test_a_timeout_aborts_the_turn_and_the_run_goes_on_later(
-    limit: str, home: Path, project: Path, model: LoopbackModel
+    limit: str, home: Path, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = write(project, "SESSION-NAME slow\nPROMPT wait [[hang: x1]] [[reply: at last]]\n")
-    late = sdqctl("run", path, limit, "2s")
-    assert late.code == 4
-    assert f"({limit})" in late.err
-    done = sdqctl("resume", "slow", "--continue")
-    assert (done.code, done.out) == (0, "at last\n"), done.err
-    assert len(model.user_messages()) == 1
+    path = write(project, "SESSION-NAME slow\nPROMPT wait\n")
+    answers = threading.Event()
+
+    def script(request: Request) -> Reply:
+        return Reply(text="at last", hang=not answers.is_set())
+
+    with LoopbackModel(script) as model:
+        for name, value in model.environment().items():
+            monkeypatch.setenv(name, value)
+        late = sdqctl("run", path, limit, "2s")
+        assert late.code == 4
+        assert f"({limit})" in late.err
+        answers.set()
+        done = sdqctl("resume", "slow", "--continue")
+        assert (done.code, done.out) == (0, "at last\n"), done.err
+        assert len(model.user_messages()) == 1
 
 
 def test_a_tool_may_work_longer_than_the_model_may_be_silent(
     home: Path, project: Path, model: LoopbackModel
 ) -> None:
-    tool = '[[tool: bash {"command": "sleep 4", "description": "work"}]]'
+    tool = '[[tool: bash {"command": "sleep 8", "description": "work"}]]'
     path = write(project, f"MODE implement\nPROMPT go {tool} [[reply: done]]\n")
-    done = sdqctl("run", path, "--idle-timeout", "2s")
+    done = sdqctl("run", path, "--idle-timeout", "5s")
     assert (done.code, done.out) == (0, "done\n"), done.err
 
 
