@@ -47,7 +47,6 @@ def test_each_is_answered_once_on_the_runtime(
     point: str, home: Path, workflow: Path, model: LoopbackModel
 ) -> None:
     check("copilot", sdqctl, point, home, workflow)
-    assert sdqctl("resume", "alike", "--prompt", "the end [[reply: end]]").code == 0
     assert [text for text in model.user_messages() if SECRET in text] == [PROMPT] * STEPS
 
 
