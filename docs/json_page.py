@@ -77,6 +77,7 @@ SECTIONS = (
         "(then stderr has the error, too); `--format jsonl` writes [events](events.md) and ends "
         'with it as a line of `"type": "result"`.',
     ),
+    Section("A called run", run.CalledRunView, beyond=run.RunView),
     Section("A session's name", run.SessionName),
     Section("A refused request", run.DeniedView),
     Section("The sandbox of a run", run.SandboxView),

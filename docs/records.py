@@ -105,11 +105,16 @@ def _fields(record: type) -> list[tuple[str, Any, str]]:
     return []
 
 
-def _reachable(kind: Any) -> Iterator[type]:  # noqa: ANN401 - a type, or what typing makes of several
+def _reachable(
+    kind: Any,  # noqa: ANN401 - a type, or what typing makes of several
+    seen: set[type] | None = None,
+) -> Iterator[type]:
     """The records and enumerations that a type is made of, and itself."""
+    seen = set() if seen is None else seen
     for part in get_args(kind):
-        yield from _reachable(part)
-    if isinstance(kind, type) and get_origin(kind) is None:
+        yield from _reachable(part, seen)
+    if isinstance(kind, type) and get_origin(kind) is None and kind not in seen:
+        seen.add(kind)
         yield kind
         for _, inner, _ in _fields(kind):
-            yield from _reachable(inner)
+            yield from _reachable(inner, seen)

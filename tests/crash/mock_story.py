@@ -22,7 +22,7 @@ _QUOTE = "\n\n> "
 """What stands before the quotation in a prompt that follows up another one."""
 _UNFIT = "Your answer cannot be used"
 """How a prompt begins that says why an answer does not fit; the next one counts."""
-_OWN = "runs.workflow IS NOT NULL AND runs.session_name = 'victim'"
+_OWN = "runs.workflow IS NOT NULL AND runs.session_name = 'victim' AND runs.parent_run IS NULL"
 _MOST_COMMANDS = 12
 
 
@@ -43,6 +43,10 @@ class Workflow:
     told: dict[str, str] = field(default_factory=dict)
     unfolded: tuple[str, ...] = ()
     """The paths of the steps that stand in no list of `steps`."""
+    files: dict[str, str] = field(default_factory=dict)
+    """The workflows that it calls."""
+    called: int = 0
+    """How many runs it calls."""
 
 
 HEAD = "ADAPTER mock\nMODE implement\nSESSION-NAME victim\n"
@@ -137,6 +141,37 @@ PROMPT never [[reply: never]]
 )
 
 
+CALLING = Workflow(
+    HEAD
+    + """\
+PROMPT first [[tool: shell echo 0 >> effects]] [[reply: one]]
+CALL part.conv WITH word=x AS got
+CALL inner.conv IN same
+PROMPT last-{{got}} [[reply: end]]
+""",
+    4,
+    {
+        "victim": {"first": "one", "inner": "I", "last-x": "end"},
+        "victim/part": {"xa": "A"},
+        "victim/part/leaf": {"leaf": "L"},
+    },
+    effects=("0", "1", "2", "3"),
+    lines=("line",),
+    files={
+        "part.conv": """\
+INPUT word
+PROMPT {{word}}a [[tool: shell echo 1 >> effects]] [[reply: A]]
+RUN sh -c "echo line >> lines"
+CALL leaf.conv
+RETURN word
+""",
+        "leaf.conv": "PROMPT leaf [[tool: shell echo 2 >> effects]] [[reply: L]]\n",
+        "inner.conv": "PROMPT inner [[tool: shell echo 3 >> effects]] [[reply: I]]\n",
+    },
+    called=3,
+)
+
+
 class Home:
     """A home and a project of their own, in which one workflow is run, killed and resumed."""
 
@@ -146,6 +181,8 @@ class Home:
         self.workflow = workflow
         self.file = self.project / "victim.conv"
         self.file.write_text(workflow.text)
+        for name, text in workflow.files.items():
+            (self.project / name).write_text(text)
         self.told: list[str] = []
 
     def command(self, *arguments: str | Path, crash: str | None = None) -> Done:
@@ -210,6 +247,10 @@ class Home:
     def _check_ledger(self) -> None:
         runs = self.rows(f"SELECT status FROM runs WHERE {_OWN}")
         assert [row["status"] for row in runs] == ["completed"], self.story()
+        called = self.rows("SELECT status FROM runs WHERE parent_path IS NOT NULL")
+        assert [row["status"] for row in called] == ["completed"] * self.workflow.called, (
+            self.story()
+        )
         query = f"""
             SELECT a.path FROM attempts AS a JOIN runs ON runs.id = a.run_id
             WHERE {_OWN} AND a.superseded = 0 AND a.status = 'done'

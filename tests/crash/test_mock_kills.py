@@ -20,6 +20,7 @@ from tests.command import Done
 from tests.conftest import ROOT
 from tests.crash.mock_story import (
     BESIDE,
+    CALLING,
     FLOW,
     HEAD,
     KILLED,
@@ -33,7 +34,13 @@ from tests.released import test_released
 
 pytestmark = pytest.mark.crash
 
-WORKFLOWS = {"straight": STRAIGHT, "moving": MOVING, "beside": BESIDE, "flow": FLOW}
+WORKFLOWS = {
+    "straight": STRAIGHT,
+    "moving": MOVING,
+    "beside": BESIDE,
+    "flow": FLOW,
+    "calling": CALLING,
+}
 OF_A_RUN = [
     "ledger.run",
     "ledger.session",
@@ -82,6 +89,7 @@ BEGUN = [
     ("moving", "mock.tool.after:2"),
     ("beside", "ledger.begin.after:4"),
     ("flow", "ledger.begin.after:9"),
+    ("calling", "mock.tool.after:3"),
 ]
 """Runs that are killed for a first time; their resumes are killed everywhere."""
 _WRITE = re.compile(r"ledger\.(?!json$|db$)[a-z-]+|migrate")
@@ -165,6 +173,7 @@ def finish(home: Home, number: int) -> None:
         *(("moving", point) for point in [*AFTER_COMMITS, *OF_THE_MOCK]),
         *(("beside", point) for point in [*AFTER_COMMITS, *OF_THE_MOCK[:3]]),
         *(("flow", point) for point in ["ledger.begin.after", "ledger.finish.after", *OF_THE_MOCK]),
+        *(("calling", point) for point in points(OF_A_RUN) + OF_THE_MOCK),
     ],
 )
 def test_a_kill_at_any_commit_point_loses_and_repeats_nothing(

@@ -102,6 +102,14 @@ def test_for(bench: Bench) -> None:
     assert told.prompts == ["hello ada", "hello {{DATE}}"]
 
 
+def test_call(bench: Bench) -> None:
+    bench.write(
+        "part.conv", "INPUT word\nPROMPT say {{word}} [[reply: done]]\nRETURN word | upper\n"
+    )
+    told = bench.run("CALL part.conv WITH word='two words' AS said\nPROMPT {{said}}!\n")
+    assert told.prompts == ["say two words [[reply: done]]", "TWO WORDS!"]
+
+
 def test_ask(bench: Bench) -> None:
     told = bench.run('ASK go "Which way?" choice(left|right)\nPROMPT to the {{go}}\n')
     assert told.done.code == 8

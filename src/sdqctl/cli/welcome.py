@@ -47,7 +47,7 @@ def _wrapped(text: str) -> None:
 
 def _unfinished(app: App) -> None:
     now = datetime.now(UTC)
-    query = Query(here=app.directory)
+    query = Query(here=app.directory, children=False)
     found = [entry for entry in select(all_entries(app), query, now) if entry.unfinished()]
     if not found:
         return

@@ -111,7 +111,8 @@ def render(
         if output_format == "json":
             shown.append(preview.view())
             continue
-        write_line(f"--- step {step.path}/{preview.total} {step.kind}: {step.title}")
+        file = f"{preview.file}: " if preview.file else ""
+        write_line(f"--- {file}step {step.path}/{preview.total} {step.kind}: {step.title}")
         if preview.prompt is not None:
             write_line(f"{preview.prompt}\n")
     if output_format == "json":

@@ -11,15 +11,26 @@ from sdqctl.model.session import Usage
 from sdqctl.text.duration import format_duration
 
 
+class _Spent:
+    """What a run and all that it calls used together."""
+
+    def __init__(self, used: Usage) -> None:
+        self.tokens = used.input_tokens + used.output_tokens
+        self.started = time.monotonic()
+
+
 class Budget:
     """Counts what is used. `used` is what earlier processes used of the same run."""
 
-    def __init__(self, options: RunOptions, used: Usage) -> None:
+    def __init__(self, options: RunOptions, used: Usage, spent: _Spent | None = None) -> None:
         self._options = options
-        self._tokens = used.input_tokens + used.output_tokens
-        self._started = time.monotonic()
+        self._spent = spent or _Spent(used)
         self._calls = 0
         self.turn_usage = Usage()
+
+    def shared(self) -> Budget:
+        """The same budget for a run that is called: its turns are its own."""
+        return Budget(self._options, Usage(), self._spent)
 
     def begin_turn(self) -> None:
         """Count tool calls from zero again. Raises BudgetError when nothing is left."""
@@ -32,7 +43,7 @@ class Budget:
             self._calls += 1
         elif isinstance(event, UsageReported):
             self.turn_usage += event.usage
-            self._tokens += event.usage.input_tokens + event.usage.output_tokens
+            self._spent.tokens += event.usage.input_tokens + event.usage.output_tokens
 
     def check(self) -> None:
         """Raise BudgetError when a limit is reached."""
@@ -44,8 +55,8 @@ class Budget:
         options = self._options
         if options.max_turn_tool_calls and self._calls > options.max_turn_tool_calls:
             return f"more than {options.max_turn_tool_calls} tool calls (--max-turn-tool-calls)"
-        if options.max_tokens and self._tokens >= options.max_tokens:
-            return f"{self._tokens} tokens of {options.max_tokens} (--max-tokens)"
+        if options.max_tokens and self._spent.tokens >= options.max_tokens:
+            return f"{self._spent.tokens} tokens of {options.max_tokens} (--max-tokens)"
         left = self.seconds_left()
         if left is not None and left <= 0:
             return f"{format_duration(options.max_time or 0.0)} (--max-time)"
@@ -54,4 +65,4 @@ class Budget:
     def seconds_left(self) -> float | None:
         """How long this process may go on, None for ever."""
         limit = self._options.max_time
-        return self._started + limit - time.monotonic() if limit else None
+        return self._spent.started + limit - time.monotonic() if limit else None

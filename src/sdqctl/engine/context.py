@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from sdqctl.engine.confinement import Confinement
     from sdqctl.engine.kept_text import KeptText
     from sdqctl.engine.live_session import LiveSession
+    from sdqctl.engine.pool import Runtimes
     from sdqctl.engine.setup import Setup
     from sdqctl.engine.target import Choose, Target
     from sdqctl.engine.tree import Tree
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from sdqctl.model.sandbox import Sandbox
     from sdqctl.model.workflow import AskStep, Plan, PlannedStep, Workflow
     from sdqctl.policy.ask import Question
+    from sdqctl.sandbox.nets import Nets
     from sdqctl.store.evidence import CommandFolders
     from sdqctl.store.ledger import Ledger
 
@@ -37,8 +40,31 @@ Deliver = Callable[[Sequence[StepRecord]], object]
 """Writes what a run's answers make, from its steps. Raises StoreError or WorkflowError."""
 
 
+Nest = Callable[["RunContext"], AbstractContextManager[Sink]]
+"""What takes the events of a run that is called, while it goes."""
+
+
 def ignore(event: Event) -> None:
     """The sink of who wants no events."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Caller:
+    """What calls a run: a step of another one, for an item of a list or not."""
+
+    run: LiveRun
+    step: PlannedStep
+    label: str = ""
+    """What the item is, in a few words."""
+    item: str | None = None
+    """What the item is known by."""
+    total: int = 1
+    """How many runs the step's list calls."""
+
+    @property
+    def columns(self) -> Mapping[str, str | None]:
+        """What the ledger keeps of it with the run that is called."""
+        return {"parent_run": self.run.id, "parent_path": self.step.path, "item": self.item}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +97,11 @@ class RunContext:
     """Asks a human what an ASK asks; None: nobody is there, or nothing was said."""
     inputs: Mapping[str, Any] = field(default_factory=dict)
     """The values of INPUT by their names."""
+    caller: Caller | None = None
+    """What calls it, of a run that is called."""
     emit: Sink = ignore
+    nest: Nest | None = None
+    """Shows the runs that this one calls; None: their events go where its own go."""
 
     @property
     def workflow(self) -> Workflow:
@@ -109,6 +139,10 @@ class LiveRun:
     tree: Tree
     scope: Scope = field(default_factory=Scope)
     """The values at the place that the run has come to."""
+    runtimes: Runtimes
+    nets: Nets
+    call: Callable[[RunContext], Awaitable[RunRecord]]
+    """Does a run that a step of this one calls."""
 
     @property
     def id(self) -> str:

@@ -68,12 +68,28 @@ def prompt_step(text: str) -> Step:
 def last_run(session: SessionInfo, ledger: Ledger) -> RunRecord | None:
     """The run that is gone on with in a session: the last one that came from a workflow file."""
     runs = ledger.runs_of(SessionRef(session.adapter, session.id))
-    return next((run for run in reversed(runs) if run.workflow_path is not None), None)
+    own = (run for run in reversed(runs) if run.parent_run is None)
+    return next((run for run in own if run.workflow_path is not None), None)
+
+
+def _called_run(session: SessionInfo, ledger: Ledger) -> str | None:
+    """The session of the run that calls the one of this session, at the top; None: nothing does."""
+    run = next(iter(reversed(ledger.runs_of(SessionRef(session.adapter, session.id)))), None)
+    name: str | None = None
+    while run is not None and run.parent_run is not None:
+        run = ledger.run(run.parent_run)
+        name = (run.session_name or run.session_id) if run is not None else name
+    return name
 
 
 def recorded_path(session: SessionInfo, ledger: Ledger) -> Path:
     """The file of a session's last run. Raises UsageError that says what is known if it is gone."""
     run = last_run(session, ledger)
+    if run is None and (called := _called_run(session, ledger)) is not None:
+        raise UsageError(
+            f"session {session.label!r} belongs to the run of session {called!r}, which calls it",
+            hint=f"`sdqctl resume {shlex.quote(called)} --continue` goes on with both",
+        )
     if run is None or run.workflow_path is None:
         raise UsageError(
             f"session {session.label!r} has no run of a workflow to go on with",

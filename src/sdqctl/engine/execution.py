@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import shlex
 import time
-from contextlib import ExitStack
-from dataclasses import replace
+from contextlib import AsyncExitStack, ExitStack
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -21,8 +21,7 @@ from sdqctl.engine.documents import write_document
 from sdqctl.engine.inputs import recorded_inputs
 from sdqctl.engine.live_session import LiveSession
 from sdqctl.engine.own_tree import in_own_tree
-from sdqctl.engine.pool import RuntimePool
-from sdqctl.engine.results import total_usage
+from sdqctl.engine.pool import RuntimePool, Runtimes
 from sdqctl.engine.runner import Runner
 from sdqctl.engine.scope import Scope, encoded
 from sdqctl.engine.session_config import adapter_config, policy_of
@@ -38,8 +37,10 @@ from sdqctl.errors import (
 from sdqctl.model.events import SessionOpened, Warned
 from sdqctl.model.options import encode_options
 from sdqctl.model.run import RunRecord
+from sdqctl.model.sandbox import Sandbox
 from sdqctl.model.session import SessionRef
 from sdqctl.sandbox.nets import NetPair, Nets
+from sdqctl.store.calls import usage_of_tree
 from sdqctl.store.evidence import CommandFolders
 from sdqctl.store.gates import record_shown
 from sdqctl.store.locks import SessionLock
@@ -70,13 +71,34 @@ async def launch(
     if emit is not None:
         context = replace(context, emit=emit)
     context = in_own_tree(context)
-    with ExitStack() as stack:
+    adapter = context.target.ref.adapter
+    async with AsyncExitStack() as stack:
         if context.text is not None:
             stack.enter_context(context.text.held(context.ledger))
-        bounds = context.confinement
-        pair = (nets or stack.enter_context(Nets())).make(
-            bounds.kind, bounds.runtime, bounds.commands
-        )
+        if nets is None:
+            nets = stack.enter_context(Nets())
+        runtimes = await stack.enter_async_context(Runtimes(context.setup.adapter))
+        if runtime is not None:
+            runtimes.share(adapter, runtime)
+        elif context.workflow.called:
+            runtime = runtimes.of(adapter)
+        return await _launch(context, deliver, runtime, _Shared(runtimes, nets))
+
+
+@dataclass(frozen=True)
+class _Shared:
+    """What a run and those that it calls have together."""
+
+    runtimes: Runtimes
+    nets: Nets
+
+
+async def _launch(
+    context: RunContext, deliver: Deliver | None, runtime: RuntimePool | None, shared: _Shared
+) -> RunRecord:
+    bounds = context.confinement
+    with ExitStack() as stack:
+        pair = shared.nets.make(bounds.kind, bounds.runtime, bounds.commands)
         context, known, locks = await _hold(context, stack)
         fresh = known is None
         run = known or _record_run(context)
@@ -90,7 +112,23 @@ async def launch(
                     if fresh:
                         context.ledger.discard_run(run.id)
                     raise
-                return await _drive(context, connection, run, pair, deliver, tree)
+                return await _drive(context, connection, run, pair.commands, deliver, tree, shared)
+
+
+async def _call(context: RunContext) -> RunRecord:
+    """Do a run that a step of another one calls. Raises what `launch` raises."""
+    caller = context.caller
+    assert caller is not None, "only what is called has a caller"
+    outer = caller.run
+    shared = _Shared(outer.runtimes, outer.nets)
+    if context.target.ref.id != outer.connection.session.info.id:
+        context = in_own_tree(context)
+        pool = outer.runtimes.of(context.target.ref.adapter)
+        return await _launch(context, None, pool, shared)
+    record = context.target.run or _record_run(context)
+    tree = open_tree(context, record, outer.connection.config.policy)
+    with tree.living():
+        return await _drive(context, outer.connection, record, outer.sandbox, None, tree, shared)
 
 
 def _connection(
@@ -214,7 +252,7 @@ async def _wait_for_other_clients(context: RunContext, ref: SessionRef, deadline
 
 
 def _record_run(context: RunContext) -> RunRecord:
-    target, workflow = context.target, context.plan.workflow
+    target, workflow, caller = context.target, context.plan.workflow, context.caller
     if not target.exists:
         context.ledger.record_session(
             target.ref, name=target.name, cwd=str(context.cwd), created_at=datetime.now(UTC)
@@ -231,6 +269,7 @@ def _record_run(context: RunContext) -> RunRecord:
         cwd=str(context.cwd),
         model=context.options.model,
         inputs=encoded(context.inputs) if context.inputs else None,
+        called=caller.columns if caller is not None else None,
     )
 
 
@@ -293,29 +332,35 @@ async def _drive(
     context: RunContext,
     connection: LiveSession,
     record: RunRecord,
-    pair: NetPair,
+    commands: Sandbox,
     deliver: Deliver | None,
     tree: Tree,
+    shared: _Shared,
 ) -> RunRecord:
-    setup = context.setup
+    setup, caller = context.setup, context.caller
     home, environment = setup.settings.home, setup.command_environment
-    background = Background(cwd=context.cwd, environment=environment, sandbox=pair.commands)
+    background = Background(cwd=context.cwd, environment=environment, sandbox=commands)
     run = LiveRun(
         context=context,
         record=record,
         connection=connection,
-        budget=Budget(context.options, total_usage(context.ledger.attempts(record.id))),
+        budget=Budget(context.options, usage_of_tree(context.ledger, record.id))
+        if caller is None
+        else caller.run.budget.shared(),
         background=background,
         commands=CommandFolders(home, record.id),
-        sandbox=pair.commands,
+        sandbox=commands,
         scope=Scope({**context.inputs, **recorded_inputs(record)}),
         tree=tree,
+        runtimes=shared.runtimes,
+        nets=shared.nets,
+        call=_call,
     )
     try:
         runner = Runner(run, deliver or partial(write_document, context))
         done = await runner.execute(start_at=context.start_at)
     except PausedError as error:
-        if error.path is not None:
+        if error.path is not None and error.on_shown is None:
             error.on_shown = partial(record_shown, home, record.id, error.path)
         raise
     finally:

@@ -7,17 +7,12 @@ from typing import TYPE_CHECKING
 from sdqctl.engine.decisions import answer_value
 from sdqctl.errors import StepError, UsageError
 from sdqctl.model.paths import number_of
-from sdqctl.model.run import StepRecord, StepStatus
-from sdqctl.model.workflow import AskStep, list_of
+from sdqctl.model.workflow import AskStep, CallStep, Plan, PlannedStep, list_of
+from sdqctl.store.calls import tree_of
+from sdqctl.workflow.plan import build_plan
 
 if TYPE_CHECKING:
     from sdqctl.engine.context import RunContext
-
-
-def open_gate(steps: list[StepRecord]) -> StepRecord | None:
-    """The ASK at which a run waits."""
-    waits = (s for s in steps if s.kind == "ask" and s.status is StepStatus.BEGUN)
-    return next((step for step in waits if step.answer is None), None)
 
 
 def answer_gate(context: RunContext, answer: str, comment: str | None) -> None:
@@ -26,11 +21,11 @@ def answer_gate(context: RunContext, answer: str, comment: str | None) -> None:
     Raises UsageError where no gate is open, and for an answer that does not fit.
     """
     run = context.target.run
-    gate = open_gate(context.ledger.steps(run.id)) if run is not None else None
+    gate = tree_of(context.ledger, run).open_gate if run is not None else None
     if run is None or gate is None:
         raise UsageError("--answer: the run waits at no ASK that is not answered")
     try:
-        step = list_of(context.plan, gate.path)[number_of(gate.path) - 1]
+        step = _step_of(_plan_of(gate.run_id, run.id, context), gate.path)
     except LookupError:
         step = None
     if step is None or not isinstance(step.action, AskStep) or step.digest != gate.digest:
@@ -39,5 +34,25 @@ def answer_gate(context: RunContext, answer: str, comment: str | None) -> None:
         answer_value(step.action, answer, step)
     except StepError as error:
         raise UsageError(f"--answer: {error.message}", hint=step.action.question) from error
-    if not context.ledger.answer_step(run.id, gate.path, answer, comment):
+    if not context.ledger.answer_step(gate.run_id, gate.path, answer, comment):
         raise UsageError("--answer: the gate was answered meanwhile; that answer holds")
+
+
+def _plan_of(run_id: str, top: str, context: RunContext) -> Plan:
+    """The plan of a run that another one calls, from that of the outermost one. Raises LookupError
+    where the workflows call it no more.
+    """
+    if run_id == top:
+        return context.plan
+    run = context.ledger.run(run_id)
+    if run is None or run.parent_run is None or run.parent_path is None:
+        raise LookupError(run_id)
+    outer = _plan_of(run.parent_run, top, context)
+    step = _step_of(outer, run.parent_path)
+    if not isinstance(step.action, CallStep):
+        raise LookupError(run_id)
+    return build_plan(outer.workflow.called_by(step.action))
+
+
+def _step_of(plan: Plan, path: str) -> PlannedStep:
+    return list_of(plan, path)[number_of(path) - 1]

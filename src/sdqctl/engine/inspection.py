@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +11,14 @@ import msgspec
 
 from sdqctl.adapters.registry import adapter_names, steering
 from sdqctl.engine.destinations import Destinations
-from sdqctl.engine.inputs import inputs_of
+from sdqctl.engine.inputs import input_value, inputs_of
 from sdqctl.engine.setup import Setup, working_directory
 from sdqctl.engine.variables import base_variables, cycle_variables, layered
-from sdqctl.errors import SdqctlError
+from sdqctl.errors import SdqctlError, UsageError
 from sdqctl.model.options import RunOptions
 from sdqctl.model.views.workflow import FindingView, PromptView
 from sdqctl.model.workflow import (
+    CallStep,
     Diagnostic,
     EarlierPart,
     OutputPart,
@@ -29,6 +30,7 @@ from sdqctl.model.workflow import (
     Workflow,
 )
 from sdqctl.workflow import check_workflow, load_workflow
+from sdqctl.workflow.calls import all_called
 from sdqctl.workflow.checks import FileChecks, adapter_finding
 from sdqctl.workflow.diagnostics import describe
 from sdqctl.workflow.plan import build_plan
@@ -64,10 +66,17 @@ class Preview:
     total: int
     prompt: str | None
     warnings: tuple[str, ...] = ()
+    calls: tuple[PlannedStep, ...] = ()
+    """The CALLs in which it lies, the outermost first."""
+
+    @property
+    def file(self) -> str | None:
+        """The called workflow that it stands in."""
+        return self.calls[-1].title if self.calls else None
 
     def view(self) -> PromptView:
         """The step as JSON shows it."""
-        return PromptView.of(self.step, self.prompt)
+        return PromptView.of(self.step, self.prompt, tuple(call.path for call in self.calls))
 
 
 def inspect(setup: Setup, path: Path) -> tuple[list[Finding], int]:
@@ -80,6 +89,9 @@ def inspect(setup: Setup, path: Path) -> tuple[list[Finding], int]:
         if parsed.workflow is not None:
             found += _plan_findings(setup, parsed.workflow)
             found += _destination_findings(parsed.workflow)
+            for called in all_called(parsed.workflow):
+                found += map(_doubtful, _plan_findings(setup, called))
+                found += _destination_findings(called)
     except SdqctlError as error:
         span = Span(str(path), 1)
         problem = Diagnostic(
@@ -111,8 +123,53 @@ def previews(
     given = dict(options.inputs)
     known = tuple(i for i in workflow.inputs if i.name in given or i.default is not None)
     values = inputs_of(msgspec.structs.replace(workflow, inputs=known), options, None, cwd)
-    for step in plan.every_step():
-        yield _preview(plan, step, variables, roots, values)
+    yield from _previews(_Shown(plan, variables, roots, values, cwd), more or {})
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """What the previews of one workflow are made of."""
+
+    plan: Plan
+    variables: Mapping[str, str]
+    roots: Roots
+    values: Mapping[str, Any]
+    cwd: Path
+    calls: tuple[PlannedStep, ...] = ()
+
+
+def _previews(shown: _Shown, more: Mapping[str, str]) -> Iterator[Preview]:
+    """The previews of a workflow's steps, and of those of the workflows that it calls."""
+    for step in shown.plan.every_step():
+        preview = _preview(shown.plan, step, shown.variables, shown.roots, shown.values)
+        yield replace(preview, calls=shown.calls)
+        if isinstance(step.action, CallStep):
+            yield from _previews(_called(shown, step, step.action, more), more)
+
+
+def _called(shown: _Shown, step: PlannedStep, action: CallStep, more: Mapping[str, str]) -> _Shown:
+    """The same of a workflow that a CALL names, with the values that are known beforehand."""
+    from sdqctl.workflow.flow.expressions import ExpressionError
+    from sdqctl.workflow.flow.templates import render_text as with_values
+
+    workflow = shown.plan.workflow.called_by(action)
+    values: dict[str, Any] = {}
+    given = dict(action.arguments)
+    for one in workflow.inputs:
+        try:
+            text = with_values(given.get(one.name, one.default or ""), shown.values).text
+            if "{{" not in text and (one.name in given or one.default is not None):
+                values[one.name] = input_value(one, text, shown.cwd)
+        except (ExpressionError, UsageError):
+            continue
+    return _Shown(
+        build_plan(workflow),
+        _variables(workflow, shown.cwd, None, more),
+        Roots.of(workflow, shown.cwd),
+        values,
+        shown.cwd,
+        (*shown.calls, step),
+    )
 
 
 def _plan_findings(setup: Setup, workflow: Workflow) -> list[Diagnostic]:
@@ -125,6 +182,13 @@ def _plan_findings(setup: Setup, workflow: Workflow) -> list[Diagnostic]:
         plan, Roots.of(workflow, cwd), lambda step: cycle_variables(variables, plan, step)
     )
     return [*([unknown] if unknown else []), *files]
+
+
+def _doubtful(finding: Diagnostic) -> Diagnostic:
+    """A finding about a file that a called workflow takes in: its caller may still make it."""
+    if finding.message.startswith("unknown adapter"):
+        return finding
+    return msgspec.structs.replace(finding, severity=Severity.WARNING)
 
 
 def _destination_findings(workflow: Workflow) -> list[Diagnostic]:

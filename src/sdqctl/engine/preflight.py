@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from sdqctl.adapters.registry import adapter_names
 from sdqctl.engine.context import RunContext
 from sdqctl.engine.documents import destinations
 from sdqctl.engine.matching import match_plan
 from sdqctl.engine.session_config import policy_of
-from sdqctl.engine.setup import Setup
+from sdqctl.engine.setup import Setup, working_directory
 from sdqctl.errors import UsageError, WorkflowError
 from sdqctl.model.options import OnInterrupted, RunOptions, encode_options
 from sdqctl.model.paths import UNTIL, is_path, number_of, path_key
 from sdqctl.model.workflow import CheckpointStep, Plan, list_of
 from sdqctl.store.redact import Redactor
-from sdqctl.workflow.checks import FileChecks
-from sdqctl.workflow.diagnostics import describe_errors
+from sdqctl.workflow.calls import all_called
+from sdqctl.workflow.checks import FileChecks, adapter_finding
+from sdqctl.workflow.diagnostics import describe, describe_errors
+from sdqctl.workflow.references import Roots
 from sdqctl.workflow.render import check_requirements
 
 
@@ -41,6 +44,21 @@ def check(context: RunContext, checks: FileChecks | None = None) -> None:
     if errors:
         raise WorkflowError(errors, hint="nothing was run")
     policy_of(context)
+    if context.caller is None:
+        _check_called(context)
+
+
+def _check_called(context: RunContext) -> None:
+    """Check the workflows that are called, as far as nothing before them has a say in it.
+
+    Raises WorkflowError.
+    """
+    for called in all_called(context.workflow):
+        if finding := adapter_finding(called, adapter_names()):
+            raise WorkflowError(describe(finding), hint="nothing was run")
+        own = called.cwd is not None
+        cwd = working_directory(context.setup, None, called) if own else context.cwd
+        check_requirements(called, Roots.of(called, cwd), context.setup.environment)
 
 
 def check_destinations(context: RunContext) -> None:

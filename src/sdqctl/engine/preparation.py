@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -175,14 +176,17 @@ def decided(
     variables: Mapping[str, str] | None = None,
     literal: bool = False,
     text: KeptText | None = None,
+    inputs: Mapping[str, Any] | None = None,
 ) -> RunContext:
-    """The run of a workflow by whole options, in the session that is chosen among `entries`.
+    """The run of a workflow by whole options, in the session that is chosen among `entries`;
+    `inputs` are the values of its INPUTs where no option gives them.
 
     Raises UsageError, WorkflowError, SandboxError, and what `choose` raises.
     """
     plan = build_plan(workflow, options)
     target = choose(entries)
-    inputs = inputs_of(workflow, options, target.run, cwd)
+    if inputs is None:
+        inputs = inputs_of(workflow, options, target.run, cwd)
     confinement = confinement_of(
         setup, workflow, options, adapter=target.ref.adapter, cwd=cwd, question=question
     )

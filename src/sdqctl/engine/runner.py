@@ -288,4 +288,5 @@ class Runner:
 
 def _status_after(error: SdqctlError) -> RunStatus:
     """A step that failed leaves a failed run; what only has to wait leaves an interrupted one."""
-    return RunStatus.INTERRUPTED if isinstance(error, BusyError) else RunStatus.FAILED
+    waits = isinstance(error, BusyError | InterruptedRunError)
+    return RunStatus.INTERRUPTED if waits else RunStatus.FAILED

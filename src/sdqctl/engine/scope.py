@@ -13,6 +13,7 @@ from sdqctl.errors import StoreError
 from sdqctl.model.run import StepRecord, StepStatus
 from sdqctl.model.workflow import (
     AskStep,
+    CallStep,
     Capture,
     PlannedStep,
     PromptAction,
@@ -24,6 +25,7 @@ from sdqctl.model.workflow import (
 Values = Mapping[str, Any]
 """JSON values by their names."""
 _OF_A_LOOP = "_all"
+_CAPTURING = PromptAction | RunStep | CallStep
 
 
 @dataclass
@@ -56,7 +58,7 @@ class Scope:
             self._prompted.add(step.cycle)
         if isinstance(action, RunStep | RunWaitStep | VerifyStep) and record.response:
             self._outputs.append((step.path, record.response))
-        capture = action.capture if isinstance(action, PromptAction | RunStep) else None
+        capture = action.capture if isinstance(action, _CAPTURING) else None
         name = action.name if isinstance(action, AskStep) else capture and capture.name
         if name and record.status is StepStatus.DONE:
             self._capture(name, value_of(record))

@@ -12,6 +12,7 @@ from sdqctl.model.tools import ToolPolicy
 from sdqctl.model.workflow import FileRule, Span
 from sdqctl.policy.ask import AskingPolicy
 from sdqctl.policy.policy import build_policy
+from sdqctl.policy.within import Within
 from sdqctl.sandbox.nets import NetPair
 from sdqctl.workflow.equipment import equip
 from sdqctl.workspace.own import own_folder
@@ -19,6 +20,12 @@ from sdqctl.workspace.own import own_folder
 
 def policy_of(context: RunContext, pair: NetPair | None = None) -> ToolPolicy:
     """What the run's tools may do in its nets. Raises UsageError for a rule that is none."""
+    policy = _unasked(context, pair)
+    return policy if context.question is None else AskingPolicy(policy, context.question)
+
+
+def _unasked(context: RunContext, pair: NetPair | None) -> ToolPolicy:
+    """The policy of a run by itself: that of a run that is called lies within its caller's."""
     settings, options, workflow = context.setup.settings, context.options, context.plan.workflow
     policy: ToolPolicy = build_policy(
         mode=options.mode or workflow.mode,
@@ -31,7 +38,8 @@ def policy_of(context: RunContext, pair: NetPair | None = None) -> ToolPolicy:
         own=own_folder(settings.home, context.cwd),
         steering=steering(),
     )
-    return policy if context.question is None else AskingPolicy(policy, context.question)
+    caller = context.caller
+    return policy if caller is None else Within(policy, _unasked(caller.run.context, pair))
 
 
 def adapter_config(context: RunContext, policy: ToolPolicy) -> AdapterConfig:

@@ -98,7 +98,9 @@ def _is_no_word(word: str) -> bool:
 def unfinished_run(workflow: Workflow, ledger: Ledger) -> RunRecord | None:
     """The last run of a workflow file, in whatever session, if it has steps left."""
     rows = ledger.rows(
-        "SELECT id FROM runs WHERE workflow_path = ? ORDER BY number DESC LIMIT 1", workflow.path
+        "SELECT id FROM runs WHERE workflow_path = ? AND parent_run IS NULL "
+        "ORDER BY number DESC LIMIT 1",
+        workflow.path,
     )
     run = ledger.run(rows[0]["id"]) if rows else None
     return run if run is not None and run.status.unfinished else None

@@ -9,6 +9,7 @@ from functools import cache, partial
 from typing import assert_never, cast
 
 from sdqctl.adapters.base import Compacts, find_power, power
+from sdqctl.engine.calls import call
 from sdqctl.engine.captures import WantedAnswer, wanted_answer
 from sdqctl.engine.command.step import run_step, wait_step, wanted
 from sdqctl.engine.context import LiveRun
@@ -20,6 +21,7 @@ from sdqctl.model.paths import following, number_of, sibling
 from sdqctl.model.run import RunStatus, StepRecord, StepStatus
 from sdqctl.model.session import SessionInfo, SessionRef, folded
 from sdqctl.model.workflow import (
+    CallStep,
     CheckpointStep,
     CompactStep,
     ConsultStep,
@@ -47,6 +49,7 @@ Acting = (
     | PauseStep
     | ConsultStep
     | NewConversationStep
+    | CallStep
 )
 """Steps that do something, and decide nothing."""
 
@@ -91,6 +94,8 @@ async def _act(
             return _stop_for_human(step, action, record, run)
         case NewConversationStep():
             return await _new_conversation(step, record, run)
+        case CallStep():
+            return await call(step, action, record, run)
         case _:
             assert_never(action)
 

@@ -43,10 +43,10 @@ def choose_target(
         return Target(ref=SessionRef(adapter, session_id_for(name)), name=name, exists=False)
     ref = SessionRef(adapter, entry.id)
     if not resume_if_exists:
-        raise name_taken(entry, hint=_ways_on(entry.label, ledger.runs_of(ref)))
+        raise name_taken(entry, hint=_ways_on(entry.label, ledger.runs_of(ref, called=False)))
     runs = [
         run
-        for run in ledger.runs_of(ref)
+        for run in ledger.runs_of(ref, called=False)
         if run.status.unfinished and run.workflow_path == workflow_path
     ]
     return Target(ref=ref, name=entry.label, exists=True, run=runs[-1] if runs else None)

@@ -162,6 +162,11 @@ class StepRecord(msgspec.Struct, frozen=True, kw_only=True):
         return max(0.0, (self.completed_at - self.started_at).total_seconds())
 
     @property
+    def is_open_gate(self) -> bool:
+        """Whether it is an ASK that nobody has answered."""
+        return self.kind == "ask" and self.status is StepStatus.BEGUN and self.answer is None
+
+    @property
     def tolerated(self) -> str | None:
         """What went wrong in a step that is done all the same, for the run goes on after it."""
         return self.error if self.status is StepStatus.DONE else None
@@ -209,6 +214,27 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     keeper: str | None = None
     inputs: str | None = None
     """The values that it was given, as a JSON object."""
+    parent_run: str | None = None
+    """The run that calls it."""
+    parent_path: str | None = None
+    """The step that calls it; None: it is no longer part of its parent."""
+    item: str | None = None
+    """What the item of a list is known by, that it was called for."""
     started_at: datetime
     updated_at: datetime
     completed_at: datetime | None = None
+
+
+class CalledRun(msgspec.Struct, frozen=True, kw_only=True):
+    """A run that another one calls, with those that it calls itself."""
+
+    run: RunRecord
+    called: tuple[CalledRun, ...] = ()
+    gate: StepRecord | None = None
+    """The ASK at which it waits."""
+
+    @property
+    def open_gate(self) -> StepRecord | None:
+        """The first ASK at which it or what it calls waits."""
+        inner = (one.open_gate for one in self.called)
+        return self.gate or next((gate for gate in inner if gate is not None), None)

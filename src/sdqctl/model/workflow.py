@@ -295,11 +295,30 @@ class ForStep(_Step, frozen=True, kw_only=True, tag="for"):
     items: str
     most: int | None = None
     steps: tuple[Step, ...] = ()
+    parallel: int | None = None
+    """How many rounds at once, each a CALL; None: one after another."""
 
     @property
     def title(self) -> str:
         """What it is called in a list of steps."""
-        return f"{self.name} in {self.items}"
+        side = f", {self.parallel} at a time" if self.parallel else ""
+        return f"{self.name} in {self.items}{side}"
+
+
+class CallStep(_Step, frozen=True, kw_only=True, tag="call"):
+    """CALL: another workflow as one step, in a session of its own, or in this one (`same`)."""
+
+    file: str
+    """As it is written: it starts from the folder of the file in which the CALL stands."""
+    arguments: tuple[tuple[str, str], ...] = ()
+    """What its inputs are given, by name: texts with expressions still in them."""
+    same: bool = False
+    capture: Capture | None = None
+
+    @property
+    def title(self) -> str:
+        """What it is called in a list of steps."""
+        return self.file
 
 
 class AskStep(_Step, frozen=True, kw_only=True, tag="ask"):
@@ -364,6 +383,7 @@ Single = (
     | StopStep
     | FailStep
     | ReturnStep
+    | CallStep
 )
 """Steps that stand by themselves, in a plan as in the file."""
 Step = Joinable | Single | Nesting | ElideStep | BlockStep
@@ -479,7 +499,24 @@ class Workflow(msgspec.Struct, frozen=True, kw_only=True):
     equipment: Equipment = Equipment()
     worktree: str | None = None
     """The branch of the session's own git worktree; empty: one that is named after it."""
+    called: tuple[Called, ...] = ()
+    """The workflows that its CALLs name, each once."""
     steps: tuple[Step, ...] = ()
+
+    def called_by(self, step: CallStep) -> Workflow:
+        """The workflow that a CALL of this one names. Raises LookupError for one of another."""
+        for one in self.called:
+            if (one.file, one.caller) == (step.file, step.span.file):
+                return one.workflow
+        raise LookupError(f"{self.path} calls no {step.file}")
+
+
+class Called(msgspec.Struct, frozen=True, kw_only=True):
+    """A workflow that is called: the name as it is written, and the file in which it stands."""
+
+    file: str
+    caller: str
+    workflow: Workflow
 
 
 # -- the plan ------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from sdqctl.errors import (
 )
 from sdqctl.model.session import SessionRef
 from sdqctl.sessions.access import Access
-from sdqctl.sessions.query import CLIENT, Entry, Query, all_entries, select
+from sdqctl.sessions.query import CLIENT, Entry, Query, all_entries, select, tree_of
 from sdqctl.sessions.resolve import resolve_session
 from sdqctl.sessions.rewind import remove_rewinds
 from sdqctl.sessions.snapshots import forget, into_trash, keepers_of
@@ -48,7 +48,8 @@ class Deletion:
 def choose_named(
     access: Access, names: Collection[str], query: Query, adapter: str | None = None
 ) -> list[Entry]:
-    """The sessions of these whole names that a query means, of all without names.
+    """The sessions of these whole names that a query means, of all without names; with all that
+    their runs called.
 
     Raises UsageError when neither says anything, SessionNotFoundError, SessionAmbiguousError, and
     SessionBusyError when one of them is in use.
@@ -57,10 +58,14 @@ def choose_named(
     if names:
         infos = [entry.info for entry in entries]
         wanted = {id(resolve_session(name, infos, whole=True)) for name in names}
-        entries = [entry for entry in entries if id(entry.info) in wanted]
+        named = [entry for entry in entries if id(entry.info) in wanted]
+        _refuse_parts(named, entries)
     elif (query.pattern, query.older_than, query.newer_than) == (None, None, None):
         raise UsageError("say which sessions: names, --filter or --older-than")
-    chosen = select(entries, query, datetime.now(UTC))
+    else:
+        named = entries
+    found = select(named, replace(query, children=False), datetime.now(UTC))
+    chosen = [one for entry in found for one in tree_of(entry, entries)]
     for entry in chosen:
         if entry.holder is not None:
             raise SessionBusyError(
@@ -68,6 +73,18 @@ def choose_named(
                 hint="end it there first; nothing was deleted",
             )
     return chosen
+
+
+def _refuse_parts(named: Sequence[Entry], entries: Sequence[Entry]) -> None:
+    """Raise UsageError for a session that another one has called: they go together."""
+    for entry in named:
+        if entry.parent is not None:
+            outer = next(one for one in entries if one.ref == entry.parent)
+            raise UsageError(
+                f"session {entry.info.label!r} belongs to session {outer.info.label!r}, "
+                "whose run calls it",
+                hint="they are deleted together, by that name; nothing was deleted",
+            )
 
 
 def choose_old(
@@ -81,16 +98,24 @@ def choose_old(
     """What a cleanup deletes of the sessions that a query means, and what it leaves, with the
     reason.
     """
-    entries = select(all_entries(access, adapter), query, datetime.now(UTC))
+    entries = all_entries(access, adapter)
+    found = select(entries, replace(query, children=False), datetime.now(UTC))
     with access.ledger(read_only=True) as ledger:
         kept, unfinished = ledger.kept_sessions(), ledger.unfinished_sessions()
-    return spare(
-        entries,
-        kept=kept,
-        unfinished=unfinished,
-        all_clients=all_clients,
-        include_unfinished=include_unfinished,
-    )
+    going: list[Entry] = []
+    staying: list[tuple[Entry, str]] = []
+    for entry in found:  # one that stays keeps all that belong to it
+        tree = tree_of(entry, entries)
+        go, stay = spare(
+            tree,
+            kept=kept,
+            unfinished=unfinished,
+            all_clients=all_clients,
+            include_unfinished=include_unfinished,
+        )
+        going += () if stay else go
+        staying += stay
+    return going, staying
 
 
 def spare(

@@ -8,8 +8,8 @@ import msgspec
 
 from sdqctl.adapters.base import SessionArchive
 from sdqctl.model.audit import ToolRecord
-from sdqctl.model.run import RunRecord, StepRecord
-from sdqctl.model.session import Turn, Usage
+from sdqctl.model.run import CalledRun, RunRecord, StepRecord
+from sdqctl.model.session import Holder, Turn, Usage
 from sdqctl.sessions.access import Access
 from sdqctl.sessions.audit import audit_of
 from sdqctl.sessions.files import StepFiles, files_of_steps
@@ -17,6 +17,7 @@ from sdqctl.sessions.query import Entry, effective_status
 from sdqctl.sessions.redaction import clean_record
 from sdqctl.sessions.resolve import find_session
 from sdqctl.sessions.transcript import read_turns
+from sdqctl.store.calls import tree_of
 from sdqctl.store.ledger import Ledger
 from sdqctl.store.redact import Redactor
 
@@ -27,7 +28,8 @@ class SessionDetail:
 
     entry: Entry
     turns: list[Turn]
-    runs: list[tuple[RunRecord, list[StepRecord]]]
+    runs: list[tuple[CalledRun, list[StepRecord]]]
+    """Each with the runs that it calls."""
     why: str | None
     """Why the ledger had to serve instead of the journal."""
     requests: list[ToolRecord]
@@ -50,7 +52,7 @@ def read_detail(access: Access, argument: str, adapter: str | None = None) -> Se
     with access.ledger(read_only=True) as ledger:
         found = _gather(entry, access.archive(entry.info.adapter), ledger)
         requests = audit_of(entry.ref, found.turns, ledger, redact)
-    files = tuple(files_of_steps(found.runs))
+    files = tuple(files_of_steps([(tree.run, steps) for tree, steps in found.runs]))
     return replace(_without_secrets(found, redact), requests=requests, files=files)
 
 
@@ -58,11 +60,22 @@ def _gather(entry: Entry, archive: SessionArchive, ledger: Ledger) -> SessionDet
     found = ledger.runs_of(entry.ref)
     driven = max(found, key=lambda run: run.updated_at, default=None) if entry.holder else None
     runs = [
-        (effective_status(run, entry.holder if run is driven else None), ledger.steps(run.id))
+        (_tree(run, entry.holder if run is driven else None, ledger), ledger.steps(run.id))
         for run in found
     ]
     turns, why = read_turns(archive, entry.info.id, ledger.turns_of(entry.ref))
     return SessionDetail(entry, turns, runs, why, [])
+
+
+def _tree(run: RunRecord, holder: Holder | None, ledger: Ledger) -> CalledRun:
+    """A run with what it calls; nothing that is called goes on while nobody drives the run."""
+    return _as_held(tree_of(ledger, run), holder)
+
+
+def _as_held(tree: CalledRun, holder: Holder | None) -> CalledRun:
+    run = effective_status(tree.run, holder)
+    called = tuple(_as_held(one, holder) for one in tree.called)
+    return msgspec.structs.replace(tree, run=run, called=called)
 
 
 def _without_secrets(found: SessionDetail, redact: Redactor) -> SessionDetail:
@@ -78,7 +91,15 @@ def _without_secrets(found: SessionDetail, redact: Redactor) -> SessionDetail:
         ),
         turns=[clean_record(turn, redact) for turn in found.turns],
         runs=[
-            (clean_record(run, redact), [clean_record(step, redact) for step in steps])
-            for run, steps in found.runs
+            (_clean_tree(tree, redact), [clean_record(step, redact) for step in steps])
+            for tree, steps in found.runs
         ],
+    )
+
+
+def _clean_tree(tree: CalledRun, redact: Redactor) -> CalledRun:
+    return CalledRun(
+        run=clean_record(tree.run, redact),
+        called=tuple(_clean_tree(one, redact) for one in tree.called),
+        gate=clean_record(tree.gate, redact) if tree.gate is not None else None,
     )

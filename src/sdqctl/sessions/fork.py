@@ -106,7 +106,7 @@ async def _copy(
 
 
 def _workflow_run(ledger: Ledger, ref: SessionRef) -> RunRecord | None:
-    runs = [run for run in ledger.runs_of(ref) if run.session_id == ref.id]
+    runs = [run for run in ledger.runs_of(ref, called=False) if run.session_id == ref.id]
     return next((run for run in reversed(runs) if run.workflow_path is not None), None)
 
 

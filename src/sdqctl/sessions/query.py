@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -16,6 +17,7 @@ from sdqctl.model.run import RunRecord, RunStatus
 from sdqctl.model.session import Holder, SessionInfo, SessionRef, SessionStatus
 from sdqctl.project import project_folder
 from sdqctl.sessions.access import Access, with_adapter
+from sdqctl.store.calls import sessions_of_trees
 from sdqctl.store.locks import holders
 
 if TYPE_CHECKING:
@@ -55,6 +57,10 @@ class Entry:
     """What its runs used; None when that was not asked for."""
     kept: bool = False
     """Whether cleanup leaves it alone."""
+    parent: SessionRef | None = None
+    """The session whose run calls a run of it, where that is there."""
+    children: int = 0
+    """How many sessions its runs have called, and those again."""
 
     @property
     def ref(self) -> SessionRef:
@@ -84,6 +90,8 @@ class Query:
     newer_than: float | None = None
     sort: str = "-modified"
     limit: int | None = None
+    children: bool = True
+    """Whether sessions stand by themselves that the run of another one called."""
 
 
 def all_entries(
@@ -107,6 +115,7 @@ def all_entries(
             archives.append(archive)
     with access.ledger(read_only=True) as ledger:
         entries = read_entries(archives, ledger, holders(access.home))
+        entries = _with_parents(entries, dict(sessions_of_trees(ledger)))
         if not with_tokens:
             return entries
         from sdqctl.store.usage import tokens_by_session  # a list without them does without
@@ -153,6 +162,36 @@ def read_entries(
             run = effective_status(last, holder) if last is not None else None
             entries.append(Entry(info, _status(run, holder), holder, run, kept=ref in kept))
     return entries
+
+
+def _with_parents(entries: list[Entry], parents: Mapping[SessionRef, SessionRef]) -> list[Entry]:
+    """The entries with what called them, and how many they called."""
+    if not parents:
+        return entries
+    there = {entry.ref for entry in entries}
+    known = {ref: parent for ref, parent in parents.items() if {ref, parent} <= there}
+    counts = Counter(outer for ref in known for outer in _above(ref, known))
+    return [
+        replace(entry, parent=known.get(entry.ref), children=counts[entry.ref]) for entry in entries
+    ]
+
+
+def _above(ref: SessionRef, parents: Mapping[SessionRef, SessionRef]) -> Iterator[SessionRef]:
+    """The sessions above one, up to the outermost one."""
+    seen = {ref}
+    while (outer := parents.get(ref)) is not None and outer not in seen:
+        seen.add(outer)
+        yield (ref := outer)
+
+
+def tree_of(entry: Entry, entries: Iterable[Entry]) -> list[Entry]:
+    """A session and all that its runs called, and those again."""
+    found, refs = [entry], {entry.ref}
+    pending = [one for one in entries if one.parent is not None]
+    while inner := [one for one in pending if one.parent in refs and one.ref not in refs]:
+        found += inner
+        refs |= {one.ref for one in inner}
+    return found
 
 
 def select(entries: Iterable[Entry], query: Query, now: datetime) -> list[Entry]:
@@ -222,6 +261,8 @@ def view_fields(entry: Entry) -> dict[str, Any]:
         "status": entry.status,
         "in_use": entry.holder is not None,
         "kept": entry.kept,
+        "parent": None if entry.parent is None else entry.parent.id,
+        "children": entry.children,
         "client": info.client,
         "model": info.model or (entry.run.model if entry.run else None),
         "cwd": info.cwd,
@@ -249,7 +290,8 @@ def _status(run: RunRecord | None, holder: Holder | None) -> SessionStatus:
 def _wanted(entry: Entry, query: Query, now: datetime) -> bool:
     info = entry.info
     return (
-        (query.pattern is None or matches(entry, query.pattern))
+        (query.children or entry.parent is None)
+        and (query.pattern is None or matches(entry, query.pattern))
         and (query.status is None or entry.status == query.status)
         and (query.here is None or _is_below(info.cwd, query.here))
         and (query.repository is None or info.repository == query.repository)

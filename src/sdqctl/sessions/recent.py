@@ -24,7 +24,7 @@ def resumable(
     """The sessions that can be gone on with here, the last changed first; with `unfinished` those
     whose run has steps left.
     """
-    entries = select(all_entries(access, adapter), Query(), datetime.now(UTC))
+    entries = select(all_entries(access, adapter), Query(children=False), datetime.now(UTC))
     return [
         entry
         for entry in entries

@@ -34,7 +34,7 @@ def resolve_session(
         [e for e in known if e.id == argument],
         [e for e in known if e.name == argument],
         [e for e in known if wanted in e.keys],
-        [e for e in known if wanted and not whole and _begins(e, wanted)],
+        _outermost([e for e in known if wanted and not whole and _begins(e, wanted)]),
     ):
         if len(matches) == 1:
             return matches[0]
@@ -42,6 +42,12 @@ def resolve_session(
             raise _ambiguous(argument, matches)
     begun = [e.label for e in known if wanted and _begins(e, wanted)] if whole else []
     raise _not_found(argument, known, begun)
+
+
+def _outermost(found: list[SessionInfo]) -> list[SessionInfo]:
+    """Those that are not called after another one of them: its run made them."""
+    labels = [f"{one.label}/" for one in found]
+    return [one for one in found if not any(one.label.startswith(label) for label in labels)]
 
 
 def _begins(entry: SessionInfo, wanted: str) -> bool:

@@ -28,7 +28,7 @@ from sdqctl.sessions.fork_files import working_in
 from sdqctl.sessions.query import Entry, all_entries
 from sdqctl.sessions.redaction import Cleaner
 from sdqctl.sessions.snapshots import keepers_of, out_of_trash, share
-from sdqctl.sessions.trash import find_deleted, remove
+from sdqctl.sessions.trash import Deleted, called_by_deleted, find_deleted, remove
 from sdqctl.store.ledger import Ledger
 from sdqctl.store.locks import SessionLock
 from sdqctl.store.redact import Redactor
@@ -124,10 +124,16 @@ def import_session(
 
 
 def restore_session(access: Access, argument: str, name: str | None = None) -> SessionInfo:
-    """Bring back the last deleted session of a name or id. Raises SessionNotFoundError and what
-    `import_session` raises.
+    """Bring back the last deleted session of a name or id, after those that its runs called: a run
+    that goes on finds them. Raises SessionNotFoundError and what `import_session` raises.
     """
     deleted = find_deleted(access.home, argument)
+    for called in called_by_deleted(access.home, deleted):
+        _bring_back(access, called)
+    return _bring_back(access, deleted, name)
+
+
+def _bring_back(access: Access, deleted: Deleted, name: str | None = None) -> SessionInfo:
     info = import_session(access, deleted.path, name, own=True)
     ref = SessionRef(info.adapter, info.id)
     with access.ledger(read_only=True) as ledger:

@@ -89,6 +89,35 @@ def _keepers(path: Path) -> set[str]:
         return set()
 
 
+def called_by_deleted(home: Path, entry: Deleted) -> list[Deleted]:
+    """The deleted sessions that the runs of a deleted one called, the innermost first."""
+    runs, calls = _runs_of(entry.path)
+    if not calls:
+        return []
+    others = [one for one in deleted_sessions(home) if one.path != entry.path]
+    known = {one.path: _runs_of(one.path)[0] for one in others}
+    found: list[Deleted] = []
+    inside = set(runs)
+    while True:
+        inner = [one for one in others if one not in found]
+        inner = [one for one in inner if inside & {*known[one.path].values()}]
+        if not inner:
+            return found[::-1]
+        found += inner
+        inside |= {run for one in inner for run in known[one.path]}
+
+
+def _runs_of(path: Path) -> tuple[dict[str, str | None], bool]:
+    """The runs of a bundle, each with the one that calls it, and whether they call any."""
+    try:
+        with Bundle.open(path) as bundle:
+            rows = bundle.rows()
+    except BundleError:
+        return {}, False
+    runs = {str(run["id"]): run.get("parent_run") for run in rows.runs}
+    return runs, any(attempt.get("kind") == "call" for attempt in rows.attempts)
+
+
 def find_deleted(home: Path, argument: str) -> Deleted:
     """The last deleted session of this name or id. Raises SessionNotFoundError."""
     for entry in deleted_sessions(home):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import msgspec
 
@@ -17,7 +17,15 @@ from sdqctl.model.paths import path_key
 from sdqctl.model.run import RunRecord, RunStatus, StepRecord, StepStatus, prompt_digest
 from sdqctl.model.session import SessionRef, ToolCall, Usage
 from sdqctl.store.database import Database
-from sdqctl.store.rows import insert_row, next_number, put_session, read_run, read_step
+from sdqctl.store.rows import (
+    insert_row,
+    next_number,
+    place_called,
+    put_session,
+    read_run,
+    read_step,
+    redacted,
+)
 
 
 def _runs(columns: str) -> str:
@@ -33,9 +41,15 @@ def _runs(columns: str) -> str:
 _RUNS = _runs("runs.*")
 _LISTED_RUNS = _runs(
     "id, adapter, session_id, session_name, workflow, workflow_path, status, steps_total, cwd, "
-    "model, message, started_at, updated_at, completed_at, NULL AS workflow_text"
+    "model, message, started_at, updated_at, completed_at, parent_run, parent_path, "
+    "NULL AS workflow_text"
 )
 """Without the texts, which a list does not show."""
+_OF_ITS_OWN = """
+    NOT EXISTS (SELECT 1 FROM runs AS p WHERE p.id = runs.parent_run
+    AND p.adapter = runs.adapter AND p.session_id = runs.session_id)
+"""
+"""Not a run that was called in the conversation of its parent."""
 _STEPS = """
     SELECT a.*, (
         SELECT count(*) FROM attempts AS b
@@ -104,8 +118,9 @@ class Ledger:
         cwd: str | None,
         model: str | None,
         inputs: str | None = None,
+        called: Mapping[str, str | None] | None = None,
     ) -> RunRecord:
-        """Record a new run, as running."""
+        """Record a new run, as running; `called` are its columns about what calls it."""
         import secrets  # loads OpenSSL, which reading need not
 
         now = _now()
@@ -122,6 +137,7 @@ class Ledger:
             "steps_total": steps_total,
             "options": self.redact(options),
             "inputs": None if inputs is None else self._clean_json(inputs),
+            **(called or {}),
             "cwd": cwd,
             "model": model,
             "pid": os.getpid(),
@@ -162,11 +178,14 @@ class Ledger:
         rows = self.rows(f"{_RUNS} WHERE runs.id = ?", run_id)
         return read_run(rows[0]) if rows else None
 
-    def runs_of(self, ref: SessionRef) -> list[RunRecord]:
-        """The runs that stood in a session, in the order they were begun."""
+    def runs_of(self, ref: SessionRef, *, called: bool = True) -> list[RunRecord]:
+        """The runs that stood in a session, in the order they were begun; without `called` those
+        alone that no run of the same session calls.
+        """
+        own = "" if called else f"AND {_OF_ITS_OWN}"
         rows = self.rows(
             f"""{_RUNS} WHERE runs.adapter = ? AND (runs.session_id = ? OR runs.id IN
-            (SELECT run_id FROM attempts WHERE session_id = ?)) ORDER BY runs.number""",
+            (SELECT run_id FROM attempts WHERE session_id = ?)) {own} ORDER BY runs.number""",
             ref.adapter,
             ref.id,
             ref.id,
@@ -180,7 +199,7 @@ class Ledger:
         unless it alone is unfinished.
         """
         found: dict[SessionRef, RunRecord] = {}
-        for row in self.rows(f"{_LISTED_RUNS} ORDER BY runs.number"):
+        for row in self.rows(f"{_LISTED_RUNS} WHERE {_OF_ITS_OWN} ORDER BY runs.number"):
             run = read_run(row)
             ref = SessionRef(run.adapter, run.session_id)
             earlier = found.get(ref)
@@ -206,6 +225,7 @@ class Ledger:
                 elif new != row["path"]:
                     statement = "UPDATE attempts SET path = ? WHERE number = ?"
                     connection.execute(statement, (new, row["number"]))
+            place_called(connection, run_id, moved)
 
     # -- attempts ---------------------------------------------------------------------------------
 
@@ -307,6 +327,11 @@ class Ledger:
         with self.database.write("ledger.supersede") as connection:
             connection.execute(
                 "UPDATE attempts SET superseded = 1 WHERE run_id = ? AND path = ?",
+                (run_id, path),
+            )
+            connection.execute(
+                "UPDATE runs SET parent_path = NULL, item = NULL "
+                "WHERE parent_run = ? AND parent_path = ?",
                 (run_id, path),
             )
 
@@ -432,7 +457,7 @@ class Ledger:
         """A JSON text without the secrets in its strings."""
         if self.redact(text) == text:
             return text
-        return msgspec.json.encode(_redacted(msgspec.json.decode(text), self.redact)).decode()
+        return msgspec.json.encode(redacted(msgspec.json.decode(text), self.redact)).decode()
 
     def _clean(self, text: str | None) -> str | None:
         return None if text is None else self.redact(text)
@@ -469,16 +494,6 @@ class Ledger:
             ).rowcount
             if changed != 1:
                 raise StoreError(f"attempt {number} has its outcome already")
-
-
-def _redacted(value: Any, redact: Callable[[str], str]) -> Any:  # noqa: ANN401 - any JSON
-    if isinstance(value, str):
-        return redact(value)
-    if isinstance(value, list):
-        return [_redacted(item, redact) for item in value]
-    if isinstance(value, dict):
-        return {redact(key): _redacted(item, redact) for key, item in value.items()}
-    return value
 
 
 def _is_open_workflow(run: RunRecord | None) -> bool:

@@ -195,4 +195,13 @@ MIGRATIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "ALTER TABLE attempts ADD COLUMN comment TEXT",
         ),
     ),
+    (
+        "0013-runs-call-runs",
+        (
+            "ALTER TABLE runs ADD COLUMN parent_run TEXT",
+            "ALTER TABLE runs ADD COLUMN parent_path TEXT",  # NULL: no step of it calls it any more
+            "ALTER TABLE runs ADD COLUMN item TEXT",  # what an item of a list is known by
+            "CREATE INDEX runs_by_parent ON runs (parent_run, parent_path)",
+        ),
+    ),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -57,6 +57,17 @@ def read_request(row: sqlite3.Row) -> ToolRecord:
     return msgspec.convert(found, type=ToolRecord)
 
 
+def redacted(value: Any, redact: Callable[[str], str]) -> Any:  # noqa: ANN401 - any JSON
+    """A JSON value without the secrets in its texts."""
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, list):
+        return [redacted(item, redact) for item in value]
+    if isinstance(value, dict):
+        return {redact(key): redacted(item, redact) for key, item in value.items()}
+    return value
+
+
 def insert_row(connection: sqlite3.Connection, table: str, values: Mapping[str, object]) -> None:
     """Insert one row by its column names."""
     marks = ", ".join("?" for _ in values)
@@ -78,6 +89,18 @@ def put_session(
         "INSERT OR REPLACE INTO sessions VALUES (?, ?, ?, ?, ?)",
         (ref.adapter, ref.id, name, cwd, created_at.isoformat()),
     )
+
+
+def place_called(connection: sqlite3.Connection, run_id: str, moved: Mapping[str, str]) -> None:
+    """Let the runs that a run calls go with their steps (old path -> new), within an open
+    transaction; those of steps that are gone are no longer part of it.
+    """
+    query = "SELECT id, parent_path FROM runs WHERE parent_run = ? AND parent_path IS NOT NULL"
+    for row in connection.execute(query, (run_id,)).fetchall():
+        new = moved.get(row["parent_path"])
+        if new != row["parent_path"]:
+            statement = "UPDATE runs SET parent_path = ? WHERE id = ?"
+            connection.execute(statement, (new, row["id"]))
 
 
 def next_number(connection: sqlite3.Connection) -> int:

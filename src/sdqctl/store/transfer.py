@@ -23,6 +23,7 @@ _TEXTS = ("id", "session_id", "session_name", "cwd", "workflow", "workflow_path"
 _GATES = ("pause", "consult", "ask")
 SNAPSHOTS = ("snapshot_before", "snapshot")
 """Columns of an attempt that name commits."""
+_PARENT = ("parent_run", "parent_path", "item")
 _GIVEN_BY_USERS = {"mode", "allow_tools", "allow_all_tools", "output_file", "sandbox"}
 
 
@@ -115,6 +116,8 @@ def put_rows(connection: sqlite3.Connection, rows: SessionRows) -> list[str]:
         for run in rows.runs:  # in the order they were begun in; here they are the newest
             number = next_number(connection)
             own = {"id": ids[run["id"]], "pid": None, "number": number}
+            if (parent := run.get("parent_run")) in ids:
+                own["parent_run"] = ids[parent]
             insert_row(connection, "runs", run | own)
         for attempt in rows.attempts:
             row = attempt | _shown_by_then(attempt, rows.runs)
@@ -173,7 +176,10 @@ def without_permissions(rows: SessionRows) -> SessionRows:
     for run in rows.runs:
         options = msgspec.json.decode(run["options"], type=dict[str, Any])
         kept = {name: value for name, value in options.items() if name not in _GIVEN_BY_USERS}
-        runs.append(run | {"options": msgspec.json.encode(kept).decode()})
+        own: Row = {"options": msgspec.json.encode(kept).decode()}
+        if run.get("parent_run") not in {each["id"] for each in rows.runs}:
+            own |= dict.fromkeys(_PARENT)  # nobody's bundle says what a run of yours called
+        runs.append(run | own)
     return msgspec.structs.replace(rows, runs=runs)
 
 
@@ -222,9 +228,8 @@ def cut_rows(rows: SessionRows, run_id: str, kept: Iterable[str]) -> SessionRows
         for row in rows.attempts
         if row["run_id"] == run_id and row["path"] in paths and not row["superseded"]
     ]
-    runs = [
-        run | _state_with(attempts, run) | {"id": new} for run in rows.runs if run["id"] == run_id
-    ]
+    alone: Row = {"id": new, **dict.fromkeys(_PARENT)}
+    runs = [run | _state_with(attempts, run) | alone for run in rows.runs if run["id"] == run_id]
     turns = {row["turn_id"] for row in attempts if row["turn_id"]}
     requests = [row | {"run_id": new} for row in rows.tool_requests if row["turn_id"] in turns]
     return SessionRows(runs=runs, attempts=attempts, tool_requests=requests)

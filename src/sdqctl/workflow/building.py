@@ -12,10 +12,12 @@ from sdqctl.model.workflow import (
     AskStep,
     BlockStep,
     Branch,
+    CallStep,
     Capture,
     ContextSettings,
     Diagnostic,
     Equipment,
+    ForStep,
     Nesting,
     OutputSettings,
     PromptStep,
@@ -140,10 +142,7 @@ class Building:
             case Setting():
                 row.into.put(_each_placed(value, item.value_span), self._settings)
             case Makes():
-                step = row.into.step(item.span, value, self._settings)
-                self._blocks[-1].steps.append(step)
-                if isinstance(step, AskStep):
-                    self._settings.names.add(step.name)
+                self._make(row.into.step(item.span, value, self._settings), item)
             case Captures():
                 self._capture(msgspec.structs.replace(value, span=item.value_span))
             case Opens() | Nests() | Parts() | Closes():
@@ -208,17 +207,35 @@ class Building:
         self._blocks[-1].steps.append(step)
         if not isinstance(step, BlockStep):
             self._blocks[-1].before = None
+        if block.item is not None and (problem := _parallel_problem(step)):
+            self._error(block.item, problem)
 
     def _capture(self, capture: Capture) -> None:
         """Let the step above give its result a name."""
         self._settings.names |= {capture.name, f"{capture.name}_all"}
         steps = self._blocks[-1].steps
         step = steps[-1] if steps else None
-        if not isinstance(step, PromptStep | RunStep) or getattr(step, "background", False):
-            raise ValueError("there is no PROMPT or RUN right before it")
+        if not isinstance(step, PromptStep | RunStep | CallStep) or (
+            isinstance(step, RunStep) and step.background
+        ):
+            raise ValueError("there is no PROMPT or RUN right before it, and no CALL")
         if step.capture is not None:
             raise ValueError(f"the step above is captured as {step.capture.name} already")
+        if isinstance(step, CallStep) and (capture.type or capture.schema):
+            raise ValueError("what a CALL returns has its type already: write CAPTURE NAME")
         steps[-1] = msgspec.structs.replace(step, capture=capture)
+
+    def _make(self, step: Step, item: Item) -> None:
+        """Take a step in; what it gives a name to is known from here on."""
+        if isinstance(step, AskStep):
+            self._settings.names.add(step.name)
+        elif isinstance(step, CallStep):
+            self._flows = True
+            if step.capture is not None:
+                capture = msgspec.structs.replace(step.capture, span=item.value_span)
+                self._settings.names |= {capture.name, f"{capture.name}_all"}
+                step = msgspec.structs.replace(step, capture=capture)
+        self._blocks[-1].steps.append(step)
 
     def _check_values(self, workflow: Workflow) -> None:
         """Find what is wrong with the values of a workflow; one that has none loads nothing."""
@@ -294,6 +311,18 @@ class _Fields:
     def _place(self, path: str) -> tuple[dict[str, Any], str]:
         record, _, name = path.rpartition(".")
         return (self._inner[record] if record else self._own), name
+
+
+def _parallel_problem(step: Step) -> str | None:
+    """What is wrong with the body of a FOR whose rounds go side by side."""
+    if not isinstance(step, ForStep) or step.parallel is None:
+        return None
+    only = step.steps[0] if len(step.steps) == 1 else None
+    if not isinstance(only, CallStep):
+        return "a FOR with PARALLEL has one CALL in it, and nothing else"
+    if only.same:
+        return "the CALLs of a FOR with PARALLEL cannot share one conversation: leave out IN same"
+    return None
 
 
 def _each_placed(value: Any, span: Span) -> Any:  # noqa: ANN401

@@ -16,6 +16,7 @@ _SHAPES = {
     "STOP": re.compile(r"([\"']).*\1\s*\Z"),
     "FAIL": re.compile(r"([\"']).*\1\s*\Z"),
     "ASK": re.compile(rf"[a-z]\w*\s+{_TEXT}"),
+    "CALL": re.compile(r"@?\S+\.conv(?:\s*\Z|\s+(?:WITH|AS|IN)\s)"),
 }
 """How the values of directives begin that are in no file without data and flow by chance."""
 WORDS = frozenset({*_SHAPES, "IF", "ELSE", "RETURN"})

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, assert_never
 from sdqctl.model.modes import MODES, is_known_mode
 from sdqctl.model.workflow import (
     AskStep,
+    CallStep,
     CheckpointStep,
     CompactStep,
     ConsultStep,
@@ -343,9 +344,14 @@ GROUPS: dict[str, tuple[Directive, ...]] = {
         Directive("REPEAT", _MAYBE, "[MAX N] [UNTIL EXPRESSION]",
                   "Steps up to END, in rounds until the expression holds; at most 10, or N.",
                   flow_forms.REPEAT, Nests(RepeatStep)),
-        Directive("FOR", _ONE, "NAME IN EXPRESSION [MAX N]",
-                  "Steps up to END, a round for each item of a list.",
+        Directive("FOR", _ONE, "NAME IN EXPRESSION [MAX N] [PARALLEL N]",
+                  "Steps up to END, a round for each item of a list; with PARALLEL one CALL, N at "
+                  "a time.",
                   flow_forms.FOR, Nests(ForStep)),
+        Directive("CALL", _ONE, "FILE [WITH NAME=VALUE ...] [AS NAME] [IN new|same]",
+                  "Another workflow as one step, in a session of its own or in this one; what it "
+                  "returns becomes a value.",
+                  flow_forms.CALL, Makes(CallStep, "file", whole=True)),
         Directive("ASK", _ONE, 'NAME "QUESTION" [text|choice(a|b)] [= DEFAULT AFTER DUR]',
                   "A question to a human, whose answer is a value; exit 8 until it is answered.",
                   flow_forms.ASK, Makes(AskStep, "question", whole=True)),

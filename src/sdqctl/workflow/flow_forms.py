@@ -13,6 +13,7 @@ from sdqctl.workflow.forms import Form
 Fields = dict[str, Any]
 _TYPE = r"(?P<type>choice\s*\([^)]*\)?|[a-z]+)"
 _QUOTED = r"\"(?:[^\"\\]|\\.)*\"|'[^']*'"
+_ARGUMENT = rf"[^\s=\"']+=(?:{_QUOTED}|(?:\{{\{{.*?\}}\}}|[^\s{{])+)"
 _INPUT = re.compile(
     rf"(?P<name>[^\s=\"']+)(?:\s+{_TYPE})?(?:\s*=\s*(?P<default>{_QUOTED}|.*?))?"
     rf"(?:\s+(?P<doc>{_QUOTED}))?\s*\Z"
@@ -24,12 +25,22 @@ _ASK = re.compile(
     rf"(?P<name>\S+)\s+(?P<question>{_QUOTED})(?:\s+{_TYPE})?"
     rf"(?:\s*=\s*(?P<default>{_QUOTED}|\S+)\s+AFTER\s+(?P<after>\S+))?\s*\Z"
 )
-_FOR = re.compile(r"(?P<name>\S+)\s+IN\s+(?P<items>.+?)(?:\s+MAX\s+(?P<most>\S+))?\Z", re.S)
+_FOR = re.compile(
+    r"(?P<name>\S+)\s+IN\s+(?P<items>.+?)(?:\s+MAX\s+(?P<most>\S+))?"
+    r"(?:\s+PARALLEL\s+(?P<parallel>\S+))?\Z",
+    re.S,
+)
+_CALL = re.compile(
+    rf"(?P<file>{_QUOTED}|\S+)(?:\s+WITH(?P<with>(?:\s+{_ARGUMENT})+))?"
+    r"(?:\s+AS\s+(?P<name>\S+))?(?:\s+IN\s+(?P<where>\S+))?\s*\Z",
+    re.S,
+)
 _REPEAT = re.compile(r"(?:MAX\s+(?P<most>\S+))?\s*(?:UNTIL\s+(?P<until>.+))?\Z", re.S)
 _ASKED = (Kind.TEXT, Kind.CHOICE)
 _CAPTURED = tuple(kind for kind in Kind if kind is not Kind.FILE)
 _GIVEN = tuple(kind for kind in Kind if kind is not Kind.LINES)
 _MOST_ROUNDS = 100_000
+_MOST_AT_ONCE = 64
 
 
 def _input(text: str) -> tuple[Input, ...]:
@@ -93,17 +104,63 @@ def _written_ask(step: Any) -> str:  # noqa: ANN401 - an AskStep
 def _for(text: str) -> Fields:
     match = _FOR.match(text)
     if match is None:
-        raise ValueError("write FOR NAME IN EXPRESSION [MAX N]")
-    if re.search(r"\sPARALLEL\s+\d+\Z", match["items"]):
+        raise ValueError("write FOR NAME IN EXPRESSION [MAX N] [PARALLEL N]")
+    most, side = match["most"], match["parallel"]
+    if side is not None:
         raise ValueError(
             "PARALLEL is not supported yet; without it the rounds go one after another"
         )
-    most = None if match["most"] is None else values.number(match["most"], most=_MOST_ROUNDS)
-    return {"name": _name(match["name"]), "items": match["items"].strip(), "most": most}
+    return {
+        "name": _name(match["name"]),
+        "items": match["items"].strip(),
+        "most": None if most is None else values.number(most, most=_MOST_ROUNDS),
+        "parallel": None if side is None else values.number(side, most=_MOST_AT_ONCE),
+    }
 
 
 def _written_for(step: Any) -> str:  # noqa: ANN401 - a ForStep
-    return f"{step.name} IN {step.items}" + (f" MAX {step.most}" if step.most else "")
+    most = f" MAX {step.most}" if step.most else ""
+    side = f" PARALLEL {step.parallel}" if step.parallel else ""
+    return f"{step.name} IN {step.items}{most}{side}"
+
+
+def _call(text: str) -> Fields:
+    match = _CALL.match(text)
+    if match is None or match["where"] not in (None, "new", "same"):
+        raise ValueError("write CALL FILE [WITH NAME=VALUE ...] [AS NAME] [IN new|same]")
+    found = [_argument(one) for one in re.findall(_ARGUMENT, match["with"] or "", re.S)]
+    for name in (names := [name for name, _ in found]):
+        if names.count(name) > 1:
+            raise ValueError(f"{name} is given twice")
+    fields: Fields = {
+        "file": _bare(match["file"]).removeprefix("@"),
+        "arguments": tuple(found),
+        "same": match["where"] == "same",
+    }
+    if match["name"] is not None:
+        fields["capture"] = Capture(name=_name(match["name"]))
+    return fields
+
+
+def _argument(text: str) -> tuple[str, str]:
+    name, _, value = text.partition("=")
+    return _name(name), _bare(value)
+
+
+def _written_call(step: Any) -> str:  # noqa: ANN401 - a CallStep
+    given = "".join(f" {name}={_word(value)}" for name, value in step.arguments)
+    capture = f" AS {step.capture.name}" if step.capture else ""
+    return (
+        _word(step.file)
+        + (f" WITH{given}" if given else "")
+        + capture
+        + (" IN same" if step.same else "")
+    )
+
+
+def _word(text: str) -> str:
+    """A text as it may stand between spaces."""
+    return text if re.fullmatch(r"(?:\{\{.*?\}\}|[^\s{\"'])+", text) else _quoted(text)
 
 
 def _repeat(text: str) -> Fields:
@@ -158,6 +215,7 @@ INPUT: Form[tuple[Input, ...]] = Form(_input, _written_input)
 CAPTURE: Form[Capture] = Form(_capture, _written_capture)
 ASK: Form[Fields] = Form(_ask, _written_ask)
 FOR: Form[Fields] = Form(_for, _written_for)
+CALL: Form[Fields] = Form(_call, _written_call)
 REPEAT: Form[Fields] = Form(_repeat, _written_repeat)
 IF: Form[Fields] = Form(
     lambda text: {"branches": (Branch(condition=text),)},

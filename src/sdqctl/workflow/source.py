@@ -12,6 +12,7 @@ from typing import BinaryIO
 from sdqctl.errors import UsageError, WorkflowError
 from sdqctl.model.workflow import Diagnostic, Severity, Span
 from sdqctl.text.suggest import nearest
+from sdqctl.workflow.calls import Calls
 from sdqctl.workflow.lexer import Item, Lexed, lex
 from sdqctl.workflow.parser import ParsedWorkflow, build
 
@@ -49,7 +50,7 @@ def load_stream(path: Path, folder: Path) -> ParsedWorkflow:
             text = _text_of(stream, name)
     except OSError as error:
         raise WorkflowError(f"{name} cannot be read: {error.strerror}") from error
-    return _parsed(text, name, folder / STDIN_FILE)
+    return _parsed(text, name, folder / STDIN_FILE, Calls.none())
 
 
 def load_prompts(prompts: Sequence[str], folder: Path) -> ParsedWorkflow:
@@ -69,12 +70,21 @@ def is_stream(path: Path) -> bool:
     return path.exists() and not path.is_file() and not path.is_dir()
 
 
-def _parsed(text: str, name: str, where: Path) -> ParsedWorkflow:
+def _parsed(text: str, name: str, where: Path, calls: Calls | None = None) -> ParsedWorkflow:
     own = lex(text, name)
-    reader = _Reader(_folders(where, own))
-    lexed = reader.resolve(where, own, (Path(os.path.realpath(where)),))
+    folders = _folders(where, own)
+    lexed = _Reader(folders).resolve(where, own, (Path(os.path.realpath(where)),))
     parsed = build(lexed.items, lexed.diagnostics, text, name)
+    if parsed.workflow is None:
+        return parsed
+    calls = calls or Calls(_called, (Path(os.path.realpath(where)),))
+    parsed = calls.resolve(parsed, name, where, folders)
     return parsed if parsed.workflow is None else _with_path(parsed, where)
+
+
+def _called(path: Path, calls: Calls) -> ParsedWorkflow:
+    """A workflow that another one calls."""
+    return _parsed(read_text(path), str(path), path, calls)
 
 
 def _with_path(parsed: ParsedWorkflow, where: Path) -> ParsedWorkflow:

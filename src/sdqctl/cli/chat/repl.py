@@ -274,7 +274,9 @@ class Repl:
         """The last run of a workflow, with its steps."""
         if self.entry is None:
             return None, []
-        runs = [run for run in self.ledger.runs_of(self.entry.ref) if run.workflow_path]
+        runs = [
+            run for run in self.ledger.runs_of(self.entry.ref, called=False) if run.workflow_path
+        ]
         return (runs[-1], self.ledger.steps(runs[-1].id)) if runs else (None, [])
 
     def _note_gate(self, run: RunRecord | None, steps: list[StepRecord]) -> None:

@@ -193,7 +193,11 @@ def _known_target(
         workflow_path=workflow.path,
         resume_if_exists=True,
     )
-    runs = [run for run in ledger.runs_of(target.ref) if run.workflow_path == workflow.path]
+    runs = [
+        run
+        for run in ledger.runs_of(target.ref, called=False)
+        if run.workflow_path == workflow.path
+    ]
     return replace(target, run=runs[-1] if runs else None)
 
 

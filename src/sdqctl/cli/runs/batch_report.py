@@ -223,7 +223,7 @@ def print_summary(items: list[Item], output_format: str) -> None:
 
 
 def _record(item: Item) -> RunRecord | None:
-    runs = item.context.ledger.runs_of(item.context.target.ref)
+    runs = item.context.ledger.runs_of(item.context.target.ref, called=False)
     return runs[-1] if runs else None
 
 

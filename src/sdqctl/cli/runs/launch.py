@@ -153,7 +153,11 @@ async def execute(
         report.begin()
         try:
             run = await launch(
-                context, emit=report.emit, deliver=report.deliver, runtime=runtime, nets=nets
+                replace(context, nest=report.nest),
+                emit=report.emit,
+                deliver=report.deliver,
+                runtime=runtime,
+                nets=nets,
             )
         except SdqctlError as error:
             report.fail(error)

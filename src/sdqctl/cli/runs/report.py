@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
@@ -21,6 +23,7 @@ from sdqctl.cli.output import (
     write_line,
 )
 from sdqctl.cli.runs.live import LiveArea, wants_live_area
+from sdqctl.cli.runs.nested import CalledRows, NestedRuns
 from sdqctl.cli.runs.progress import RunProgress
 from sdqctl.cli.runs.refusals import Denials
 from sdqctl.cli.runs.sinks import (
@@ -46,7 +49,8 @@ if TYPE_CHECKING:
     from sdqctl.engine.target import Target
     from sdqctl.model.run import RunRecord, StepRecord
     from sdqctl.model.views.run import DeniedView, ResultView, SandboxView
-    from sdqctl.model.workflow import PlannedStep
+    from sdqctl.model.workflow import Plan, PlannedStep
+    from sdqctl.store.ledger import Ledger
 
 _Result = TypeVar("_Result", bound="ResultView")
 
@@ -67,26 +71,37 @@ class Report:
         self._composed = output.format == "json" or bool(output.header or output.footer)
         verbose = display.verbose or workflow.debug is not None
         level = Verbosity.VERBOSE if verbose else Verbosity.NORMAL
-        narrator = self._narrator = Narrator(
-            Verbosity.QUIET if display.quiet else level,
-            Redactor(os.environ),
-            context.cwd,
-            show_prompts=display.show_prompts,
-        )
+        self._verbosity = Verbosity.QUIET if display.quiet else level
+        narrator = self._narrator = self._narrate(None, context)
         # What goes to stdout comes first: in one pipe an answer stands before the end of its step.
         sinks: list[Sink] = [self._denials, self._sandboxing]
         if self._format == "jsonl":
             sinks.append(JsonLines())
-        elif self._format == "text" and not self._composed:
+        together = [*sinks]
+        if self._format == "text" and not self._composed:
             sinks.append(Answers())
         sinks.append(narrator)
         if workflow.event_log is not None:
-            sinks.append(self._event_log())
+            together.append(log := self._event_log())
+            sinks.append(log)
+        self.nest = NestedRuns([*together, narrator.count], self._narrate)
         if not display.quiet and wants_live_area():
             progress = RunProgress(context.cwd)
-            self._live = LiveArea(progress)
+            rows = CalledRows(progress)
+            self._live = LiveArea(rows)
+            self.nest.show_rows(self._live, rows)
             sinks.append(self._live.sink(progress.note))
         self.emit = fan_out(*sinks)
+
+    def _narrate(self, label: str | None, context: RunContext) -> Narrator:
+        """What says on stderr what happens in a run; one that is called has a label."""
+        return Narrator(
+            self._verbosity,
+            Redactor(os.environ),
+            context.cwd,
+            show_prompts=self._display.show_prompts,
+            label=label,
+        )
 
     def __enter__(self) -> Self:
         self._narrator.begin()
@@ -135,7 +150,7 @@ class Report:
 
     def fail(self, error: SdqctlError) -> None:
         """Print the result as far as it goes, and put the way on into the error's hint."""
-        runs = self._context.ledger.runs_of(self._context.target.ref)
+        runs = self._context.ledger.runs_of(self._context.target.ref, called=False)
         run = runs[-1] if runs else None
         if run is None:
             return
@@ -160,8 +175,8 @@ class Report:
 
         if self._format == "text":
             return
-        steps = self._context.ledger.steps(run.id)
-        parts = (run, steps, self._denials.entries, self._sandboxing.entry())
+        ledger = self._context.ledger
+        parts = (ledger, run, self._denials.entries, self._sandboxing.entry())
         if self._format == "json":
             write_json(result_view(ResultView, *parts))
         else:
@@ -194,21 +209,23 @@ def consult_hint(conversation: str, name: str) -> str:
 
 def result_view(
     kind: type[_Result],
+    ledger: Ledger,
     run: RunRecord,
-    steps: list[StepRecord],
     denied: list[DeniedView],
     sandbox: SandboxView,
 ) -> _Result:
     """The one object that `--format json` ends with, or the line of `jsonl` (docs/json.md)."""
     from sdqctl.engine.results import answers, total_usage
     from sdqctl.model.views.run import FullRunView, SessionName
+    from sdqctl.store.calls import steps_of_called, tree_of
 
+    steps = ledger.steps(run.id)
     return kind(
         session=SessionName(id=run.session_id, name=run.session_name),
-        run=FullRunView.with_steps(run, steps),
+        run=FullRunView.with_steps(tree_of(ledger, run), steps),
         status=run.status,
         output="\n\n".join(answers(steps)),
-        usage=total_usage(steps),
+        usage=total_usage([*steps, *steps_of_called(ledger, run.id)]),
         denied=denied,
         sandbox=sandbox,
     )
@@ -216,11 +233,46 @@ def result_view(
 
 def print_plan(context: RunContext, output_format: str) -> None:
     """Show what a run would do, and what is done already."""
-    from sdqctl.engine.matching import match_plan, shown_steps
-    from sdqctl.model.paths import outer_paths, path_key
+    from sdqctl.model.paths import outer_paths
 
-    plan, target, start_at = context.plan, context.target, context.start_at
-    records = context.ledger.steps(target.run.id) if target.run else []
+    rows = _plan_rows(context.plan, context.target.run, context.ledger, context.start_at)
+    if output_format != "text":
+        _print_plan_as_json(context.target, rows)
+        return
+    for row in rows:
+        deep = sum(2 + len(outer_paths(call)) for call in row.calls)
+        inside = "  " * (len(outer_paths(row.step.path)) + deep)
+        title = f"{row.step.kind}: {one_line(row.step.title)}"
+        write_line(f"{inside}{row.step.path:>4}  {row.state:<8} {title}")
+    states = Counter(row.state for row in rows)
+    more = "".join(f", {states[name]} {name}" for name in ("changed", "skipped") if states[name])
+    note(f"{states['done']} done{more}, {states['to run']} to run; nothing was run (--dry-run)")
+
+
+@dataclass(frozen=True)
+class _PlanRow:
+    """A step, what a run would do about it, and the CALLs in which it lies."""
+
+    step: PlannedStep
+    state: str
+    calls: tuple[str, ...]
+
+
+def _plan_rows(
+    plan: Plan,
+    run: RunRecord | None,
+    ledger: Ledger,
+    start_at: str | None = None,
+    calls: tuple[str, ...] = (),
+) -> list[_PlanRow]:
+    """The steps of a plan, each with those of what it calls below it."""
+    from sdqctl.engine.matching import match_plan, shown_steps
+    from sdqctl.model.paths import path_key
+    from sdqctl.model.workflow import CallStep
+    from sdqctl.store.calls import called_at
+    from sdqctl.workflow.plan import build_plan
+
+    records = ledger.steps(run.id) if run else []
     match = match_plan(plan, records)
     first = path_key(start_at or "1")
     passed_over = {match.moved.get(r.path) for r in records if r.status is StepStatus.SKIPPED}
@@ -230,34 +282,30 @@ def print_plan(context: RunContext, output_format: str) -> None:
         state = "changed" if step.path in match.changed else "to run"
         over = start_at is None and step.path in passed_over
         state = "skipped" if path_key(step.path) < first or over else state
-        rows.append((step, "done" if step.path in done else state))
-    if output_format != "text":
-        _print_plan_as_json(target, rows)
-        return
-    for step, state in rows:
-        inside = "  " * len(outer_paths(step.path))
-        write_line(f"{inside}{step.path:>4}  {state:<8} {step.kind}: {one_line(step.title)}")
-    to_run = sum(state == "to run" for _, state in rows)
-    changed = sum(state == "changed" for _, state in rows)
-    skipped = sum(state == "skipped" for _, state in rows)
-    more = f", {changed} changed" if changed else ""
-    more += f", {skipped} skipped" if skipped else ""
-    note(f"{len(done)} done{more}, {to_run} to run; nothing was run (--dry-run)")
+        state = "done" if step.path in done else state
+        rows.append(_PlanRow(step, state, calls))
+        if isinstance(step.action, CallStep):
+            before = {new: old for old, new in match.moved.items()}.get(step.path)
+            called = called_at(ledger, run.id, before) if run and before else None
+            inner = build_plan(plan.workflow.called_by(step.action))
+            rows += _plan_rows(inner, called, ledger, calls=(*calls, step.path))
+    return rows
 
 
-def _print_plan_as_json(target: Target, rows: list[tuple[PlannedStep, str]]) -> None:
+def _print_plan_as_json(target: Target, rows: list[_PlanRow]) -> None:
     from sdqctl.model.views.run import PlanSessionView, PlanStepView, PlanView
 
     session = PlanSessionView(id=target.ref.id, name=target.name, exists=target.exists)
     steps = [
         PlanStepView(
-            position=step.position,
-            path=step.path,
-            cycle=step.cycle,
-            kind=step.kind,
-            title=step.title,
-            state=state,
+            position=row.step.position,
+            path=row.step.path,
+            cycle=row.step.cycle,
+            kind=row.step.kind,
+            title=row.step.title,
+            state=row.state,
+            calls=row.calls,
         )
-        for step, state in rows
+        for row in rows
     ]
     write_json(PlanView(session=session, steps=steps))

@@ -26,6 +26,11 @@ class RunRows:
         self._at_work: dict[str, RunProgress] = {}
         self._ended: Counter[str] = Counter()
 
+    @property
+    def is_at_work(self) -> bool:
+        """Whether more is to come."""
+        return bool(self._at_work) or self._ended.total() < self._total
+
     def begin(self, label: str, folder: Path) -> RunProgress:
         """One begins, in a folder; what is returned takes its events in."""
         progress = self._at_work[label] = RunProgress(folder)
@@ -45,7 +50,7 @@ class RunRows:
         shown = running if len(running) <= room else running[: room - 1]
         widest = max(display_width(one_line(label)) for label, _ in shown)
         width = min(widest, columns // _SHARE)
-        rows = [paint_note(fitted(self._summary(), columns), "bold")]
+        rows = [paint_note(fitted(self._summary(), columns), "bold")] if self._total > 1 else []
         rows += [_row(label, width, progress, columns) for label, progress in shown]
         if len(shown) < len(running):
             rows.append(f"  and {len(running) - len(shown)} more")

@@ -214,8 +214,12 @@ class Narrator:
         folder: Path,
         *,
         show_prompts: bool = False,
+        label: str | None = None,
     ) -> None:
-        """`folder` is the one that the agent works in."""
+        """`folder` is the one that the agent works in. With a `label`, which stands before each
+        line, it is a run that another one calls.
+        """
+        self._label = label
         self._verbosity = verbosity
         self._redact = redact
         self._show_prompts = show_prompts
@@ -230,12 +234,19 @@ class Narrator:
         if self._verbosity < Verbosity.NORMAL:
             return
         self._tools(event)
-        self._totals(event)
+        self.count(event)
         line = f"warning: {event.message}" if isinstance(event, Warned) else self._line(event)
         if line is None:
             return
         parts = [(line, _colour(event))] if isinstance(line, str) else line
+        if self._label is not None:
+            parts = [(f"{self._label}: ", "dim"), *parts]
         note_parts((self._redact(text), colour) for text, colour in parts)
+
+    def count(self, event: Event) -> None:
+        """Take an event into the totals alone: one of a run that this one calls."""
+        if self._verbosity >= Verbosity.NORMAL:
+            self._totals(event)
 
     def begin(self) -> None:
         """Look at how things are before the run, meanwhile."""
@@ -259,7 +270,7 @@ class Narrator:
             case StepFinished():
                 return self._step_finished(event)
             case RunFinished():
-                return self._totals.lines(event, self._session)
+                return self._totals.lines(event, self._session) if self._label is None else None
             case PermissionDecided(allowed=False) | NetRefused():
                 return self._refusal(event)
             case ToolFinished():

@@ -59,6 +59,7 @@ _COLUMNS = (
     shell_complete=_FIELDS,
 )
 @click.option("--limit", type=click.IntRange(0), metavar="N", help="At most so many.")
+@click.option("--children", is_flag=True, help="Also those that runs of others called (CALL).")
 @click.option("-v", "--verbose", is_flag=True, help="Say where they were read.")
 @adapter_option
 @click.option(
@@ -77,7 +78,8 @@ def list_command(
     output_format: str | None,
     **wanted: Any,  # noqa: ANN401 - the fields of Query, which have the names of the options
 ) -> None:
-    """List sessions, the last changed first.
+    """List sessions, the last changed first. Those that the run of another one called are folded
+    under that one: +3 after a name.
 
     Columns of tsv: name, id, status, modified (ISO), remote, run, client, adapter, cwd, kept.
     """
@@ -91,13 +93,14 @@ def list_command(
         asked=_note_asked if verbose else lambda name: None,
     )
     here_in = app.directory if here else None
+    every = [entry for entry in entries if wanted["children"] or entry.parent is None]
     found = query.select(entries, query.Query(here=here_in, **wanted), now)
     if output_format == "json":
         write_json(query.session_views(app, found))
     elif output_format == "table" or (output_format is None and is_terminal()):
         print_table(found, now)
-        old = query.count_wanted(entries, query.Query(older_than=_OLD), now)
-        _print_footer(len(found), len(entries), old)
+        old = query.count_wanted(every, query.Query(older_than=_OLD), now)
+        _print_footer(len(found), len(every), old)
     else:
         print_values(map(_values, found))
 
@@ -128,8 +131,9 @@ def _print_footer(found: int, every: int, old: int) -> None:
 
 def _row(entry: Entry, now: datetime) -> list[Cell]:
     info = entry.info
+    more = f" +{entry.children}" if entry.children else ""
     return [
-        Cell(info.label),
+        Cell(info.label + more),
         Cell(entry.status + (", kept" if entry.kept else ""), colour=STATUS_COLOURS[entry.status]),
         Cell(age(entry.modified, now)),
         Cell("yes" if info.is_remote else "no"),

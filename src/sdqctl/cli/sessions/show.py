@@ -21,7 +21,7 @@ from sdqctl.text.terminal import between_words, one_line, sanitize
 if TYPE_CHECKING:
     from sdqctl.cli.context import App
     from sdqctl.model.audit import ToolRecord
-    from sdqctl.model.run import RunRecord, StepRecord
+    from sdqctl.model.run import CalledRun, StepRecord
     from sdqctl.sessions.detail import SessionDetail
     from sdqctl.sessions.files import StepFiles
 
@@ -109,8 +109,8 @@ def _print_text(found: SessionDetail) -> None:
         if value is not None:
             write_line(f"{name + ':':<12}{one_line(value)}")
     changed = {(each.run_id, each.path): each for each in found.files}
-    for run, steps in found.runs:
-        _print_run(run, steps, changed)
+    for tree, steps in found.runs:
+        _print_run(tree, steps, changed)
     if turns:
         last = turns[-1]
         write_line()
@@ -128,8 +128,9 @@ def _used(found: SessionDetail) -> str:
 
 
 def _print_run(
-    run: RunRecord, steps: list[StepRecord], changed: Mapping[tuple[str, str], StepFiles]
+    tree: CalledRun, steps: list[StepRecord], changed: Mapping[tuple[str, str], StepFiles]
 ) -> None:
+    run, called = tree.run, {one.run.parent_path: one for one in tree.called}
     write_line()
     name = run.workflow or "a prompt"
     write_line(
@@ -150,6 +151,20 @@ def _print_run(
         )
         if (files := changed.get((run.id, step.path))) is not None:
             _print_files(files)
+        if (one := called.get(step.path)) is not None:
+            _print_called(one, 1)
+
+
+def _print_called(tree: CalledRun, depth: int) -> None:
+    """A run that a step calls in a line, and those that it calls itself below it."""
+    run = tree.run
+    used = f"session {run.session_name or run.session_id}"
+    steps = f"{run.steps_done} of {run.steps_total} steps done"
+    why = f": {run.message}" if run.message and run.status.unfinished else ""
+    line = f"{run.workflow}, {run.status.value}, {steps}, {used}{why}"
+    write_line(f"{'':14}{'  ' * depth}{one_line(line)}")
+    for one in tree.called:
+        _print_called(one, depth + 1)
 
 
 def _print_files(step: StepFiles) -> None:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Self
 
 import msgspec
 
-from sdqctl.model.run import BatchOutcome, RunRecord, RunStatus, StepRecord, StepStatus
+from sdqctl.model.run import (
+    BatchOutcome,
+    CalledRun,
+    RunRecord,
+    RunStatus,
+    StepRecord,
+    StepStatus,
+)
 from sdqctl.model.session import Usage
 
 
@@ -78,26 +85,67 @@ class RunView(msgspec.Struct, frozen=True, kw_only=True):
         return cls(**{name: getattr(run, name) for name in cls.__struct_fields__})
 
 
+class SessionName(msgspec.Struct, frozen=True, kw_only=True):
+    """Which session."""
+
+    id: str
+    name: str | None
+
+
+class CalledRunView(RunView, frozen=True, kw_only=True):
+    """A run that another one calls (CALL), without its steps."""
+
+    parent: str
+    """The run that calls it."""
+    path: str
+    """The step of that run."""
+    adapter: str
+    session: SessionName
+    """`sessions show` has its steps."""
+
+    @classmethod
+    def of_tree(cls, tree: CalledRun) -> Iterator[Self]:
+        """The views of the runs that a run calls, each followed by those that it calls itself."""
+        for one in tree.called:
+            run = one.run
+            yield cls(
+                **{name: getattr(run, name) for name in RunView.__struct_fields__},
+                parent=run.parent_run or "",
+                path=run.parent_path or "",
+                adapter=run.adapter,
+                session=SessionName(id=run.session_id, name=run.session_name),
+            )
+            yield from cls.of_tree(one)
+
+
 class FullRunView(RunView, frozen=True, kw_only=True):
     """One execution of a workflow, with its steps."""
 
     steps: list[StepView]
     gate: GateView | None = None
-    """The question at which it waits: `sdqctl resume NAME --answer VALUE`."""
+    """The question at which it waits, or what it calls: `sdqctl resume NAME --answer VALUE`."""
+    parent: str | None = None
+    """The run that calls it."""
+    called: list[CalledRunView] = []
+    """The runs that its CALLs made, each followed by those that it calls itself."""
 
     @classmethod
-    def with_steps(cls, run: RunRecord, steps: Sequence[StepRecord]) -> Self:
-        """The view of a run and its steps in the ledger."""
-        fields = {name: getattr(run, name) for name in RunView.__struct_fields__}
-        gate = next((gate for step in steps if (gate := _gate(step)) is not None), None)
-        return cls(**fields, steps=[StepView.of(step) for step in steps], gate=gate)
+    def with_steps(cls, tree: CalledRun, steps: Sequence[StepRecord]) -> Self:
+        """The view of a run, with what it calls, and its steps in the ledger."""
+        run, gate = tree.run, tree.open_gate
+        return cls(
+            **{name: getattr(run, name) for name in RunView.__struct_fields__},
+            steps=[StepView.of(step) for step in steps],
+            gate=None if gate is None else _gate(gate),
+            parent=run.parent_run,
+            called=list(CalledRunView.of_tree(tree)),
+        )
 
 
 def _gate(step: StepRecord) -> GateView | None:
-    """The gate that a step is, while nobody has answered; None also for what cannot be read."""
-    waits = step.kind == "ask" and step.status is StepStatus.BEGUN and step.answer is None
+    """The gate that a step is; None for what cannot be read."""
     try:
-        gate = msgspec.json.decode(step.value or "null", type=GateView | None) if waits else None
+        gate = msgspec.json.decode(step.value or "null", type=GateView | None)
     except msgspec.MsgspecError:
         return None
     if gate is None or gate.after is None or step.started_at is None:
@@ -143,13 +191,6 @@ class SandboxView(msgspec.Struct, frozen=True, kw_only=True):
     """Each path once."""
 
 
-class SessionName(msgspec.Struct, frozen=True, kw_only=True):
-    """Which session."""
-
-    id: str
-    name: str | None
-
-
 class ResultView(msgspec.Struct, frozen=True, kw_only=True):
     """What a run ended with, also one that failed or paused."""
 
@@ -160,7 +201,7 @@ class ResultView(msgspec.Struct, frozen=True, kw_only=True):
     output: str
     """All answers, a blank line between them."""
     usage: Usage
-    """Of all steps."""
+    """Of all steps, also of the runs that it calls."""
     denied: list[DeniedView]
     """The tool requests that were refused."""
     sandbox: SandboxView
@@ -209,6 +250,8 @@ class PlanStepView(msgspec.Struct, frozen=True, kw_only=True):
     title: str
     state: str
     """`done`, `changed`, `skipped` or `to run`."""
+    calls: tuple[str, ...] = ()
+    """The paths of the CALLs in which it lies, the outermost first."""
 
 
 class PlanView(msgspec.Struct, frozen=True, kw_only=True):

@@ -58,6 +58,10 @@ class _Session(msgspec.Struct, Generic[_Turns], frozen=True, kw_only=True):
     """Whether a process has it open."""
     kept: bool
     """Whether cleanup leaves it alone (`sessions keep`)."""
+    parent: str | None
+    """The id of the session whose run called the run of this one."""
+    children: int
+    """How many sessions its runs have called, and those again."""
     client: str | None
     """The program that made it, such as `sdqctl`."""
     model: str | None

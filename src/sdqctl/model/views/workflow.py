@@ -51,11 +51,14 @@ class PromptView(msgspec.Struct, frozen=True, kw_only=True):
     """`prompt`, `run`, `pause`, ..."""
     prompt: str | None
     """Null when the step sends none."""
+    calls: tuple[str, ...] = ()
+    """The paths of the CALLs in which it lies, the outermost first."""
 
     @classmethod
-    def of(cls, step: PlannedStep, prompt: str | None) -> Self:
+    def of(cls, step: PlannedStep, prompt: str | None, calls: tuple[str, ...] = ()) -> Self:
         """The view of a planned step."""
         return cls(
+            calls=calls,
             position=step.position,
             path=step.path,
             cycle=step.cycle,

@@ -38,7 +38,8 @@ def exported(
         changes = {
             (step.run_id, step.path): (step.summary, redact(step.diff())) for step in found.files
         }
-        return as_html(found.entry.info, found.turns, found.runs, changes)
+        runs = [(tree.run, steps) for tree, steps in found.runs]
+        return as_html(found.entry.info, found.turns, runs, changes)
     if output_format == "jsonl":
         head = SessionLine(**view_fields(found.entry), turns=len(found.turns))
         lines = (head, *map(TurnLine.of, found.turns))
@@ -69,7 +70,7 @@ def session_view(found: SessionDetail, *, with_audit: bool = False) -> FullSessi
     return FullSessionView(
         **view_fields(found.entry),
         turns=[TurnView.of(turn) for turn in found.turns],
-        runs=[FullRunView.with_steps(run, steps) for run, steps in found.runs],
+        runs=[FullRunView.with_steps(tree, steps) for tree, steps in found.runs],
         files=[_files_view(each) for each in found.files],
         audit=found.requests if with_audit else msgspec.UNSET,
     )

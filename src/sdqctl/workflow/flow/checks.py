@@ -9,6 +9,7 @@ from sdqctl.model.values import Kind
 from sdqctl.model.workflow import (
     AskStep,
     BlockStep,
+    CallStep,
     Capture,
     Diagnostic,
     ElideStep,
@@ -119,6 +120,10 @@ class _Check:
             self._prompt(step, following, known)
         elif isinstance(step, RunStep):
             self._command(step, known)
+            self._capture(step.capture, known)
+        elif isinstance(step, CallStep):
+            for _, text in step.arguments:
+                self._argument(text, step.span, known)
             self._capture(step.capture, known)
         elif isinstance(step, IfStep):
             self._if(step, known)
@@ -238,6 +243,12 @@ class _Check:
             if names.issuperset(expression.names):
                 self._missing(expression, span, known)
 
+    def _argument(self, text: str, span: Span, known: _Known) -> None:
+        """What a CALL gives: no expression of it stays as it is."""
+        for hole in templates.holes(text):
+            if hole.variable is None:
+                self._expression(hole.text.strip(), span, known)
+
     def _expression(self, text: str, span: Span, known: _Known) -> None:
         try:
             expression = Expression.parse(text)
@@ -275,7 +286,7 @@ class _Check:
 def _captured(steps: Sequence[Step]) -> Iterator[tuple[str, int]]:
     """The names that steps, and those in them, give values, with their lines."""
     for step in steps:
-        if isinstance(step, PromptStep | RunStep) and step.capture is not None:
+        if isinstance(step, PromptStep | RunStep | CallStep) and step.capture is not None:
             yield step.capture.name, step.capture.span.line
         elif isinstance(step, AskStep):
             yield step.name, step.span.line

@@ -1,0 +1,82 @@
+"""Runs that call runs: a tree in the ledger, by the step of the parent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sdqctl.model.run import CalledRun, RunRecord, RunStatus, StepRecord
+from sdqctl.model.session import SessionRef, Usage
+from sdqctl.store.ledger import Ledger
+
+_TREE = """
+    WITH RECURSIVE tree (id) AS (
+        SELECT ? UNION SELECT runs.id FROM runs JOIN tree ON runs.parent_run = tree.id
+    )
+"""
+
+
+def called_at(ledger: Ledger, run_id: str, path: str) -> RunRecord | None:
+    """The run that a step calls, if it was begun."""
+    query = "SELECT id FROM runs WHERE parent_run = ? AND parent_path = ? ORDER BY number DESC"
+    rows = ledger.rows(f"{query} LIMIT 1", run_id, path)
+    return ledger.run(rows[0]["id"]) if rows else None
+
+
+def called_by(ledger: Ledger, run_id: str) -> list[RunRecord]:
+    """The runs that a run calls, in the order they were begun; without those that were of a step
+    that is gone.
+    """
+    query = "SELECT id FROM runs WHERE parent_run = ? AND parent_path IS NOT NULL ORDER BY number"
+    found = (ledger.run(row["id"]) for row in ledger.rows(query, run_id))
+    return [run for run in found if run is not None]
+
+
+def tree_of(ledger: Ledger, run: RunRecord) -> CalledRun:
+    """A run with all that it calls, and the gates at which they wait."""
+    waits = run.status.unfinished
+    gate = next((s for s in ledger.steps(run.id) if s.is_open_gate), None) if waits else None
+    called = tuple(tree_of(ledger, one) for one in called_by(ledger, run.id))
+    return CalledRun(run=run, called=called, gate=gate)
+
+
+def adopt(ledger: Ledger, run_id: str, path: str, item: str) -> RunRecord | None:
+    """The run of an item that a step which is gone had called: from now on this step calls it."""
+    query = """
+        SELECT id FROM runs WHERE parent_run = ? AND parent_path IS NULL AND item = ?
+        ORDER BY status = ? DESC, number DESC LIMIT 1
+    """
+    rows = ledger.rows(query, run_id, item, RunStatus.COMPLETED.value)
+    if not rows:
+        return None
+    found = str(rows[0]["id"])
+    ledger.update_run(found, parent_path=path)
+    return ledger.run(found)
+
+
+def steps_of_called(ledger: Ledger, run_id: str) -> Iterator[StepRecord]:
+    """The last attempts at all steps of the runs that a run calls, and of those that they call."""
+    for run in called_by(ledger, run_id):
+        yield from ledger.steps(run.id)
+        yield from steps_of_called(ledger, run.id)
+
+
+def usage_of_tree(ledger: Ledger, run_id: str) -> Usage:
+    """What a run and all that it called used, also what is no longer part of it."""
+    query = f"{_TREE} SELECT id FROM tree"
+    attempts = (a for row in ledger.rows(query, run_id) for a in ledger.attempts(row["id"]))
+    return sum((attempt.usage for attempt in attempts), Usage())
+
+
+def sessions_of_trees(ledger: Ledger) -> Iterator[tuple[SessionRef, SessionRef]]:
+    """Each session in which a run was called from another session, with that one."""
+    query = """
+        SELECT DISTINCT c.adapter AS adapter, c.session_id AS id,
+            p.adapter AS parent_adapter, p.session_id AS parent_id
+        FROM runs AS c JOIN runs AS p ON p.id = c.parent_run
+        WHERE (c.adapter, c.session_id) <> (p.adapter, p.session_id)
+    """
+    for row in ledger.rows(query):
+        yield (
+            SessionRef(row["adapter"], row["id"]),
+            SessionRef(row["parent_adapter"], row["parent_id"]),
+        )
