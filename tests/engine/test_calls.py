@@ -266,3 +266,58 @@ def test_cleanup_spares_a_tree_of_which_a_part_is_kept(bench: Bench) -> None:
     sdqctl("sessions", "keep", "s/part")
     assert sdqctl("sessions", "cleanup", "--older-than", "0s", "--force").code == 0
     assert len(listed("--children")) == 2
+
+
+EACH = """\
+MODE implement
+INPUT x
+RUN test ! -e bad-{{x}}
+PROMPT do {{x}} [[tool: shell echo {{x}} >> effects]] [[reply: R]]
+RETURN x | upper
+"""
+SIDE_BY_SIDE = """\
+MODE implement
+INPUT xs json = ["a", "b", "c", "d", "b"]
+FOR x IN xs PARALLEL 3
+  CALL each.conv WITH x={{x}} AS up
+END
+PROMPT all {{ up_all | join(",") }} [[reply: Z]]
+"""
+
+
+def test_items_go_side_by_side_and_their_values_stand_in_order(bench: Bench) -> None:
+    bench.write("each.conv", EACH)
+    told = bench.run(SIDE_BY_SIDE)
+    assert told.done.code == 0, told.done.err
+    assert told.prompts[-1].startswith("all A,B,C,D,B")
+    assert sorted(effects(bench)) == [*"abbcd"]
+    assert len(listed("--children")) == 6
+
+
+def test_a_failed_item_stops_no_other_and_alone_is_left(bench: Bench) -> None:
+    bench.write("each.conv", EACH)
+    bad = bench.write("bad-c", "")
+    told = bench.run(SIDE_BY_SIDE)
+    assert told.done.code == 4
+    assert "1 of 5 items failed" in told.done.err
+    assert "c: each.conv: step 1" in told.done.err
+    bad.unlink()
+    on = bench.go_on()
+    assert on.done.code == 0, on.done.err
+    assert [p.split(" [[")[0].split()[-2:] for p in on.prompts] == [
+        ["do", "c"],
+        ["all", "A,B,C,D,B"],
+    ]
+    assert sorted(effects(bench)) == [*"abbcd"]
+
+
+@pytest.mark.parametrize("point", ["ledger.begin.after", "ledger.finish.after", "ledger.run.after"])
+@pytest.mark.parametrize("number", [4, 9, 13])
+def test_a_kill_between_items_loses_and_repeats_none(point: str, number: int, bench: Bench) -> None:
+    bench.write("each.conv", EACH)
+    killed = bench.run(SIDE_BY_SIDE, SDQCTL_CRASH_AT=f"{point}:{number}")
+    assert killed.done.code in (-9, 137), killed.done.err
+    on = bench.go_on("--on-interrupted", "resend")
+    assert on.done.code == 0, on.done.err
+    assert sorted(effects(bench)) == [*"abbcd"]
+    assert any("all A,B,C,D,B" in p for p in on.prompts), on.prompts

@@ -103,7 +103,8 @@ MISTAKES: list[tuple[str, str, str]] = [
     (f"{HEAD}FOR X IN answer\nPROMPT b\nEND\n", "4:5", "'X' is not a name"),
     (f"{HEAD}FOR given IN answer\nPROMPT b\nEND\n", "4:5", "given is an input"),
     (f"{HEAD}FOR x IN answer MAX y\nPROMPT b\nEND\n", "4:5", "'y' is not a whole number"),
-    (f"{HEAD}FOR x IN answer PARALLEL 4\nPROMPT b\nEND\n", "4:5", "PARALLEL is not supported yet"),
+    (f"{HEAD}FOR x IN answer PARALLEL 4\nPROMPT b\nEND\n", "4:1", "has one CALL in it"),
+    (f"{HEAD}FOR x IN answer PARALLEL 0\nPROMPT b\nEND\n", "4:5", "0 is not between 1 and 64"),
     (f"{HEAD}IF answer\n  STOP\nSTOP\nEND\n", "6:1", "STOP does not stand in column 3"),
     (f"{HEAD}IF answer\n  STOP\n END\n", "6:2", "END does not stand in column 1"),
     # values that may be missing

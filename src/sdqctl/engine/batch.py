@@ -7,18 +7,18 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from sdqctl.errors import InterruptedRunError, SdqctlError
-from sdqctl.model.run import RunRecord
 
 _Item = TypeVar("_Item")
+_Done = TypeVar("_Done")
 
 
-Ended = Callable[[_Item, RunRecord | None, SdqctlError | None], None]
+Ended = Callable[[_Item, _Done | None, SdqctlError | None], None]
 
 
 async def run_batch(
     items: Sequence[_Item],
-    work: Callable[[_Item], Awaitable[RunRecord | None]],
-    ended: Ended[_Item],
+    work: Callable[[_Item], Awaitable[_Done]],
+    ended: Ended[_Item, _Done],
     *,
     parallel: int,
     stops: Callable[[SdqctlError], bool],

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from contextlib import suppress
+from typing import Any
 
+from sdqctl.engine.calls import call
 from sdqctl.engine.command.step import start_again
-from sdqctl.engine.context import Deliver, LiveRun
+from sdqctl.engine.context import Caller, Deliver, LiveRun
 from sdqctl.engine.matching import Match, match_plan
 from sdqctl.engine.recovery import check_context, clear_context
+from sdqctl.engine.side_by_side import call_together
 from sdqctl.engine.steps import execute, skip
 from sdqctl.engine.turns import TurnRunner
 from sdqctl.engine.unfolding import EndedEarly, Unfolding
@@ -26,6 +30,7 @@ from sdqctl.model.paths import Key, outer_paths, path_key, position_of
 from sdqctl.model.run import OutcomeStatus, RunRecord, RunStatus, StepRecord, StepStatus
 from sdqctl.model.session import SessionRef, Usage
 from sdqctl.model.workflow import (
+    CallStep,
     CheckpointStep,
     ConsultStep,
     NewConversationStep,
@@ -49,11 +54,10 @@ class Runner:
         self._ledger = run.context.ledger
         self._write = deliver
         self._done_before: list[PlannedStep] = []
-        self._step_begun = 0.0
         self._turns = TurnRunner(run)
         self._first: Key = ()
         """What the paths of the steps that are wanted are not less than."""
-        self._unfolding = Unfolding(run.scope, run.context.options, self._step)
+        self._unfolding = Unfolding(run.scope, run.context.options, self._step, self._together)
 
     async def execute(self, *, start_at: str | None = None) -> RunRecord:
         """Run the steps that are not settled; `start_at` runs that step and all after it again,
@@ -150,7 +154,19 @@ class Runner:
             if record is None or record.status is not StepStatus.DONE:
                 raise UsageError(f"--from {start_at}: step {outer} has not decided anything yet")
 
-    async def _step(self, step: PlannedStep) -> StepRecord:
+    async def _together(
+        self, step: PlannedStep, calls: Sequence[PlannedStep], items: Sequence[Any]
+    ) -> Sequence[StepRecord]:
+        """Settle the CALLs of a FOR side by side. Raises what `call_together` raises."""
+        left = [
+            (call, item)
+            for call, item in zip(calls, items, strict=True)
+            if (record := self._last(call)) is None or not record.status.settled
+        ]
+        await call_together(self._run, step, left, self._step)
+        return [await self._step(call) for call in calls]
+
+    async def _step(self, step: PlannedStep, caller: Caller | None = None) -> StepRecord:
         record = self._last(step)
         if record is not None and record.status.settled:
             if record.status is StepStatus.DONE:
@@ -174,19 +190,23 @@ class Runner:
                 attempt=attempt,
             )
         )
-        self._step_begun = time.monotonic()
+        begun = time.monotonic()
         try:
-            done = await self._execute(step, record)
+            done = await self._execute(step, record, caller)
         except PausedError:
             raise
         except SdqctlError as error:
-            self._tell_end(step, attempt, self._last(step), error)
+            self._tell_end(step, attempt, self._last(step), error, begun)
             raise
-        self._tell_end(step, attempt, done, None)
+        self._tell_end(step, attempt, done, None, begun)
         return done
 
-    async def _execute(self, step: PlannedStep, record: StepRecord | None) -> StepRecord:
+    async def _execute(
+        self, step: PlannedStep, record: StepRecord | None, caller: Caller | None
+    ) -> StepRecord:
         """Do a step. One death of the runtime is survived also where no turn runs."""
+        if caller is not None and isinstance(step.action, CallStep):
+            return await call(step, step.action, record, self._run, caller)
         if not isinstance(step.action, NewConversationStep):
             return await execute(step, record, self._run, self._turns)
         try:
@@ -205,13 +225,14 @@ class Runner:
         attempt: int,
         record: StepRecord | None,
         error: SdqctlError | None,
+        begun: float,
     ) -> None:
         """`attempt` is the first that this process may have begun: it can tell how long it took."""
         status = StepStatus.FAILED if error else StepStatus.DONE
         seconds = None
         if record is not None and record.completed_at is not None:
             own = record.attempts >= attempt
-            seconds = time.monotonic() - self._step_begun if own else record.seconds
+            seconds = time.monotonic() - begun if own else record.seconds
             status = record.status
         self._context.emit(
             StepFinished(

@@ -49,6 +49,8 @@ class Tree:
         self._emit = emit
         self._discards = discards
         self._now: Snapshot | None = None
+        self._taking = asyncio.Lock()
+        """git runs once at a time, also where steps go side by side."""
         self._own: set[tuple[str, int]] = set()
         self._life = Life(home, record.id)
         self._before = last_sign(home, record.id)
@@ -177,6 +179,12 @@ class Tree:
         if self._workspace is None:
             return
         ref = SessionRef(self._run.adapter, session_id)
+        async with self._taking:
+            await self._snapshot(ref, place)
+
+    async def _snapshot(self, ref: SessionRef, place: str) -> None:
+        if self._workspace is None:
+            return
         try:
             self._now = await asyncio.to_thread(
                 self._workspace.snapshot, ref, f"{self._run.id}/{place}", parent=self._now

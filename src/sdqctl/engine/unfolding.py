@@ -6,8 +6,8 @@ run that goes on walks the same way, and comes to the first step that is open.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
-from typing import TYPE_CHECKING, assert_never
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, assert_never
 
 from sdqctl.engine.scope import Scope, captured_in, value_of
 from sdqctl.errors import BudgetError, StepError
@@ -31,6 +31,12 @@ MOST_STEPS = 1000
 """Steps that blocks may unfold to where `--max-steps` says nothing else."""
 
 
+Together = Callable[
+    [PlannedStep, Sequence[PlannedStep], Sequence[Any]], Awaitable[Sequence[StepRecord]]
+]
+"""Settles the CALLs of a FOR, one for each of its items; returns what is recorded of each."""
+
+
 class EndedEarly(Exception):  # noqa: N818 - no error: STOP and RETURN complete a run
     """The run is completed where it stands."""
 
@@ -43,10 +49,14 @@ class Unfolding:
         scope: Scope,
         options: RunOptions,
         do: Callable[[PlannedStep], Awaitable[StepRecord]],
+        together: Together,
     ) -> None:
-        """`do` settles one step, or returns what is recorded of a settled one."""
+        """`do` settles one step, or returns what is recorded of a settled one; `together` settles
+        the CALLs of a FOR with PARALLEL.
+        """
         self._scope = scope
         self._do = do
+        self._together = together
         self._most = options.max_steps or MOST_STEPS
         self._most_rounds = options.max_rounds
         self.steps = 0
@@ -96,10 +106,24 @@ class Unfolding:
             )
 
     async def _for(self, step: PlannedStep, action: ForStep, record: StepRecord) -> None:
+        if action.parallel is not None:
+            await self._side_by_side(step, action, value_of(record))
+            return
         with self._scope.loop(captured_in(step.lists[0])):
             for turn, item in enumerate(value_of(record), start=1):
                 with self._scope.round(action.name, item):
                     await self._enter(step, f"[{turn}]")
+
+    async def _side_by_side(self, step: PlannedStep, action: ForStep, items: list[Any]) -> None:
+        """The rounds of a FOR whose body is one CALL, several at once; in order afterwards."""
+        calls = [
+            self._counted(next(step.unfolded(f"[{turn}]"))) for turn in range(1, len(items) + 1)
+        ]
+        with self._scope.loop(captured_in(step.lists[0])):
+            records = await self._together(step, calls, items)
+            for call, item, record in zip(calls, items, records, strict=True):
+                with self._scope.round(action.name, item):
+                    self._scope.note(call, record)
 
     async def _enter(self, step: PlannedStep, part: str, index: int = 0) -> None:
         await self.walk(map(self._counted, step.unfolded(part, index)))

@@ -106,10 +106,6 @@ def _for(text: str) -> Fields:
     if match is None:
         raise ValueError("write FOR NAME IN EXPRESSION [MAX N] [PARALLEL N]")
     most, side = match["most"], match["parallel"]
-    if side is not None:
-        raise ValueError(
-            "PARALLEL is not supported yet; without it the rounds go one after another"
-        )
     return {
         "name": _name(match["name"]),
         "items": match["items"].strip(),
