@@ -165,6 +165,14 @@ def test_a_failed_prompt_goes_back_before_it_is_tried_again(repository: Bench) -
     assert prompts() == ["first", "second", "third"]
 
 
+def test_a_prompt_whose_runtime_died_goes_back_within_the_same_command(repository: Bench) -> None:
+    text = "SESSION-NAME s\nMODE implement\nPROMPT go [[tool: shell echo 1 >> acts]] [[die: x1]]\n"
+    done = sdqctl("run", repository.write("work.conv", text), "--on-interrupted", "rewind")
+    assert done.code == 0, done.err
+    assert "sent again with its files taken back" in done.err
+    assert acts(repository) == ["1"]
+
+
 def test_a_command_that_was_cut_off_is_taken_back_and_run_again(repository: Bench) -> None:
     go = repository.home / "go"
     command = f"echo line >> acts; while [ ! -e {go} ]; do sleep 0.05; done; echo end >> acts"

@@ -112,7 +112,9 @@ class Tree:
                 f"step {first.path} cannot be taken back: no snapshot was taken before it",
                 hint="let the agent finish it with `--on-interrupted continue`",
             )
+        place = f"{last.path}.cut-off-{last.attempts}"
         await self.begin(last.session_id or "", last.path)
+        await self._take(last.session_id or "", place)  # begun here, it was not looked at since
         if self._workspace is None or self._now is None:
             raise StepError(f"step {first.path} cannot be taken back without snapshots")
         half_done = self._now
@@ -121,9 +123,9 @@ class Tree:
         if half_done.tree == before.tree and not restoring:
             self._now = before
             return
-        place = f"{self._run.id}/{last.path}.cut-off-{last.attempts}"
         ref = SessionRef(self._run.adapter, last.session_id or "")
-        await asyncio.to_thread(workspace.history.keep, ref, place, half_done.commit)
+        kept = f"{self._run.id}/{place}"
+        await asyncio.to_thread(workspace.history.keep, ref, kept, half_done.commit)
         if not self._is_own(last) and not self._discards:
             known = last.snapshot if restoring else None
             yours = await asyncio.to_thread(

@@ -213,7 +213,12 @@ class _Handler(BaseHTTPRequestHandler):
         """One model call: a chat completion, or one in another dialect."""
         body = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))))
         dialect = dialect_of(self.path)
-        reply = self.server.model.answer(body if dialect is None else dialect.chat(body))
+        try:
+            reply = self.server.model.answer(body if dialect is None else dialect.chat(body))
+        except Exception as mistake:  # noqa: BLE001 - of the script: nobody tries it again
+            said = {"message": f"the script failed: {mistake!r}", "type": "scripted"}
+            self._send(400, {}, {"error": said})
+            return
         if reply.hang:
             self.server.model.wait(3600)
         if self.server.model.wait(reply.delay) or reply.hang or reply.drop:

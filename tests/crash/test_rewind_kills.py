@@ -1,0 +1,154 @@
+"""Tools that write, killed at random moments: with `rewind` each file has its line exactly once."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import signal
+import sqlite3
+import time
+from collections import Counter
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from sdqctl.process import is_same
+from sdqctl.testing.loopback import LoopbackModel
+from tests.command import Done, sdqctl
+
+pytestmark = [pytest.mark.crash, pytest.mark.runtime]
+
+_STORIES = 2
+_KILLS_IN_THE_SUITE = 40
+_STEPS = 6
+_MOST_COMMANDS = 200
+_VICTIMS = ("sdqctl", "runtime", "both")
+FLAGS = ("--on-interrupted", "rewind")
+HEAD = "ADAPTER copilot\nSESSION-NAME victim\nMODE implement\nALLOW-SHELL true\n"
+
+
+def prompt(number: int) -> str:
+    """A prompt whose agent appends a line to its own file, and runs a command over it."""
+    own = f"sleep 0.1; echo line >> own-{number}; sleep 0.1"
+    seen = f"cat own-{number} >> seen-{number}; sleep 0.1"
+    orders = (json.dumps({"command": text, "description": "x"}) for text in (own, seen))
+    return (
+        f"PROMPT step-{number} [[delay: 0.05]] [[reply: answer {number}]] "
+        + " ".join(f"[[tool: bash {order}]]" for order in orders)
+        + "\n"
+    )
+
+
+WORKFLOW = HEAD + "".join(
+    prompt(number) + (f"RUN echo line >> run-{number}; sleep 0.1\n" if number % 3 == 0 else "")
+    for number in range(1, _STEPS + 1)
+)
+
+
+class Killer:
+    """Kills a command, its runtime, or both, some time after it has begun."""
+
+    def __init__(self, home: Path, model: LoopbackModel, seed: int) -> None:
+        self._locks = home / "sdqctl" / "locks"
+        self._model = model
+        self._random = random.Random(seed)
+        self.kills: Counter[str] = Counter()
+
+    def strike(self, command: Future[Done]) -> None:
+        """Wait by the clock or for a model call, and kill; nothing if it has ended by then."""
+        asked = len(self._model.requests)
+        by_call = self._random.random() < 0.8
+        limit = time.monotonic() + (60 if by_call else self._random.uniform(0.2, 1.5))
+        while not command.done() and time.monotonic() < limit:
+            if by_call and len(self._model.requests) > asked:
+                break
+            time.sleep(0.01)
+        time.sleep(self._random.uniform(0.0, 0.9) if by_call else 0.0)
+        victim = self._random.choice(_VICTIMS)
+        pids = self._pids()
+        wanted = [pids.get(name) for name in ("runtime", "sdqctl") if victim in (name, "both")]
+        if command.done() or None in wanted:
+            return
+        for pid in filter(None, wanted):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.kills[victim] += 1
+
+    def _pids(self) -> dict[str, int | None]:
+        """The live holder of the session's lock, and its runtime."""
+        for file in self._locks.glob("*.json"):
+            with suppress(OSError, msgspec.DecodeError):
+                state = msgspec.json.decode(file.read_bytes())
+                if is_same(state["pid"], state["mark"]):
+                    return {"sdqctl": state["pid"], "runtime": state["runtime_pid"]}
+        return {}
+
+
+@pytest.mark.parametrize("story", range(_STORIES))
+def test_each_file_has_its_line_once_however_often_it_was_killed(
+    story: int,
+    home: Path,
+    project: Path,
+    model: LoopbackModel,
+    pytestconfig: pytest.Config,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    kills = pytestconfig.getoption("--kills")
+    seed = pytestconfig.getoption("--crash-seed") or (random.randrange(10**9) if kills else 1)
+    wanted = -(-int(kills or _KILLS_IN_THE_SUITE) // _STORIES)
+    killer = Killer(home, model, seed + story)
+    number = 0
+    while killer.kills.total() < wanted:
+        number += 1
+        folder = project / str(number)
+        told = play(folder, f"victim-{number}", killer, wanted)
+        look(folder, f"victim-{number}", home, model, f"seed {seed + story}\n{told}")
+    with capsys.disabled():
+        print(f"\nrewinding: seed {seed + story}, {dict(killer.kills)} in {number} workflows")
+
+
+def play(folder: Path, name: str, killer: Killer, wanted: int) -> str:
+    """Run a workflow, and go on with it until it is done; what all commands said."""
+    folder.mkdir()
+    (folder / "work.conv").write_text(WORKFLOW.replace("victim", name))
+    arguments = ["run", "work.conv", *FLAGS]
+    told = ""
+    with ThreadPoolExecutor(1) as pool:
+        for _ in range(_MOST_COMMANDS):
+            command = pool.submit(sdqctl, *arguments, cwd=folder)
+            if killer.kills.total() < wanted:
+                killer.strike(command)
+            done = command.result()
+            told += f"{' '.join(arguments)} -> {done.code}\n{done.err}"
+            if done.code == 0:
+                return told
+            assert done.code in (-signal.SIGKILL, 137, 5, 7), told
+            arguments = ["resume", name, "--continue", *FLAGS]
+            if done.code == 7:
+                arguments = ["run", "work.conv", *FLAGS]
+    raise AssertionError(f"it never came to its end\n{told}")
+
+
+def look(folder: Path, name: str, home: Path, model: LoopbackModel, told: str) -> None:
+    """Each file has its line, each step is done, and each prompt stands in the context, once."""
+    numbers = range(1, _STEPS + 1)
+    expected = {f"{kind}-{n}": "line\n" for n in numbers for kind in ("own", "seen")}
+    expected |= {f"run-{n}": "line\n" for n in numbers if n % 3 == 0}
+    found = {path.name: path.read_text() for path in folder.glob("*-*")}
+    assert found == expected, told
+    with sqlite3.connect(home / "sdqctl" / "ledger.db") as connection:
+        done = connection.execute(
+            "SELECT a.path FROM attempts AS a JOIN runs ON runs.id = a.run_id "
+            "WHERE runs.session_name = ? AND a.status = 'done' AND a.superseded = 0",
+            (name,),
+        ).fetchall()
+    connection.close()
+    assert len(done) == len(set(done)) == _STEPS + _STEPS // 3, told
+    assert sdqctl("resume", name, "--prompt", "the end", cwd=folder).code == 0
+    asked = re.findall(r"^step-\d", "\n".join(model.user_messages()), re.MULTILINE)
+    assert asked == [f"step-{n}" for n in numbers], told
