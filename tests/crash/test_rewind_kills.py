@@ -24,7 +24,7 @@ from tests.command import Done, sdqctl
 pytestmark = [pytest.mark.crash, pytest.mark.runtime]
 
 _STORIES = 2
-_KILLS_IN_THE_SUITE = 40
+_KILLS_IN_THE_SUITE = 12
 _STEPS = 6
 _MOST_COMMANDS = 200
 _VICTIMS = ("sdqctl", "runtime", "both")

@@ -30,6 +30,7 @@ _OF_TURNS = (
     b'"user.message"',
     b'"assistant.message"',
     b'"assistant.turn_end"',
+    b'"permission.completed"',
     b'"tool.execution_start"',
     b'"tool.execution_complete"',
     b'"session.usage_record"',
@@ -179,6 +180,14 @@ class TurnCounter:
         return self._whole
 
 
+def _could_not_ask(data: dict[str, Any]) -> bool:
+    """Whether a tool was refused since sdqctl was gone (Copilot 1.0.102, by experiment): what the
+    agent says then is no answer to its prompt.
+    """
+    result = data.get("result") or {}
+    return result.get("reason") == "permission_prompt_delivery_failed"
+
+
 class _OpenTurn:
     """Gathers one turn from its events."""
 
@@ -203,6 +212,8 @@ class _OpenTurn:
                 self._add_message(event.data)
             case "assistant.turn_end":
                 self._finished = self._finished or self._answered
+            case "permission.completed" if _could_not_ask(event.data):
+                self._error = self._error or ABORTED
             case "tool.execution_start":
                 self._start_tool(event.data)
             case "tool.execution_complete":
