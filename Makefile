@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP_FLAGS := --quiet --disable-pip-version-check
 STAMPS := .make
 
-.PHONY: nightly setup demo test lint types suite coverage bench bench-quick crash fuzz docs clean
+.PHONY: agents nightly setup demo test lint types suite coverage bench bench-quick crash fuzz docs clean
 
 setup: $(STAMPS)/python $(STAMPS)/runtime
 
@@ -40,6 +40,19 @@ docs: setup
 
 crash: setup
 	$(BIN)/python -m pytest tests/crash --kills $(or $(N),500)
+
+# The pinned agents, offline: AGENTS=codex tries one, N=100 makes more kills.
+AGENTS ?= opencode,codex,claude
+
+$(STAMPS)/agents: tests/agents/package.json tests/agents/package-lock.json
+	@mkdir -p $(STAMPS)
+	cd tests/agents && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+agents: setup $(STAMPS)/agents
+	$(BIN)/python -m pip install $(PIP_FLAGS) --constraint constraints.txt --editable '.[agents]'
+	TRY_AGENTS=$(AGENTS) $(BIN)/python -m pytest tests/agents --numprocesses 2 $(if $(N),--kills $(N)) \
+		; status=$$?; $(BIN)/python docs/generate.py; exit $$status
 
 coverage: setup
 	$(BIN)/python -m pip install $(PIP_FLAGS) --constraint constraints.txt '.[coverage]'

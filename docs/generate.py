@@ -12,6 +12,7 @@ from typing import Any
 import click
 import event_schema
 import json_page
+from agents_table import agents
 
 from sdqctl.adapters.registry import own_settings
 from sdqctl.cli.app import COMMANDS, root
@@ -27,6 +28,7 @@ TESTS = "tests/workflow/test_every_directive.py"
 def main() -> int:
     """Write or check every page; 1 when a checked page differs."""
     pages = {
+        "agents.md": agents(),
         "directives.md": directives(),
         "commands.md": commands(),
         "configuration.md": configuration(),

@@ -11,9 +11,12 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sdqctl.testing.loopback import Reply, Request
 
+ToolUse = tuple[str, dict[str, Any]]
+"""A tool's name and its arguments."""
 _STEP = re.compile(r"step-(\w+)")
 _QUOTE = re.compile(r"^> ", re.MULTILINE)
 _ANSWER_SECONDS = 0.25
@@ -86,8 +89,15 @@ PLOTS = (
 class Agent:
     """Answers the steps of a plot; `is_done` tells whether a step is recorded as done."""
 
-    def __init__(self, plot: Plot, project: Path, is_done: Callable[[str], bool]) -> None:
+    def __init__(
+        self,
+        plot: Plot,
+        project: Path,
+        is_done: Callable[[str], bool],
+        shell: Callable[[str], ToolUse],
+    ) -> None:
         self._plot = plot
+        self._shell = shell
         self._effects = project / "effects.txt"
         self._is_done = is_done
         self._lock = threading.Lock()
@@ -98,7 +108,7 @@ class Agent:
     def __call__(self, request: Request) -> Reply:
         """A script of the loopback model."""
         step = step_of(request.prompt)
-        if step is None:
+        if step is None or not request.body.get("tools"):  # a title, a summary
             return Reply(text=f"answer to {request.prompt.strip()}")
         with self._lock:
             self.calls[step] += 1
@@ -112,8 +122,8 @@ class Agent:
             left = tools[len(request.tool_results) :]
         if not left:
             return Reply(text=answer(step), delay=_ANSWER_SECONDS)
-        command = {"command": _TOOL.format(word=left[0]), "description": "act"}
-        return Reply(text="", tool_calls=[("bash", command)], delay=_ANSWER_SECONDS)
+        use = self._shell(_TOOL.format(word=left[0]))
+        return Reply(text="", tool_calls=[use], delay=_ANSWER_SECONDS)
 
 
 def answer(step: str) -> str:
@@ -125,6 +135,11 @@ def step_of(prompt: str) -> str | None:
     """The step that a prompt asks for, or asks to finish."""
     found = _STEP.search(prompt)
     return found.group(1) if found else None
+
+
+def bash(command: str) -> ToolUse:
+    """Copilot's shell tool."""
+    return "bash", {"command": command, "description": "act"}
 
 
 def is_follow_up(prompt: str) -> bool:

@@ -22,7 +22,7 @@ from typing import Any
 from sdqctl.testing.loopback import LoopbackModel
 from tests.command import Done, Running
 from tests.conftest import RUNTIME, SHARED_CACHE
-from tests.crash.plots import PLOTS, Agent, answer, is_follow_up, step_of
+from tests.crash.plots import PLOTS, Agent, ToolUse, answer, bash, is_follow_up, step_of
 from tests.warm import start_variables
 
 NAME = "victim"
@@ -86,7 +86,7 @@ class Story:
         self.home.mkdir(parents=True)
         self.project.mkdir()
         (self.project / "victim.conv").write_text(self.plot.text)
-        self.agent = Agent(self.plot, self.project, self._is_done)
+        self.agent = Agent(self.plot, self.project, self._is_done, self._shell)
         self.counts = Counts(stories=1)
         self.history: list[str] = []
         self._asked: list[str] = []
@@ -104,17 +104,37 @@ class Story:
         return self.counts
 
     def _variables(self, model: LoopbackModel) -> dict[str, str]:
-        kept = {key: os.environ[key] for key in ("PATH", "LANG") if key in os.environ}
         return {
-            **kept,
-            **start_variables(os.environ),
+            **self._base(),
             **model.environment(),
-            "HOME": str(self.home),
             "XDG_CACHE_HOME": SHARED_CACHE,
-            "SDQCTL_HOME": str(self.home / "sdqctl"),
             "COPILOT_HOME": str(self.home / "copilot"),
             "COPILOT_CLI_PATH": str(RUNTIME),
         }
+
+    def _base(self) -> dict[str, str]:
+        kept = {key: os.environ[key] for key in ("PATH", "LANG") if key in os.environ}
+        own = {"HOME": str(self.home), "SDQCTL_HOME": str(self.home / "sdqctl")}
+        return {**kept, **start_variables(os.environ), **own}
+
+    # -- what differs from agent to agent ---------------------------------------------------------
+
+    _program = "copilot"
+    """What stands in the command line of the runtime's process."""
+    _flags: tuple[str, ...] = ()
+    """What a prompt in between wants besides."""
+    _habits: tuple[str, ...] = ("nothing", "nothing", "prompt", "native", "fork", "delete")
+    """What a user may do between a kill and the resume."""
+
+    def _shell(self, command: str) -> ToolUse:
+        return bash(command)
+
+    def _journal(self) -> Path:
+        return self.home / "copilot" / "session-state" / NAME / "events.jsonl"
+
+    def _asides(self, found: list[str]) -> list[str]:
+        """Each prompt in between, once: one that was cut off is taken out before it comes again."""
+        return found
 
     # -- what is done -----------------------------------------------------------------------------
 
@@ -167,7 +187,7 @@ class Story:
             time.sleep(0.01)
         time.sleep(self._random.uniform(0.0, 1.2) if by_call else 0.0)
         victim = self._random.choice(["sdqctl", "runtime", "both"])
-        runtime = _runtimes(process.pid)
+        runtime = _runtimes(process.pid, self._program)
         if process.poll() is not None or (victim == "runtime" and not runtime):
             return
         for pid in runtime if victim in ("runtime", "both") else []:
@@ -181,14 +201,14 @@ class Story:
 
     def _between(self, model: LoopbackModel) -> None:
         """What a user does before going on with a run that was killed."""
-        what = self._random.choice(["nothing", "nothing", "prompt", "native", "fork", "delete"])
-        if not (self.home / "copilot" / "session-state" / NAME / "events.jsonl").exists():
+        what = self._random.choice(self._habits)
+        if not self._journal().exists():
             what = "nothing"
         self.counts.between[what] += 1
         number = len(self._asked) + 1
         if what == "prompt":
             self._asked.append(f"aside {number}")
-            arguments = ["resume", NAME, "--prompt", self._asked[-1]]
+            arguments = ["resume", NAME, *self._flags, "--prompt", self._asked[-1]]
             code, _ = self._play(arguments, model)
             while code in (-signal.SIGKILL, 5) and not self._is_recorded(self._asked[-1]):
                 code, _ = self._play(arguments, model)
@@ -239,10 +259,10 @@ class Story:
     def _check(self, model: LoopbackModel) -> None:
         self._check_ledger()
         for name, steps in self.plot.conversations.items():
-            end = ["resume", name, "--prompt", "the end"]
+            end = ["resume", name, *self._flags, "--prompt", "the end"]
             done = self._command(*end)
             assert self._note(end, done.code, done.err) == 0
-            self._check_context(name, steps, model.user_messages())
+            self._check_context(name, steps, self._received(model))
         told = "\n".join(self.history).count(_TOLD)
         lines = self._lines("lines.txt")["line"]
         most = self.plot.lines + self.counts.commands_resent
@@ -297,12 +317,17 @@ class Story:
         self.counts.lost += missing.total()
         self.counts.repeated += more.total()
         assert found == steps, f"{name}: {messages}"
-        aside = [text for text in own if text.startswith("aside")]
+        aside = self._asides([text for text in own if text.startswith("aside")])
         assert aside == (self._asked if name == NAME else []), f"{name}: {messages}"
+
+    def _received(self, model: LoopbackModel) -> list[str]:
+        """The user's texts in the last request of the conversation itself: it has tools."""
+        own = [request for request in model.requests if request.body.get("tools")]
+        return own[-1].user_messages
 
     def _check_processes(self) -> None:
         """Nothing that was started with this home is left."""
-        mark = f"COPILOT_HOME={self.home / 'copilot'}".encode()
+        mark = str(self.home).encode()
         self._wait_for(lambda: not [pid for pid in _pids() if mark in _environ(pid)])
 
     def _wait_for(self, condition: Callable[[], bool]) -> None:
@@ -345,13 +370,14 @@ class Story:
         return Done(process.returncode, out, err)
 
 
-def _runtimes(pid: int) -> list[int]:
+def _runtimes(pid: int, program: str) -> list[int]:
     """The runtime among a process's children (a RUN's command is one too)."""
     try:
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        return [int(c) for c in children if b"copilot" in Path(f"/proc/{c}/cmdline").read_bytes()]
+        lines = {int(child): Path(f"/proc/{child}/cmdline").read_bytes() for child in children}
     except OSError:
         return []
+    return [child for child, line in lines.items() if program.encode() in line]
 
 
 def _kill(pid: int) -> None:

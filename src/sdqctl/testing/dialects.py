@@ -60,10 +60,12 @@ class Messages:
             for part in parts
             if part.get("type") == "tool_result"
         ]
-        text = "".join(part.get("text", "") for part in parts if part.get("type") == "text")
-        if results and message["role"] == "user":
+        texts = [part.get("text", "") for part in parts if part.get("type") == "text"]
+        if message["role"] != "user":
+            return [{"role": message["role"], "content": "".join(texts)}]
+        if results:
             return results  # a text beside results is the agent's own
-        return [{"role": message["role"], "content": text}]
+        return [{"role": "user", "content": text} for text in texts]  # prompts come joined
 
     def events(self, body: dict[str, Any], reply: Reply) -> Iterator[Event]:
         """message_start, one block each, message_delta, message_stop."""

@@ -10,7 +10,8 @@ from typing import Any
 from sdqctl.model.followup import quoted_prompt
 
 _CLOCK = re.compile(r"\A<current_datetime>.*?</current_datetime>\s*", re.DOTALL)
-_REMINDER = re.compile(r"<(system_reminder|reminder)>.*?</\1>\s*", re.DOTALL)
+_CONTEXT = re.compile(r"\A\s*<environment_context>.*</environment_context>\s*\Z", re.DOTALL)
+_REMINDER = re.compile(r"<(system_reminder|system-reminder|reminder)>.*?</\1>\s*", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,8 @@ class Request:
     @property
     def user_messages(self) -> list[str]:
         """The user's texts in order, without what the runtime puts around them."""
-        return [plain(m["content"]) for m in self.messages if m.get("role") == "user"]
+        texts = [plain(m["content"]) for m in self.messages if m.get("role") == "user"]
+        return [text for text in texts if text]
 
     @property
     def prompt(self) -> str:
@@ -89,4 +91,4 @@ def text_of(content: object) -> str:
 
 def plain(content: object) -> str:
     """A user's text without what the runtime puts around it."""
-    return _REMINDER.sub("", _CLOCK.sub("", text_of(content)))
+    return _REMINDER.sub("", _CLOCK.sub("", _CONTEXT.sub("", text_of(content))))

@@ -77,6 +77,7 @@ def _opencode(model: LoopbackModel, home: Path) -> Offline:
     }
     environment = {
         **_home(home),
+        "OPENAI_BASE_URL": model.base_url,  # whose port the sandbox lets it reach
         "OPENCODE_CONFIG_CONTENT": json.dumps(configuration),
         "OPENCODE_DISABLE_AUTOUPDATE": "1",
         "OPENCODE_DISABLE_MODELS_FETCH": "1",
@@ -84,6 +85,47 @@ def _opencode(model: LoopbackModel, home: Path) -> Offline:
         "OPENCODE_DISABLE_DEFAULT_PLUGINS": "1",
     }
     return Offline(environment, _tool("bash"))
+
+
+def _codex(model: LoopbackModel, home: Path) -> Offline:
+    folder = home / "codex"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.toml").write_text(_CODEX.format(model=MODEL, address=model.base_url), "utf-8")
+    environment = {
+        **_home(home),
+        "CODEX_HOME": str(folder),
+        "LOOPBACK_KEY": "loopback",
+        "OPENAI_API_KEY": "loopback",
+        "OPENAI_BASE_URL": model.base_url,  # whose port the sandbox lets it reach
+    }
+    return Offline(environment, _codex_shell)
+
+
+def _codex_shell(command: str) -> str:
+    """It asks for what is to run outside its own sandbox alone."""
+    arguments = {
+        "cmd": command,
+        "sandbox_permissions": "require_escalated",
+        "justification": "run it",
+    }
+    return f"[[tool: exec_command {json.dumps(arguments)}]] [[reply: done]]"
+
+
+def _claude(model: LoopbackModel, home: Path) -> Offline:
+    environment = {
+        **_home(home),
+        "CLAUDE_CONFIG_DIR": str(home / "claude"),
+        "ANTHROPIC_BASE_URL": model.base_url.removesuffix("/v1"),
+        "ANTHROPIC_API_KEY": "loopback",
+        "ANTHROPIC_AUTH_TOKEN": "loopback",
+        "ANTHROPIC_MODEL": MODEL,
+        "ANTHROPIC_SMALL_FAST_MODEL": MODEL,
+        "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+        "CLAUDE_CODE_MAX_RETRIES": "0",
+        "DISABLE_TELEMETRY": "1",
+        "IS_SANDBOX": "1",
+    }
+    return Offline(environment, _tool("Bash"))
 
 
 def _scripted(model: LoopbackModel, home: Path) -> Offline:
@@ -97,4 +139,28 @@ def _home(home: Path) -> dict[str, str]:
     return {"HOME": str(home), **places}
 
 
-_AGENTS = {"copilot-acp": _copilot, "opencode": _opencode, "scripted": _scripted}
+_CODEX = """\
+model = "{model}"
+model_provider = "loopback"
+approval_policy = "on-request"
+sandbox_mode = "read-only"
+[model_providers.loopback]
+name = "Loopback"
+base_url = "{address}"
+env_key = "LOOPBACK_KEY"
+wire_api = "responses"
+request_max_retries = 0
+stream_max_retries = 0
+[analytics]
+enabled = false
+[features]
+apps = false
+plugins = false
+"""
+_AGENTS = {
+    "copilot-acp": _copilot,
+    "opencode": _opencode,
+    "codex": _codex,
+    "claude": _claude,
+    "scripted": _scripted,
+}

@@ -25,8 +25,9 @@ from sdqctl.adapters.acp.archive import (
 from sdqctl.adapters.acp.checks import require_checked
 from sdqctl.adapters.acp.client import AgentClient
 from sdqctl.adapters.acp.modes import set_mode, set_model
+from sdqctl.adapters.acp.ports import next_port
 from sdqctl.adapters.acp.process import AgentProcess, AgentRefusedError, require_library, start
-from sdqctl.adapters.acp.profiles import Profile
+from sdqctl.adapters.acp.profiles import PORT, Profile
 from sdqctl.adapters.acp.program import find_program, program_version, require_program
 from sdqctl.adapters.acp.replay import Replay, drop_last, reconcile
 from sdqctl.adapters.acp.repository import refuse_untrusted
@@ -110,13 +111,14 @@ class AcpAdapter:
 
     async def _start(self) -> tuple[AgentProcess, AgentClient]:
         program = require_program(self._profile, self._settings.environment)
-        client = AgentClient()
+        client = AgentClient(self._profile.declares)
         environment = {
             **self._settings.environment,
             **self._profile.environment,
             MARK: self._mark or "",
         }
-        arguments = [str(program), *self._profile.command[1:]]
+        given = (str(next_port()) if word == PORT else word for word in self._profile.command[1:])
+        arguments = [str(program), *given]
         agent = await start(self.name, arguments, environment, self._settings.sandbox, client)
         self._agents.append(agent)
         return agent, client
@@ -156,8 +158,17 @@ class AcpAdapter:
             raise SessionUnusableError(f"session {info.label!r} cannot be resumed: {info.damage}")
         metadata = read_metadata(self._root / session_id)
         if not Path(metadata.cwd).is_dir():  # agents want the folder that it was begun in
+            self._refuse_to_move(info.label, metadata.cwd)
             metadata.cwd = str(_folder(config.working_directory or Path(metadata.cwd)))
         return await self._open(session_id, metadata, config)
+
+    def _refuse_to_move(self, label: str, cwd: str) -> None:
+        if not self._profile.moves:
+            raise SessionUnusableError(
+                f"{self._profile.title} goes on with session {label!r} in its own folder alone, "
+                f"which is not there any more: {cwd}",
+                hint="put the folder back where it was, or start a new session",
+            )
 
     async def _open(
         self, session_id: str, metadata: Metadata, config: AdapterConfig

@@ -24,7 +24,9 @@ class AgentClient:
     No files and no terminals are offered: an agent uses its own tools, inside the net.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, declares: Mapping[str, Any]) -> None:
+        self.declares = declares
+        """Extensions of the protocol that we know."""
         self.on_update: Callable[[Update], None] = lambda update: None
         self.on_permission: Permission = _refuse
 

@@ -98,16 +98,18 @@ class AcpEntry(AdapterEntry):
         return expanded(self.profile(settings).folders, settings.environment)
 
     def sandbox_needs(self, settings: AdapterSettings) -> SandboxNeeds:
-        """Its program, its folders, and the port of its provider."""
+        """Its program, its folders, the port of its provider, and its own."""
+        from sdqctl.adapters.acp.ports import own_ports
         from sdqctl.adapters.acp.profiles import expanded
         from sdqctl.adapters.acp.program import program_folders
         from sdqctl.model.sandbox import SandboxNeeds
 
         profile, environment = self.profile(settings), settings.environment
+        own = own_ports() if profile.serves_itself else ()
         return SandboxNeeds(
             reads=program_folders(profile, environment),
             writes=expanded((*profile.folders, *profile.caches), environment),
-            ports=tuple(sorted({*profile.ports, *_ports(profile, environment)})),
+            ports=tuple(sorted({*profile.ports, *own, *_ports(profile, environment)})),
         )
 
     def repository_files(self, root: Path, folder: Path) -> list[RepositoryFile]:

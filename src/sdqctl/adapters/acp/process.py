@@ -98,7 +98,8 @@ class AgentProcess:
             self._process.stdout,
         )
         own = Implementation(name="sdqctl", version=__version__)
-        asking = self.connection.initialize(_PROTOCOL, ClientCapabilities(), own)
+        ours = ClientCapabilities(field_meta=dict(client.declares) or None)
+        asking = self.connection.initialize(_PROTOCOL, ours, own)
         answer: InitializeResponse = await self.ask(asking, "start", _START)
         self._initialized = answer
         if answer.protocol_version != _PROTOCOL:

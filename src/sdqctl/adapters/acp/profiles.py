@@ -14,6 +14,7 @@ import msgspec
 
 from sdqctl.errors import UsageError
 
+PORT = "{port}"
 _REFERENCE = re.compile(r"\$\{(\w+):-([^}]*)\}")
 
 
@@ -21,7 +22,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """One agent. The keys of profiles.toml, and of `[agents.NAME]` in a configuration file."""
 
     command: tuple[str, ...] = ()
-    """The program and its arguments."""
+    """The program and its arguments; `{port}` is a free port, which it may connect to."""
     title: str = ""
     seen: str = ""
     """The version that the profile was tried with."""
@@ -45,12 +46,23 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Whether it deletes a session when it is asked over the protocol."""
     forget: tuple[str, ...] = ()
     """Arguments of its program that delete a session; `{id}` is the session's."""
+    moves: bool = True
+    """Whether a session goes on in another folder than the one that it was begun in."""
     failure: str | None = None
     """A pattern: an answer that reports a failed model call."""
+    failed: tuple[str, ...] = ()
+    """Where in the `_meta` of the end of a turn a failure stands, told as an answer besides."""
+    declares: dict[str, Any] = {}
+    """The `_meta` of what we can do: extensions that the agent wants to be asked for."""
     notice: str | None = None
-    """A pattern: a message that is the agent's own, and no answer."""
+    """A pattern: a paragraph before the answer that is the agent's own."""
     loads_after: float = 0.0
     """Seconds after its creation from which a session can be loaded without harm."""
+
+    @property
+    def serves_itself(self) -> bool:
+        """Whether it talks to itself over a port."""
+        return PORT in self.command
 
     @property
     def program(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -31,6 +31,7 @@ _SUMMARY = 200
 _ENDED = ("completed", "failed")
 _STATUS = re.compile(r"\b([45]\d\d)\b")
 _KIND_OF_STATUS = {401: FailureKind.AUTHENTICATION, 403: FailureKind.AUTHENTICATION}
+_OF_THE_NETWORK = ("econn", "network", "fetch failed", "stream disconnected")
 
 Write = Callable[..., None]
 """Appends an event of the journal: its type, and its data by keyword."""
@@ -101,6 +102,8 @@ class AgentTurn:
             return [self._abort()]
         if response.stop_reason not in ("end_turn", "cancelled"):
             return [self._fail(FailureKind.MODEL, f"the agent stopped: {response.stop_reason}")]
+        if failure := _failure_in(response, self._profile.failed):
+            return [self._fail(_kind_of(failure), failure)]
         if self._profile.failure and re.search(self._profile.failure, self._answer):
             return [self._fail(_kind_of(self._answer), self._answer.splitlines()[0])]
         if not self._answer and self._denied:
@@ -134,14 +137,17 @@ class AgentTurn:
 
     def _end_message(self) -> None:
         text, self._text = self._text.strip(), ""
+        notice = self._profile.notice and re.search(self._profile.notice, text)
+        if notice:  # a paragraph of its own, which some agents put before the model's answer
+            own, _, text = text.partition("\n\n")
+            self._add_message(own, is_notice=True)
         if text:
             self._add_message(text)
 
-    def _add_message(self, text: str) -> None:
-        notice = self._profile.notice and re.search(self._profile.notice, text)
-        self._answer = self._answer if notice else text
-        self._write("assistant.message", content=text, toolRequests=[{}] if notice else [])
-        self._tell(MessageAdded(turn_id=self.turn_id, text=text, final=not notice))
+    def _add_message(self, text: str, *, is_notice: bool = False) -> None:
+        self._answer = self._answer if is_notice else text
+        self._write("assistant.message", content=text, toolRequests=[{}] if is_notice else [])
+        self._tell(MessageAdded(turn_id=self.turn_id, text=text, final=not is_notice))
 
     def _tool(self, update: Mapping[str, Any]) -> None:
         call_id = str(update.get("toolCallId"))
@@ -220,6 +226,16 @@ def _usage(response: PromptResponse, cost: float) -> Usage:
     )
 
 
+def _failure_in(response: PromptResponse, place: Sequence[str]) -> str | None:
+    """The failure that the end of a turn tells of in an extension; None: none."""
+    found: Any = response.field_meta if place else None
+    for name in place:
+        found = found.get(name) if isinstance(found, Mapping) else None
+    if not isinstance(found, Mapping) or found.get("severity") == "warning":
+        return None
+    return str(found.get("title") or "the model call failed")
+
+
 def _after_refusal(refused: Iterable[ToolCall]) -> str:
     names = ", ".join(sorted({f"{call.name} {call.summary}".strip() for call in refused}))
     return f"(The agent ended its turn without an answer: {names} was refused.)"
@@ -234,8 +250,8 @@ def _kind_of(message: str) -> FailureKind:
         return FailureKind.RATE_LIMIT
     if status in _KIND_OF_STATUS or "unauthorized" in lowered:
         return FailureKind.AUTHENTICATION
-    if status >= 500 or "overloaded" in lowered:
+    if status >= 500 or "overloaded" in lowered or "high demand" in lowered:
         return FailureKind.SERVER
-    if "econn" in lowered or "network" in lowered or "fetch failed" in lowered:
+    if any(word in lowered for word in _OF_THE_NETWORK):
         return FailureKind.NETWORK
     return FailureKind.REQUEST if status else FailureKind.MODEL

@@ -114,6 +114,10 @@ class SessionContract(Contract):
             with pytest.raises(SessionUnusableError):
                 await adapter.resume_session(session.info.id, AdapterConfig())
             config = AdapterConfig(working_directory=tmp_path / "moved")
+            if not self.moves:
+                with pytest.raises(SessionUnusableError):
+                    await adapter.resume_session(session.info.id, config)
+                (tmp_path / "moved").rename(folder)
             again = await adapter.resume_session(session.info.id, config)
             assert await response_to(again, self.answering("there")) == "there"
 

@@ -44,6 +44,8 @@ class Contract(ABC):
     name: str
     forks_at_turns = True
     """Whether its forks, if it makes any, can end before a turn."""
+    moves = True
+    """Whether a session goes on in another folder when its own is gone."""
 
     def adapter(self, settings: AdapterSettings) -> Adapter:
         """A new adapter, not started."""

@@ -1,0 +1,55 @@
+"""The whole adapter contract on the pinned agents, offline."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sdqctl.adapters import AdapterSettings
+from sdqctl.testing.contract import AdapterContract
+from sdqctl.testing.loopback import LoopbackModel
+from tests.agents.installed import INSTALLED, WANTED, environment, order
+
+
+class _Agent(AdapterContract):
+    forks_at_turns = False
+
+    @pytest.fixture(autouse=True)
+    def _told(self, record_property: Callable[[str, object], None]) -> None:
+        if self.name not in WANTED:
+            pytest.skip("it is not among the agents to try")
+        record_property("agent", self.name)
+        record_property("contract", True)
+
+    @pytest.fixture
+    def settings(self, home: Path, model: LoopbackModel) -> AdapterSettings:
+        own = {**os.environ, **environment(self.name, model, home / "agent")}
+        return AdapterSettings(data_dir=home / "sdqctl", environment=own)
+
+    def answering(self, answer: str) -> str:
+        return f"Say it. [[reply: {answer}]]"
+
+    def refused(self) -> str:
+        return "[[status: 400]]"
+
+    def stalling(self) -> str:
+        return "Wait. [[hang: x1]]"
+
+    def writing(self, path: Path) -> str:
+        return order(INSTALLED[self.name].write(path), "written")
+
+
+class TestOpenCode(_Agent):
+    name = "opencode"
+    moves = False
+
+
+class TestCodex(_Agent):
+    name = "codex"
+
+
+class TestClaude(_Agent):
+    name = "claude"
