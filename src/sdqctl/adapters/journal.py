@@ -181,7 +181,7 @@ class TurnCounter:
 
 
 def _could_not_ask(data: dict[str, Any]) -> bool:
-    """Whether a tool was refused since sdqctl was gone (Copilot 1.0.102, by experiment): what the
+    """Whether a tool was refused since sdqctl was gone (by experiment): what the
     agent says then is no answer to its prompt.
     """
     result = data.get("result") or {}
