@@ -416,3 +416,13 @@ def test_options_of_a_run_open_no_conversation(flags: list[str], talk: Path) -> 
     with Terminal(["resume", "talk", *flags]) as terminal:
         assert terminal.wait_for_end() == 2
         assert flags[0] in terminal.text
+
+
+def test_a_ctrl_d_during_a_turn_leaves_after_it(talk: Path, model: LoopbackModel) -> None:
+    with Terminal(["resume", "talk"]) as terminal:
+        terminal.wait_for("Ctrl-D leaves.")
+        terminal.type(f"Do it [[sleep: 1]] [[reply: well]]{ENTER}")
+        terminal.wait_until(lambda: len(model.requests) == 1)
+        terminal.type(CTRL_D)
+        assert terminal.wait_for_end() == 0
+        assert "\nwell" in terminal.text

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -313,11 +315,18 @@ def test_a_failed_item_stops_no_other_and_alone_is_left(bench: Bench) -> None:
 
 @pytest.mark.parametrize("point", ["ledger.begin.after", "ledger.finish.after", "ledger.run.after"])
 @pytest.mark.parametrize("number", [4, 9, 13])
-def test_a_kill_between_items_loses_and_repeats_none(point: str, number: int, bench: Bench) -> None:
+@pytest.mark.parametrize("parallel", [1, 3])
+def test_a_kill_between_items_loses_and_repeats_none(
+    point: str, number: int, parallel: int, bench: Bench
+) -> None:
+    """What the tools of other items were at when it was killed may be done again, as ever."""
     bench.write("each.conv", EACH.replace("RUN test ! -e bad-{{x}}\n", ""))
-    killed = bench.run(SIDE_BY_SIDE, SDQCTL_CRASH_AT=f"{point}:{number}")
+    story = re.sub(r"PARALLEL \d+", f"PARALLEL {parallel}", SIDE_BY_SIDE)
+    killed = bench.run(story, SDQCTL_CRASH_AT=f"{point}:{number}")
     assert killed.done.code in (-9, 137), killed.done.err
     on = bench.go_on()
     assert on.done.code == 0, on.done.err
-    assert sorted(effects(bench)) == [*"abbcd"]
+    wanted, found = Counter("abbcd"), Counter(effects(bench))
+    assert not wanted - found
+    assert (found - wanted).total() < parallel
     assert any("all A,B,C,D,B" in p for p in on.prompts), on.prompts

@@ -43,8 +43,8 @@ def unechoed(*, by_line: bool = True) -> Iterator[None]:
 class TypedAhead:
     """What is typed during turns: messages that Enter ended, and the one that is begun.
 
-    Backspace, Ctrl-U and Ctrl-W edit it as at a prompt; a paste of many lines is one message. Other
-    keys that are no text are passed over.
+    Backspace, Ctrl-U and Ctrl-W edit it as at a prompt; a paste of many lines is one message. A
+    Ctrl-D on an empty line waits behind them. Other keys that are no text are passed over.
     """
 
     def __init__(self) -> None:
@@ -54,6 +54,7 @@ class TypedAhead:
         self._keys = ""
         """Keys of which the end has not come yet."""
         self._pasting = False
+        self._leaves = False
         self.hears = True
         """Whether more can come; False once the terminal has gone, or where there is none."""
 
@@ -86,6 +87,11 @@ class TypedAhead:
         """The first message that waits, None when none was ended by Enter."""
         return self._ended.pop(0) if self._ended else None
 
+    def leaves(self) -> bool:
+        """Whether a Ctrl-D came after the messages; asked again, no."""
+        leaves, self._leaves = self._leaves, False
+        return leaves
+
     def rest(self) -> str:
         """All that is left, as one text."""
         text = "\n".join([*self._ended, self._begun])
@@ -107,6 +113,8 @@ class TypedAhead:
         elif key == "\x17":
             self._begun = self._begun.rstrip().rpartition(" ")[0]
             self._begun += " " * bool(self._begun)
+        elif key == "\x04":
+            self._leaves = not self._begun
         elif key == "\t" or key.isprintable():
             self._begun += key
 

@@ -153,9 +153,12 @@ class Repl:
     async def _message(self, reader: Reader) -> str:
         """The next message: a line that was typed ahead, else what is typed now.
 
-        After an abort it is only offered: it was written for a turn that did not end.
+        After an abort it is only offered: it was written for a turn that did not end. Raises
+        EOFError on Ctrl-D.
         """
         line = None if self._aborted else self._typed.line()
+        if line is None and self._typed.leaves() and not self._aborted:
+            raise EOFError
         self._aborted = False
         if line is None:
             return await reader.message(self._typed.rest())
