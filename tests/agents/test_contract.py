@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from sdqctl.adapters import AdapterSettings
-from sdqctl.testing.contract import AdapterContract
 from sdqctl.testing.loopback import LoopbackModel
 from tests.agents.installed import INSTALLED, WANTED, environment, order
+from tests.contract.on_loopback import LoopbackContract
 
 
-class _Agent(AdapterContract):
+class _Agent(LoopbackContract):
     forks_at_turns = False
 
     @pytest.fixture(autouse=True)
@@ -28,15 +28,6 @@ class _Agent(AdapterContract):
     def settings(self, home: Path, model: LoopbackModel) -> AdapterSettings:
         own = {**os.environ, **environment(self.name, model, home / "agent")}
         return AdapterSettings(data_dir=home / "sdqctl", environment=own)
-
-    def answering(self, answer: str) -> str:
-        return f"Say it. [[reply: {answer}]]"
-
-    def refused(self) -> str:
-        return "[[status: 400]]"
-
-    def stalling(self) -> str:
-        return "Wait. [[hang: x1]]"
 
     def writing(self, path: Path) -> str:
         return order(INSTALLED[self.name].write(path), "written")

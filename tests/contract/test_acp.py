@@ -17,6 +17,7 @@ from sdqctl.testing.acp_agent import command
 from sdqctl.testing.contract import AdapterContract
 from sdqctl.testing.loopback import LoopbackModel
 from tests.conftest import RUNTIME
+from tests.contract.on_loopback import LoopbackContract
 
 SCRIPTED = Profile(command=tuple(command()), title="the scripted agent", forks=True, deletes=True)
 
@@ -50,22 +51,13 @@ class TestScriptedAgent(AdapterContract):
 
 
 @pytest.mark.runtime
-class TestCopilotOverAcp(AdapterContract):
+class TestCopilotOverAcp(LoopbackContract):
     name = "copilot-acp"
 
     @pytest.fixture
     def settings(self, home: Path, model: LoopbackModel) -> AdapterSettings:
         environment = {**os.environ, "PATH": f"{RUNTIME.parent}{os.pathsep}{os.environ['PATH']}"}
         return AdapterSettings(data_dir=home / "sdqctl", environment=environment)
-
-    def answering(self, answer: str) -> str:
-        return f"Say it. [[reply: {answer}]]"
-
-    def refused(self) -> str:
-        return "[[status: 400]]"
-
-    def stalling(self) -> str:
-        return "Wait. [[hang: x1]]"
 
     def writing(self, path: Path) -> str:
         arguments = json.dumps({"path": str(path), "file_text": "text"})

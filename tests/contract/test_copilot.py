@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from sdqctl.adapters import AdapterSettings
-from sdqctl.testing.contract import AdapterContract
 from sdqctl.testing.loopback import LoopbackModel
 from tests.conftest import RUNTIME
+from tests.contract.on_loopback import LoopbackContract
 
 
 @pytest.mark.runtime
-class TestCopilot(AdapterContract):
+class TestCopilot(LoopbackContract):
     name = "copilot"
 
     @pytest.fixture
@@ -26,15 +26,6 @@ class TestCopilot(AdapterContract):
             runtime_path=RUNTIME,
             environment=dict(os.environ),
         )
-
-    def answering(self, answer: str) -> str:
-        return f"Say it. [[reply: {answer}]]"
-
-    def refused(self) -> str:
-        return "[[status: 400]]"
-
-    def stalling(self) -> str:
-        return "Wait. [[hang: x1]]"
 
     def writing(self, path: Path) -> str:
         arguments = json.dumps({"path": str(path), "file_text": "text"})

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shutil
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -314,3 +317,27 @@ def test_a_bundle_with_a_workspace_is_taken_whole_or_not_at_all(
     told = sdqctl("sessions", "import", file, "--cwd", clone, "--no-workspace", **there)
     assert told.code == 0, told.err
     assert "no snapshots" in sdqctl("sessions", "diff", "s", **there).err
+
+
+def test_an_import_that_fails_in_the_end_leaves_no_worktree_and_no_snapshots(
+    grown: Bench, tmp_path: Path
+) -> None:
+    file = tmp_path / "s.sdqctl"
+    assert sdqctl("sessions", "export", "s", "--workspace", "-o", file).code == 0
+    clone, there = _elsewhere(grown, tmp_path)
+    with zipfile.ZipFile(file) as old, zipfile.ZipFile(tmp_path / "bad.sdqctl", "w") as bad:
+        rows = json.loads(old.read("ledger.json"))
+        del rows["runs"][0]["keeper"]
+        data = json.dumps(rows).encode()
+        manifest = json.loads(old.read("manifest.json"))
+        digest = hashlib.sha256(data).hexdigest()
+        manifest["files"]["ledger.json"] = {"size": len(data), "sha256": digest}
+        new = {"ledger.json": data, "manifest.json": json.dumps(manifest).encode()}
+        for name in old.namelist():
+            bad.writestr(name, new.get(name) or old.read(name))
+    told = sdqctl("sessions", "import", tmp_path / "bad.sdqctl", "--cwd", clone, **there)
+    assert told.code == 2
+    assert "the ledger's rows miss 'keeper'" in told.err
+    assert _refs(clone) == []
+    assert git(clone, "branch", "--list", "sdqctl/*") == ""
+    assert "there are no worktrees" in sdqctl("worktrees", "list", **there).err

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from functools import partial
 from types import TracebackType
 from typing import Any, Self, cast
@@ -58,13 +59,15 @@ class RuntimePool:
             await adapter.__aexit__(None, None, None)
 
 
-class Runtimes:
-    """The runtimes of a run and of all that it calls: a pool for each adapter."""
+class Runtimes(AsyncExitStack):
+    """The runtimes of a run and of all that it calls: a pool for each adapter. Leaving it stops
+    those that it made.
+    """
 
     def __init__(self, make_adapter: Callable[[str, Sandbox], Adapter]) -> None:
+        super().__init__()
         self._make_adapter = make_adapter
         self._pools: dict[str, RuntimePool] = {}
-        self._own: list[RuntimePool] = []
 
     def share(self, name: str, pool: RuntimePool) -> None:
         """Let the runs of an adapter have the runtimes of a pool, which its keeper stops."""
@@ -74,20 +77,8 @@ class Runtimes:
         """The pool of an adapter."""
         if name not in self._pools:
             self._pools[name] = RuntimePool(partial(self._make_adapter, name))
-            self._own.append(self._pools[name])
+            self.push_async_exit(self._pools[name])
         return self._pools[name]
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        for pool in self._own:
-            await pool.__aexit__(exc_type, exc, traceback)
 
 
 class _Pooled:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from sdqctl.errors import BundleError, UsageError, WorkspaceError
 from sdqctl.model.session import SessionRef
 from sdqctl.sessions.bundle import Bundle, CarriedFiles
 from sdqctl.sessions.files import NO_SNAPSHOTS
+from sdqctl.sessions.fork_files import working_in
+from sdqctl.sessions.snapshots import forget, share
 from sdqctl.store.ledger import Ledger
 from sdqctl.store.snapshots import snapshots_of
 from sdqctl.store.transfer import SNAPSHOTS, SessionRows
@@ -58,11 +62,17 @@ class Arriving:
     folder: Path
     home: Path
 
-    def made_for(self, ref: SessionRef, name: str) -> Made:
-        """A worktree with the files, on a branch that is named after the session.
+    def arrive(self, ref: SessionRef, name: str, undoing: ExitStack) -> ArrivedTree:
+        """A worktree with the files, on a branch that is named after the session; `undoing` takes
+        it away again.
 
         Raises BundleError where the repository does not fit, WorkspaceError, UsageError.
         """
+        tree = ArrivedTree(self, self._made(ref, name), ref)
+        undoing.callback(tree.undo)
+        return tree
+
+    def _made(self, ref: SessionRef, name: str) -> Made:
         repository = find_repository(self.folder)
         if repository is None:
             raise BundleError(
@@ -84,30 +94,43 @@ class Arriving:
         start = history.snapshot(files.snapshot)
         return make_worktree(self.home, repository.top, ref, name, start=start)
 
-    def working_directory(self, made: Made) -> Path:
-        """The folder in the worktree that stands for the one the session worked in."""
-        top = made.worktree.tree
-        cwd = Path(os.path.realpath(top / self.files.inside))
+
+@dataclass(frozen=True)
+class ArrivedTree:
+    """The worktree that was made for a session which is imported."""
+
+    source: Arriving
+    made: Made
+    ref: SessionRef
+
+    @property
+    def folder(self) -> Path:
+        """The folder in it that stands for the one the session worked in."""
+        top = self.made.worktree.tree
+        cwd = Path(os.path.realpath(top / self.source.files.inside))
         return cwd if cwd.is_dir() and cwd.is_relative_to(os.path.realpath(top)) else top
 
-    def undo(self, made: Made) -> None:
-        """Take the worktree away again, since the session did not become one."""
-        if made.is_new:
-            remove_worktree(self.home, made.worktree)
+    def undo(self) -> None:
+        """Take worktree and snapshots away again, since the session did not become one."""
+        forget([self.made.worktree.common], self.ref)
+        if self.made.is_new:
+            remove_worktree(self.source.home, self.made.worktree)
 
-    def settled(self, rows: SessionRows, made: Made) -> SessionRows:
-        """The rows with the snapshots that came along, and without others."""
-        keeper = str(made.worktree.common)
+    def settled(self, rows: SessionRows) -> SessionRows:
+        """The rows of runs that work in it, with the snapshots that came along and no others."""
+        keeper, came_from = self.made.worktree.common, self.source.files.keeper
         runs = [
-            run | {"keeper": keeper if run["keeper"] == self.files.keeper else None}
-            for run in rows.runs
+            run | {"keeper": keeper if run["keeper"] == came_from else None} for run in rows.runs
         ]
         kept = {run["id"] for run in runs if run["keeper"]}
         attempts = [
             row | {name: _known(row[name]) if row["run_id"] in kept else None for name in SNAPSHOTS}
             for row in rows.attempts
         ]
-        return SessionRows(runs=runs, attempts=attempts, tool_requests=rows.tool_requests)
+        rows = msgspec.structs.replace(rows, runs=runs, attempts=attempts)
+        rows = working_in(rows, self.folder)
+        share(rows, self.ref)
+        return rows
 
 
 def _known(commit: object) -> object:

@@ -24,10 +24,9 @@ from sdqctl.model.session import (
 from sdqctl.sessions.access import Access
 from sdqctl.sessions.bundle import Bundle, CarriedFiles, write_bundle
 from sdqctl.sessions.carried_files import Arriving, packed
-from sdqctl.sessions.fork_files import working_in
 from sdqctl.sessions.query import Entry, all_entries
 from sdqctl.sessions.redaction import Cleaner
-from sdqctl.sessions.snapshots import keepers_of, out_of_trash, share
+from sdqctl.sessions.snapshots import keepers_of, out_of_trash
 from sdqctl.sessions.trash import Deleted, called_by_deleted, find_deleted, remove
 from sdqctl.store.ledger import Ledger
 from sdqctl.store.locks import SessionLock
@@ -48,6 +47,8 @@ from sdqctl.workflow import load_workflow
 from sdqctl.workflow.format import whole_text
 from sdqctl.workflow.parser import parse_workflow
 from sdqctl.workflow.plan import build_plan
+
+_OTHER_NAME = "import it under another name: --name NAME"
 
 
 @dataclass(frozen=True)
@@ -195,16 +196,15 @@ def import_bundle(
     """
     old = bundle.manifest.session
     label, session_id = _identity(old, name)
-    hint = "import it under another name: --name NAME"
-    refuse_taken(taken, session_id, label or session_id, hint=hint)
+    refuse_taken(taken, session_id, label or session_id, hint=_OTHER_NAME)
     ref = SessionRef(bundle.manifest.adapter, session_id)
-    folder = str(cwd.resolve()) if cwd is not None else old.cwd
     found = bundle.rows() if own else _foreign(bundle, files)
     with SessionLock.acquire(home, ref), ExitStack() as undoing:
         paths = _place_workflows(bundle, home)
         undoing.callback(_remove_workflows, home, paths)
-        if files is not None:
-            found, folder = _with_tree(files, found, ref, label or session_id, undoing)
+        tree = None if files is None else files.arrive(ref, label or session_id, undoing)
+        place = tree.folder if tree is not None else cwd and cwd.resolve()
+        folder = str(place) if place is not None else old.cwd
         try:
             rows = moved(
                 found,
@@ -214,24 +214,13 @@ def import_bundle(
                 cwd=(old.cwd, folder) if old.cwd and folder else None,
                 workflows=paths,
             )
+            rows = rows if tree is None else tree.settled(rows)
         except KeyError as error:
             raise BundleError(f"{bundle.path}: the ledger's rows miss {error}") from error
         unchanged = own and name is None and cwd is None
         _write(bundle, archive, ledger, ref, rows, label, folder, unchanged=unchanged)
         undoing.pop_all()
     return archive.get(session_id) or old
-
-
-def _with_tree(
-    files: Arriving, rows: SessionRows, ref: SessionRef, name: str, undoing: ExitStack
-) -> tuple[SessionRows, str]:
-    """The rows of a session in a worktree of its own, and the folder in it."""
-    made = files.made_for(ref, name)
-    undoing.callback(files.undo, made)
-    folder = files.working_directory(made)
-    rows = working_in(files.settled(rows, made), folder)
-    share(rows, ref)
-    return rows, str(folder)
 
 
 def _foreign(bundle: Bundle, files: Arriving | None) -> SessionRows:

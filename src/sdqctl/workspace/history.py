@@ -136,9 +136,13 @@ class History:
 
     def base(self, commit: str) -> str | None:
         """The user's commit that a snapshot and those before it were made on; None: on none."""
-        told = self.git.run("log", "--first-parent", "--format=%H %ce", commit)
-        lines = (line.split(" ", 1) for line in as_text(told).splitlines())
-        return next((each for each, who in lines if who != AUTHOR["GIT_COMMITTER_EMAIL"]), None)
+        for bound in (["--max-count=200"], []):  # a history may be long, a run seldom is
+            told = self.git.run("log", "--first-parent", "--format=%H %ce", *bound, commit)
+            for line in as_text(told).splitlines():
+                found, _, who = line.partition(" ")
+                if who != AUTHOR["GIT_COMMITTER_EMAIL"]:
+                    return found
+        return None
 
     def delete(self, session: SessionRef, paths: Collection[str] | None = None) -> int:
         """Delete a session's snapshots, or those under some paths; returns how many there were.

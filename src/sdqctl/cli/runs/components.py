@@ -94,9 +94,14 @@ def previews_of(
 
 
 def _globbed(pattern: str, folder: Path) -> list[str]:
+    if Path(pattern).is_absolute():
+        raise UsageError(
+            f"--components {pattern}: a pattern starts from {folder}",
+            hint="give --cwd DIR, and the pattern from there",
+        )
     try:
         found = sorted(folder.glob(pattern))
-    except (ValueError, NotImplementedError, OSError) as error:
+    except (ValueError, OSError) as error:
         raise UsageError(f"--components {pattern}: {error}") from error
     return [str(path.relative_to(folder)) for path in found if ".git" not in path.parts]
 
