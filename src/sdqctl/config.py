@@ -80,9 +80,8 @@ class Settings:
     model: str | None = field(
         default=None,
         metadata=about(
-            "the model of runs whose workflow names none",
+            "the model of runs whose workflow names none; for Copilot `COPILOT_MODEL` goes first",
             rule=Rule.FILLS,
-            variable="COPILOT_MODEL",
             unset="the runtime's choice",
         ),
     )

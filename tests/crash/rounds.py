@@ -28,12 +28,13 @@ def play(
     """
     kills = wanted or config.getoption("--kills")
     seed = config.getoption("--crash-seed") or (random.randrange(10**9) if kills else 1)
+    each = min(_KILLS_A_STORY, kills or least)
     totals, number = Counts(), 0
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         while totals.kills.total() < (kills or least):
             missing = (kills or least) - totals.kills.total()
             stories = [
-                make(folder / f"story-{number + n}", seed + number + n, _KILLS_A_STORY)
+                make(folder / f"story-{number + n}", seed + number + n, each)
                 for n in range(min(_AT_ONCE * 4, -(-missing // _KILLS_A_STORY)))
             ]
             number += len(stories)

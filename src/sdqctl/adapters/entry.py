@@ -41,6 +41,8 @@ class AdapterEntry(ABC):
     They are written only when a rule names them."""
     variables: ClassVar[tuple[str, ...]] = ()
     """Globs of the variables that the runtime is given whatever the setting `env` leaves out."""
+    model_variable: ClassVar[str | None] = None
+    """The runtime's own variable that names its model, before any file does."""
     help_environment: ClassVar[tuple[tuple[str, str], ...]] = ()
     """The variables that users should know, each with a line for `sdqctl help environment`."""
 

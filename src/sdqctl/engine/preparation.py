@@ -9,7 +9,8 @@ from typing import Any
 
 import msgspec
 
-from sdqctl.adapters.registry import adapter_names
+from sdqctl.adapters.registry import adapter_names, entry
+from sdqctl.config import Settings
 from sdqctl.engine.confinement import confinement_of
 from sdqctl.engine.context import RunContext
 from sdqctl.engine.inputs import inputs_of
@@ -153,14 +154,21 @@ def settle(workflow: Workflow, options: RunOptions, setup: Setup) -> tuple[Setup
         )
         if wanted is not None
     )
+    adapter = options.adapter or workflow.adapter or settings.adapter
     options = msgspec.structs.replace(
         over(options, configured(settings)),
-        adapter=options.adapter or workflow.adapter or settings.adapter,
-        model=options.model or workflow.model or settings.model,
+        adapter=adapter,
+        model=options.model or workflow.model or _model_for(adapter, settings),
         resume_if_exists=resumes,
     )
     refuse_secrets(setup, options)
     return setup, cwd, options
+
+
+def _model_for(adapter: str, settings: Settings) -> str | None:
+    """The model of runs that name none: by the runtime's own variable, else by the files."""
+    variable = entry(adapter).model_variable
+    return (settings.environment.get(variable) if variable else None) or settings.model
 
 
 def decided(

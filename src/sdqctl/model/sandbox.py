@@ -81,6 +81,11 @@ class Sandbox(Protocol):
         """What may be read and written inside."""
         ...
 
+    @property
+    def ports(self) -> tuple[int, ...] | None:
+        """The TCP ports that may be connected to inside; None: all."""
+        ...
+
     def confine(
         self,
         arguments: Sequence[str],
@@ -122,6 +127,7 @@ class NoSandbox:
 
     kind = "none"
     paths = SandboxPaths()
+    ports = None
 
     def confine(
         self,

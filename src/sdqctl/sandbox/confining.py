@@ -41,6 +41,11 @@ class _Confining:
         found = self.profile.paths
         return SandboxPaths(found.reads, (*found.writes, self.temporary), found.hidden)
 
+    @property
+    def ports(self) -> tuple[int, ...] | None:
+        """Every TCP port may be connected to."""
+        return None
+
     def _environment(self, environment: Mapping[str, str]) -> dict[str, str]:
         gone = _AGENTS if self.profile.sockets else (*_AGENTS, _DESKTOP)
         kept = {name: value for name, value in environment.items() if name not in gone}
@@ -58,6 +63,11 @@ class LandlockSandbox(_Confining):
     """A net of the kernel's own, entered by the new process itself."""
 
     kind = "landlock"
+
+    @property
+    def ports(self) -> tuple[int, ...] | None:
+        """The TCP ports that may be connected to; None: all, as on kernels before Landlock 4."""
+        return self.profile.ports if landlock.version() >= landlock.HOLDS_PORTS else None
 
     @contextmanager
     def confine(

@@ -35,6 +35,8 @@ DEVICE = READ_FILE | WRITE_FILE | _TRUNCATE | _IOCTL
 """Devices are never made: who is root would reach a disk by that."""
 _OF_FILES = EXECUTE | WRITE_FILE | READ_FILE | _TRUNCATE | _IOCTL
 _CONNECT_TCP = 2
+HOLDS_PORTS = 4
+"""The version from which on connections are held to ports."""
 _SCOPES = 3
 """Abstract Unix sockets, and signals."""
 
@@ -67,7 +69,7 @@ def make_ruleset(rules: Iterable[Rule], ports: Iterable[int] | None, abi: int) -
     `ports` None: every TCP port may be connected to. Raises OSError.
     """
     handled = _handled(abi)
-    net = _CONNECT_TCP if ports is not None and abi >= 4 else 0
+    net = _CONNECT_TCP if ports is not None and abi >= HOLDS_PORTS else 0
     attributes = _Ruleset(handled, net, _SCOPES if abi >= 6 else 0)
     size = 24 if abi >= 6 else 16 if abi >= 4 else 8
     ruleset = _checked(_call(_CREATE, ctypes.byref(attributes), size, 0))

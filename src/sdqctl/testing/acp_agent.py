@@ -22,7 +22,8 @@ that is not there), `forgets` (`never-prompted`, `cut-off`), `silent_load` (a lo
 nothing), `modes`, `mode` (the mode it starts in; in `free` it asks nobody), `stderr` (bytes of
 noise before the first answer), `cancel_is_end` (a cancelled turn ends as `end_turn`), `version`,
 `late_replay` (the replay comes after the answer), `load_error` (the code that a load ends with),
-`cost` (of each turn), `deaf_cancels` (how many cancels it passes over).
+`cost` (of each turn), `deaf_cancels` (how many cancels it passes over), `model` (the address of a
+chat-completions model that says what to do, in place of the orders; it has a tool `shell`).
 """
 
 from __future__ import annotations
@@ -199,13 +200,50 @@ class Agent:
         session["turns"].append(turn)
         if "cut-off" not in self._switches["forgets"]:
             self._save(session)
-        reason = self._play(session, turn)
+        asks_model = bool(self._switches.get("model"))
+        reason = self._converse(session, turn) if asks_model else self._play(session, turn)
         self._save(session)
         if each := self._switches.get("cost"):
             amount = {"amount": each * len(session["turns"]), "currency": "USD"}
             self._update(session, "usage_update", used=110, size=1000, cost=amount)
         usage = {"inputTokens": 100, "outputTokens": 10, "totalTokens": 110}
         return {"stopReason": reason, "usage": usage}
+
+    def _converse(self, session: dict[str, Any], turn: dict[str, Any]) -> str:
+        """Do what the model says, and keep each step of it."""
+        said: list[dict[str, Any]] = turn.setdefault("said", [])
+        while not self._cancelled.is_set():
+            message = self._complete(session)
+            said.append(message)
+            self._save(session)
+            for call in message.get("tool_calls") or ():
+                raw = json.loads(call["function"]["arguments"])
+                ran = self._use(session, raw, "execute", asks=True, title=raw["command"])
+                result = "done" if ran else "refused"
+                said.append({"role": "tool", "tool_call_id": call["id"], "content": result})
+                self._save(session)
+            if not message.get("tool_calls"):
+                self._say(session, turn, message["content"])
+                return "end_turn"
+        return "cancelled"
+
+    def _complete(self, session: dict[str, Any]) -> dict[str, Any]:
+        from urllib.request import Request, urlopen  # slow to import, and seldom needed
+
+        messages: list[dict[str, Any]] = []
+        for turn in session["turns"]:
+            messages += [{"role": "user", "content": turn["prompt"]}, *turn.get("said", ())]
+        shell = {"name": "shell", "parameters": {"type": "object"}}
+        tools = [{"type": "function", "function": shell}]
+        body = json.dumps({"model": "any", "messages": messages, "tools": tools}).encode()
+        request = Request(
+            f"{self._switches['model']}/chat/completions",
+            body,
+            {"Content-Type": "application/json"},
+        )
+        with urlopen(request) as response:
+            message: dict[str, Any] = json.load(response)["choices"][0]["message"]
+            return message
 
     def _play(self, session: dict[str, Any], turn: dict[str, Any]) -> str:
         answers: list[str] = []
@@ -263,17 +301,19 @@ class Agent:
 
     def _use(
         self, session: dict[str, Any], raw: dict[str, Any], kind: str, *, asks: bool, title: str
-    ) -> None:
+    ) -> bool:
+        """Use a tool; whether that was allowed."""
         call = {"toolCallId": f"call-{uuid.uuid4().hex[:8]}", "kind": kind, "title": title}
         self._update(session, "tool_call", **call, status="pending", rawInput=raw)
         if asks and self._mode != "free" and not self._allowed(session, {**call, "rawInput": raw}):
             self._update(session, "tool_call_update", **call, status="failed")
-            return
+            return False
         if kind == "execute":
             subprocess.run(["/bin/sh", "-c", raw["command"]], cwd=session["cwd"], check=False)
         else:
             (Path(session["cwd"]) / raw["file_path"]).write_text(raw["content"], "utf-8")
         self._update(session, "tool_call_update", **call, status="completed")
+        return True
 
     def _allowed(self, session: dict[str, Any], call: dict[str, Any]) -> bool:
         options = [

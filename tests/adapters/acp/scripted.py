@@ -32,9 +32,14 @@ class Scripted:
     def configure(self, **settings: object) -> None:
         """Write the agent's table."""
         own = {"command": command(), "forks": True, "deletes": True, "folders": [str(self.home)]}
-        table = {**own, **settings}
-        lines = "".join(f"{name} = {json.dumps(value)}\n" for name, value in table.items())
-        self._file.write_text(f"[agents.scripted]\n{lines}", "utf-8")
+        self._file.write_text("", "utf-8")
+        self.add("scripted", **{**own, **settings})
+
+    def add(self, name: str, **settings: object) -> None:
+        """Write the table of one more agent."""
+        lines = "".join(f"{key} = {_toml(value)}\n" for key, value in settings.items())
+        with self._file.open("a", encoding="utf-8") as file:
+            file.write(f"[agents.{name}]\n{lines}")
 
     def switch(self, **switches: object) -> None:
         """Set what the agent can do and how it goes wrong."""
@@ -48,6 +53,12 @@ class Scripted:
         """The prompts of its one session."""
         (session,) = self.sessions()
         return [turn["prompt"] for turn in session["turns"]]
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, dict):
+        return f"{{ {', '.join(f'{name} = {_toml(each)}' for name, each in value.items())} }}"
+    return json.dumps(value)
 
 
 @pytest.fixture

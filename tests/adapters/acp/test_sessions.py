@@ -54,6 +54,35 @@ def test_a_mode_that_only_reads_wants_proof_that_the_agent_asks(scripted: Script
     assert sdqctl("resume", "look", "--prompt", "Again.").code == 5
 
 
+def test_the_model_of_copilot_is_none_for_an_agent(
+    scripted: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COPILOT_MODEL", "gpt-5")
+    _workflow("One. [[reply: first]]")
+    done = sdqctl("run", "talk.conv")
+    assert done.code == 0, done.err
+    refused = sdqctl("run", "talk.conv", "--session-name", "other", "-m", "gpt-5")
+    assert (refused.code, "does not let a client choose" in refused.err) == (5, True)
+
+
+def test_a_model_behind_a_port_that_the_sandbox_refuses_is_told_at_once(
+    scripted: Scripted,
+) -> None:
+    settings = scripted.home.with_suffix(".toml")
+    settings.write_text('used = "own"\n[providers.own]\nurl = "http://127.0.0.1:8965/v1"\n')
+    provider = {"file": str(settings), "chosen": "used", "address": "providers.{chosen}.url"}
+    scripted.configure(provider=provider)
+    Path("look.conv").write_text("SESSION-NAME look\nMODE audit\nPROMPT Hi. [[reply: ho]]\n")
+    refused = sdqctl("run", "look.conv")
+    assert refused.code == 5
+    assert "port 8965" in refused.err
+    assert "`ports = [8965]` under [agents.scripted]" in refused.err
+    scripted.configure(provider=provider, ports=[8965])
+    assert sdqctl("run", "look.conv").code == 0
+    scripted.configure(provider=provider)
+    assert sdqctl("resume", "look", "--mode", "implement", "--prompt", "Hi.").code == 0
+
+
 def test_an_agent_that_acts_unasked_does_not_pass(scripted: Scripted) -> None:
     scripted.switch(mode="free")
     found = sdqctl("agents", "check", "scripted", "--offline")

@@ -29,6 +29,7 @@ from sdqctl.adapters.acp.ports import next_port
 from sdqctl.adapters.acp.process import AgentProcess, AgentRefusedError, require_library, start
 from sdqctl.adapters.acp.profiles import PORT, Profile
 from sdqctl.adapters.acp.program import find_program, program_version, require_program
+from sdqctl.adapters.acp.provider import require_reachable
 from sdqctl.adapters.acp.replay import Replay, drop_last, reconcile
 from sdqctl.adapters.acp.repository import refuse_untrusted
 from sdqctl.adapters.acp.session import AcpSession, Line
@@ -111,6 +112,8 @@ class AcpAdapter:
 
     async def _start(self) -> tuple[AgentProcess, AgentClient]:
         program = require_program(self._profile, self._settings.environment)
+        sandbox = self._settings.sandbox
+        require_reachable(self.name, self._profile, self._settings.environment, sandbox)
         client = AgentClient(self._profile.declares)
         environment = {
             **self._settings.environment,
@@ -119,7 +122,7 @@ class AcpAdapter:
         }
         given = (str(next_port()) if word == PORT else word for word in self._profile.command[1:])
         arguments = [str(program), *given]
-        agent = await start(self.name, arguments, environment, self._settings.sandbox, client)
+        agent = await start(self.name, arguments, environment, sandbox, client)
         self._agents.append(agent)
         return agent, client
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
-from urllib.parse import urlsplit
 
 from sdqctl.adapters.entry import AdapterEntry, Outlook
 
@@ -102,6 +101,7 @@ class AcpEntry(AdapterEntry):
         from sdqctl.adapters.acp.ports import own_ports
         from sdqctl.adapters.acp.profiles import expanded
         from sdqctl.adapters.acp.program import program_folders
+        from sdqctl.adapters.acp.provider import ports_of
         from sdqctl.model.sandbox import SandboxNeeds
 
         profile, environment = self.profile(settings), settings.environment
@@ -109,7 +109,7 @@ class AcpEntry(AdapterEntry):
         return SandboxNeeds(
             reads=program_folders(profile, environment),
             writes=expanded((*profile.folders, *profile.caches), environment),
-            ports=tuple(sorted({*profile.ports, *own, *_ports(profile, environment)})),
+            ports=tuple(sorted({*profile.ports, *own, *ports_of(profile, environment)})),
         )
 
     def repository_files(self, root: Path, folder: Path) -> list[RepositoryFile]:
@@ -137,17 +137,6 @@ class AcpEntry(AdapterEntry):
         if purged:
             return f"{self.name} was told to delete its own copy of the conversation"
         return f"{self.name} keeps its own copy of the conversation; --purge deletes it there, too"
-
-
-def _ports(profile: Profile, environment: Mapping[str, str]) -> Iterator[int]:
-    """Of the provider where a variable names it, else of a web address."""
-    addresses = [environment[name] for name in profile.addresses if environment.get(name)]
-    for address in addresses or ["https://any"]:
-        parts = urlsplit(address if "://" in address else f"http://{address}")
-        try:
-            yield parts.port or (80 if parts.scheme == "http" else 443)
-        except ValueError:
-            continue  # who connects to it says so
 
 
 OPENCODE, CODEX, CLAUDE, VIBE, QWEN, GEMINI, CLINE, COPILOT_ACP = map(AcpEntry, AGENTS)

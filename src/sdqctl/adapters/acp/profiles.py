@@ -18,6 +18,17 @@ PORT = "{port}"
 _REFERENCE = re.compile(r"\$\{(\w+):-([^}]*)\}")
 
 
+class Provider(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where an agent's own settings say which address its model has."""
+
+    file: str
+    """A TOML or JSON file."""
+    chosen: str
+    """The key whose value, as far as a `/`, names the provider."""
+    address: str
+    """The dotted keys of its address; `{chosen}` is the provider."""
+
+
 class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One agent. The keys of profiles.toml, and of `[agents.NAME]` in a configuration file."""
 
@@ -32,6 +43,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Globs of the variables that it is given whatever the setting `env` leaves out."""
     addresses: tuple[str, ...] = ()
     """Variables that may hold the address of its model's provider."""
+    provider: Provider | None = None
+    """Where its settings have that address, if they do."""
     ports: tuple[int, ...] = ()
     """Further TCP ports that it connects to."""
     folders: tuple[str, ...] = ()

@@ -38,6 +38,7 @@ class CopilotEntry(AdapterEntry):
     )
     steering = STEERING
     variables = ("COPILOT_*", "GH_TOKEN", "GITHUB_TOKEN", "XDG_*", "*_PROXY", "*_proxy", "NODE_*")
+    model_variable = "COPILOT_MODEL"
     help_environment = (
         ("COPILOT_HOME", "the Copilot runtime's folder; default ~/.copilot"),
         ("COPILOT_CLI_PATH", "the runtime's program; else from PATH, or the SDK's"),
