@@ -27,7 +27,6 @@ def agent(
     name = str(request.param)
     for variable, value in environment(name, model, home / "agent").items():
         monkeypatch.setenv(variable, value)
-    monkeypatch.delenv("COPILOT_MODEL")  # no model of theirs
     monkeypatch.setenv("SDQCTL_ADAPTER", name)
     record_property("agent", name)
     return name
