@@ -18,6 +18,7 @@ _ROWS = (
     ("A refused command does not run, a refused file is not written", "heeds"),
     ("An allowed command runs", "acts"),
     ("Another process of it has the conversation", "restores"),
+    ("A bundle carries its conversation to another machine", "carried"),
     ("Kills at random moments", "kills"),
     ("Steps lost", "lost"),
     ("Steps or effects repeated", "repeated"),

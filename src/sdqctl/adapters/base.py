@@ -263,6 +263,15 @@ class Relocates(Protocol):
 
 
 @runtime_checkable
+class LeavesBehind(Protocol):
+    """An archive whose runtime keeps a part of a session where `files` may not find it."""
+
+    def left_behind(self, session_id: str) -> str | None:
+        """What of it does not go into a bundle, as a line for the user; None: all does."""
+        ...
+
+
+@runtime_checkable
 class ReadsHistory(Protocol):
     """A session that can tell the turns which stand in its context (READS_HISTORY)."""
 

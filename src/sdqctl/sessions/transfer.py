@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from sdqctl.adapters.base import SessionArchive
+from sdqctl.adapters.base import LeavesBehind, SessionArchive
 from sdqctl.errors import BundleError, SdqctlError, UsageError
 from sdqctl.model.options import decode_options
 from sdqctl.model.session import (
@@ -59,6 +59,8 @@ class Carried:
     """Files that cannot be looked through, or have a secret."""
     changed: bool = False
     """Whether secrets were taken out of the others."""
+    left_behind: str | None = None
+    """What the runtime keeps of it elsewhere, as a line for the user."""
 
 
 def write_session(
@@ -85,9 +87,10 @@ def write_session(
             cleaner=cleaner,
             workspace=stack.enter_context(packed(ledger, entry.ref)) if with_files else None,
         )
+    more = archive.left_behind(entry.info.id) if isinstance(archive, LeavesBehind) else None
     if cleaner is None:
-        return Carried()
-    return Carried(tuple(cleaner.left_out), cleaner.changed)
+        return Carried(left_behind=more)
+    return Carried(tuple(cleaner.left_out), cleaner.changed, more)
 
 
 def import_session(

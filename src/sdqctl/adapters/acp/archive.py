@@ -6,17 +6,22 @@ agent's own id, and `events.jsonl` is what the agent said, written as it came.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from sdqctl.adapters.files import install
 from sdqctl.adapters.folders import FolderArchive
 from sdqctl.adapters.settings import AdapterSettings
-from sdqctl.errors import SessionUnusableError
+from sdqctl.errors import SdqctlError, SessionUnusableError
 from sdqctl.fs import write_private
 from sdqctl.model.session import SessionInfo
+
+if TYPE_CHECKING:
+    from sdqctl.adapters.acp.profiles import Profile
 
 METADATA = "session.json"
 
@@ -54,8 +59,16 @@ def write_metadata(folder: Path, metadata: Metadata) -> None:
 class AcpArchive(FolderArchive):
     """Reads the sessions of one agent (SessionArchive)."""
 
-    def __init__(self, name: str, settings: AdapterSettings) -> None:
+    def __init__(
+        self,
+        name: str,
+        settings: AdapterSettings,
+        profile: Callable[[], Profile] | None = None,
+    ) -> None:
+        """`profile` is read for what carries sessions; without one the agent's own files stay."""
         self.name = name
+        self._environment = settings.environment
+        self._profile = profile
         super().__init__(sessions_folder(settings, name))
 
     def _read(self, session_id: str) -> SessionInfo | None:
@@ -84,6 +97,34 @@ class AcpArchive(FolderArchive):
         found = self.fingerprint(session_id)
         return None if found is None else datetime.fromtimestamp(found[1] / 1e9, UTC)
 
+    def files(self, session_id: str) -> list[tuple[str, Path]]:
+        """The session's folder, and the agent's own files of it."""
+        return [*super().files(session_id), *self._own_files(session_id)]
+
+    def _own_files(self, session_id: str) -> list[tuple[str, Path]]:
+        patterns = self._patterns()
+        try:
+            agent_id = read_metadata(self._root / session_id).agent_id if patterns else None
+        except SessionUnusableError:
+            return []
+        if agent_id is None:
+            return []
+        from sdqctl.adapters.acp.own_files import own_files
+
+        return own_files(patterns, agent_id, self._environment)
+
+    def _patterns(self) -> tuple[str, ...]:
+        return () if self._profile is None else self._profile().files
+
+    def left_behind(self, session_id: str) -> str | None:
+        """The agent's own part of a session, where it is not known or not there (LeavesBehind)."""
+        if self._own_files(session_id):
+            return None
+        return (
+            f"{self.name} keeps the conversation in a store of its own, which the bundle does not "
+            "carry: elsewhere the session can be read and searched, and not gone on with"
+        )
+
     def install(
         self,
         staged: Path,
@@ -93,12 +134,22 @@ class AcpArchive(FolderArchive):
         cwd: str | None,
         unchanged: bool = False,
     ) -> None:
-        """Write name and folder into the metadata, then move."""
-        if not unchanged:
-            known = read_metadata(staged)
-            known.name, known.cwd = name or known.name, cwd or known.cwd
-            write_metadata(staged, known)
-        install(staged, self._root / session_id)
+        """Write name and folder into the metadata, give the agent its files, then move."""
+        from sdqctl.adapters.acp.own_files import FOLDER, place_files, remove
+
+        placed: list[Path] = []
+        if (staged / FOLDER).is_dir():
+            agent_id = read_metadata(staged).agent_id
+            placed = place_files(staged, self._patterns(), agent_id, self._environment)
+        try:
+            if not unchanged:
+                known = read_metadata(staged)
+                known.name, known.cwd = name or known.name, cwd or known.cwd
+                write_metadata(staged, known)
+            install(staged, self._root / session_id)
+        except SdqctlError:
+            remove(placed)
+            raise
 
     def relocate(self, session_id: str, cwd: str) -> None:
         """Write the folder into the metadata (Relocates)."""

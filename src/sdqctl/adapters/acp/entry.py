@@ -60,7 +60,7 @@ class AcpEntry(AdapterEntry):
         """What sdqctl keeps of its sessions."""
         from sdqctl.adapters.acp.archive import AcpArchive
 
-        return AcpArchive(self.name, settings)
+        return AcpArchive(self.name, settings, lambda: self.profile(settings))
 
     def profile(self, settings: AdapterSettings) -> Profile:
         """The agent's profile, with the user's changes. Raises UsageError."""

@@ -49,6 +49,9 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Further TCP ports that it connects to."""
     folders: tuple[str, ...] = ()
     """Its own folders: sessions, settings, login."""
+    files: tuple[str, ...] = ()
+    """Where the agent's own files of one session lie: paths with `*`, `{id}` and a last `**`, which
+    go along in a bundle."""
     caches: tuple[str, ...] = ()
     environment: dict[str, str] = {}
     """Variables that it is started with."""
@@ -103,6 +106,9 @@ def profile_of(name: str, configured: Mapping[str, Any]) -> Profile:
         found = msgspec.convert({**base, **configured}, Profile)
     except msgspec.ValidationError as error:
         raise UsageError(f"[agents.{name}]: {error}", hint="see docs/agents.md") from error
+    for path in found.files:
+        if "{id}" not in path:
+            raise UsageError(f"[agents.{name}]: files: {path!r} lacks {{id}}, the session's id")
     if not found.command:
         raise UsageError(
             f"[agents.{name}] names no command", hint='such as command = ["my-agent", "acp"]'

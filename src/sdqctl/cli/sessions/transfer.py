@@ -211,6 +211,8 @@ def export_session(
             app, entry, output, with_secrets=with_secrets, with_files=with_files
         )
         _report_secrets(carried)
+        if carried.left_behind:
+            note(one_line(carried.left_behind))
         if with_files:
             note("the files of its snapshots are in the bundle as they are, with any secrets")
         note(f"exported {one_line(entry.info.label)} to {output}")
