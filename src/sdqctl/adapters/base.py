@@ -5,7 +5,7 @@ An adapter drives live sessions; its archive reads what lies on disk without the
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -42,6 +42,10 @@ class Capability(StrEnum):
     EQUIPS = "equips"
 
 
+AskUser = Callable[[str, tuple[str, ...]], str | None]
+"""Asks a human a question, with the answers that there are (none: any). None: nothing was said."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class AdapterConfig:
     """How one session is opened. Everything is applied again at every resume.
@@ -56,6 +60,8 @@ class AdapterConfig:
     resume_if_exists: bool = False
     working_directory: Path | None = None
     policy: ToolPolicy = field(default_factory=DenyAll)
+    ask_user: AskUser | None = None
+    """Who answers the agent's own questions; None: nobody, they are declined."""
     history_store: bool = True
     """Whether the runtime may keep its own full-text copy of the turns."""
     infinite_sessions: bool | None = None

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from sdqctl.adapters.base import AdapterConfig
 from sdqctl.adapters.registry import steering
 from sdqctl.engine.context import RunContext
 from sdqctl.engine.prompt_settings import is_steered
 from sdqctl.model.tools import ToolPolicy
-from sdqctl.model.workflow import FileRule, Span
+from sdqctl.model.values import Kind, ValueType
+from sdqctl.model.workflow import AskStep, FileRule, Span
 from sdqctl.policy.ask import AskingPolicy
 from sdqctl.policy.policy import build_policy
 from sdqctl.policy.within import Within
@@ -51,6 +53,7 @@ def adapter_config(context: RunContext, policy: ToolPolicy) -> AdapterConfig:
         session_name=context.target.name,
         working_directory=context.cwd,
         policy=policy,
+        ask_user=None if context.gate is None else partial(_asked, context.gate),
         history_store=context.setup.settings.history_store,
         system_message=equipped.system,
         agents=equipped.agents,
@@ -63,6 +66,17 @@ def adapter_config(context: RunContext, policy: ToolPolicy) -> AdapterConfig:
         compaction_threshold=settings.compaction_threshold,
         compaction_maximum=settings.compaction_max,
     )
+
+
+def _asked(
+    gate: Callable[[AskStep], str | None], question: str, choices: tuple[str, ...]
+) -> str | None:
+    """A question of the agent's as an ASK of no workflow."""
+    kind = Kind.CHOICE if choices else Kind.TEXT
+    asked = AskStep(
+        span=Span("", 0), name="answer", question=question, type=ValueType(kind, choices)
+    )
+    return gate(asked)
 
 
 def _file_rules(rules: Sequence[FileRule], pair: NetPair) -> tuple[FileRule, ...]:

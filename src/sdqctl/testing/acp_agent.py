@@ -8,6 +8,7 @@ FAKE_ACP_HOME. What it does with a prompt stands in the prompt::
     [[run: COMMAND]]          ask to run a command, and run it if that is allowed
     [[write: PATH TEXT]]      ask to write a file
     [[unasked: COMMAND]]      run a command without asking
+    [[ask: QUESTION|a|b]]     ask the user; the answer is kept in `answers` of the session's file
     [[fail: CODE text]]       answer the request with this error
     [[stop: refusal]]         end the turn with another reason
     [[notice: text]]          say something that is not the model's
@@ -284,6 +285,8 @@ class Agent:
         elif name in ("run", "unasked"):
             raw, kind = {"command": value}, "execute"
             self._use(session, raw, kind, asks=name == "run", title=value)
+        elif name == "ask":
+            session.setdefault("answers", []).append(self._question(session, value))
         elif name == "write":
             path, _, content = value.partition(" ")
             raw, kind = {"file_path": path, "content": content}, "edit"
@@ -326,6 +329,14 @@ class Agent:
         )
         outcome = (answer or {}).get("outcome", {})
         return str(outcome.get("optionId", "")).startswith("o-allow")
+
+    def _question(self, session: dict[str, Any], value: str) -> Any:  # noqa: ANN401 - JSON
+        message, *choices = value.split("|")
+        field = {"type": "string", **({"enum": choices} if choices else {})}
+        form = {"type": "object", "properties": {"answer": field}, "required": ["answer"]}
+        own = {"sessionId": session["id"], "mode": "form", "message": message}
+        said = self._ask("elicitation/create", {**own, "requestedSchema": form})
+        return (said or {}).get("content")
 
     def _say(self, session: dict[str, Any], turn: dict[str, Any], text: str) -> None:
         for piece in re.findall(r"\S*\s*", text):

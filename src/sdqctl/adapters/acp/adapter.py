@@ -183,9 +183,7 @@ class AcpAdapter:
         info = self._archive.get(session_id)
         assert info is not None, "the session was just made or found"
         folder = self._root / session_id
-        return AcpSession(
-            info, folder, line, connect=connect, profile=self._profile, policy=config.policy
-        )
+        return AcpSession(info, folder, line, connect=connect, profile=self._profile, config=config)
 
     async def _connect(self, session_id: str, metadata: Metadata, config: AdapterConfig) -> Line:
         """Make or load the agent's own session, and apply what it runs with."""

@@ -1,4 +1,4 @@
-"""What an agent may say to us: updates of a turn, and requests for permission."""
+"""What an agent may say to us: updates of a turn, requests for permission, questions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,13 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from acp.schema import PermissionOption, RequestPermissionResponse, ToolCallUpdate
+    from acp.schema import (
+        AcceptElicitationResponse,
+        DeclineElicitationResponse,
+        PermissionOption,
+        RequestPermissionResponse,
+        ToolCallUpdate,
+    )
 
 _LOG = logging.getLogger(__name__)
 
@@ -15,6 +21,11 @@ Update = Mapping[str, Any]
 """An update as the protocol writes it: JSON with `sessionUpdate`."""
 Permission = Callable[
     [Update, "Sequence[PermissionOption]"], "Awaitable[RequestPermissionResponse]"
+]
+
+
+Question = Callable[
+    [str, Update], "Awaitable[AcceptElicitationResponse | DeclineElicitationResponse]"
 ]
 
 
@@ -29,6 +40,7 @@ class AgentClient:
         """Extensions of the protocol that we know."""
         self.on_update: Callable[[Update], None] = lambda update: None
         self.on_permission: Permission = _refuse
+        self.on_question: Question = _decline
 
     def on_connect(self, _: object) -> None:
         """Called by the library."""
@@ -48,6 +60,16 @@ class AgentClient:
         call = tool_call.model_dump(mode="json", by_alias=True, exclude_none=True)
         return await self.on_permission(call, options)
 
+    async def create_elicitation(
+        self,
+        message: str,
+        mode: Any,  # noqa: ANN401 - a model of the library
+        **_: object,
+    ) -> AcceptElicitationResponse | DeclineElicitationResponse:
+        """The agent asks the user something."""
+        asked = mode.model_dump(mode="json", by_alias=True, exclude_none=True)
+        return await self.on_question(message, asked.get("requestedSchema") or {})
+
     async def ext_notification(self, method: str, params: dict[str, Any]) -> None:
         """What only this agent says."""
         _LOG.debug("passed over: %s", method)
@@ -57,3 +79,9 @@ async def _refuse(_: Update, options: Sequence[PermissionOption]) -> RequestPerm
     from sdqctl.adapters.acp.requests import answer
 
     return answer(options, allowed=False)
+
+
+async def _decline(_: str, __: Update) -> AcceptElicitationResponse | DeclineElicitationResponse:
+    from sdqctl.adapters.acp.questions import reply
+
+    return reply(None)

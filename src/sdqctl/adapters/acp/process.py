@@ -89,16 +89,25 @@ class AgentProcess:
     async def initialize(self, client: AgentClient) -> None:
         """Speak to it for the first time. Raises RuntimeFailure and its kinds."""
         from acp import Client, connect_to_agent
-        from acp.schema import ClientCapabilities, Implementation
+        from acp.schema import (
+            ClientCapabilities,
+            ElicitationCapabilities,
+            ElicitationFormCapabilities,
+            Implementation,
+        )
 
         _silence_library()
         self._connection = connect_to_agent(
             cast("Client", client),  # of whose methods it has those that are offered
             self._process.stdin,
             self._process.stdout,
+            use_unstable_protocol=True,  # of which the questions are
         )
         own = Implementation(name="sdqctl", version=__version__)
-        ours = ClientCapabilities(field_meta=dict(client.declares) or None)
+        ours = ClientCapabilities(
+            elicitation=ElicitationCapabilities(form=ElicitationFormCapabilities()),
+            field_meta=dict(client.declares) or None,
+        )
         asking = self.connection.initialize(_PROTOCOL, ours, own)
         answer: InitializeResponse = await self.ask(asking, "start", _START)
         self._initialized = answer

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
@@ -14,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 from sdqctl.adapters.acp.client import AgentClient, Update
 from sdqctl.adapters.acp.process import AUTH_REQUIRED, AgentProcess
 from sdqctl.adapters.acp.profiles import Profile
+from sdqctl.adapters.acp.questions import answers, reply
 from sdqctl.adapters.acp.requests import answer, can_allow_once, permission_request
 from sdqctl.adapters.acp.turn import AgentTurn
+from sdqctl.adapters.base import AdapterConfig
 from sdqctl.adapters.folders import JOURNAL, mark_in_use
 from sdqctl.adapters.journal import ABORTED, TurnCounter, find_turn, read_turns, turn_outcome
 from sdqctl.adapters.journal_writer import write_event
@@ -29,10 +32,16 @@ from sdqctl.model.events import (
 )
 from sdqctl.model.run import TurnBegun, TurnOutcome
 from sdqctl.model.session import SessionInfo
-from sdqctl.model.tools import ToolDecision, ToolPolicy, ToolRequest, evaluate
+from sdqctl.model.tools import ToolDecision, ToolKind, ToolRequest, evaluate
 
 if TYPE_CHECKING:
-    from acp.schema import PermissionOption, PromptResponse, RequestPermissionResponse
+    from acp.schema import (
+        AcceptElicitationResponse,
+        DeclineElicitationResponse,
+        PermissionOption,
+        PromptResponse,
+        RequestPermissionResponse,
+    )
 
 _LOG = logging.getLogger(__name__)
 _ABORT = 5.0
@@ -63,14 +72,14 @@ class AcpSession:
         *,
         connect: Callable[[], Awaitable[Line]],
         profile: Profile,
-        policy: ToolPolicy,
+        config: AdapterConfig,
     ) -> None:
         """`connect` loads the session in a new process."""
         self._info = info
         self._journal = folder / JOURNAL
         self._connect = connect
         self._profile = profile
-        self._policy = policy
+        self._policy, self._ask_user = config.policy, config.ask_user
         self._marker = mark_in_use(folder)
         self._counter = TurnCounter(self._journal)
         self._cost = sum(turn.usage.cost for turn in read_turns(self._journal))
@@ -90,6 +99,7 @@ class AcpSession:
         self._agent, self._agent_id = line.agent, line.agent_id
         line.client.on_update = self._take
         line.client.on_permission = self._decide
+        line.client.on_question = self._question
         self._was_cut = False
 
     @property
@@ -222,6 +232,30 @@ class AcpSession:
         if decision.allowed and not can_allow_once(options):
             return ToolDecision(False, "the agent does not offer to allow it for this once")
         return decision
+
+    async def _question(
+        self, message: str, form: Update
+    ) -> AcceptElicitationResponse | DeclineElicitationResponse:
+        """Ask the user what the agent asks; where nobody is, or nothing is said, decline."""
+        content = None
+        if self._ask_user is not None and self._turn is not None and not self._aborting:
+            try:
+                content = answers(message, form, self._ask_user)
+            except asyncio.CancelledError:  # Ctrl-C while a line was awaited: it is the run's
+                signal.raise_signal(signal.SIGINT)
+        if self._turn is not None:
+            self._events.put_nowait(
+                PermissionDecided(
+                    turn_id=self._turn.turn_id,
+                    kind=ToolKind.OTHER,
+                    target=f"question: {' '.join(message.split())}",
+                    allowed=content is not None,
+                    reason="answered" if content is not None else "nobody answered",
+                    by="the user" if content is not None else "",
+                    why="answered" if content is not None else "nobody answered",
+                )
+            )
+        return reply(content)
 
     async def find_turn(self, begun: TurnBegun) -> TurnOutcome | None:
         """Look a turn up in the journal, which was held against the agent's at the resume."""
