@@ -172,6 +172,15 @@ class Settings:
     sandbox_write: tuple[str, ...] = field(
         default=(), metadata=about("folders more that writing modes may write in it")
     )
+    store: str | None = field(
+        default=None,
+        metadata=about(
+            "the [shared store](fleet.md) of `--store`, as `postgresql://USER@HOST/DATABASE`; a "
+            "password may stand in the variable alone",
+            variable="SDQCTL_STORE",
+            unset="none",
+        ),
+    )
     own: Mapping[str, object] = field(default_factory=dict)
     """What is set of the settings that adapters declare, by name."""
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)

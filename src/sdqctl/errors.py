@@ -27,10 +27,13 @@
     ├── StoreError                     9   store-failed
     │   ├── OutputError                9   output-failed
     │   ├── StoreDamagedError          9   store-damaged
-    │   └── StoreNewerError            9   store-newer
+    │   ├── StoreNewerError            9   store-newer
+    │   └── SharedStoreError           9   shared-store-failed
     ├── BusyError                     75   busy
     │   ├── SessionBusyError          75   session-busy
-    │   └── RateLimitError            75   rate-limited
+    │   ├── RateLimitError            75   rate-limited
+    │   ├── StoreUnreachableError     75   store-unreachable
+    │   └── LeaseLostError            75   lease-lost
     └── InterruptedRunError          130   interrupted
 """
 
@@ -228,6 +231,12 @@ class StoreNewerError(StoreError):
     code = "store-newer"
 
 
+class SharedStoreError(StoreError):
+    """The shared store refuses what it is asked: no rights, no database, no room."""
+
+    code = "shared-store-failed"
+
+
 class BusyError(SdqctlError):
     """Something needed is in use; later it may not be."""
 
@@ -245,6 +254,18 @@ class RateLimitError(BusyError):
     """The model provider asks to slow down."""
 
     code = "rate-limited"
+
+
+class StoreUnreachableError(BusyError):
+    """The shared store cannot be reached at the moment."""
+
+    code = "store-unreachable"
+
+
+class LeaseLostError(BusyError):
+    """Another process has taken the session over: this one may publish nothing more of it."""
+
+    code = "lease-lost"
 
 
 class InterruptedRunError(SdqctlError):

@@ -17,7 +17,7 @@ SOURCES = sorted((ROOT / "src").rglob("*.py"))
 LONGEST_FILE = 400
 BETTER_WHOLE = {
     "sdqctl/adapters/base.py": 480,
-    "sdqctl/config.py": 410,
+    "sdqctl/config.py": 420,
     "sdqctl/model/workflow.py": 680,
     "sdqctl/store/ledger.py": 520,
     "sdqctl/workflow/directives.py": 480,
@@ -25,6 +25,7 @@ BETTER_WHOLE = {
 """Files of one subject that are longer."""
 LONGEST_FUNCTION = 45
 HEAVY = {
+    "psycopg",
     "msgspec",
     "copilot",
     "rich",
@@ -129,6 +130,7 @@ LATE_IMPORTS = {
     "cli/sessions/show.py": "the pager",
     "cli/sessions/transfer.py": "the conversation exports, too",
     "cli/shells.py": "what click needs to complete",
+    "cli/shared.py": "a store is loaded where one is named",
     "cli/topics.py": "a topic loads what it is about",
 }
 """Where functions that are no command import, too, with the reason."""

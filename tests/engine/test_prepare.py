@@ -158,6 +158,7 @@ def test_a_setting_of_a_run_is_an_option_of_its_name() -> None:
         "sandbox_write",
         "snapshot_files",
         "snapshot_bytes",
+        "store",
     }
 
 

@@ -52,6 +52,11 @@ def adapter_option(function: _Function) -> _Function:
     )(function)
 
 
+def store_option(doc: str) -> Callable[[_Function], _Function]:
+    """--store [URL]; without URL the store of the configuration."""
+    return click.option("--store", is_flag=False, flag_value="", metavar="[URL]", help=doc)
+
+
 def format_option(*formats: str) -> Callable[[_Function], _Function]:
     """--format, with the first one as default."""
     return click.option(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sdqctl.cli.completion import complete_adapter, complete_session, complete_workflow
-from sdqctl.cli.options import examples
+from sdqctl.cli.options import examples, store_option
 from sdqctl.cli.runs.options import RunCommand, asked_for, run_options
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         'sdqctl resume audit-1 --prompt "Which finding is the worst?"',
         "sdqctl resume",
         "sdqctl resume --last",
+        "sdqctl resume audit-1 --store --continue",
     ),
 )
 @click.argument("session", required=False, shell_complete=complete_session)
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 )
 @click.option("--answer", metavar="VALUE", help="The answer at an ASK; goes on.")
 @click.option("--comment", metavar="TEXT", help="Why; kept with the answer.")
+@store_option("Go on as the shared store has it, and publish each step.")
 @click.option(
     "-a",
     "--adapter",
@@ -56,6 +58,7 @@ def resume(
     continue_with: str | None,
     answer: str | None,
     comment: str | None,
+    store: str | None,
     **flags: object,
 ) -> int:
     """Go on in SESSION: an id, a name, or a unique prefix of one. Without it you choose one.
@@ -67,6 +70,8 @@ def resume(
 
     if session is None and continue_with and not last:
         session, continue_with = continue_with, ""
+    if session is None and store and "://" not in store:
+        session, store = store, ""
     if prompt is not None and continue_with is not None:
         raise click.UsageError("--prompt and --continue cannot be used together.")
     if session is not None and last:
@@ -85,6 +90,7 @@ def resume(
         continues=continue_with is not None or answer is not None,
         answer=answer,
         comment=comment,
+        store=store,
         workflow=Path(continue_with) if continue_with else None,
     )
     return resume_session(app, request)

@@ -14,6 +14,7 @@ from sdqctl.engine.variables import base_variables, cycle_variables, layered
 from sdqctl.model.events import Event, StepRecovered
 from sdqctl.model.options import OnInterrupted
 from sdqctl.model.run import RunRecord, StepRecord, StepStatus
+from sdqctl.model.session import SessionRef
 from sdqctl.workflow.references import Roots
 
 if TYPE_CHECKING:
@@ -42,6 +43,12 @@ Deliver = Callable[[Sequence[StepRecord]], object]
 
 Nest = Callable[["RunContext"], AbstractContextManager[Sink]]
 """What takes the events of a run that is called, while it goes."""
+
+
+AfterStep = Callable[[SessionRef], Awaitable[None]]
+"""What is done after each step of a run that is settled now, given the session it stands in.
+Raises BusyError and StoreError, which end the run.
+"""
 
 
 def ignore(event: Event) -> None:
@@ -100,6 +107,7 @@ class RunContext:
     caller: Caller | None = None
     """What calls it, of a run that is called."""
     emit: Sink = ignore
+    after_step: AfterStep | None = None
     nest: Nest | None = None
     """Shows the runs that this one calls; None: their events go where its own go."""
 

@@ -199,6 +199,9 @@ class Runner:
             self._tell_end(step, attempt, self._last(step), error, begun)
             raise
         self._tell_end(step, attempt, done, None, begun)
+        if self._context.after_step is not None:
+            here = self._run.connection.session.info
+            await self._context.after_step(SessionRef(here.adapter, here.id))
         return done
 
     async def _execute(

@@ -99,16 +99,18 @@ def write_bundle(
     workflows: Mapping[str, str],
     cleaner: Cleaner | None = None,
     workspace: tuple[CarriedFiles, Path] | None = None,
+    steady: bool = False,
 ) -> None:
     """Write a bundle whole and at once, for the owner alone. Raises StoreError.
 
     `workflows` has the text of each run's workflow by the run's id. A `cleaner` takes the secrets
-    out of all of it, but not out of the snapshots of a `workspace`.
+    out of all of it, but not out of the snapshots of a `workspace`. `steady`: what stays the same
+    in a session leaves the same bytes in each of its bundles, so nothing is compressed.
     """
     if cleaner is not None:
         rows, workflows = cleaner.rows(rows, workflows)
     try:
-        with replacing(target) as stream, _zip(stream) as archive:
+        with replacing(target) as stream, _zip(stream, steady=steady) as archive:
             sums = {}
             for name, path in files:
                 content = _content(path) if cleaner is None else cleaner.file(name, path)
@@ -119,7 +121,8 @@ def write_bundle(
                 sums[name] = _add(archive, name, text.encode("utf-8", "surrogatepass"))
             if workspace is not None:
                 sums[_FILES] = _add_content(archive, _FILES, _content(workspace[1]))
-            sums[_LEDGER] = _add(archive, _LEDGER, msgspec.json.encode(rows))
+            lines = msgspec.json.format(msgspec.json.encode(rows), indent=1)
+            sums[_LEDGER] = _add(archive, _LEDGER, lines)
             manifest = Manifest(
                 format=FORMAT,
                 version=VERSION if workspace is None else VERSION_WITH_FILES,
@@ -134,7 +137,9 @@ def write_bundle(
         raise StoreError(f"{target} cannot be written: {error.strerror or error}") from error
 
 
-def _zip(stream: IO[bytes]) -> zipfile.ZipFile:
+def _zip(stream: IO[bytes], *, steady: bool) -> zipfile.ZipFile:
+    if steady:
+        return zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED)
     return zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED, compresslevel=3)
 
 

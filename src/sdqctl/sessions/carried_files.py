@@ -29,8 +29,10 @@ _ALONE = "`--no-workspace` takes the conversation alone"
 
 
 @contextmanager
-def packed(ledger: Ledger, ref: SessionRef) -> Iterator[tuple[CarriedFiles, Path]]:
-    """The snapshots of a session in a file that lasts as long as the block.
+def packed(
+    ledger: Ledger, ref: SessionRef, *, steady: bool = False
+) -> Iterator[tuple[CarriedFiles, Path]]:
+    """The snapshots of a session in a file that lasts as long as the block; see `pack`.
 
     Raises UsageError for a session without any in a repository, WorkspaceError.
     """
@@ -48,7 +50,7 @@ def packed(ledger: Ledger, ref: SessionRef) -> Iterator[tuple[CarriedFiles, Path
         )
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "files"
-        pack(history, ref, base, file)
+        pack(history, ref, base, file, steady=steady)
         inside = _inside(Path(run.cwd)) if run.cwd else ""
         yield CarriedFiles(base=base, snapshot=last, keeper=run.keeper, inside=inside), file
 

@@ -61,6 +61,8 @@ class Entry:
     """The session whose run calls a run of it, where that is there."""
     children: int = 0
     """How many sessions its runs have called, and those again."""
+    turns: int | None = None
+    """How many turns it has, of one that is not on this machine."""
 
     @property
     def ref(self) -> SessionRef:
@@ -160,7 +162,7 @@ def read_entries(
             holder = lock_holder(ref) or archive.holder(info.id)
             last = runs.get(ref)
             run = effective_status(last, holder) if last is not None else None
-            entries.append(Entry(info, _status(run, holder), holder, run, kept=ref in kept))
+            entries.append(Entry(info, status_of(run, holder), holder, run, kept=ref in kept))
     return entries
 
 
@@ -216,9 +218,14 @@ def session_views(access: Access, entries: list[Entry]) -> list[SessionView]:
     archives = access.archives()
     entries = _without_secrets(access, entries)
     return [
-        session_view(entry, archives[entry.info.adapter].count_turns(entry.info.id))
-        for entry in entries
+        session_view(entry, _turns(entry, archives.get(entry.info.adapter))) for entry in entries
     ]
+
+
+def _turns(entry: Entry, archive: SessionArchive | None) -> int | None:
+    if entry.turns is not None or archive is None:
+        return entry.turns
+    return archive.count_turns(entry.info.id)
 
 
 def _without_secrets(access: Access, entries: list[Entry]) -> list[Entry]:
@@ -281,7 +288,8 @@ def effective_status(run: RunRecord, holder: Holder | None) -> RunRecord:
     return msgspec.structs.replace(run, status=RunStatus.INTERRUPTED)
 
 
-def _status(run: RunRecord | None, holder: Holder | None) -> SessionStatus:
+def status_of(run: RunRecord | None, holder: Holder | None) -> SessionStatus:
+    """What a session is doing, by its last run and by who has it open."""
     if holder is not None:
         return SessionStatus.RUNNING
     return SessionStatus(run.status.value) if run else SessionStatus.IDLE

@@ -24,7 +24,7 @@ from sdqctl.model.session import (
 from sdqctl.sessions.access import Access
 from sdqctl.sessions.bundle import Bundle, CarriedFiles, write_bundle
 from sdqctl.sessions.carried_files import Arriving, packed
-from sdqctl.sessions.query import Entry, all_entries
+from sdqctl.sessions.query import all_entries
 from sdqctl.sessions.redaction import Cleaner
 from sdqctl.sessions.snapshots import keepers_of, out_of_trash
 from sdqctl.sessions.trash import Deleted, called_by_deleted, find_deleted, remove
@@ -65,27 +65,31 @@ class Carried:
 
 def write_session(
     access: Access,
-    entry: Entry,
+    info: SessionInfo,
     target: Path,
     *,
     with_secrets: bool = False,
     with_files: bool = False,
+    steady: bool = False,
 ) -> Carried:
     """Write a session's bundle for another machine, or for somebody else; `with_files` with the
-    snapshots of its work tree, as they are.
+    snapshots of its work tree, as they are, `steady` to be compared with others (`write_bundle`).
 
     Raises SessionUnusableError, StoreError, and UsageError for a session without snapshots.
     """
     cleaner = None if with_secrets else Cleaner(Redactor(access.environment), _step_digests)
-    archive = access.archive(entry.info.adapter)
+    archive, ref = access.archive(info.adapter), SessionRef(info.adapter, info.id)
     with access.ledger() as ledger, ExitStack() as stack:
         export_bundle(
             target,
-            info=entry.info,
+            info=info,
             archive=archive,
             ledger=ledger,
             cleaner=cleaner,
-            workspace=stack.enter_context(packed(ledger, entry.ref)) if with_files else None,
+            workspace=stack.enter_context(packed(ledger, ref, steady=steady))
+            if with_files
+            else None,
+            steady=steady,
         )
     more = archive.left_behind(entry.info.id) if isinstance(archive, LeavesBehind) else None
     if cleaner is None:
@@ -154,6 +158,7 @@ def export_bundle(
     ledger: Ledger,
     cleaner: Cleaner | None = None,
     workspace: tuple[CarriedFiles, Path] | None = None,
+    steady: bool = False,
 ) -> None:
     """Write a session's bundle, without secrets where there is a `cleaner`.
 
@@ -176,6 +181,7 @@ def export_bundle(
         workflows=workflows,
         cleaner=cleaner,
         workspace=workspace,
+        steady=steady,
     )
 
 

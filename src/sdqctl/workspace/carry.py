@@ -18,12 +18,16 @@ def is_commit(text: object) -> bool:
     return isinstance(text, str) and _COMMIT.match(text) is not None
 
 
-def pack(history: History, session: SessionRef, base: str, target: Path) -> None:
+def pack(
+    history: History, session: SessionRef, base: str, target: Path, *, steady: bool = False
+) -> None:
     """Write all snapshots of a session into a git bundle (git-bundle(1)) that needs nothing but
-    the commit `base`. Raises WorkspaceError.
+    the commit `base`. `steady`: an object is the same bytes in each bundle, none a difference to
+    another one. Raises WorkspaceError.
     """
+    how = ("-c", "pack.window=0") if steady else ()
     chosen = (f"--glob={session_refs(session)}/*", "--not", base)
-    history.git.run("bundle", "create", "--quiet", target, *chosen)
+    history.git.run(*how, "bundle", "create", "--quiet", target, *chosen)
 
 
 def unpack(history: History, file: Path, base: str, wanted: Collection[str]) -> None:

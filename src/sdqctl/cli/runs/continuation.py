@@ -33,6 +33,8 @@ class ResumeRequest:
     answer: str | None = None
     """What is said at the gate at which the run waits."""
     comment: str | None = None
+    store: str | None = None
+    """The shared store that has it; empty: the configured one."""
 
 
 def continuation(

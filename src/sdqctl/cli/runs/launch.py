@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sdqctl.cli.runs.options import Display
     from sdqctl.engine.context import RunContext
     from sdqctl.engine.pool import RuntimePool
+    from sdqctl.fleet.sharing import Shared
     from sdqctl.model.options import RunOptions
     from sdqctl.model.workflow import Diagnostic, Workflow
     from sdqctl.policy.ask import Question
@@ -125,8 +126,11 @@ def _is_talking() -> bool:
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
-def show(context: RunContext, display: Display) -> int:
-    """Do a run and print its result, or only show its plan; returns 0. Raises the run's error."""
+def show(context: RunContext, display: Display, shared: Shared | None = None) -> int:
+    """Do a run and print its result, or only show its plan; returns 0. Raises the run's error.
+
+    `shared` publishes it.
+    """
     if _is_talking():
         from sdqctl.cli.runs.asking import ask_at_gate
 
@@ -134,6 +138,9 @@ def show(context: RunContext, display: Display) -> int:
     note_repository(context.setup, quiet=display.quiet)
     if display.dry_run:
         print_plan(context, display.output_format)
+    elif shared is not None:
+        context = replace(context, after_step=shared.after_step)
+        interruptible(shared.keep(execute(context, display)))
     else:
         interruptible(execute(context, display))
     return 0

@@ -233,6 +233,7 @@ _GROUPS: dict[str, tuple[str, ...]] = {
         "continue_with",
         "components",
         "only",
+        "store",
         "adapter",
         "model",
         "cwd",

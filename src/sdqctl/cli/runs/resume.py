@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec import structs
 
 from sdqctl.cli.options import read_text_argument
 from sdqctl.cli.output import is_terminal
@@ -14,6 +17,7 @@ from sdqctl.errors import UsageError
 
 if TYPE_CHECKING:
     from sdqctl.cli.context import App
+    from sdqctl.fleet.sharing import Shared
     from sdqctl.model.session import SessionInfo
     from sdqctl.store.ledger import Ledger
 
@@ -21,8 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["ResumeRequest", "resume_session"]
 
 
-def resume_session(app: App, request: ResumeRequest) -> int:
-    """Go on in a session and print the result; returns the exit code.
+def resume_session(app: App, request: ResumeRequest, shared: Shared | None = None) -> int:
+    """Go on in a session and print the result; returns the exit code. `shared` publishes it.
 
     Raises SessionNotFoundError and SessionAmbiguousError, SessionUnusableError for a remote
     session, UsageError when nothing says how to go on, and what the run raises.
@@ -31,6 +35,8 @@ def resume_session(app: App, request: ResumeRequest) -> int:
     from sdqctl.engine.continuation import prepare_step, prompt_step
     from sdqctl.sessions.resolve import resolve_session
 
+    if request.store is not None:
+        return _resume_shared(app, request, request.store)
     session = request.session
     if session is None:
         from sdqctl.cli.runs.choosing import choose_session
@@ -51,7 +57,29 @@ def resume_session(app: App, request: ResumeRequest) -> int:
             context = prepare_step(step, info, request.options, app, ledger, question=question)
         else:
             context = continuation(app, request, info, ledger, question)
-        return show(context, request.display)
+        return show(context, request.display, shared)
+
+
+def _resume_shared(app: App, request: ResumeRequest, store: str) -> int:
+    """Go on in a session as a shared store has it; each step is published."""
+    from sdqctl.cli.shared import open_store
+
+    options = request.options
+    if request.session is None:
+        raise UsageError("--store needs the name of a session", hint="`sessions list --store`")
+    if request.prompt is None and not request.continues:
+        raise UsageError(
+            "--store needs --prompt or --continue",
+            hint="to talk, `sessions pull` before and `sessions push` after it",
+        )
+    with (
+        open_store(app, store) as shared,
+        shared.open(request.session, options.adapter, options.cwd, options.wait) as held,
+    ):
+        here = replace(request, store=None, session=held.info.id)
+        if held.is_new:  # its tree was made where --cwd is
+            here = replace(here, options=structs.replace(options, cwd=None))
+        return resume_session(app, here, held)
 
 
 def _check_talk(request: ResumeRequest) -> None:

@@ -20,6 +20,8 @@ COMMANDS: CommandTable = {
     "keep": ("sessions.fork:keep", "Protect a session from cleanup."),
     "export": ("sessions.transfer:export", "Write a session as a text, a page, data, or a bundle."),
     "import": ("sessions.transfer:import_command", "Make a session of a bundle."),
+    "push": ("sessions.shared:push", "Publish a session in a store that machines share."),
+    "pull": ("sessions.shared:pull", "Bring a session here from a shared store."),
     "delete": ("sessions.delete:delete", "Delete sessions, by whole name or id, or by filter."),
     "cleanup": ("sessions.delete:cleanup", "Delete sessions by age, but for those still needed."),
     "restore": ("sessions.transfer:restore", "Bring a deleted session back from the trash."),

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sdqctl.cli.completion import complete_words
-from sdqctl.cli.options import adapter_option, examples, filter_options
+from sdqctl.cli.options import adapter_option, examples, filter_options, store_option
 from sdqctl.cli.output import counted, is_terminal, note, write_json
+from sdqctl.cli.shared import with_stored
 from sdqctl.cli.table import (
     STATUS_COLOURS,
     Cell,
@@ -60,6 +61,7 @@ _COLUMNS = (
 )
 @click.option("--limit", type=click.IntRange(0), metavar="N", help="At most so many.")
 @click.option("--children", is_flag=True, help="Also those that runs of others called (CALL).")
+@store_option("Also those in the shared store; default the configured one.")
 @click.option("-v", "--verbose", is_flag=True, help="Say where they were read.")
 @adapter_option
 @click.option(
@@ -74,6 +76,7 @@ def list_command(
     /,
     here: bool,
     adapter: str | None,
+    store: str | None,
     verbose: bool,
     output_format: str | None,
     **wanted: Any,  # noqa: ANN401 - the fields of Query, which have the names of the options
@@ -92,6 +95,8 @@ def list_command(
         with_tokens=output_format == "json" or wanted["sort"].removeprefix("-") == "tokens",
         asked=_note_asked if verbose else lambda name: None,
     )
+    if store is not None:
+        entries = with_stored(app, store, entries, adapter)
     here_in = app.directory if here else None
     every = [entry for entry in entries if wanted["children"] or entry.parent is None]
     found = query.select(entries, query.Query(here=here_in, **wanted), now)

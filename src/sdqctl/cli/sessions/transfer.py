@@ -208,7 +208,7 @@ def export_session(
             raise UsageError("a bundle is a file: say where with -o FILE")
         entry = resolve.find_session(app, argument, adapter)
         carried = transfer.write_session(
-            app, entry, output, with_secrets=with_secrets, with_files=with_files
+            app, entry.info, output, with_secrets=with_secrets, with_files=with_files
         )
         _report_secrets(carried)
         if carried.left_behind:

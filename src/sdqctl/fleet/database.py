@@ -1,0 +1,155 @@
+"""The connection to a shared store: made again when it was lost, with errors that help."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import TYPE_CHECKING, Self, TypeVar
+
+from sdqctl.errors import RuntimeMissingError, SharedStoreError, StoreUnreachableError
+from sdqctl.fleet.address import Address
+from sdqctl.fleet.schema import has_tables, make_tables
+
+if TYPE_CHECKING:
+    import psycopg
+
+_Result = TypeVar("_Result")
+_CONNECT_SECONDS = 10
+_SILENT_MILLISECONDS = 30_000
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
+_SHOWN = 200
+_PASSING = ("08", "57P", "40", "53300", "55P03", "25006")
+"""Beginnings of SQLSTATEs that pass: connection lost, restarts, deadlocks, too many clients, a
+standby that is still read only (postgresql.org/docs/current/errcodes-appendix.html).
+"""
+_HINTS = {
+    "28": "look at user, password (~/.pgpass, PGPASSWORD) and pg_hba.conf",
+    "3D": "make the database first: `createdb NAME`",
+    "42501": "the role lacks a right; see the roles in docs/fleet.md",
+    "53100": "make room on the disk of the database",
+}
+
+
+class Database:
+    """One connection, opened when it is needed. All methods raise StoreUnreachableError (75) for
+    what passes by itself, and SharedStoreError (9) for the rest.
+    """
+
+    def __init__(self, address: Address) -> None:
+        self.address = address
+        self._connection: psycopg.Connection | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let the connection go."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    @contextmanager
+    def transaction(self) -> Iterator[psycopg.Connection]:
+        """A connection within a transaction, in a store whose tables are there."""
+        with self.connection() as connection, connection.transaction():
+            yield connection
+
+    @contextmanager
+    def connection(self) -> Iterator[psycopg.Connection]:
+        """The open connection."""
+        import_client()
+        import psycopg
+
+        try:
+            if self._connection is None or self._connection.closed:
+                self._connection = self._connected()
+            yield self._connection
+        except psycopg.Error as error:
+            self.close()
+            raise self._told(error) from error
+
+    def is_made(self) -> bool:
+        """Whether there are tables in it. Raises StoreNewerError."""
+        with self.connection() as connection:
+            return has_tables(connection)
+
+    def make(self) -> list[str]:
+        """Make what tables are missing. Raises StoreNewerError."""
+        with self.connection() as connection:
+            return [] if has_tables(connection) else make_tables(connection)
+
+    def identity(self) -> str:
+        """What the store is known by, wherever it is reached."""
+        with self.transaction() as connection:
+            row = connection.execute("SELECT id::text FROM sdqctl.store").fetchone()
+        return str(row[0]) if row else ""
+
+    def patiently(
+        self, work: Callable[[], _Result], seconds: float, hurry: threading.Event
+    ) -> _Result:
+        """Do something that may be done twice, again and again while the store is out of reach;
+        not again once there is a `hurry`.
+        """
+        deadline, pause = time.monotonic() + seconds, _FIRST_PAUSE
+        while True:
+            try:
+                return work()
+            except StoreUnreachableError:
+                if time.monotonic() + pause > deadline or hurry.wait(pause):
+                    raise
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def _connected(self) -> psycopg.Connection:
+        import psycopg
+
+        return psycopg.connect(
+            self.address.secret,
+            autocommit=True,
+            connect_timeout=_CONNECT_SECONDS,
+            tcp_user_timeout=_SILENT_MILLISECONDS,
+            application_name="sdqctl",
+        )
+
+    def _told(self, error: psycopg.Error) -> SharedStoreError | StoreUnreachableError:
+        import psycopg
+
+        state = error.sqlstate or ""
+        words = self.address.without_secrets(" ".join(str(error).split()))[:_SHOWN]
+        message = f"the shared store {self.address.shown}: {words}"
+        hint = next((hint for start, hint in _HINTS.items() if _is(state, words, start)), None)
+        lost = not state and isinstance(error, psycopg.OperationalError)
+        if hint is None and (lost or state.startswith(_PASSING)):
+            return StoreUnreachableError(
+                message, hint="try again when the database can be reached; nothing was lost here"
+            )
+        return SharedStoreError(message, hint=hint)
+
+
+def _is(state: str, words: str, start: str) -> bool:
+    """Whether an error is of a kind; of one while connecting there is no SQLSTATE, but words."""
+    if state:
+        return state.startswith(start)
+    told = {"28": ("authentication failed", "no password", 'role "'), "3D": ("does not exist",)}
+    return any(part in words for part in told.get(start, ()))
+
+
+def import_client() -> None:
+    """Raise RuntimeMissingError where the client of Postgres is not installed."""
+    try:
+        import psycopg  # noqa: F401
+    except ImportError as error:
+        raise RuntimeMissingError(
+            "a shared store needs the client of Postgres, which is not installed",
+            hint="install sdqctl with it: `pipx install 'sdqctl[fleet]'`",
+        ) from error

@@ -1,0 +1,33 @@
+"""Sessions that live elsewhere, as they stand in lists."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from sdqctl.fleet.sharing import SharedStore
+from sdqctl.fleet.states import Stored, stored_sessions
+from sdqctl.model.session import folded
+from sdqctl.sessions.query import Entry, effective_status, status_of
+
+
+def with_stored(
+    entries: Iterable[Entry], store: SharedStore, adapter: str | None = None
+) -> list[Entry]:
+    """The sessions of this machine, and those of a store that are not here, which are remote."""
+    found = list(entries)
+    here = {(entry.info.adapter, folded(entry.info.id)) for entry in found}
+    for stored in stored_sessions(store.database, adapter):
+        if (stored.adapter, folded(stored.view.info.id)) not in here:
+            found.append(_entry(stored))
+    return found
+
+
+def _entry(stored: Stored) -> Entry:
+    view = stored.view
+    run = effective_status(view.run, stored.holder) if view.run is not None else None
+    info = msgspec.structs.replace(
+        view.info, name=stored.name, is_remote=True, modified_time=stored.published_at
+    )
+    return Entry(info, status_of(run, stored.holder), stored.holder, run, turns=view.turns)
