@@ -91,7 +91,7 @@ def write_session(
             else None,
             steady=steady,
         )
-    more = archive.left_behind(entry.info.id) if isinstance(archive, LeavesBehind) else None
+    more = archive.left_behind(info.id) if isinstance(archive, LeavesBehind) else None
     if cleaner is None:
         return Carried(left_behind=more)
     return Carried(tuple(cleaner.left_out), cleaner.changed, more)
