@@ -60,6 +60,9 @@ class AdapterConfig:
     resume_if_exists: bool = False
     working_directory: Path | None = None
     policy: ToolPolicy = field(default_factory=DenyAll)
+    keep_way_back: bool = False
+    """Whether a prompt may have to be taken out of the conversation, with what it did undone: where
+    the runtime cannot, a copy is made before each, if it makes copies."""
     ask_user: AskUser | None = None
     """Who answers the agent's own questions; None: nobody, they are declined."""
     history_store: bool = True
@@ -290,6 +293,10 @@ class Rewinds(Protocol):
 
     Without it a prompt whose end was not seen stays, and the agent is asked to finish it.
     """
+
+    def rewind_problem(self, to: TurnBegun) -> str | None:
+        """Why this turn cannot be taken out, in words; None: it can, or is not there."""
+        ...
 
     async def rewind(self, to: TurnBegun) -> None:
         """Raises: StepError when the runtime refuses; nothing was changed then."""

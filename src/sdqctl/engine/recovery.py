@@ -68,7 +68,7 @@ async def clear_context(
     rewinding = find_power(session, Rewinds)
     if rewinding is None or has_effects(session, outcome.tools):
         return outcome
-    if not await is_last(session, outcome):
+    if rewinding.rewind_problem(turn) or not await is_last(session, outcome):
         return outcome
     await rewinding.rewind(turn)
     return None
@@ -131,9 +131,15 @@ async def _take_out(
     rewinding = power(session, Rewinds, f"--on-interrupted {policy}")
     first = await _first_in_context(session, ledger, attempts)
     await _refuse_to_lose_others(session, ledger, attempts, first)
+    turn = first.turn(ledger.other_messages(first))
+    if problem := rewinding.rewind_problem(turn):
+        raise StepError(
+            f"step {first.path} cannot be taken back: {problem}",
+            hint="let the agent finish it with `--on-interrupted continue`",
+        )
     if go_back is not None:
         await go_back(first, attempts[-1], ())
-    await rewinding.rewind(first.turn(ledger.other_messages(first)))
+    await rewinding.rewind(turn)
 
 
 def _what_came(session: AdapterSession) -> str:

@@ -9,6 +9,7 @@ from sdqctl.adapters.base import AdapterConfig
 from sdqctl.adapters.registry import steering
 from sdqctl.engine.context import RunContext
 from sdqctl.engine.prompt_settings import is_steered
+from sdqctl.model.options import OnInterrupted
 from sdqctl.model.tools import ToolPolicy
 from sdqctl.model.values import Kind, ValueType
 from sdqctl.model.workflow import AskStep, FileRule, Span
@@ -53,6 +54,7 @@ def adapter_config(context: RunContext, policy: ToolPolicy) -> AdapterConfig:
         session_name=context.target.name,
         working_directory=context.cwd,
         policy=policy,
+        keep_way_back=context.options.on_interrupted is OnInterrupted.REWIND,
         ask_user=None if context.gate is None else partial(_asked, context.gate),
         history_store=context.setup.settings.history_store,
         system_message=equipped.system,

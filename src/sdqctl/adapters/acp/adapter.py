@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Self
 from sdqctl.adapters.acp.archive import (
     AcpArchive,
     Metadata,
+    finish_cut,
     read_metadata,
     sessions_folder,
     write_metadata,
@@ -28,11 +29,17 @@ from sdqctl.adapters.acp.modes import set_mode, set_model
 from sdqctl.adapters.acp.ports import next_port
 from sdqctl.adapters.acp.process import AgentProcess, AgentRefusedError, require_library, start
 from sdqctl.adapters.acp.profiles import PORT, Profile
-from sdqctl.adapters.acp.program import find_program, program_version, require_program
+from sdqctl.adapters.acp.program import (
+    delete_by_program,
+    find_program,
+    program_version,
+    require_program,
+)
 from sdqctl.adapters.acp.provider import require_reachable
 from sdqctl.adapters.acp.replay import Replay, drop_last, reconcile
 from sdqctl.adapters.acp.repository import refuse_untrusted
 from sdqctl.adapters.acp.session import AcpSession, Line
+from sdqctl.adapters.acp.way_back import RewindingSession
 from sdqctl.adapters.base import AdapterConfig, AdapterSession, Capability, Health, capabilities_of
 from sdqctl.adapters.folders import JOURNAL
 from sdqctl.adapters.journal import read_turns
@@ -183,7 +190,16 @@ class AcpAdapter:
         info = self._archive.get(session_id)
         assert info is not None, "the session was just made or found"
         folder = self._root / session_id
-        return AcpSession(info, folder, line, connect=connect, profile=self._profile, config=config)
+        kind = RewindingSession if config.keep_way_back and self._profile.forks else AcpSession
+        session = kind(info, folder, line, connect=connect, profile=self._profile, config=config)
+        if isinstance(session, RewindingSession):
+            session.metadata = metadata
+            session.forget = self._forget if self._profile.forget else None
+        return session
+
+    def _forget(self, agent_id: str) -> None:
+        """Have the agent's program delete its own copy. Raises RuntimeFailure."""
+        delete_by_program(self.name, self._profile, self._settings.environment, agent_id)
 
     async def _connect(self, session_id: str, metadata: Metadata, config: AdapterConfig) -> Line:
         """Make or load the agent's own session, and apply what it runs with."""
@@ -222,6 +238,7 @@ class AcpAdapter:
         replay shows that the conversation is there.
         """
         folder = self._root / session_id
+        finish_cut(folder, metadata)
         turns = list(read_turns(folder / JOURNAL))
         if metadata.agent_id is None or not turns:
             return None

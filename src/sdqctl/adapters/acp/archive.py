@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from sdqctl.adapters.files import install
-from sdqctl.adapters.folders import FolderArchive
+from sdqctl.adapters.folders import JOURNAL, FolderArchive
+from sdqctl.adapters.journal_writer import cut_before
 from sdqctl.adapters.settings import AdapterSettings
 from sdqctl.errors import SdqctlError, SessionUnusableError
 from sdqctl.fs import write_private
@@ -24,6 +25,15 @@ if TYPE_CHECKING:
     from sdqctl.adapters.acp.profiles import Profile
 
 METADATA = "session.json"
+
+
+class WayBack(msgspec.Struct, frozen=True, kw_only=True):
+    """A copy of the conversation as it was before a prompt."""
+
+    message_id: str
+    """Of the prompt."""
+    agent_id: str | None
+    """The agent's id of the copy; None: nothing had been said."""
 
 
 class Metadata(msgspec.Struct, kw_only=True):
@@ -36,6 +46,11 @@ class Metadata(msgspec.Struct, kw_only=True):
     agent_id: str | None = None
     """The agent's own id; None: the agent has no session yet."""
     agent_version: str | None = None
+    way_back: WayBack | None = None
+    cut: str | None = None
+    """An event of the journal that goes, with all after it: a rewind was cut off before it did."""
+    copies: list[str] = []
+    """The agent's ids of copies that are not needed any more."""
 
 
 def sessions_folder(settings: AdapterSettings, agent: str) -> Path:
@@ -54,6 +69,14 @@ def read_metadata(folder: Path) -> Metadata:
 def write_metadata(folder: Path, metadata: Metadata) -> None:
     """Write a session's metadata, whole."""
     write_private(folder / METADATA, msgspec.json.encode(metadata))
+
+
+def finish_cut(folder: Path, metadata: Metadata) -> None:
+    """Cut the journal where a rewind is to. Done again, it comes to the same."""
+    if metadata.cut is not None:
+        cut_before(folder / JOURNAL, metadata.cut)
+        metadata.cut = None
+        write_metadata(folder, metadata)
 
 
 class AcpArchive(FolderArchive):
@@ -145,6 +168,7 @@ class AcpArchive(FolderArchive):
             if not unchanged:
                 known = read_metadata(staged)
                 known.name, known.cwd = name or known.name, cwd or known.cwd
+                known.way_back, known.cut, known.copies = None, None, []  # of another place
                 write_metadata(staged, known)
             install(staged, self._root / session_id)
         except SdqctlError:

@@ -38,6 +38,8 @@ class AgentClient:
     def __init__(self, declares: Mapping[str, Any]) -> None:
         self.declares = declares
         """Extensions of the protocol that we know."""
+        self.others: set[str] = set()
+        """Sessions whose updates are passed over: copies, whose replay may come late."""
         self.on_update: Callable[[Update], None] = lambda update: None
         self.on_permission: Permission = _refuse
         self.on_question: Question = _decline
@@ -47,7 +49,8 @@ class AgentClient:
 
     async def session_update(self, session_id: str, update: Any, **_: object) -> None:  # noqa: ANN401 - a model of the library
         """An update. Those that come at one time are given on in their order."""
-        self.on_update(update.model_dump(mode="json", by_alias=True, exclude_none=True))
+        if session_id not in self.others:
+            self.on_update(update.model_dump(mode="json", by_alias=True, exclude_none=True))
 
     async def request_permission(
         self,

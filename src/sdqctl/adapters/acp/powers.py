@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
 from datetime import UTC, datetime
 
 from sdqctl.adapters.acp.adapter import AcpAdapter
 from sdqctl.adapters.acp.archive import Metadata, read_metadata, write_metadata
 from sdqctl.adapters.acp.profiles import Profile
-from sdqctl.adapters.acp.program import require_program
 from sdqctl.adapters.folders import JOURNAL
 from sdqctl.adapters.settings import AdapterSettings
 from sdqctl.errors import (
     CapabilityError,
-    RuntimeFailure,
     SessionNotFoundError,
     SessionUnusableError,
 )
 from sdqctl.model.session import SessionInfo, session_id_for
-
-_FORGET_SECONDS = 60.0
 
 
 class _Purging(AcpAdapter):
@@ -36,22 +31,6 @@ class _Purging(AcpAdapter):
             await agent.ask(agent.request("session/delete", sessionId=agent_id), "delete it")
         else:
             await asyncio.to_thread(self._forget, agent_id)
-
-    def _forget(self, agent_id: str) -> None:
-        environment = {**self._settings.environment, **self._profile.environment}
-        program = require_program(self._profile, environment)
-        arguments = [part.replace("{id}", agent_id) for part in self._profile.forget]
-        try:
-            subprocess.run(
-                [str(program), *arguments],
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                timeout=_FORGET_SECONDS,
-                check=True,
-            )
-        except (OSError, subprocess.SubprocessError) as error:
-            raise RuntimeFailure(f"{self.name} could not delete its own copy: {error}") from error
 
 
 class _Forking(AcpAdapter):

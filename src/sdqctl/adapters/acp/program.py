@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from sdqctl.adapters.acp.profiles import Profile
-from sdqctl.errors import RuntimeMissingError
+from sdqctl.errors import RuntimeFailure, RuntimeMissingError
 
 _VERSION_SECONDS = 20.0
+_FORGET_SECONDS = 60.0
 
 
 def find_program(profile: Profile, environment: Mapping[str, str]) -> Path | None:
@@ -73,3 +74,23 @@ def program_folders(profile: Profile, environment: Mapping[str, str]) -> tuple[P
 def _around(program: Path) -> Path:
     """The folder of a program; of one in a `bin`, all that lies around that."""
     return program.parent.parent if program.parent.name == "bin" else program.parent
+
+
+def delete_by_program(
+    name: str, profile: Profile, environment: Mapping[str, str], agent_id: str
+) -> None:
+    """Have an agent's program delete a session of its own. Raises RuntimeFailure."""
+    environment = {**environment, **profile.environment}
+    program = require_program(profile, environment)
+    arguments = [part.replace("{id}", agent_id) for part in profile.forget]
+    try:
+        subprocess.run(
+            [str(program), *arguments],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_FORGET_SECONDS,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise RuntimeFailure(f"{name} could not delete its own copy: {error}") from error

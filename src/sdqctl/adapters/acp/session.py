@@ -96,7 +96,7 @@ class AcpSession:
         self._use(line)
 
     def _use(self, line: Line) -> None:
-        self._agent, self._agent_id = line.agent, line.agent_id
+        self._agent, self._client, self._agent_id = line.agent, line.client, line.agent_id
         line.client.on_update = self._take
         line.client.on_permission = self._decide
         line.client.on_question = self._question
@@ -118,6 +118,7 @@ class AcpSession:
         message_id = str(uuid.uuid4())
         self._events, self._aborting, self._left = asyncio.Queue(), False, False
         yield PromptAccepted(turn_id=turn_id, message_id=message_id)
+        await self._before(message_id)
         self._write("user.message", content=prompt, messageId=message_id)
         self._turn = AgentTurn(
             turn_id,
@@ -139,6 +140,9 @@ class AcpSession:
             raise
         for event in await self._last_events(asking):
             yield event
+
+    async def _before(self, message_id: str) -> None:
+        """Called before a prompt stands in the journal."""
 
     def _note_end(self, asking: asyncio.Future[PromptResponse]) -> None:
         """The agent has answered, or cannot any more; also where nobody reads the answer."""

@@ -247,6 +247,10 @@ class CopilotSession:
         turn = find_turn(self._path, begun)
         return None if turn is None else turn_outcome(turn)
 
+    def rewind_problem(self, to: TurnBegun) -> str | None:
+        """Every turn can be taken out."""
+        return None
+
     async def rewind(self, to: TurnBegun) -> None:
         """Take the prompt and what follows out of the context; the runtime shortens its journal."""
         from copilot.generated import rpc

@@ -298,6 +298,10 @@ class MockSession:
         turn = find_turn(self._journal, begun)
         return None if turn is None else turn_outcome(turn)
 
+    def rewind_problem(self, to: TurnBegun) -> str | None:
+        """Every turn can be taken out."""
+        return None
+
     async def rewind(self, to: TurnBegun) -> None:
         """Cut the journal before the turn's prompt, by rename."""
         if self._turn_running:
