@@ -25,7 +25,8 @@ from sdqctl.model.run import TurnBegun
 from sdqctl.model.session import SessionInfo
 from sdqctl.model.tools import ToolDecision, ToolRequest
 
-_LIMIT = 60.0
+_LIMIT = 300.0
+"""Seconds for one story: five starts of a heavy agent on a busy machine fit in."""
 
 
 class AllowAll:
