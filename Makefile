@@ -4,7 +4,10 @@ BIN := .venv/bin
 PIP_FLAGS := --quiet --disable-pip-version-check
 STAMPS := .make
 
-.PHONY: agents nightly setup demo test lint types suite coverage bench bench-quick crash fuzz docs clean
+# Compiled files are kept: hundreds of processes of a run of the suite would compile all anew.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: agents nightly setup demo test lint types suite coverage bench bench-quick crash fuzz docs clean thorough
 
 setup: $(STAMPS)/python $(STAMPS)/runtime
 
@@ -34,6 +37,10 @@ suite: setup
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 test: lint types suite
+
+# The cases that a run of the suite leaves out of its longest tables.
+thorough: setup
+	$(BIN)/python -m pytest --thorough -m thorough --numprocesses auto --dist worksteal
 
 docs: setup
 	$(BIN)/python docs/generate.py
@@ -72,7 +79,7 @@ bench-quick: setup
 	$(BIN)/python -m pip install $(PIP_FLAGS) --constraint constraints.txt --editable '.[fuzz]'
 	$(BIN)/python bench/run.py --quick
 
-nightly: test crash fuzz bench
+nightly: test thorough crash fuzz bench
 
 clean:
 	rm -rf .venv node_modules $(STAMPS)

@@ -64,9 +64,19 @@ def bench(home: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """How many random kills the crash suite makes, and from which seed."""
+    """How many random kills the crash suite makes, from which seed, and what else is tried."""
     parser.addoption("--kills", type=int, help="random kills of the crash suite, each time others")
+    parser.addoption("--thorough", action="store_true", help="all cases of the long tables, too")
     parser.addoption("--crash-seed", type=int, help="repeat the kills of this seed")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what needs more than a run of the suite may take, unless it is asked for."""
+    if config.getoption("--thorough") or config.getoption("--kills"):
+        return
+    left_out = [item for item in items if item.get_closest_marker("thorough")]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
 
 
 def pytest_xdist_auto_num_workers() -> int:

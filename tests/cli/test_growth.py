@@ -13,6 +13,7 @@ from sdqctl.cli.app import run
 from sdqctl.store.database import Database
 from tests.adapters.test_turn_counter import bytes_read
 from tests.bench import Bench
+from tests.sampling import some
 
 MORE = 1.5
 """A table that grows gets deeper: SQLite reads more pages. Growth with each step would be 2.1."""
@@ -61,7 +62,7 @@ def hold(found: dict[int, tuple[int, int]]) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["PROMPT go on [[reply: done]]\n", "RUN echo 1\nPROMPT go on [[reply: done]]\n"],
+    some(1, ["PROMPT go on [[reply: done]]\n", "RUN echo 1\nPROMPT go on [[reply: done]]\n"]),
 )
 def test_a_later_step_reads_no_more_than_an_early_one(
     bench: Bench, reading: Reading, text: str
@@ -74,6 +75,7 @@ def test_a_later_step_reads_no_more_than_an_early_one(
     hold(found)
 
 
+@pytest.mark.thorough
 def test_a_later_component_reads_no_more_than_an_early_one(
     bench: Bench, reading: Reading, project: Path
 ) -> None:

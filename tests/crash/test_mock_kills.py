@@ -1,7 +1,7 @@
 """A kill at every commit point, one after another, of runs, of resumes, and of what is between.
 
-Each passing of a point is killed in the plainest workflow, and in the others each third one, which
-meets each kind of step. With `--kills` (`make crash`) it is each passing everywhere.
+In the plainest workflow each other passing of a point is killed; in the others each seventh of
+some points, from another one on at each. With `--kills` (`make crash`) it is each passing of all.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from __future__ import annotations
 import ast
 import re
 import shutil
+import zlib
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,7 @@ from tests.crash.mock_story import (
     reset,
 )
 from tests.released import test_released
+from tests.sampling import each
 
 pytestmark = pytest.mark.crash
 
@@ -108,6 +110,14 @@ def points(names: list[str]) -> list[str]:
     ]
 
 
+@dataclass(frozen=True)
+class Passings:
+    """Which passings of a point are killed: from the first, each so many."""
+
+    first: int = 1
+    step: int = 1
+
+
 class Places:
     """Homes in one folder, one after another; what was begun in one is copied, not done again."""
 
@@ -136,27 +146,34 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> Places:
 
 
 @pytest.fixture
-def each_third(pytestconfig: pytest.Config) -> int:
-    """The step from one passing that is killed to the next, where not all have to be."""
-    return 1 if pytestconfig.getoption("--kills") else 3
+def passings(pytestconfig: pytest.Config, request: pytest.FixtureRequest) -> Passings:
+    """The passings of a point that are killed in this test."""
+    if pytestconfig.getoption("--kills"):
+        return Passings()
+    each = 2 if "straight-" in request.node.name else 7
+    return Passings(1 + zlib.crc32(request.node.name.encode()) % each, each)
 
 
 def kill_everywhere(
     point: str,
     attempt: Callable[[str], tuple[Home, Done]],
     then: Callable[[Home, int], None],
-    step: int = 1,
+    passings: Passings | None = None,
 ) -> int:
     """Kill at each passing of a point, in a home of its own, and look at it when it was finished.
 
     `attempt` makes the home, and the command that is killed at a passing. Returns how many kills
-    there were.
+    there were; a point that is passed less often than the first number is killed at its first.
     """
-    for kills, number in enumerate(range(1, _MOST, step)):
+    wanted = passings or Passings()
+    for kills, number in enumerate(range(wanted.first, _MOST, wanted.step)):
         home, done = attempt(f"{point}:{number}")
-        if done.code not in KILLED:
+        if done.code in KILLED:
+            then(home, number)
+        elif kills or wanted.first == 1:
             return kills
-        then(home, number)
+        else:
+            return kill_everywhere(point, attempt, then, Passings(1, wanted.step))
     raise AssertionError(f"{point} is passed without end")
 
 
@@ -166,18 +183,24 @@ def finish(home: Home, number: int) -> None:
     home.check()
 
 
+OTHERS = [
+    *(("moving", point) for point in [*AFTER_COMMITS, *OF_THE_MOCK]),
+    *(("beside", point) for point in [*AFTER_COMMITS, *OF_THE_MOCK[:3]]),
+    *(("flow", point) for point in ["ledger.begin.after", "ledger.finish.after", *OF_THE_MOCK]),
+    *(("calling", point) for point in points(OF_A_RUN) + OF_THE_MOCK),
+]
+RESUMES = [(*begun, point) for begun in BEGUN for point in [*AFTER_COMMITS, *OF_THE_MOCK]]
+
+
 @pytest.mark.parametrize(
     ("name", "point"),
     [
         *(("straight", point) for point in points(OF_A_RUN + OF_THE_MOCK + OF_THE_TREE)),
-        *(("moving", point) for point in [*AFTER_COMMITS, *OF_THE_MOCK]),
-        *(("beside", point) for point in [*AFTER_COMMITS, *OF_THE_MOCK[:3]]),
-        *(("flow", point) for point in ["ledger.begin.after", "ledger.finish.after", *OF_THE_MOCK]),
-        *(("calling", point) for point in points(OF_A_RUN) + OF_THE_MOCK),
+        *each(2, OTHERS),
     ],
 )
 def test_a_kill_at_any_commit_point_loses_and_repeats_nothing(
-    name: str, point: str, home: Path, places: Places, each_third: int
+    name: str, point: str, home: Path, places: Places, passings: Passings
 ) -> None:
     def attempt(at: str) -> tuple[Home, Done]:
         place = places.new(WORKFLOWS[name])
@@ -188,8 +211,7 @@ def test_a_kill_at_any_commit_point_loses_and_repeats_nothing(
         home.finish()
         home.check(asides)
 
-    each = name == "straight" and not point.endswith(".before")
-    kills = kill_everywhere(point, attempt, then, 1 if each else each_third)
+    kills = kill_everywhere(point, attempt, then, passings)
     assert kills > 0, f"{point} is never passed"
 
 
@@ -214,16 +236,15 @@ def between(home: Home, number: int) -> int:
     return 0
 
 
-@pytest.mark.parametrize("point", [*AFTER_COMMITS, *OF_THE_MOCK])
-@pytest.mark.parametrize(("name", "first"), BEGUN)
+@pytest.mark.parametrize(("name", "first", "point"), each(3, RESUMES))
 def test_a_kill_during_a_resume_loses_and_repeats_nothing(
-    name: str, first: str, point: str, home: Path, places: Places, each_third: int
+    name: str, first: str, point: str, home: Path, places: Places, passings: Passings
 ) -> None:
     def attempt(at: str) -> tuple[Home, Done]:
         place = places.begun(WORKFLOWS[name], first)
         return place, place.go_on(crash=at)
 
-    kill_everywhere(point, attempt, finish, each_third)
+    kill_everywhere(point, attempt, finish, passings)
 
 
 @pytest.mark.parametrize("point", points(["ledger.shown"]))
@@ -398,7 +419,7 @@ def test_a_kill_while_a_prompt_is_taken_out_of_the_context(
     ],
 )
 def test_a_kill_while_a_step_is_taken_back_with_its_files(
-    point: str, home: Path, places: Places, each_third: int
+    point: str, home: Path, places: Places, passings: Passings
 ) -> None:
     def attempt(at: str) -> tuple[Home, Done]:
         place = places.new(STRAIGHT)  # a copied folder is another one, whose files are not touched
@@ -410,7 +431,7 @@ def test_a_kill_while_a_step_is_taken_back_with_its_files(
         home.check()
 
     flags = ("--on-interrupted", "rewind")
-    assert kill_everywhere(point, attempt, then, each_third) > 0
+    assert kill_everywhere(point, attempt, then, passings) > 0
 
 
 def test_the_suite_kills_at_every_commit_point_there_is() -> None:

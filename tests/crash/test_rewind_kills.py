@@ -28,14 +28,16 @@ _KILLS_IN_THE_SUITE = 12
 _STEPS = 6
 _MOST_COMMANDS = 200
 _VICTIMS = ("sdqctl", "runtime", "both")
+VICTIMS_ENDS = (-signal.SIGKILL, 137, 5, 7)
+"""Exit codes of a command that was killed, or whose runtime was."""
 FLAGS = ("--on-interrupted", "rewind")
 HEAD = "ADAPTER copilot\nSESSION-NAME victim\nMODE implement\nALLOW-SHELL true\n"
 
 
-def prompt(number: int) -> str:
+def prompt(number: int, owner: str = "") -> str:
     """A prompt whose agent appends a line to its own file, and runs a command over it."""
-    own = f"sleep 0.1; echo line >> own-{number}; sleep 0.1"
-    seen = f"cat own-{number} >> seen-{number}; sleep 0.1"
+    own = f"sleep 0.1; echo line >> own-{owner}{number}; sleep 0.1"
+    seen = f"cat own-{owner}{number} >> seen-{owner}{number}; sleep 0.1"
     orders = (json.dumps({"command": text, "description": "x"}) for text in (own, seen))
     return (
         f"PROMPT step-{number} [[delay: 0.05]] [[reply: answer {number}]] "
@@ -127,7 +129,7 @@ def play(folder: Path, name: str, killer: Killer, wanted: int) -> str:
             told += f"{' '.join(arguments)} -> {done.code}\n{done.err}"
             if done.code == 0:
                 return told
-            assert done.code in (-signal.SIGKILL, 137, 5, 7), told
+            assert done.code in VICTIMS_ENDS, told
             arguments = ["resume", name, "--continue", *FLAGS]
             if done.code == 7:
                 arguments = ["run", "work.conv", *FLAGS]

@@ -14,8 +14,9 @@ from sdqctl.adapters.copilot.adapter import CopilotAdapter
 from sdqctl.adapters.settings import AdapterSettings
 from sdqctl.testing.loopback import LoopbackModel
 from tests.command import sdqctl
-from tests.runtime.hostile import INSTRUCTIONS, HostileRepository, plant
+from tests.runtime.hostile import INSTRUCTIONS, HostileRepository, plant, plant_few
 from tests.runtime.plans import Call, Plans, sub_agent, tools_offered
+from tests.sampling import some
 from tests.terminal import CTRL_D, ENTER, Terminal
 
 pytestmark = pytest.mark.runtime
@@ -66,7 +67,7 @@ def workflow(home: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("mode", ["audit", "implement", "full"])
+@pytest.mark.parametrize("mode", some(2, ["audit", "full", "implement"]))
 def test_a_planted_repository_runs_nothing_on_run_resume_and_in_a_fork(
     home: Path, repository: HostileRepository, planned: LoopbackModel, mode: str
 ) -> None:
@@ -98,13 +99,14 @@ def test_a_planted_repository_runs_nothing_when_a_workflow_is_applied_to_a_file_
 def test_a_planted_repository_runs_nothing_in_a_conversation(
     home: Path, repository: HostileRepository, planned: LoopbackModel
 ) -> None:
-    assert sdqctl("run", workflow(home), "--session-name", "talk").code == 0
+    path = workflow(home)
+    path.write_text("PROMPT PLAN:look\n")
+    assert sdqctl("run", path, "--session-name", "talk").code == 0
     with Terminal(["resume", "talk", "--mode", "full"]) as terminal:
         terminal.wait_for("Ctrl-D leaves.")
         before = len(planned.requests)
         terminal.type(f"PLAN:sub{ENTER}")
-        while len(planned.requests) - before <= len(TOUCHING):
-            terminal.wait_for("PLAN:sub")
+        terminal.wait_until(lambda: len(planned.requests) - before > len(TOUCHING))
         terminal.wait_for_prompt()
         terminal.type(CTRL_D)
         assert terminal.wait_for_end() == 0
@@ -130,8 +132,10 @@ async def ask_twice(settings: AdapterSettings, config: AdapterConfig, marks: Pat
 
 
 def test_a_trusted_repository_gets_what_it_brings_in_new_and_in_resumed_sessions(
-    home: Path, repository: HostileRepository, planned: LoopbackModel
+    home: Path, project: Path, planned: LoopbackModel
 ) -> None:
+    """What is planted does run when it may: one file of each kind, for all would take minutes."""
+    repository = plant_few(project, home.parent / "marks")
     settings = AdapterSettings(
         data_dir=home / "sdqctl",
         copilot_home=home / "copilot",

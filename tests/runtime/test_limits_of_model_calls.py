@@ -13,6 +13,7 @@ import pytest
 from sdqctl.errors import SdqctlError
 from sdqctl.testing.loopback import LoopbackModel, Reply, Request
 from tests.command import Done, sdqctl
+from tests.sampling import some
 
 pytestmark = pytest.mark.runtime
 
@@ -148,13 +149,13 @@ def test_a_long_retry_after_is_not_waited_for_beyond_the_time_of_the_retries(
         assert exit_codes()[entry["error"]["code"]] == 75, entry
 
 
-@pytest.mark.parametrize("budget", ["0s", "1s", "2s", "4s", "6s"])
+@pytest.mark.parametrize("budget", some(2, ["0s", "2s", "1s", "4s", "6s"]))
 def test_the_exit_code_does_not_depend_on_when_the_retries_end(budget: str, run: Run) -> None:
     done = run("prompt", Model(Reply(status=500)), "--retry-for", budget)
     assert done.code == 75, done.err
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", some(1, KINDS))
 def test_a_failure_that_passes_is_got_over(kind: str, run: Run) -> None:
     model = Model(Reply(status=503, headers={"Retry-After": "1"}), times=7)
     done = run(kind, model, "--retry-for", "60s")

@@ -15,6 +15,7 @@ import pytest
 
 from sdqctl.testing.loopback import LoopbackModel
 from tests.command import Running, sdqctl
+from tests.sampling import some
 
 pytestmark = pytest.mark.runtime
 
@@ -142,7 +143,7 @@ def test_a_session_killed_before_its_first_prompt_was_stored_goes_on(
     ]
 
 
-@pytest.mark.parametrize("forgotten", ["journal", "everything"])
+@pytest.mark.parametrize("forgotten", some(1, ["everything", "journal"]))
 @pytest.mark.parametrize("point", ["ledger.session.after:2", "ledger.run.after:3"])
 def test_a_later_conversation_that_the_runtime_forgot_is_begun_again(
     point: str, forgotten: str, home: Path, project: Path, model: LoopbackModel

@@ -15,6 +15,7 @@ import pytest
 
 from sdqctl.testing.loopback import LoopbackModel
 from tests.command import Running, sdqctl
+from tests.sampling import some
 
 pytestmark = pytest.mark.runtime
 
@@ -86,7 +87,7 @@ def begun(home: Path, kind: str) -> bool:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("delay", [0.0, 0.02, 0.05, 0.1, 0.2])
+@pytest.mark.parametrize("delay", some(2, [0.0, 0.05, 0.02, 0.1, 0.2]))
 def test_a_signal_in_a_new_conversation_interrupts_the_run(
     delay: float, number: signal.Signals, home: Path, project: Path, model: LoopbackModel
 ) -> None:

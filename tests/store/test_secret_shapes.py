@@ -299,6 +299,7 @@ def starts(shape: Shape, text: str) -> list[int]:
     return sorted({m.start() for word in shape.words for m in re.finditer(re.escape(word), within)})
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.words[0])
 def test_twice_the_text_takes_about_twice_the_steps(shape: Shape) -> None:
     flags = re.ASCII | (re.IGNORECASE if shape.any_case else 0)

@@ -12,6 +12,7 @@ import pytest
 
 from tests.adapters.acp.scripted import Scripted
 from tests.command import SDQCTL, sdqctl
+from tests.sampling import some
 
 
 def _workflow(*prompts: str, head: str = "") -> None:
@@ -108,7 +109,7 @@ def test_a_session_is_put_into_the_mode_that_asks_also_when_it_is_loaded(
     assert not Path("two").exists()
 
 
-@pytest.mark.parametrize("code", [-32002, -32602, -32603])
+@pytest.mark.parametrize("code", some(1, [-32002, -32602, -32603]))
 def test_a_session_that_its_agent_lost_is_told_and_never_begun_anew(
     scripted: Scripted, code: int
 ) -> None:
