@@ -174,7 +174,8 @@ def _kind(known: Field[Any]) -> str:
     if known.metadata["duration"]:
         return "duration"
     plain = str(known.type).removesuffix(" | None")
-    words = {"str": "text", "int": "number", "bool": "true or false", "Path": "path"}
+    words = {"str": "text", "bool": "true or false", "Path": "path"}
+    words |= dict.fromkeys(("int", "float"), "number")
     lists = {"tuple[str, ...]": "list of texts", "tuple[Path, ...]": "list of paths"}
     tables = {"Mapping[str, Mapping[str, Any]]": "tables"}
     return {**words, **lists, **tables}[plain]

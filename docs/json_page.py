@@ -82,6 +82,7 @@ SECTIONS = (
     Section("A refused request", run.DeniedView),
     Section("The sandbox of a run", run.SandboxView),
     Section("A refused path", run.RefusedPathView),
+    Section("A budget that came near", run.NearingView, "`--warn-at` says when."),
     Section(
         "One run of several",
         run.BatchRunView,
@@ -105,7 +106,13 @@ SECTIONS = (
     Section("The sandbox of this machine", Held),
     Section("An adapter", Health),
     Section("The tools of an adapter", ToolNames),
-    Section("A finding", workflow.FindingView, "`validate` writes an array of these."),
+    Section(
+        "A finding",
+        workflow.FindingView,
+        "`validate` writes an array of these; first, for each INPUT of a workflow, one of severity "
+        "`info` that says with `input` what it is given.",
+    ),
+    Section("An input", workflow.InputView),
     Section("A prompt", workflow.PromptView, "`render` writes an array of these, one a step."),
     Section("An agent", agents.AgentView, "What `agents list` has of each, and `agents info`."),
     Section("An agent that was checked", agents.CheckView, "What `agents check` writes."),

@@ -133,7 +133,9 @@ def test_a_setting_that_says_nothing_else_is_the_users_alone() -> None:
         "retry_for",
         "max_turn_tool_calls",
         "max_tokens",
+        "max_cost",
         "max_time",
+        "warn_at",
     }
 
 

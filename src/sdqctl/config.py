@@ -120,10 +120,24 @@ class Settings:
         default=0,
         metadata=about("stop a run that used so many tokens; `0` is no limit", rule=Rule.SMALLER),
     )
+    max_cost: float = field(
+        default=0.0,
+        metadata=about(
+            "stop a run that cost so much, as the runtime reports it; `0` is no limit",
+            rule=Rule.SMALLER,
+        ),
+    )
     max_time: float = field(
         default=0.0,
         metadata=about(
             "stop a run after so long; `0` is no limit", rule=Rule.SMALLER, duration=True
+        ),
+    )
+    warn_at: int = field(
+        default=0,
+        metadata=about(
+            "percent of a budget at which a run says that it comes near; `0` is never",
+            rule=Rule.FILLS,
         ),
     )
     on_interrupted: str | None = field(
@@ -385,6 +399,9 @@ def _convert(known: Field[Any], value: object, folder: Path) -> object:
     if kind == "int":
         whole = isinstance(value, int) and not isinstance(value, bool) and value >= 0
         return _checked(value, whole, "a whole number")
+    if kind == "float":
+        number = isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
+        return _checked(value, number, "a number")
     if kind.startswith("Mapping"):
         tables = isinstance(value, dict) and all(isinstance(each, dict) for each in value.values())
         return _checked(value, tables, "a table of tables")

@@ -170,6 +170,36 @@ def test_validate_writes_findings(bench: Bench) -> None:
     assert [finding["line"] for finding in read(done, "validate")] == [1]
 
 
+def test_validate_lists_the_inputs_of_a_workflow(bench: Bench) -> None:
+    text = """\
+INPUT least choice(low|high) = low "what counts"
+INPUT file
+PROMPT {{least}} {{file}}
+"""
+    path = bench.write("work.conv", text)
+    found = read(sdqctl("validate", path, "--strict", "--format", "json"), "validate")
+    assert [(one["severity"], one["line"]) for one in found] == [("info", 1), ("info", 2)]
+    assert [one["input"] for one in found] == [
+        {
+            "name": "least",
+            "type": "choice",
+            "choices": ["low", "high"],
+            "default": "low",
+            "required": False,
+            "description": "what counts",
+        },
+        {
+            "name": "file",
+            "type": "text",
+            "choices": [],
+            "default": None,
+            "required": True,
+            "description": "",
+        },
+    ]
+    assert sdqctl("validate", path).out == ""
+
+
 def test_render_writes_prompts(story: Path) -> None:
     found = read(sdqctl("render", story, "--format", "json"), "render")
     assert [step["prompt"] is None for step in found] == [False, True, True, False]

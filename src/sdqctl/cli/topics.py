@@ -41,6 +41,7 @@ COPILOT_HOME are kept between jobs. Or carry the session as a file:
   sdqctl sessions import nightly.sdqctl
 
   --max-tokens N, --max-time 20m   exit 4; it can be resumed with a higher one
+  --warn-at 80                     warn when 80 % of a budget are used
   --wait 10m                       wait for a session that is in use
   --retry-for 5m                   try again what the provider refuses for now
   exit 8                           PAUSE or CONSULT: a human is wanted

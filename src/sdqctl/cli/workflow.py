@@ -31,7 +31,7 @@ _INVALID = 3
 def validate(app: App, /, files: tuple[str, ...], strict: bool, output_format: str) -> int:
     """Check workflow files, or - for stdin; all findings of all files come at once.
 
-    Exit 3 when there is an error.
+    With --format json their INPUTs are listed, too. Exit 3 when there is an error.
     """
     from sdqctl.engine.inspection import inspect
 
@@ -41,15 +41,16 @@ def validate(app: App, /, files: tuple[str, ...], strict: bool, output_format: s
         findings, failure = inspect(app, Path(file))
         found += findings
         code = code or failure
+    problems = [finding for finding in found if finding.input is None]
     if output_format == "json":
         write_json([finding.view() for finding in found])
     else:
-        for finding in found:
+        for finding in problems:
             write_line(finding.line)
-        errors = sum(finding.is_error for finding in found)
-        warnings = counted(len(found) - errors, "warning")
+        errors = sum(finding.is_error for finding in problems)
+        warnings = counted(len(problems) - errors, "warning")
         note(f"{len(files)} checked: {counted(errors, 'error')}, {warnings}")
-    bad = any(strict or finding.is_error for finding in found)
+    bad = any(strict or finding.is_error for finding in problems)
     return code or (_INVALID if bad else 0)
 
 

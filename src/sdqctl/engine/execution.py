@@ -40,7 +40,7 @@ from sdqctl.model.run import RunRecord
 from sdqctl.model.sandbox import Sandbox
 from sdqctl.model.session import SessionRef
 from sdqctl.sandbox.nets import NetPair, Nets
-from sdqctl.store.calls import usage_of_tree
+from sdqctl.store.calls import seconds_of_tree, usages_of_tree
 from sdqctl.store.evidence import CommandFolders
 from sdqctl.store.gates import record_shown
 from sdqctl.store.locks import SessionLock
@@ -344,9 +344,7 @@ async def _drive(
         context=context,
         record=record,
         connection=connection,
-        budget=Budget(context.options, usage_of_tree(context.ledger, record.id))
-        if caller is None
-        else caller.run.budget.shared(),
+        budget=_budget(context, record) if caller is None else caller.run.budget.shared(),
         background=background,
         commands=CommandFolders(home, record.id),
         sandbox=commands,
@@ -364,6 +362,14 @@ async def _drive(
             error.on_shown = partial(record_shown, home, record.id, error.path)
         raise
     finally:
+        run.budget.release()
         await background.stop()
     settle_commands(run)
     return done
+
+
+def _budget(context: RunContext, record: RunRecord) -> Budget:
+    """The budget of the outermost run, which those that it calls share."""
+    ledger = context.ledger
+    used, seconds = usages_of_tree(ledger, record.id), seconds_of_tree(ledger, record)
+    return Budget(context.options, context.emit, used, seconds)

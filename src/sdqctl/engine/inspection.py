@@ -21,6 +21,7 @@ from sdqctl.model.workflow import (
     CallStep,
     Diagnostic,
     EarlierPart,
+    Input,
     OutputPart,
     Plan,
     PlannedStep,
@@ -39,9 +40,10 @@ from sdqctl.workflow.render import Roots, Told, render_prompt, render_text
 
 @dataclass(frozen=True)
 class Finding:
-    """What is wrong at a place of a workflow file."""
+    """What is wrong at a place of a workflow file, or an input that stands there."""
 
     diagnostic: Diagnostic
+    input: Input | None = None
 
     @property
     def is_error(self) -> bool:
@@ -55,7 +57,7 @@ class Finding:
 
     def view(self) -> FindingView:
         """The finding as JSON shows it."""
-        return FindingView.of(self.diagnostic)
+        return FindingView.of(self.diagnostic, self.input)
 
 
 @dataclass(frozen=True)
@@ -80,13 +82,15 @@ class Preview:
 
 
 def inspect(setup: Setup, path: Path) -> tuple[list[Finding], int]:
-    """What is wrong with a workflow file, and an exit code that is not 0 for a file that is missing
-    or no text.
+    """The inputs of a workflow file and what is wrong with it, and an exit code that is not 0 for a
+    file that is missing or no text.
     """
+    inputs: list[Finding] = []
     try:
         parsed = load_workflow(path, setup.directory)
         found = list(parsed.diagnostics)
         if parsed.workflow is not None:
+            inputs += map(_of_input, parsed.workflow.inputs)
             found += _plan_findings(setup, parsed.workflow)
             found += _destination_findings(parsed.workflow)
             for called in all_called(parsed.workflow):
@@ -97,8 +101,14 @@ def inspect(setup: Setup, path: Path) -> tuple[list[Finding], int]:
         problem = Diagnostic(
             severity=Severity.ERROR, message=error.message, span=span, hint=error.hint
         )
-        return [Finding(problem)], error.exit_code
-    return [*map(Finding, found)], 0
+        return [*inputs, Finding(problem)], error.exit_code
+    return [*inputs, *map(Finding, found)], 0
+
+
+def _of_input(one: Input) -> Finding:
+    message = f"INPUT {one.name} {one.type}"
+    severity = Severity.INFO
+    return Finding(Diagnostic(severity=severity, message=message, span=one.span), one)
 
 
 def previews(

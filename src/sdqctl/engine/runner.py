@@ -38,6 +38,7 @@ from sdqctl.model.workflow import (
     PlannedStep,
 )
 from sdqctl.process import commit_point
+from sdqctl.store.calls import steps_of_tree
 
 _ABORT_SECONDS = 5.0
 _SHOWN = 10
@@ -57,7 +58,9 @@ class Runner:
         self._turns = TurnRunner(run)
         self._first: Key = ()
         """What the paths of the steps that are wanted are not less than."""
-        self._unfolding = Unfolding(run.scope, run.context.options, self._step, self._together)
+        self._unfolding = Unfolding(
+            run.scope, run.context.options.max_rounds, self._step, self._together
+        )
 
     async def execute(self, *, start_at: str | None = None) -> RunRecord:
         """Run the steps that are not settled; `start_at` runs that step and all after it again,
@@ -111,7 +114,10 @@ class Runner:
             status=RunStatus.RUNNING,
             message=None,
             steps_total=len(self._context.plan.steps),
+            **self._run.budget.begun,
         )
+        if self._context.caller is None:
+            self._run.budget.recorded(steps_of_tree(self._ledger, self._run.id))
         self._announce(match)
         here = self._run.connection.session.info.id
         done = [r for r in self._done().values() if r.turn_id and r.session_id == here]
@@ -158,10 +164,12 @@ class Runner:
         self, step: PlannedStep, calls: Sequence[PlannedStep], items: Sequence[Any]
     ) -> Sequence[StepRecord]:
         """Settle the CALLs of a FOR side by side. Raises what `call_together` raises."""
+        known = [(call, item, self._last(call)) for call, item in zip(calls, items, strict=True)]
+        self._run.budget.foresee(step.path, sum(record is None for _, _, record in known))
         left = [
             (call, item)
-            for call, item in zip(calls, items, strict=True)
-            if (record := self._last(call)) is None or not record.status.settled
+            for call, item, record in known
+            if record is None or not record.status.settled
         ]
         await call_together(self._run, step, left, self._step)
         return [await self._step(call) for call in calls]
@@ -174,6 +182,9 @@ class Runner:
             return record
         if self._first and path_key(step.path) < self._first:
             return skip(step, record, self._run)
+        if record is None:
+            self._run.budget.unfold(step.path)
+        self._run.budget.check_time()
         if not isinstance(step.action, PauseStep | ConsultStep | CheckpointStep):
             while self._done_before:
                 await start_again(self._done_before.pop(0), self._run)
@@ -282,7 +293,8 @@ class Runner:
             self._context.emit(Warned(message=f"the turn could not be aborted: {error}"))
 
     def _end(self, status: RunStatus, message: str | None) -> RunRecord:
-        self._ledger.update_run(self._run.id, status=status, message=message, **self._total(status))
+        changes = {**self._total(status), **self._run.budget.ended}
+        self._ledger.update_run(self._run.id, status=status, message=message, **changes)
         run = self._ledger.run(self._run.id)
         assert run is not None, "a run that is being driven is in the ledger"
         self._context.emit(

@@ -43,6 +43,7 @@ async def call_together(
     else what those raised that wait.
     """
     action = cast("ForStep", step.action)
+    run.budget.release()
     rounds = list(_rounds(run, action, left))
     errors: list[tuple[_Round, SdqctlError]] = []
 
@@ -52,13 +53,23 @@ async def call_together(
 
     await run_batch(
         rounds,
-        lambda one: do(one.step, one.caller),
+        lambda one: _within_budget(one, do),
         ended,
         parallel=action.parallel or 1,
         stops=lambda error: isinstance(error, _STOPS),
     )
     if errors:
         raise _whole(step, rounds, errors)
+
+
+async def _within_budget(one: _Round, do: Do) -> StepRecord:
+    """Do a CALL once its first turn fits into what is left beside the others."""
+    budget = one.caller.run.budget
+    await budget.reserve()
+    try:
+        return await do(one.step, one.caller)
+    finally:
+        budget.release()
 
 
 def _rounds(
@@ -71,7 +82,7 @@ def _rounds(
         known = hashlib.sha256(f"{step.digest} {seen[text]} {text}".encode()).hexdigest()
         scope = Scope({**run.scope.values, action.name: item})
         caller = Caller(
-            run=replace(run, scope=scope),
+            run=replace(run, scope=scope, budget=run.budget.shared()),
             step=step,
             label=_label(item, text),
             item=known,

@@ -119,7 +119,8 @@ async def _prompt(
         await _keep_within_limit(step, action, run, turns)
     wanted = wanted_answer(action, run.context)
     render = cache(partial(_render, step, run, wanted))
-    return await turns.answer(step, render, begun=begun, wanted=wanted)
+    async with run.budget.turn():
+        return await turns.answer(step, render, begun=begun, wanted=wanted)
 
 
 def _render(step: PlannedStep, run: LiveRun, wanted: WantedAnswer | None) -> str:
@@ -154,7 +155,8 @@ async def _keep_within_limit(
     if action.on_context_limit == "stop":
         raise StepError(message, hint="raise the limit, or let ON-CONTEXT-LIMIT compact")
     run.context.emit(Warned(message=f"{message}: compacting"))
-    await turns.compact(step, action.on_context_limit_prompt, recorded=False)
+    async with run.budget.turn():
+        await turns.compact(step, action.on_context_limit_prompt, recorded=False)
 
 
 async def _fill(session: Compacts) -> float | None:
@@ -190,7 +192,8 @@ async def _compact(
         run.context.emit(Warned(message=f"step {step.path}: {why}"))
         run.begin(step)
         return run.finish(step, StepStatus.DONE, response=why)
-    return cast("StepRecord", await turns.compact(step, action.instructions))
+    async with run.budget.turn():
+        return cast("StepRecord", await turns.compact(step, action.instructions))
 
 
 async def _new_conversation(

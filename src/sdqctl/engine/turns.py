@@ -64,7 +64,6 @@ class TurnRunner:
         """
         asked = None if begun else Recovery("asked", "", render())
         self._count_unfit(step, wanted)
-        self._run.budget.begin_turn()
         died, retries = False, Retries(self._options.retry_for or 0.0)
         while True:
             try:
@@ -91,7 +90,7 @@ class TurnRunner:
             if isinstance(done, StepRecord):
                 return done
             asked = Recovery("asked", "", done)
-            self._run.budget.begin_turn()
+            await self._run.budget.begin_turn()
 
     async def _take_found(
         self,
@@ -158,6 +157,8 @@ class TurnRunner:
         if record.status is StepStatus.BEGUN:
             if end.message_id and record.message_id is None and isinstance(end, TurnOutcome):
                 self._ledger.accept_step(record.run_id, record.path, end.message_id)
+            if isinstance(end, TurnOutcome):
+                self._run.budget.found(end.usage)
             self._ledger.finish_step(
                 record.run_id,
                 record.path,
@@ -184,7 +185,6 @@ class TurnRunner:
         `recorded`: each attempt is one of the step's, and the last is returned. Raises what
         `answer` raises.
         """
-        self._run.budget.begin_turn()
         died = False
         retries = Retries(self._options.retry_for or 0.0)
         while True:
@@ -261,6 +261,7 @@ class TurnRunner:
             )
         if outcome.message_id and record.message_id is None:
             self._ledger.accept_step(record.run_id, record.path, outcome.message_id)
+        self._run.budget.found(outcome.usage)
         return self._ledger.finish_step(
             record.run_id,
             record.path,

@@ -7,10 +7,10 @@ run that goes on walks the same way, and comes to the first step that is open.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, assert_never
+from typing import Any, assert_never
 
 from sdqctl.engine.scope import Scope, captured_in, value_of
-from sdqctl.errors import BudgetError, StepError
+from sdqctl.errors import StepError
 from sdqctl.model.run import StepRecord, StepStatus
 from sdqctl.model.workflow import (
     ForStep,
@@ -23,13 +23,6 @@ from sdqctl.model.workflow import (
     parts_of,
 )
 from sdqctl.workflow.plan import until_step
-
-if TYPE_CHECKING:
-    from sdqctl.model.options import RunOptions
-
-MOST_STEPS = 1000
-"""Steps that blocks may unfold to where `--max-steps` says nothing else."""
-
 
 Together = Callable[
     [PlannedStep, Sequence[PlannedStep], Sequence[Any]], Awaitable[Sequence[StepRecord]]
@@ -47,18 +40,17 @@ class Unfolding:
     def __init__(
         self,
         scope: Scope,
-        options: RunOptions,
+        most_rounds: int | None,
         do: Callable[[PlannedStep], Awaitable[StepRecord]],
         together: Together,
     ) -> None:
         """`do` settles one step, or returns what is recorded of a settled one; `together` settles
-        the CALLs of a FOR with PARALLEL.
+        the CALLs of a FOR with PARALLEL. `most_rounds` goes before the MAX of each REPEAT.
         """
         self._scope = scope
         self._do = do
         self._together = together
-        self._most = options.max_steps or MOST_STEPS
-        self._most_rounds = options.max_rounds
+        self._most_rounds = most_rounds
         self.steps = 0
         """How many steps the blocks have unfolded to."""
 
@@ -130,9 +122,4 @@ class Unfolding:
 
     def _counted(self, step: PlannedStep) -> PlannedStep:
         self.steps += 1
-        if self.steps > self._most:
-            raise BudgetError(
-                f"step {step.path}: the run unfolds to more than {self._most} steps (--max-steps)",
-                hint="raise it and go on",
-            )
         return step

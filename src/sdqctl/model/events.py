@@ -238,6 +238,16 @@ class Warned(_Event, frozen=True, kw_only=True, tag="warning"):
     message: str
 
 
+class BudgetNearing(_Event, frozen=True, kw_only=True, tag="budget.nearing"):
+    """So much of a budget is used as `--warn-at` says; once for each."""
+
+    budget: str
+    """The option: `max-tokens`, `max-cost`, `max-time`, `max-steps`."""
+    used: float
+    """By the run with all that it calls, in all commands; of time in seconds."""
+    limit: float
+
+
 class TurnFinished(_Event, frozen=True, kw_only=True, tag="turn.finished"):
     """The last event of a turn that ended well."""
 
@@ -290,5 +300,6 @@ Event = (
     | StepRecovered
     | StepFinished
     | RunFinished
+    | BudgetNearing
 )
 """Everything that happens."""

@@ -56,11 +56,16 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     retry_for: float | None = None
     max_turn_tool_calls: int | None = None
     max_tokens: int | None = None
-    """Input and output together, over the whole run."""
+    """Input and output together. This and the next ones are of the run with all that it calls, in
+    all processes that drive it.
+    """
+    max_cost: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    """What the runtime reports as cost, in its unit."""
     max_time: float | None = None
-    """Of one process that drives the run."""
     max_steps: int | None = None
-    """To which the blocks of a workflow may unfold; None: 1,000."""
+    """To which blocks and CALLs may unfold; None: 1,000."""
+    warn_at: Annotated[int, msgspec.Meta(ge=0, le=100)] | None = None
+    """Percent of a budget at which that is reported, once; 0: it is not."""
     output_file: Path | None = None
     """Where the answers go instead of the workflow's OUTPUT-FILE; starts from `cwd`."""
 

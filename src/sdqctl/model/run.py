@@ -220,6 +220,10 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     """The step that calls it; None: it is no longer part of its parent."""
     item: str | None = None
     """What the item of a list is known by, that it was called for."""
+    seconds: float = 0.0
+    """How long it was driven before `running_since`, with what it calls."""
+    running_since: datetime | None = None
+    """When a process began to drive it that has not ended it."""
     started_at: datetime
     updated_at: datetime
     completed_at: datetime | None = None

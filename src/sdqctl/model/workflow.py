@@ -30,10 +30,11 @@ NOWHERE = Span("", 0, 0)
 
 
 class Severity(StrEnum):
-    """Whether a diagnostic stops the workflow."""
+    """Whether a diagnostic stops the workflow; what only informs is no finding."""
 
     ERROR = "error"
     WARNING = "warning"
+    INFO = "info"
 
 
 class Diagnostic(msgspec.Struct, frozen=True, kw_only=True):

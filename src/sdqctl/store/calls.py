@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
+
+import msgspec
 
 from sdqctl.model.run import CalledRun, RunRecord, RunStatus, StepRecord
 from sdqctl.model.session import SessionRef, Usage
@@ -60,11 +63,42 @@ def steps_of_called(ledger: Ledger, run_id: str) -> Iterator[StepRecord]:
         yield from steps_of_called(ledger, run.id)
 
 
-def usage_of_tree(ledger: Ledger, run_id: str) -> Usage:
-    """What a run and all that it called used, also what is no longer part of it."""
-    query = f"{_TREE} SELECT id FROM tree"
-    attempts = (a for row in ledger.rows(query, run_id) for a in ledger.attempts(row["id"]))
-    return sum((attempt.usage for attempt in attempts), Usage())
+def usages_of_tree(ledger: Ledger, run_id: str) -> list[Usage]:
+    """What each call of a model used in a run and all that it called, also in what is no longer
+    part of it.
+    """
+    query = f"{_TREE} SELECT usage FROM attempts WHERE run_id IN tree AND usage <> '{{}}'"
+    found = (msgspec.json.decode(row["usage"], type=Usage) for row in ledger.rows(query, run_id))
+    return [usage for usage in found if usage.model_calls]
+
+
+def steps_of_tree(ledger: Ledger, run_id: str) -> int:
+    """How many steps a run has unfolded to by now: those in its blocks, and in what it calls."""
+    query = """
+        WITH RECURSIVE tree (id) AS (
+            SELECT ? UNION SELECT runs.id FROM runs JOIN tree ON runs.parent_run = tree.id
+            WHERE runs.parent_path IS NOT NULL
+        )
+        SELECT count(DISTINCT run_id || ' ' || path) AS steps FROM attempts
+        WHERE run_id IN tree AND superseded = 0 AND (run_id <> ? OR path GLOB '*[^0-9]*')
+    """
+    rows = ledger.rows(query, run_id, run_id)
+    return int(rows[0]["steps"]) if rows else 0
+
+
+def seconds_of_tree(ledger: Ledger, run: RunRecord) -> float:
+    """How long a run was driven. Of a process that was killed only as far as it recorded anything
+    of the run, or of what that calls.
+    """
+    if run.running_since is None:
+        return run.seconds
+    last = "max(coalesce(completed_at, started_at))"
+    query = f"{_TREE} SELECT {last} AS last FROM attempts WHERE run_id IN tree"
+    seen = ledger.rows(query, run.id)[0]["last"]
+    if seen is None:
+        return run.seconds
+    killed = datetime.fromisoformat(seen) - run.running_since
+    return run.seconds + max(0.0, killed.total_seconds())
 
 
 def sessions_of_trees(ledger: Ledger) -> Iterator[tuple[SessionRef, SessionRef]]:

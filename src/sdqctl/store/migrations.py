@@ -204,4 +204,11 @@ MIGRATIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "CREATE INDEX runs_by_parent ON runs (parent_run, parent_path)",
         ),
     ),
+    (
+        "0014-time-that-was-used",
+        (
+            "ALTER TABLE runs ADD COLUMN seconds REAL NOT NULL DEFAULT 0",
+            "ALTER TABLE runs ADD COLUMN running_since TEXT",  # NULL: its time is in `seconds`
+        ),
+    ),
 )

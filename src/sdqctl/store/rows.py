@@ -24,8 +24,8 @@ def read_run(row: sqlite3.Row) -> RunRecord:
     values: dict[str, Any] = dict(row)
     for name in ("pid", "number"):
         values.pop(name, None)
-    for name in ("started_at", "updated_at", "completed_at"):
-        values[name] = _time(values[name])
+    for name in ("started_at", "updated_at", "completed_at", "running_since"):
+        values[name] = _time(values.get(name))
     values["status"] = RunStatus(values["status"])
     return RunRecord(**values)
 

@@ -228,7 +228,7 @@ def cut_rows(rows: SessionRows, run_id: str, kept: Iterable[str]) -> SessionRows
         for row in rows.attempts
         if row["run_id"] == run_id and row["path"] in paths and not row["superseded"]
     ]
-    alone: Row = {"id": new, **dict.fromkeys(_PARENT)}
+    alone: Row = {"id": new, **dict.fromkeys((*_PARENT, "running_since"))}
     runs = [run | _state_with(attempts, run) | alone for run in rows.runs if run["id"] == run_id]
     turns = {row["turn_id"] for row in attempts if row["turn_id"]}
     requests = [row | {"run_id": new} for row in rows.tool_requests if row["turn_id"] in turns]

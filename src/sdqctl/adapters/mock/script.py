@@ -11,6 +11,7 @@
     [[die]]                    the runtime dies; `[[die: x1]]` the first time only
     [[empty]]                  answer with nothing
     [[delay: 0.2]]             wait so many seconds first
+    [[cost: 0.5]]              report that the answer cost so much
 
 The file is a JSON list of `{"match": "text in the prompt", "orders": "[[...]]"}`. A prompt that
 says what was wrong with an answer has the orders of the prompt that it is about.

@@ -194,13 +194,17 @@ class MockSession:
         if any(order.name == "empty" for order in turn.orders):
             return [self._fail(turn, FailureKind.EMPTY, "the model gave no answer")]
         turn.usage = Usage(
-            input_tokens=len(prompt) // 4, output_tokens=len(text) // 4, model_calls=1
+            input_tokens=len(prompt) // 4,
+            output_tokens=len(text) // 4,
+            model_calls=1,
+            cost=sum(float(order.value) for order in turn.orders if order.name == "cost"),
         )
         self._write(
             "session.usage_record",
             usage={
                 "inputTokens": turn.usage.input_tokens,
                 "outputTokens": turn.usage.output_tokens,
+                "cost": turn.usage.cost,
             },
         )
         self._write(

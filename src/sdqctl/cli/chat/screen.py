@@ -16,12 +16,14 @@ from sdqctl.cli.output import (
     write_painted,
 )
 from sdqctl.cli.runs.live import LiveArea, wants_live_area
+from sdqctl.cli.runs.nearing import nearing_line
 from sdqctl.cli.runs.progress import RunProgress
 from sdqctl.cli.runs.refusals import ReportedRefusals, net_line, refused_line
 from sdqctl.cli.runs.sinks import Answers, Sink, fan_out
 from sdqctl.cli.runs.tools import ToolLines
 from sdqctl.cli.table import age, short_path
 from sdqctl.model.events import (
+    BudgetNearing,
     Event,
     NetRefused,
     PermissionDecided,
@@ -95,6 +97,8 @@ class _Narrator:
                 note(f"  {event.message}")
             case Warned():
                 note_painted(f"  warning: {event.message}", "yellow")
+            case BudgetNearing():
+                note_painted(f"  warning: {nearing_line(event)}", "yellow")
 
 
 def recap(entry: Entry, turns: list[Turn], run: RunRecord | None, steps: list[StepRecord]) -> None:

@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Self
 from sdqctl.cli.keyboard import unechoed
 from sdqctl.cli.output import counted, is_terminal, note, note_painted, write_json
 from sdqctl.cli.runs.live import LiveArea, wants_live_area
+from sdqctl.cli.runs.nearing import nearing_line
 from sdqctl.cli.runs.refusals import Denials, net_line, refused_line
 from sdqctl.cli.runs.rows import RunRows
 from sdqctl.cli.runs.sinks import fan_out
 from sdqctl.cli.table import Cell, Column, print_rows
 from sdqctl.errors import InterruptedRunError, PausedError, SdqctlError, StepError
 from sdqctl.model.events import (
+    BudgetNearing,
     Event,
     NetRefused,
     PermissionDecided,
@@ -141,6 +143,8 @@ class Progress:
         match event:
             case Warned():
                 return [f": warning: {event.message}"]
+            case BudgetNearing():
+                return [f": warning: {nearing_line(event)}"]
             case NetRefused():
                 return [f": {net_line(event)}"]
             case PermissionDecided(allowed=False):

@@ -160,13 +160,28 @@ _TALK_OPTIONS = [
         help="Stop when the run has used so many tokens; default 0, no limit.",
     ),
     click.option(
-        "--max-time", type=DURATION, metavar="DUR", help="Stop after so long; default 0, no limit."
+        "--max-cost",
+        type=click.FloatRange(min=0),
+        metavar="AMOUNT",
+        help="Stop when the run cost so much, where the runtime tells; default 0, no limit.",
+    ),
+    click.option(
+        "--max-time",
+        type=DURATION,
+        metavar="DUR",
+        help="Stop when the run took so long, over all commands; default 0, no limit.",
     ),
     click.option(
         "--max-steps",
         type=click.IntRange(min=1),
         metavar="N",
-        help="Stop when blocks unfold to more steps; default 1000.",
+        help="Stop when blocks and calls unfold to more steps; default 1000.",
+    ),
+    click.option(
+        "--warn-at",
+        type=click.IntRange(0, 100),
+        metavar="PERCENT",
+        help="Say when so much of a budget is used.",
     ),
     click.option(
         "--max-rounds", type=click.IntRange(min=1), metavar="N", help="Of each REPEAT, for its MAX."
@@ -269,8 +284,10 @@ _GROUPS: dict[str, tuple[str, ...]] = {
         "retry_for",
         "max_turn_tool_calls",
         "max_tokens",
+        "max_cost",
         "max_time",
         "max_steps",
+        "warn_at",
         "max_rounds",
         "parallel",
         "keep_going",

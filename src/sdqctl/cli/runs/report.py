@@ -23,6 +23,7 @@ from sdqctl.cli.output import (
     write_line,
 )
 from sdqctl.cli.runs.live import LiveArea, wants_live_area
+from sdqctl.cli.runs.nearing import Nearing
 from sdqctl.cli.runs.nested import CalledRows, NestedRuns
 from sdqctl.cli.runs.progress import RunProgress
 from sdqctl.cli.runs.refusals import Denials
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
     from sdqctl.engine.context import RunContext
     from sdqctl.engine.target import Target
     from sdqctl.model.run import RunRecord, StepRecord
-    from sdqctl.model.views.run import DeniedView, ResultView, SandboxView
+    from sdqctl.model.views.run import DeniedView, NearingView, ResultView, SandboxView
     from sdqctl.model.workflow import Plan, PlannedStep
     from sdqctl.store.ledger import Ledger
 
@@ -64,6 +65,7 @@ class Report:
         self._stack = ExitStack()
         self._denials = Denials()
         self._sandboxing = Sandboxing()
+        self._nearing = Nearing()
         self._live: LiveArea | None = None
         workflow = context.workflow
         output = workflow.output
@@ -74,7 +76,7 @@ class Report:
         self._verbosity = Verbosity.QUIET if display.quiet else level
         narrator = self._narrator = self._narrate(None, context)
         # What goes to stdout comes first: in one pipe an answer stands before the end of its step.
-        sinks: list[Sink] = [self._denials, self._sandboxing]
+        sinks: list[Sink] = [self._denials, self._sandboxing, self._nearing]
         if self._format == "jsonl":
             sinks.append(JsonLines())
         together = [*sinks]
@@ -176,7 +178,8 @@ class Report:
         if self._format == "text":
             return
         ledger = self._context.ledger
-        parts = (ledger, run, self._denials.entries, self._sandboxing.entry())
+        sandbox, nearing = self._sandboxing.entry(), self._nearing.entries()
+        parts = (ledger, run, self._denials.entries, sandbox, nearing)
         if self._format == "json":
             write_json(result_view(ResultView, *parts))
         else:
@@ -213,6 +216,7 @@ def result_view(
     run: RunRecord,
     denied: list[DeniedView],
     sandbox: SandboxView,
+    nearing: list[NearingView],
 ) -> _Result:
     """The one object that `--format json` ends with, or the line of `jsonl` (docs/json.md)."""
     from sdqctl.engine.results import answers, total_usage
@@ -228,6 +232,7 @@ def result_view(
         usage=total_usage([*steps, *steps_of_called(ledger, run.id)]),
         denied=denied,
         sandbox=sandbox,
+        nearing=nearing,
     )
 
 

@@ -17,11 +17,13 @@ from sdqctl.cli.output import (
     write_json_line,
     write_line,
 )
+from sdqctl.cli.runs.nearing import nearing_line
 from sdqctl.cli.runs.refusals import ReportedRefusals, net_line, refused_line
 from sdqctl.cli.runs.tools import ToolLines
 from sdqctl.cli.runs.totals import Totals
 from sdqctl.errors import StepError
 from sdqctl.model.events import (
+    BudgetNearing,
     ContextChanged,
     Event,
     MessageAdded,
@@ -70,6 +72,7 @@ _Silent = (
     | ModelCallFailed
     | TurnFailed
     | Warned
+    | BudgetNearing
 )
 """What is not narrated, or not as a line of its own."""
 _Detail = _Silent | PermissionDecided | ContextChanged | ModelRetried | TurnFinished
@@ -235,7 +238,7 @@ class Narrator:
             return
         self._tools(event)
         self.count(event)
-        line = f"warning: {event.message}" if isinstance(event, Warned) else self._line(event)
+        line = _warning(event) or self._line(event)
         if line is None:
             return
         parts = [(line, _colour(event))] if isinstance(line, str) else line
@@ -327,12 +330,18 @@ class Narrator:
         return f"[{event.path}/{self._total}] {event.status}{took}{exit_status}{but}"
 
 
+def _warning(event: Event) -> str | None:
+    if isinstance(event, BudgetNearing):
+        return f"warning: {nearing_line(event)}"
+    return f"warning: {event.message}" if isinstance(event, Warned) else None
+
+
 def _colour(event: Event) -> str | None:
     """Narration is dim, what is wrong is red or yellow, a step's heading stands out."""
     match event:
         case StepFinished(error=str()):
             return "red"
-        case StepFinished(tolerated=str()) | Warned() | StepRecovered():
+        case StepFinished(tolerated=str()) | Warned() | BudgetNearing() | StepRecovered():
             return "yellow"
         case PermissionDecided(allowed=False) | NetRefused():
             return "yellow"

@@ -191,6 +191,16 @@ class SandboxView(msgspec.Struct, frozen=True, kw_only=True):
     """Each path once."""
 
 
+class NearingView(msgspec.Struct, frozen=True, kw_only=True):
+    """A budget of which as much is used as `--warn-at` says."""
+
+    budget: str
+    """The option: `max-tokens`, `max-cost`, `max-time`, `max-steps`."""
+    used: float
+    """When that was reported; of time in seconds."""
+    limit: float
+
+
 class ResultView(msgspec.Struct, frozen=True, kw_only=True):
     """What a run ended with, also one that failed or paused."""
 
@@ -205,6 +215,8 @@ class ResultView(msgspec.Struct, frozen=True, kw_only=True):
     denied: list[DeniedView]
     """The tool requests that were refused."""
     sandbox: SandboxView
+    nearing: list[NearingView]
+    """The budgets that came near."""
 
 
 class ResultLine(ResultView, frozen=True, kw_only=True, tag_field="type", tag="result"):

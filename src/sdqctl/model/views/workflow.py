@@ -6,7 +6,34 @@ from typing import Self
 
 import msgspec
 
-from sdqctl.model.workflow import Diagnostic, PlannedStep, Severity
+from sdqctl.model.values import Kind
+from sdqctl.model.workflow import Diagnostic, Input, PlannedStep, Severity
+
+
+class InputView(msgspec.Struct, frozen=True, kw_only=True):
+    """A value that a workflow is given (INPUT)."""
+
+    name: str
+    type: Kind
+    choices: tuple[str, ...]
+    """Of `choice`."""
+    default: str | None
+    """As it is written."""
+    required: bool
+    """Whether it has no default."""
+    description: str
+
+    @classmethod
+    def of(cls, one: Input) -> Self:
+        """The view of an input."""
+        return cls(
+            name=one.name,
+            type=one.type.kind,
+            choices=one.type.choices,
+            default=one.default,
+            required=one.default is None,
+            description=one.doc,
+        )
 
 
 class FindingView(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,11 +48,14 @@ class FindingView(msgspec.Struct, frozen=True, kw_only=True):
     message: str
     hint: str | None
     """What to do about it."""
+    input: InputView | None = None
+    """Of severity `info`: what a run is given."""
 
     @classmethod
-    def of(cls, finding: Diagnostic) -> Self:
-        """The view of a finding."""
+    def of(cls, finding: Diagnostic, given: Input | None = None) -> Self:
+        """The view of a finding, or of an input."""
         return cls(
+            input=None if given is None else InputView.of(given),
             file=finding.span.file,
             line=finding.span.line,
             column=finding.span.column,
