@@ -41,6 +41,21 @@ def test_a_file_that_exists_is_kept_unless_force_is_given(home: Path, tmp_path: 
     assert mine.read_bytes() == (EXAMPLES / "migration.conv").read_bytes()
 
 
+def test_what_a_template_calls_is_written_beside_it(home: Path, tmp_path: Path) -> None:
+    done = sdqctl("init", "review-each", "-o", "mine.conv", cwd=tmp_path)
+    assert done.code == 0, done.err
+    assert "wrote review-file.conv, which it calls" in done.err
+    assert sdqctl("validate", "mine.conv", cwd=tmp_path).code == 0
+    assert sdqctl("init", "review-each", cwd=tmp_path).code == 0
+    (tmp_path / "release-notes.conv").write_text("PROMPT my own\n")
+    refused = sdqctl("init", "release", cwd=tmp_path)
+    assert refused.code == 2
+    assert "release-notes.conv, which it calls, exists already" in refused.err
+    assert not (tmp_path / "release.conv").exists()
+    assert sdqctl("init", "release", "--force", cwd=tmp_path).code == 0
+    assert "my own" not in (tmp_path / "release-notes.conv").read_text()
+
+
 def test_a_link_in_the_way_is_not_written_through(home: Path, tmp_path: Path) -> None:
     (tmp_path / "migration.conv").symlink_to(tmp_path / "elsewhere")
     assert sdqctl("init", "migration", cwd=tmp_path).code == 2

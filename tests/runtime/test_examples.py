@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,10 +27,13 @@ OUTPUTS = {
     "dependency-review": "reports/dependencies.md",
     "nightly-check": "reports/nightly.json",
     "release-notes": "RELEASE-NOTES.md",
+    "review-each": "reports/review.md",
     "test-triage": "reports/test-triage.md",
 }
 PAUSES = {"investigation": 2}
-ANSWERS = {"risk-triage": "keep"}
+ANSWERS = {"risk-triage": "keep", "release": "yes"}
+GIVEN = {"release": "version=1.2.0", "review-file": "file=src/app.py"}
+"""What those need that have no default."""
 
 
 @pytest.fixture
@@ -39,39 +43,63 @@ def shop(project: Path) -> Path:
         path = project / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)
-    git = [
-        "git",
-        "-c",
-        "user.name=dev",
-        "-c",
-        "user.email=dev@localhost",
-        "-c",
-        "init.defaultBranch=main",
-    ]
-    for command in (["init", "-q"], ["add", "."], ["commit", "-qm", "First"], ["tag", "v1"]):
+    git = ["git", "-c", "init.defaultBranch=main"]
+    for command in (
+        ["init", "-q"],
+        ["config", "user.name", "dev"],
+        ["config", "user.email", "dev@localhost"],
+        ["add", "."],
+        ["commit", "-qm", "First"],
+        ["tag", "v1"],
+    ):
         subprocess.run([*git, *command], cwd=project, check=True)
     (project / "src/app.py").write_text("print('hello')\n")
+    (project / "README.md").write_text("# Shop\n\nIt says hello.\n")
     subprocess.run([*git, "commit", "-qam", "Say hello"], cwd=project, check=True)
     return project
 
 
-@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
-def test_an_example_runs_to_its_end(
-    path: Path, home: Path, shop: Path, model: LoopbackModel
-) -> None:
-    assert sdqctl("validate", "--strict", path).code == 0
-    done = sdqctl("run", path, "--session-name", "example", "--format", "json")
-    for _ in range(PAUSES.get(path.stem, 0)):
-        assert done.code == 8, done.err
-        done = sdqctl("resume", "example", "--continue", "--format", "json")
-    if path.stem in ANSWERS:
-        assert done.code == 8, done.err
-        done = sdqctl("resume", "example", "--answer", ANSWERS[path.stem], "--format", "json")
+def test_the_examples_run_to_their_ends(home: Path, shop: Path, model: LoopbackModel) -> None:
+    """Those that need nothing in one runtime, which waits where a human is wanted."""
+    assert sdqctl("validate", "--strict", *EXAMPLES).code == 0
+    alone = [path for path in EXAMPLES if path.stem not in GIVEN]
+    done = sdqctl("run", *alone, "--keep-going", "--format", "json")
+    runs = {Path(one["name"]).stem: one for one in done.json}
+    waiting = {*PAUSES, *ANSWERS} - {*GIVEN}
+    assert {name: one["status"] for name, one in runs.items()} == {
+        path.stem: "paused" if path.stem in waiting else "completed" for path in alone
+    }, done.err
+    for name in waiting:
+        runs[name] = {"run": _went_on(name, runs[name]["session"]["name"])}
+    for one in runs.values():
+        assert one["run"]["steps_done"] == one["run"]["steps_total"]
+    for name, file in OUTPUTS.items():
+        assert "loopback model" in (shop / file).read_text(), name
+
+
+def _went_on(name: str, session: str) -> dict[str, Any]:
+    """The run of an example, after what a human does."""
+    for _ in range(PAUSES.get(name, 0)):
+        done = sdqctl("resume", session, "--continue", "--format", "json")
+    if name in ANSWERS:
+        done = sdqctl("resume", session, "--answer", ANSWERS[name], "--format", "json")
     assert done.code == 0, done.err
-    assert done.json["status"] == "completed"
-    assert done.json["run"]["steps_done"] == done.json["run"]["steps_total"]
-    if path.stem in OUTPUTS:
-        assert "loopback model" in (shop / OUTPUTS[path.stem]).read_text()
+    found: dict[str, Any] = done.json["run"]
+    return found
+
+
+def test_a_release_waits_for_a_human_and_is_tagged(
+    home: Path, shop: Path, model: LoopbackModel
+) -> None:
+    path = ROOT / "examples" / "release.conv"
+    done = sdqctl("run", path, "--session-name", "next", "--set", GIVEN["release"])
+    assert done.code == 8, done.err
+    assert "loopback model" in (shop / "RELEASE-NOTES.md").read_text()
+    run = _went_on("release", "next")
+    assert run["steps_done"] == run["steps_total"]
+    assert [one["workflow"] for one in run["called"]] == ["release-notes"]
+    tags = subprocess.run(["git", "tag", "-n"], cwd=shop, capture_output=True, text=True).stdout
+    assert "v1.2.0          Version 1.2.0, a major release" in tags
 
 
 def test_there_are_at_least_eight_examples() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -21,7 +23,7 @@ EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 def templates() -> dict[str, str]:
     """The names of the templates, with what each is for: the first line of its file."""
     found = {}
-    for path in sorted(EXAMPLES.glob("*.conv")):
+    for path in sorted(EXAMPLES.glob("*.conv"), key=lambda path: path.stem):
         with path.open(encoding="utf-8") as file:
             found[path.stem] = file.readline().removeprefix("# ").strip()
     return found
@@ -48,7 +50,7 @@ def _complete_template(
 )
 @click.option("--force", is_flag=True, help="Write over a file that exists.")
 def init(template: str | None, output: Path | None, force: bool) -> None:
-    """Write a workflow file from TEMPLATE; without one, list the templates."""
+    """Write a workflow file from TEMPLATE, and those that it calls; without one, list them."""
     if template is None:
         if output is not None:
             raise UsageError("-o needs a TEMPLATE", hint="`sdqctl init` lists them")
@@ -61,7 +63,12 @@ def init(template: str | None, output: Path | None, force: bool) -> None:
     if str(path) == "-":
         write(text)
         return
-    _write(path, text, force=force)
+    beside = {path.with_name(name): _text_of(name) for name in _called_by(text)}
+    _refuse_others({path: text, **beside}, force=force)
+    for file, content in {**beside, path: text}.items():
+        _write(file, content, force=force or file != path)
+        if file != path:
+            note(f"wrote {file}, which it calls")
     note(f"wrote {path}; try it without an account: `sdqctl run {_word(path)} -a mock`")
 
 
@@ -70,6 +77,26 @@ def _text_of(template: str) -> str:
     if name not in known:
         raise UsageError(f"there is no template {template!r}", hint=meant(name, known, "templates"))
     return (EXAMPLES / f"{name}.conv").read_text("utf-8")
+
+
+def _called_by(text: str) -> list[str]:
+    """The templates that one calls; none of them calls another one."""
+    return re.findall(r"^\s*CALL (\S+\.conv)", text, re.MULTILINE)
+
+
+def _refuse_others(files: Mapping[Path, str], *, force: bool) -> None:
+    """Raise UsageError for a called file that is there and is another one."""
+    for path, text in list(files.items())[1:]:
+        if not force and os.path.lexists(path) and (path.is_symlink() or _read(path) != text):
+            hint = "write the template elsewhere with -o, or --force writes over it"
+            raise UsageError(f"{path}, which it calls, exists already", hint=hint)
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None
 
 
 def _write(path: Path, text: str, *, force: bool) -> None:
