@@ -295,3 +295,58 @@ def test_the_prompts_of_one_component_are_shown_beforehand(parts: Bench) -> None
     without = sdqctl("render", "each.conv")
     assert "{{COMPONENT_NAME}}" in without.out
     assert sessions() == {}
+
+
+def test_a_list_of_objects_gives_each_component_its_inputs(bench: Bench) -> None:
+    bench.write(
+        "each.conv", "INPUT least\nINPUT deep bool = no\nPROMPT {{least}} {{deep}} [[reply: A]]\n"
+    )
+    items = [{"path": "src/a.py", "least": "low", "deep": True}, {"name": "b", "least": "{{ 1 }}"}]
+    bench.write("list.json", json.dumps(items))
+    done = sdqctl("apply", "each.conv", "--components", "@list.json")
+    assert done.code == 0, done.err
+    assert first_prompt("each/src/a.py").startswith("low true")
+    assert first_prompt("each/b").startswith("{{ 1 }} false")
+    again = sdqctl("apply", "each.conv", "--components", "@list.json")
+    assert [line.split("\t")[1] for line in again.out.splitlines()] == ["skipped"] * 2
+
+
+@pytest.mark.parametrize(
+    ("items", "words"),
+    [
+        ('[{"path": "a", "lest": "x", "least": "y"}]', "component a: there is no input lest"),
+        ('[{"path": "a"}]', "component a: values are missing: least (text)"),
+        ('[{"least": "x"}]', "entry 1 has no name"),
+        ('["a", "a"]', "a stands there twice"),
+        ("[5]", "entry 1 is no object and no text"),
+        ("{}", "--components @list.json"),
+        ("[]", "there is none"),
+    ],
+)
+def test_a_list_with_a_mistake_starts_nothing(items: str, words: str, bench: Bench) -> None:
+    bench.write("each.conv", "INPUT least\nPROMPT {{least}}\n")
+    bench.write("list.json", items)
+    done = sdqctl("apply", "each.conv", "--components", "@list.json")
+    assert done.code == 2
+    assert words in done.err
+    assert sessions() == {}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "FOR x IN [1, 2]\nPROMPT {{x}} [[reply: A]]\nEND\n",
+        'IF true\nPROMPT a [[reply: A]]\nSTOP "enough"\nEND\nPROMPT b\nPROMPT c\n',
+        "REPEAT MAX 3 UNTIL true\nPROMPT a [[reply: A]]\nEND\nRETURN 1\nPROMPT b\n",
+    ],
+)
+def test_what_unfolded_and_is_done_is_skipped(text: str, bench: Bench) -> None:
+    bench.write("each.conv", text)
+    bench.write("names.txt", "a\n")
+    assert sdqctl("apply", "each.conv", "--components", "@names.txt").code == 0
+    again = sdqctl("apply", "each.conv", "--components", "@names.txt")
+    assert again.out.split("\t")[1] == "skipped"
+    bench.write("each.conv", f"PROMPT new [[reply: N]]\n{text}")
+    assert (
+        sdqctl("apply", "each.conv", "--components", "@names.txt").out.split("\t")[1] == "completed"
+    )

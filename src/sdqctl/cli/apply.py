@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     "--components",
     required=True,
     metavar="GLOB|@FILE",
-    help="Files by a glob in the working directory, or the lines of FILE.",
+    help="Files by a glob in the working directory, or the lines of FILE; of FILE.json a list.",
 )
 @click.option(
     "--output-dir",

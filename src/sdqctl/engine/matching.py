@@ -13,9 +13,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 
-from sdqctl.model.paths import UNTIL
+from sdqctl.model.paths import UNTIL, number_of, outer_paths
 from sdqctl.model.run import StepRecord
-from sdqctl.model.workflow import Plan, PlannedStep, RepeatStep, parts_of
+from sdqctl.model.workflow import Plan, PlannedStep, RepeatStep, list_of, parts_of
 from sdqctl.workflow.plan import until_step
 
 
@@ -47,6 +47,18 @@ def match_plan(plan: Plan, records: Sequence[StepRecord]) -> Match:
     matching = _Matching(records)
     matching.list(list(plan.steps), "")
     return matching.found
+
+
+def is_whole(plan: Plan, records: Sequence[StepRecord]) -> bool:
+    """Whether a run that these are recorded of has nothing left to do: every step of the lists that
+    it entered is done, but for those after a STOP or RETURN.
+    """
+    match = match_plan(plan, records)
+    ends = (match.moved.get(r.path) for r in reversed(records) if r.kind in ("stop", "return"))
+    end = next((path for path in ends if path is not None), None)
+    lists = [] if end is None else [end, *outer_paths(end)]
+    after = sum(len(list_of(plan, path)) - number_of(path) for path in lists)
+    return match.total - len(match.done) == after
 
 
 def shown_steps(steps: Iterable[PlannedStep], match: Match) -> Iterator[PlannedStep]:

@@ -14,7 +14,12 @@ import msgspec
 
 from sdqctl.cli.output import note
 from sdqctl.cli.runs.batch_report import Item, Progress, print_summary, raise_failures
-from sdqctl.cli.runs.components import default_name, find_components, refuse_same_names
+from sdqctl.cli.runs.components import (
+    default_name,
+    find_components,
+    refuse_same_names,
+    values_of,
+)
 from sdqctl.cli.runs.launch import question_of, read_workflow, run_prompts, run_workflow
 from sdqctl.cli.runs.options import Display
 from sdqctl.cli.runs.repository import note_repository
@@ -22,7 +27,7 @@ from sdqctl.cli.signals import interruptible
 from sdqctl.engine.batch import run_batch
 from sdqctl.engine.documents import write_document
 from sdqctl.engine.execution import launch
-from sdqctl.engine.matching import match_plan
+from sdqctl.engine.matching import is_whole
 from sdqctl.engine.pool import RuntimePool
 from sdqctl.engine.preflight import check, check_destinations
 from sdqctl.engine.preparation import decide, decided, settle
@@ -90,7 +95,7 @@ def apply_workflow(app: App, request: ApplyRequest, manner: Manner) -> int:
         for component, name in zip(components, names, strict=True):
             context = decided(
                 workflow,
-                _component_options(request, options, component),
+                _component_options(request, workflow, options, component),
                 setup,
                 ledger,
                 partial(_known_target, workflow, adapter, name, ledger),
@@ -173,8 +178,12 @@ def _name(request: ApplyRequest, workflow: Workflow, cwd: Path, component: Compo
 
 
 def _component_options(
-    request: ApplyRequest, options: RunOptions, component: Component
+    request: ApplyRequest, workflow: Workflow, options: RunOptions, component: Component
 ) -> RunOptions:
+    """Raises UsageError for values that the workflow does not take."""
+    if component.values:
+        own = values_of(component, workflow, options)
+        options = msgspec.structs.replace(options, inputs=own)
     if request.output_dir is None:
         return options
     file = (request.output_dir / component.path.replace("/", "__")).absolute()
@@ -283,4 +292,4 @@ def _is_done(item: Item) -> bool:
     plan, run = item.context.plan, item.context.target.run
     if run is None or run.status.unfinished:
         return False
-    return len(match_plan(plan, item.context.ledger.steps(run.id)).done) == len(plan.steps)
+    return is_whole(plan, item.context.ledger.steps(run.id))

@@ -233,7 +233,7 @@ def _record(item: Item) -> RunRecord | None:
 
 def _row(item: Item) -> list[Cell]:
     run = _record(item)
-    total = len(item.context.plan.steps)
+    total = len(item.context.plan.steps) if run is None else run.steps_total
     return [
         Cell(item.label),
         Cell(item.outcome.value, colour=_COLOURS.get(item.outcome.value, "yellow")),

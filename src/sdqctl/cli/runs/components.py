@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import msgspec
+
+from sdqctl.cli.runs.options import as_input
+from sdqctl.engine.inputs import described, missing_inputs
 from sdqctl.engine.inspection import Preview, previews
 from sdqctl.errors import UsageError
 from sdqctl.model.session import name_problem
+from sdqctl.text.suggest import meant
 
 if TYPE_CHECKING:
     from sdqctl.cli.context import App
     from sdqctl.model.options import RunOptions
+    from sdqctl.model.workflow import Workflow
 
 _LONGEST = 90
+_NAMES = ("path", "file", "name", "id")
+"""What an object of a list is called by, the first that it has."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +35,8 @@ class Component:
     index: int
     total: int
     is_folder: bool = False
+    values: Mapping[str, str] = field(default_factory=dict)
+    """What its object in a list gives, by name."""
 
     @property
     def variables(self) -> Mapping[str, str]:
@@ -43,19 +53,48 @@ class Component:
 
 
 def find_components(spec: str, folder: Path) -> list[Component]:
-    """The components of a glob below a folder, or of the lines of `@FILE`.
+    """The components of a glob below a folder, of the lines of `@FILE`, or of the list in
+    `@FILE.json`.
 
     Raises UsageError when there are none, or the file cannot be read.
     """
-    paths = _listed(spec[1:]) if spec.startswith("@") else _globbed(spec, folder)
+    paths: Sequence[str]
+    values: Mapping[str, Mapping[str, str]] = {}
+    if spec.startswith("@") and spec.endswith(".json"):
+        values = _objects(spec)
+        paths = [*values]
+    else:
+        paths = _listed(spec[1:]) if spec.startswith("@") else _globbed(spec, folder)
     if not paths:
         raise UsageError(
             f"--components {spec}: there is none", hint=f"it is looked for in {folder}"
         )
     return [
-        Component(path, index, len(paths), (folder / path).is_dir())
+        Component(path, index, len(paths), (folder / path).is_dir(), values.get(path, {}))
         for index, path in enumerate(paths, start=1)
     ]
+
+
+def values_of(
+    component: Component, workflow: Workflow, options: RunOptions
+) -> tuple[tuple[str, str], ...]:
+    """The inputs of a component's run: those of its object, over those of all.
+
+    Raises UsageError for one that is none, unless the component is called by it, and for those that
+    are missing.
+    """
+    known = [one.name for one in workflow.inputs]
+    for name in component.values:
+        if name not in known and name not in _NAMES:
+            hint = meant(name, known, "inputs") if known else "the workflow has no INPUT"
+            raise UsageError(f"component {component.path}: there is no input {name}", hint=hint)
+    own = {name: text for name, text in component.values.items() if name in known}
+    given = tuple({**dict(options.inputs), **own}.items())
+    missing = missing_inputs(workflow, msgspec.structs.replace(options, inputs=given))
+    if missing:
+        what = "; ".join(map(described, missing))
+        raise UsageError(f"component {component.path}: values are missing: {what}")
+    return given
 
 
 def default_name(workflow: str, component: Component) -> str:
@@ -104,6 +143,27 @@ def _globbed(pattern: str, folder: Path) -> list[str]:
     except (ValueError, OSError) as error:
         raise UsageError(f"--components {pattern}: {error}") from error
     return [str(path.relative_to(folder)) for path in found if ".git" not in path.parts]
+
+
+def _objects(spec: str) -> dict[str, Mapping[str, str]]:
+    """The values of the objects of a JSON list, by what each is called. Raises UsageError."""
+    try:
+        found = msgspec.json.decode(Path(spec[1:]).expanduser().read_bytes(), type=list[Any])
+    except (OSError, msgspec.MsgspecError, ValueError) as error:
+        raise UsageError(f"--components {spec}: {error}") from error
+    components: dict[str, Mapping[str, str]] = {}
+    for number, one in enumerate(found, start=1):
+        values = {"path": one} if isinstance(one, str) else one
+        if not isinstance(values, dict):
+            raise UsageError(f"--components {spec}: entry {number} is no object and no text")
+        name = next((str(values[key]) for key in _NAMES if values.get(key)), None)
+        if name is None:
+            hint = 'give each a "path", "file", "name" or "id" that no other has'
+            raise UsageError(f"--components {spec}: entry {number} has no name", hint=hint)
+        if name in components:
+            raise UsageError(f"--components {spec}: {name} stands there twice")
+        components[name] = {key: as_input(value) for key, value in values.items()}
+    return components
 
 
 def _listed(file: str) -> list[str]:

@@ -82,10 +82,14 @@ def _of_file(file: Path) -> dict[str, str]:
         values = decode(file.read_bytes(), type=dict[str, Any])
     except (OSError, msgspec.MsgspecError, ValueError) as error:
         raise UsageError(f"--inputs {file}: {error}") from error
-    return {
-        name: value if isinstance(value, str) else msgspec.json.encode(value).decode()
-        for name, value in values.items()
-    }
+    return {name: as_input(value) for name, value in values.items()}
+
+
+def as_input(value: object) -> str:
+    """A JSON value as `--set` gives it."""
+    import msgspec
+
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
 def _use_repository(ctx: click.Context, param: click.Parameter, given: bool) -> bool:
