@@ -19,6 +19,7 @@ _ROWS = (
     ("An allowed command runs", "acts"),
     ("Another process of it has the conversation", "restores"),
     ("A bundle carries its conversation to another machine", "carried"),
+    ("Called by a workflow of another agent, and resumed after a kill in either", "called"),
     ("Kills at random moments", "kills"),
     ("Steps lost", "lost"),
     ("Steps or effects repeated", "repeated"),
