@@ -26,6 +26,7 @@ BETTER_WHOLE = {
 """Files of one subject that are longer."""
 LONGEST_FUNCTION = 45
 HEAVY = {
+    "acp",
     "psycopg",
     "msgspec",
     "copilot",
@@ -174,6 +175,15 @@ def test_help_loads_nothing_heavy(arguments: list[str], home: Path) -> None:
     assert not loaded_by(*arguments) & HEAVY
 
 
+@pytest.mark.parametrize("line", ["import sdqctl", "import sdqctl.cli.app as a; a.run(['--help'])"])
+def test_nothing_of_other_agents_is_loaded_where_none_is_used(line: str, home: Path) -> None:
+    told = "import sys; print([name for name in sys.modules if 'acp' in name], file=sys.stderr)"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{line}\n{told}"], capture_output=True, text=True, check=True
+    )
+    assert done.stderr == "[]\n"
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -197,7 +207,12 @@ def test_a_workflow_without_values_loads_neither_expressions_nor_schemas(
     workflow = tmp_path / "straight.conv"
     workflow.write_text("PROMPT Explain {{ .Values.image }} and ${{ github.ref }} of {{DATE}}.\n")
     for command in (["validate"], ["render"], ["run", "-a", "mock", "--session-name", "s"]):
-        assert not loaded_by(*command, str(workflow)) & {"jinja2", "markupsafe", "jsonschema"}
+        assert not loaded_by(*command, str(workflow)) & {
+            "jinja2",
+            "markupsafe",
+            "jsonschema",
+            "acp",
+        }
 
 
 def test_files_are_replaced_in_one_place() -> None:
