@@ -58,7 +58,7 @@ $(STAMPS)/agents: tests/agents/package.json tests/agents/package-lock.json
 
 agents: setup $(STAMPS)/agents
 	$(BIN)/python -m pip install $(PIP_FLAGS) --constraint constraints.txt --editable '.[agents]'
-	TRY_AGENTS=$(AGENTS) $(BIN)/python -m pytest tests/agents --numprocesses 2 $(if $(N),--kills $(N)) \
+	TRY_AGENTS=$(AGENTS) $(BIN)/python -m pytest tests/agents/test_crash.py tests/agents --numprocesses 2 $(if $(N),--kills $(N)) \
 		; status=$$?; $(BIN)/python docs/generate.py; exit $$status
 
 coverage: setup

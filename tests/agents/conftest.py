@@ -13,7 +13,11 @@ from typing import Any
 
 import pytest
 
+from tests import command
+
 collect_ignore_glob = [] if os.environ.get("TRY_AGENTS") else ["test_*.py"]
+if os.environ.get("TRY_AGENTS"):
+    command.TIMEOUT = 900.0  # a check of a heavy agent on a busy machine takes minutes
 _OUTCOME = Path(__file__).with_name("outcome.json")
 _SEEN: dict[str, dict[str, Any]] = defaultdict(dict)
 _CONTRACT: dict[str, Counter[str]] = defaultdict(Counter)

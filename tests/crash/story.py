@@ -26,7 +26,8 @@ from tests.crash.plots import PLOTS, Agent, ToolUse, answer, bash, is_follow_up,
 from tests.warm import start_variables
 
 NAME = "victim"
-_LIMIT = 180.0
+_LIMIT = 600.0
+"""Seconds for a command and for what comes after it; a heavy agent on a busy machine takes minutes."""
 _MOST_COMMANDS = 60
 _TOLD = "sent again as told"
 """What is said about a prompt that a resend on request took out of the context."""
@@ -247,7 +248,7 @@ class Story:
 
     def _patiently(self, *arguments: str) -> None:
         """A command that is refused while the runtime of the killed process still goes."""
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + _LIMIT
         while (done := self._command(*arguments)).code == 75:
             assert time.monotonic() < deadline, f"{arguments} stays busy"
             time.sleep(0.2)
@@ -331,7 +332,7 @@ class Story:
         self._wait_for(lambda: not [pid for pid in _pids() if mark in _environ(pid)])
 
     def _wait_for(self, condition: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + _LIMIT
         while not condition():
             assert time.monotonic() < deadline, "a process is left"
             time.sleep(0.05)
