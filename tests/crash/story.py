@@ -27,7 +27,7 @@ from tests.warm import start_variables
 
 NAME = "victim"
 _LIMIT = 600.0
-"""Seconds for a command and for what comes after it; a heavy agent on a busy machine takes minutes."""
+"""Seconds for a command, and for what comes after it, of a heavy agent on a busy machine."""
 _MOST_COMMANDS = 60
 _TOLD = "sent again as told"
 """What is said about a prompt that a resend on request took out of the context."""
