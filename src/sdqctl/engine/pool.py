@@ -1,11 +1,13 @@
 """One runtime for many sessions: each takes it from the pool, and a dead one is replaced for all.
 
-Runs whose nets differ cannot share one: there is a runtime for each net.
+Runs whose nets differ cannot share one: there is a runtime for each net, also for each worktree. Of
+those that no session uses, the last one is kept for the next session, and the others are stopped.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from functools import partial
@@ -23,7 +25,8 @@ class RuntimePool:
     def __init__(self, make_adapter: Callable[[Sandbox], Adapter]) -> None:
         self._make_adapter = make_adapter
         self._adapters: dict[Sandbox, Adapter] = {}
-        self._starting = asyncio.Lock()
+        self._users = Counter[Sandbox]()
+        self._changing = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
         return self
@@ -41,17 +44,34 @@ class RuntimePool:
         """An adapter for one connection; entering it starts nothing that runs already."""
         return cast("Adapter", _Pooled(self, sandbox))
 
-    async def current(self, sandbox: Sandbox) -> Adapter:
-        """The running adapter of a net, a new one if the last died."""
-        async with self._starting:
-            known = self._adapters.get(sandbox)
-            if known is not None and not _is_dead(known):
-                return known
-            await self._stop(sandbox)
-            adapter = self._make_adapter(sandbox)
-            await adapter.__aenter__()
-            self._adapters[sandbox] = adapter
-            return adapter
+    async def take(self, sandbox: Sandbox) -> Adapter:
+        """The running adapter of a net, a new one if the last died; `give_back` it."""
+        async with self._changing:
+            self._users[sandbox] += 1
+            try:
+                return await self._running(sandbox)
+            except BaseException:
+                self._users[sandbox] -= 1
+                raise
+
+    async def give_back(self, sandbox: Sandbox) -> None:
+        """One user less: if it was the last one, other runtimes that nobody uses are stopped."""
+        self._users[sandbox] -= 1
+        async with self._changing:
+            if not self._users[sandbox]:
+                unused = [net for net in self._adapters if not self._users[net] and net != sandbox]
+                for net in unused:
+                    await self._stop(net)
+
+    async def _running(self, sandbox: Sandbox) -> Adapter:
+        known = self._adapters.get(sandbox)
+        if known is not None and not _is_dead(known):
+            return known
+        await self._stop(sandbox)
+        adapter = self._make_adapter(sandbox)
+        await adapter.__aenter__()
+        self._adapters[sandbox] = adapter
+        return adapter
 
     async def _stop(self, sandbox: Sandbox) -> None:
         adapter = self._adapters.pop(sandbox, None)
@@ -90,7 +110,7 @@ class _Pooled:
         self._adapter: Adapter | None = None
 
     async def __aenter__(self) -> Self:
-        self._adapter = await self._shared.current(self._sandbox)
+        self._adapter = await self._shared.take(self._sandbox)
         return self
 
     async def __aexit__(
@@ -99,7 +119,9 @@ class _Pooled:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._adapter = None
+        if self._adapter is not None:
+            self._adapter = None
+            await self._shared.give_back(self._sandbox)
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the adapter has
         if self._adapter is None:
