@@ -124,6 +124,7 @@ def cases(bench: Bench) -> Iterator[Case]:
     """All figures, made when they are wanted."""
     from bench.growth import growth
     from bench.keys import typing
+    from bench.screen import screen
     from bench.trees import trees
 
     yield from _start_up(bench)
@@ -131,6 +132,7 @@ def cases(bench: Bench) -> Iterator[Case]:
     yield from _reading(bench)
     yield from _running(bench)
     yield from typing(bench)
+    yield from screen(bench)
     yield from _sandboxed(bench)
     yield from growth(bench)
     yield from trees(bench)

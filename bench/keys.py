@@ -107,7 +107,7 @@ class Conversation:
         found = []
         for letter in _LETTERS:
             time.sleep(_BETWEEN)
-            self._drain()
+            self.drain()
             began = time.perf_counter()
             self.type(letter)
             found.append(self.wait_for(letter) - began)
@@ -118,7 +118,8 @@ class Conversation:
         os.kill(self._pid, signal.SIGTERM)
         os.waitpid(self._pid, 0)
 
-    def _drain(self) -> None:
+    def drain(self) -> None:
+        """Pass over what came until now."""
         while select.select([self._handle], [], [], 0)[0]:
             os.read(self._handle, 65_536)
 

@@ -77,6 +77,19 @@ SECTIONS = (
         "(then stderr has the error, too); `--format jsonl` writes [events](events.md) and ends "
         'with it as a line of `"type": "result"`.',
     ),
+    Section(
+        "A run in the background",
+        run.DetachedView,
+        "`run` and `resume --detach` write it once the run is under way; `watch --format json` "
+        "writes the [result](#the-result-of-a-run).",
+    ),
+    Section(
+        "What a run waits for",
+        session.WaitingView,
+        "`sessions answer` writes it; with the answer at an ASK it writes [the run that goes "
+        "on](#a-run-in-the-background).",
+    ),
+    Section("A permission question", session.PermissionView),
     Section("A called run", run.CalledRunView, beyond=run.RunView),
     Section("A session's name", run.SessionName),
     Section("A refused request", run.DeniedView),

@@ -272,6 +272,21 @@ def test_worktrees_are_listed_with_what_would_be_lost(bench: Bench) -> None:
     assert (found["name"], found["would_lose"]) == ("s", "1 uncommitted file (new.txt)")
 
 
+def test_runs_in_the_background_write_what_they_are(bench: Bench) -> None:
+    path = bench.write("work.conv", 'SESSION-NAME job\nASK v "Which?"\nPROMPT b\n')
+    read(sdqctl("run", path, "--detach", "--format", "json"), "run --detach")
+    assert sdqctl("watch", "job").code == 8
+    read(sdqctl("sessions", "answer", "job", "--format", "json"), "sessions answer")
+    read(sdqctl("watch", "job", "--format", "json"), "watch")
+    read_lines(sdqctl("watch", "job", "--format", "jsonl"), "watch --format jsonl")
+    answered = sdqctl("sessions", "answer", "job", "x", "--format", "json")
+    read(answered, "sessions answer (at an ASK)")
+    assert sdqctl("watch", "job").code == 0
+    detached = ("--detach", "--wait", "9s", "--format", "json")
+    read(sdqctl("resume", "job", "--prompt", "p", *detached), "resume --detach")
+    assert sdqctl("watch", "job").code == 0
+
+
 def test_every_output_has_its_test() -> None:
     text = Path(__file__).read_text()
     assert [output for output in (*OUTPUTS, *LINES) if f', "{output}")' not in text] == []

@@ -24,6 +24,8 @@ COMMANDS: CommandTable = {
     "iterate": ("run:run", "The same as run."),
     "apply": ("apply:apply", "Run a workflow for each of many components."),
     "resume": ("resume:resume", "Go on in a session: a prompt, the remaining steps, or a talk."),
+    "watch": ("watch:watch", "Follow a run that goes on in the background."),
+    "ui": ("ui.command:ui", "See all sessions on one screen, what needs you first."),
     "sessions": (
         "sessions:sessions",
         "List, show, search, fork, export and clean up sessions.",
@@ -44,9 +46,9 @@ COMMANDS: CommandTable = {
     ),
 }
 _SECTIONS = {
-    "Begin and go on": ("chat", "run", "resume", "apply", "iterate"),
+    "Begin and go on": ("chat", "run", "resume", "watch", "apply", "iterate"),
     "Workflow files": ("init", "validate", "render"),
-    "What is kept": ("sessions", "worktrees", "store"),
+    "What is kept": ("ui", "sessions", "worktrees", "store"),
     "This machine": ("status", "login", "agents", "trust", "completion"),
     "To learn": ("help", "demo"),
 }

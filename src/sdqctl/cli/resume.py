@@ -9,7 +9,7 @@ import click
 
 from sdqctl.cli.completion import complete_adapter, complete_session, complete_workflow
 from sdqctl.cli.options import examples, store_option
-from sdqctl.cli.runs.options import RunCommand, asked_for, run_options
+from sdqctl.cli.runs.options import RunCommand, asked_for, detach_option, run_options
 
 if TYPE_CHECKING:
     from sdqctl.cli.context import App
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     shell_complete=complete_adapter,
 )
 @run_options
+@detach_option
 @click.pass_obj
 def resume(
     app: App,

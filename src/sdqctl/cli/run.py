@@ -13,6 +13,7 @@ from sdqctl.cli.runs.options import (
     RunCommand,
     asked_for,
     batch_options,
+    detach_option,
     run_options,
     workflow_options,
 )
@@ -52,6 +53,7 @@ _HINT = "`sdqctl init` has workflows to start from"
 @batch_options
 @workflow_options
 @run_options
+@detach_option
 @click.pass_obj
 def run(
     app: App,

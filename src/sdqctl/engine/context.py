@@ -49,6 +49,10 @@ AfterStep = Callable[[SessionRef], Awaitable[None]]
 """What is done after each step of a run that is settled now, given the session it stands in.
 Raises BusyError and StoreError, which end the run.
 """
+Gate = Callable[["AskStep", Callable[[], str | None]], str | None]
+"""Asks a human what an ASK asks; None: nothing was said. What it is handed gives the answer that
+another process gave meanwhile; it is to be called from time to time.
+"""
 
 
 def ignore(event: Event) -> None:
@@ -100,8 +104,8 @@ class RunContext:
     """The workflow's text, where no file of the user's holds it."""
     question: Question | None = None
     """Asks a human about tools that the policy would refuse."""
-    gate: Callable[[AskStep], str | None] | None = None
-    """Asks a human what an ASK asks; None: nobody is there, or nothing was said."""
+    gate: Gate | None = None
+    """Asks a human what an ASK asks; None: nobody is there."""
     inputs: Mapping[str, Any] = field(default_factory=dict)
     """The values of INPUT by their names."""
     caller: Caller | None = None

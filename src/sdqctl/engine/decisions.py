@@ -6,7 +6,9 @@ twice.
 
 from __future__ import annotations
 
+import asyncio
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, assert_never
 
 from sdqctl.engine.scope import encoded
@@ -25,6 +27,7 @@ from sdqctl.model.workflow import (
     StopStep,
     UntilStep,
 )
+from sdqctl.store.messages import is_asked_to_end
 
 if TYPE_CHECKING:
     from sdqctl.engine.context import LiveRun
@@ -111,7 +114,8 @@ def _ask(step: PlannedStep, action: AskStep, record: StepRecord | None, run: Liv
         record = run.begin(step, value=_gate(action))
     answer = record.answer
     if answer is None and run.context.gate is not None:
-        answer = run.context.gate(action)
+        said = run.context.gate(action, partial(_answered_elsewhere, step, run))
+        answer = None if said is None else _first(said, step, run)
     if answer is None and _is_over(action, record):
         answer = action.default
     if answer is None:
@@ -120,6 +124,23 @@ def _ask(step: PlannedStep, action: AskStep, record: StepRecord | None, run: Liv
     return run.finish(
         step, StepStatus.DONE, response=answer, value=encoded(answer_value(action, answer, step))
     )
+
+
+def _first(said: str, step: PlannedStep, run: LiveRun) -> str:
+    """What was said here, unless another process was first."""
+    if run.context.ledger.answer_step(run.id, step.path, said, None):
+        return said
+    record = run.context.ledger.step(run.id, step.path)
+    return said if record is None or record.answer is None else record.answer
+
+
+def _answered_elsewhere(step: PlannedStep, run: LiveRun) -> str | None:
+    """The answer that another process gave. Raises CancelledError when it asked the run to end."""
+    ledger = run.context.ledger
+    if is_asked_to_end(ledger, run.id):
+        raise asyncio.CancelledError("another process")
+    record = ledger.step(run.id, step.path)
+    return record.answer if record is not None else None
 
 
 def _gate(action: AskStep) -> str:

@@ -20,6 +20,7 @@ from sdqctl.engine.context import Deliver, LiveRun, RunContext, Sink
 from sdqctl.engine.documents import write_document
 from sdqctl.engine.inputs import recorded_inputs
 from sdqctl.engine.live_session import LiveSession
+from sdqctl.engine.messages import asked_elsewhere, heeding
 from sdqctl.engine.own_tree import in_own_tree
 from sdqctl.engine.pool import RuntimePool, Runtimes
 from sdqctl.engine.runner import Runner
@@ -44,6 +45,7 @@ from sdqctl.store.calls import seconds_of_tree, usages_of_tree
 from sdqctl.store.evidence import CommandFolders
 from sdqctl.store.gates import record_shown
 from sdqctl.store.locks import SessionLock
+from sdqctl.store.messages import forget_messages
 
 _POLL = 0.1
 """Seconds between looks at another client's marker."""
@@ -102,6 +104,7 @@ async def _launch(
         context, known, locks = await _hold(context, stack)
         fresh = known is None
         run = known or _record_run(context)
+        forget_messages(context.ledger, run.id)
         connection = _connection(context, run, pair, locks, runtime)
         tree = open_tree(context, run, connection.config.policy)
         with tree.living():
@@ -112,7 +115,10 @@ async def _launch(
                     if fresh:
                         context.ledger.discard_run(run.id)
                     raise
-                return await _drive(context, connection, run, pair.commands, deliver, tree, shared)
+                async with heeding(context.ledger, run.id):
+                    return await _drive(
+                        context, connection, run, pair.commands, deliver, tree, shared
+                    )
 
 
 async def _call(context: RunContext) -> RunRecord:
@@ -140,6 +146,9 @@ def _connection(
 ) -> LiveSession:
     """The session that is to be opened, in its nets, under the policy of the run."""
     adapter, setup = context.target.ref.adapter, context.setup
+    if context.question is not None:
+        ask = asked_elsewhere(context.question, context.ledger, run.id)
+        context = replace(context, question=ask)
     policy = recorded(policy_of(context, pair), context.ledger, run.id)
     make = runtime.adapter_for if runtime is not None else partial(setup.adapter, adapter)
     return LiveSession(

@@ -75,7 +75,8 @@ class Runner:
                 await self._unfolding.walk(self._context.plan.steps)
             self._deliver()
         except asyncio.CancelledError as error:
-            self._end(RunStatus.INTERRUPTED, "interrupted by a signal")
+            by = error.args[0] if error.args else "a signal"
+            self._end(RunStatus.INTERRUPTED, f"interrupted by {by}")
             with suppress(asyncio.CancelledError):  # a second signal: it is waited for no longer
                 await self._abort()
             raise InterruptedRunError(f"interrupted: {self._where()}") from error

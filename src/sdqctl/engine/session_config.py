@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 from sdqctl.adapters.base import AdapterConfig
 from sdqctl.adapters.registry import steering
-from sdqctl.engine.context import RunContext
+from sdqctl.engine.context import Gate, RunContext
 from sdqctl.engine.prompt_settings import is_steered
 from sdqctl.model.options import OnInterrupted
 from sdqctl.model.tools import ToolPolicy
@@ -70,15 +70,13 @@ def adapter_config(context: RunContext, policy: ToolPolicy) -> AdapterConfig:
     )
 
 
-def _asked(
-    gate: Callable[[AskStep], str | None], question: str, choices: tuple[str, ...]
-) -> str | None:
+def _asked(gate: Gate, question: str, choices: tuple[str, ...]) -> str | None:
     """A question of the agent's as an ASK of no workflow."""
     kind = Kind.CHOICE if choices else Kind.TEXT
     asked = AskStep(
         span=Span("", 0), name="answer", question=question, type=ValueType(kind, choices)
     )
-    return gate(asked)
+    return gate(asked, lambda: None)
 
 
 def _file_rules(rules: Sequence[FileRule], pair: NetPair) -> tuple[FileRule, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
@@ -116,3 +117,14 @@ class McpServer(msgspec.Struct, frozen=True, kw_only=True):
     environment: dict[str, str] = {}
     url: str | None = None
     headers: dict[str, str] = {}
+
+
+class PermissionQuestion(msgspec.Struct, frozen=True, kw_only=True):
+    """A question about a request, which waits in the ledger for a human's answer."""
+
+    number: int
+    run_id: str
+    request: ToolRequest
+    why: str
+    """Why it is asked, in a few words."""
+    asked_at: datetime

@@ -34,6 +34,29 @@ class Reply:
     text: str = ""
 
 
+_WORDS = {
+    **dict.fromkeys(("y", "yes", "o", "once"), Answer.ONCE),
+    **dict.fromkeys(("a", "all", "s", "session"), Answer.SESSION),
+    **dict.fromkeys(("n", "no"), Answer.NOT_NOW),
+    **dict.fromkeys(("N", "never"), Answer.NEVER),
+}
+QUESTION = "[y]es, [a]lways, [n]o, [N]ever, [e]lse what?"
+"""What may be typed."""
+
+
+def read_reply(said: str) -> Reply | None:
+    """What a human typed: `y`, `a`, `n`, `N`, or `e` with what the agent is to do instead; None:
+    none of them, or an `e` alone.
+    """
+    said = said.strip()
+    answer = _WORDS.get(said) or _WORDS.get(said.casefold() if len(said) > 1 else "")
+    if answer is not None:
+        return Reply(answer)
+    word, _, text = said.partition(" ")
+    instead = word.casefold() in ("e", "else") and text.strip()
+    return Reply(Answer.INSTEAD, text.strip()) if instead else None
+
+
 Question = Callable[[ToolRequest, ToolDecision], Awaitable[Reply]]
 """Asks about a request that a policy refused, with that decision."""
 _Key = tuple[str, str, tuple[str, ...]]

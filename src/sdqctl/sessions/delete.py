@@ -26,6 +26,7 @@ from sdqctl.sessions.worktrees import loss_text
 from sdqctl.store.evidence import remove_commands_of, remove_forgotten_commands
 from sdqctl.store.ledger import Ledger
 from sdqctl.store.locks import SessionLock
+from sdqctl.store.run_logs import remove_logs
 from sdqctl.store.workflows import remove_unused
 from sdqctl.workspace.worktrees import Worktree, remove_worktree, worktree_of
 
@@ -254,8 +255,10 @@ async def _delete(
         if purging is not None:
             await purging.purge_session(entry.info.id)
         remove_commands_of(home, entry.ref, ledger)
-        workflows = [run.workflow_path for run in ledger.runs_of(entry.ref)]
+        runs = ledger.runs_of(entry.ref)
+        workflows = [run.workflow_path for run in runs]
         ledger.forget_session(entry.ref)
+        remove_logs(home, [run.id for run in runs if run.session_id == entry.ref.id])
         remove_unused(home, workflows, ledger)
 
 

@@ -160,10 +160,20 @@ def read_entries(
             if info.name is None and ref in names:
                 info = msgspec.structs.replace(info, name=names[ref], client=info.client or CLIENT)
             holder = lock_holder(ref) or archive.holder(info.id)
-            last = runs.get(ref)
-            run = effective_status(last, holder) if last is not None else None
-            entries.append(Entry(info, status_of(run, holder), holder, run, kept=ref in kept))
+            entries.append(
+                standing(
+                    Entry(info, SessionStatus.IDLE, None, None, kept=ref in kept),
+                    holder,
+                    runs.get(ref),
+                )
+            )
     return entries
+
+
+def standing(entry: Entry, holder: Holder | None, last: RunRecord | None) -> Entry:
+    """A session with how it stands, by who has it open and its last run."""
+    run = effective_status(last, holder) if last is not None else None
+    return replace(entry, status=status_of(run, holder), holder=holder, run=run)
 
 
 def _with_parents(entries: list[Entry], parents: Mapping[SessionRef, SessionRef]) -> list[Entry]:

@@ -73,6 +73,11 @@ class Recent:
     ) -> None:
         self._texts.close()
 
+    def replace(self, entries: list[Entry]) -> None:
+        """Choose from these from now on; what was looked up stays."""
+        self._entries = entries
+        self._names = {entry.ref: _name_text(entry) for entry in entries}
+
     def found(self, typed: str) -> list[Entry]:
         """The sessions in which every word that was typed stands: first those that have them all in
         their name, state, folder or title; then those that have them in their text, as far as that

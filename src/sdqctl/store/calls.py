@@ -101,6 +101,11 @@ def seconds_of_tree(ledger: Ledger, run: RunRecord) -> float:
     return run.seconds + max(0.0, killed.total_seconds())
 
 
+def tree_ids(ledger: Ledger, run_id: str) -> list[str]:
+    """A run and all that it calls, by their ids."""
+    return [str(row["id"]) for row in ledger.rows(f"{_TREE} SELECT id FROM tree", run_id)]
+
+
 def sessions_of_trees(ledger: Ledger) -> Iterator[tuple[SessionRef, SessionRef]]:
     """Each session in which a run was called from another session, with that one."""
     query = """

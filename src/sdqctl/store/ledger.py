@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -192,14 +192,17 @@ class Ledger:
         )
         return [read_run(row) for row in rows]
 
-    def last_runs(self) -> dict[SessionRef, RunRecord]:
-        """The run of each session that says how it stands.
+    def last_runs(self, refs: Collection[SessionRef] | None = None) -> dict[SessionRef, RunRecord]:
+        """The run of each session that says how it stands, or of these sessions.
 
         The newest one; but a single prompt (a run without a workflow) hides no workflow's run,
         unless it alone is unfinished.
         """
         found: dict[SessionRef, RunRecord] = {}
-        for row in self.rows(f"{_LISTED_RUNS} WHERE {_OF_ITS_OWN} ORDER BY runs.number"):
+        ids = [ref.id for ref in refs or ()]
+        these = "" if refs is None else f"AND session_id IN ({', '.join('?' * len(ids))})"
+        query = f"{_LISTED_RUNS} WHERE {_OF_ITS_OWN} {these} ORDER BY runs.number"
+        for row in self.rows(query, *ids):
             run = read_run(row)
             ref = SessionRef(run.adapter, run.session_id)
             earlier = found.get(ref)
@@ -445,6 +448,11 @@ class Ledger:
         if self._database is None:
             raise StoreError("the ledger was opened for reading")
         return self._database
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether there was none when it was opened for reading."""
+        return self._database is None
 
     def rows(self, query: str, *values: object) -> list[sqlite3.Row]:
         """What a query of the store's modules finds; nothing where there is no ledger yet."""

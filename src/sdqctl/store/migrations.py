@@ -211,4 +211,27 @@ MIGRATIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "ALTER TABLE runs ADD COLUMN running_since TEXT",  # NULL: its time is in `seconds`
         ),
     ),
+    (
+        "0017-runs-are-spoken-to",
+        (
+            """
+            CREATE TABLE questions (
+                number INTEGER PRIMARY KEY AUTOINCREMENT,
+                run_id TEXT NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+                request TEXT NOT NULL,
+                why TEXT NOT NULL,
+                asked_at TEXT NOT NULL,
+                answer TEXT,
+                closed_at TEXT
+            )
+            """,
+            "CREATE INDEX questions_by_run ON questions (run_id)",
+            """
+            CREATE TABLE interrupts (
+                run_id TEXT PRIMARY KEY REFERENCES runs (id) ON DELETE CASCADE,
+                asked_at TEXT NOT NULL
+            ) WITHOUT ROWID
+            """,
+        ),
+    ),
 )

@@ -94,3 +94,13 @@ def _attempts(ledger: Ledger, since: str | None) -> list[dict[str, str]]:
         WHERE a.turn_id IS NOT NULL AND (? IS NULL OR a.started_at >= ?) ORDER BY a.number
     """
     return [dict(row) for row in ledger.rows(query, since, since)]
+
+
+def used_by_all(ledger: Ledger) -> tuple[int, float]:
+    """The tokens and the cost of everything that is recorded."""
+    rows = ledger.rows(
+        "SELECT sum(json_extract(usage, '$.input_tokens') + json_extract(usage, '$.output_tokens'))"
+        " AS tokens, sum(json_extract(usage, '$.cost')) AS cost FROM attempts"
+        " WHERE turn_id IS NOT NULL"
+    )
+    return (int(rows[0]["tokens"] or 0), float(rows[0]["cost"] or 0.0)) if rows else (0, 0.0)

@@ -18,19 +18,12 @@ from sdqctl.cli.keyboard import TypedAhead
 from sdqctl.cli.output import counted, live_line_away, note, note_painted, note_parts
 from sdqctl.fs import make_private_folder
 from sdqctl.model.tools import ToolDecision, ToolKind, ToolRequest
-from sdqctl.policy.ask import Answer, Reply
+from sdqctl.policy.ask import QUESTION, Answer, Reply, read_reply
 from sdqctl.text.terminal import one_line
 
 _MOST_SHOWN = 200
 _DETAIL_LINES = 40
 _NAMING = ("/fork ", "/rename ")
-_ANSWERS = {
-    **dict.fromkeys(("y", "yes", "o", "once"), Answer.ONCE),
-    **dict.fromkeys(("a", "all", "s", "session"), Answer.SESSION),
-    **dict.fromkeys(("n", "no"), Answer.NOT_NOW),
-    **dict.fromkeys(("N", "never"), Answer.NEVER),
-}
-_QUESTION = "[y]es, [a]lways, [n]o, [N]ever, [e]lse what? "
 _WANTS = {ToolKind.SHELL: "run", ToolKind.READ: "read", ToolKind.WRITE: "write"}
 _FRAME = ("diff --git ", "index ", "--- ", "+++ ", "create file mode ", "new file mode ")
 """What a diff begins with: it says which file, as the question does."""
@@ -76,8 +69,8 @@ async def ask_permission(
         _show_request(request, decision)
         try:
             while True:
-                said = await _line(_QUESTION, typed)
-                reply = _reply(said) or await _other_way(said, typed)
+                said = await _line(f"{QUESTION} ", typed)
+                reply = read_reply(said) or await _other_way(said, typed)
                 if reply is not None:
                     return reply
         except (EOFError, KeyboardInterrupt):
@@ -92,18 +85,12 @@ async def _line(prompt: str, typed: TypedAhead) -> str:
     return said.strip()
 
 
-def _reply(said: str) -> Reply | None:
-    answer = _ANSWERS.get(said) or _ANSWERS.get(said.casefold() if len(said) > 1 else "")
-    return Reply(answer) if answer is not None else None
-
-
 async def _other_way(said: str, typed: TypedAhead) -> Reply | None:
     """What the agent is to do instead: after `e`, or asked for; None: it is asked again."""
-    word, _, text = said.partition(" ")
-    if word.casefold() not in ("e", "else"):
+    if said.casefold() not in ("e", "else"):
         note("y, a, n, N or e, please; Ctrl-C aborts the turn")
         return None
-    text = text.strip() or await _line("What is the agent to do instead? ", typed)
+    text = await _line("What is the agent to do instead? ", typed)
     return Reply(Answer.INSTEAD, text) if text else None
 
 

@@ -264,10 +264,13 @@ class Repl:
         """
         bounds = self._prepared(prompt_step("models"), dry_run=True).confinement
         pair = self._nets.make(bounds.kind, bounds.runtime, bounds.commands)
-        adapter = await self._shared.current(pair.runtime)
-        lister = find_power(adapter, ListsModels)
-        known = [] if lister is None else await lister.list_models()
-        return known, (await adapter.check()).provider
+        adapter = await self._shared.take(pair.runtime)
+        try:
+            lister = find_power(adapter, ListsModels)
+            known = [] if lister is None else await lister.list_models()
+            return known, (await adapter.check()).provider
+        finally:
+            await self._shared.give_back(pair.runtime)
 
     def _session_names(self) -> list[str]:
         archives = self.app.archives().values()

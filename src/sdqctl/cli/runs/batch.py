@@ -138,6 +138,8 @@ def run_workflows(
     _check_flags(options, manner, output="OUTPUT-FILE in each workflow")
     if options.session_name is not None:
         raise UsageError("--session-name is for one workflow; write SESSION-NAME into the files")
+    if manner.display.detach:
+        raise UsageError("--detach is for one workflow; give the command once for each")
     question = question_of(manner.display)
     with app.ledger() as ledger:
         items = []

@@ -6,6 +6,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,6 +58,11 @@ def _run(
     from sdqctl.engine.preparation import prepare
 
     options = with_missing_inputs(workflow, options)
+    if display.detach:
+        from sdqctl.cli.runs.background import in_background
+
+        again = partial(_run, app, workflow, options, keeps_text=keeps_text)
+        return in_background(app, display, again)
     with app.ledger() as ledger:
         context = prepare(
             workflow,
@@ -106,6 +112,10 @@ def question_of(display: Display) -> Question | None:
     """Asking at the terminal, if that is wanted. Raises UsageError where there is none."""
     if not display.ask:
         return None
+    if display.log is not None:
+        from sdqctl.engine.messages import nobody_here
+
+        return nobody_here
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise UsageError("--ask needs a terminal", hint="--allow-tool allows a tool beforehand")
     from sdqctl.cli.chat.reading import ask_permission

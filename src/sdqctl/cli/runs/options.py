@@ -17,6 +17,7 @@ from sdqctl.model.sandbox import SANDBOX_CHOICES
 from sdqctl.model.trust import RepositoryUse
 
 if TYPE_CHECKING:
+    from sdqctl.model.events import Event
     from sdqctl.model.options import RunOptions
 
 _Function = TypeVar("_Function", bound=Callable[..., object])
@@ -34,6 +35,9 @@ class Display:
     verbose: bool = False
     quiet: bool = False
     show_prompts: bool = False
+    detach: bool = False
+    log: Callable[[Event], None] | None = None
+    """Takes the events of a run in the background, which has no screen."""
 
 
 _OF_DISPLAY = frozenset(field.name for field in fields(Display))
@@ -271,6 +275,7 @@ _GROUPS: dict[str, tuple[str, ...]] = {
         "discard_changes",
         "snapshots",
         "wait",
+        "detach",
     ),
     "What it may do": (
         "mode",
@@ -338,6 +343,13 @@ def run_options(function: _Function) -> _Function:
     for option in reversed(_RUN_OPTIONS):
         function = option(function)
     return function
+
+
+def detach_option(function: _Function) -> _Function:
+    """Add --detach."""
+    return click.option(
+        "--detach", is_flag=True, help="Run in the background; `sdqctl watch NAME` follows it."
+    )(function)
 
 
 def talk_options(function: _Function) -> _Function:

@@ -86,6 +86,9 @@ class Report:
         if workflow.event_log is not None:
             together.append(log := self._event_log())
             sinks.append(log)
+        if display.log is not None:
+            together.append(display.log)
+            sinks.append(display.log)
         self.nest = NestedRuns([*together, narrator.count], self._narrate)
         if not display.quiet and wants_live_area():
             progress = RunProgress(context.cwd)
@@ -175,7 +178,7 @@ class Report:
     def _print_object(self, run: RunRecord) -> None:
         from sdqctl.model.views.run import ResultLine, ResultView
 
-        if self._format == "text":
+        if self._format in ("text", "none"):
             return
         ledger = self._context.ledger
         sandbox, nearing = self._sandboxing.entry(), self._nearing.entries()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from msgspec import structs
@@ -17,8 +18,10 @@ from sdqctl.errors import UsageError
 
 if TYPE_CHECKING:
     from sdqctl.cli.context import App
+    from sdqctl.cli.runs.options import Display
     from sdqctl.fleet.sharing import Shared
     from sdqctl.model.session import SessionInfo
+    from sdqctl.model.workflow import Step
     from sdqctl.store.ledger import Ledger
 
 
@@ -31,33 +34,55 @@ def resume_session(app: App, request: ResumeRequest, shared: Shared | None = Non
     Raises SessionNotFoundError and SessionAmbiguousError, SessionUnusableError for a remote
     session, UsageError when nothing says how to go on, and what the run raises.
     """
-    from sdqctl.cli.chat.opening import refuse_remote, resume_talk
-    from sdqctl.engine.continuation import prepare_step, prompt_step
-    from sdqctl.sessions.resolve import resolve_session
+    from sdqctl.engine.continuation import prompt_step
 
     if request.store is not None:
+        if request.display.detach:
+            raise UsageError("--detach and --store do not go together")
         return _resume_shared(app, request, request.store)
-    session = request.session
-    if session is None:
+    if request.session is None:
         from sdqctl.cli.runs.choosing import choose_session
 
         session, request = choose_session(app, request)
-    talks = request.prompt is None and not request.continues
-    if talks:
+        request = replace(request, session=session)
+    if _talks(request):
         _check_talk(request)
     step = prompt_step(read_text_argument(request.prompt)) if request.prompt is not None else None
+    if request.display.detach:
+        from sdqctl.cli.runs.background import in_background
+
+        return in_background(app, request.display, partial(_resume, app, request, step))
+    return _resume(app, request, step, request.display, shared)
+
+
+def _talks(request: ResumeRequest) -> bool:
+    return request.prompt is None and not request.continues
+
+
+def _resume(
+    app: App,
+    request: ResumeRequest,
+    step: Step | None,
+    display: Display,
+    shared: Shared | None = None,
+) -> int:
+    from sdqctl.cli.chat.opening import refuse_remote, resume_talk
+    from sdqctl.engine.continuation import prepare_step
+    from sdqctl.sessions.resolve import resolve_session
+
+    request = replace(request, display=display)
     with app.ledger() as ledger:
         entries = list(_entries(app, request.options.adapter, ledger))
-        info = resolve_session(session, entries)
+        info = resolve_session(request.session or "", entries)
         refuse_remote(info)
-        if talks:
+        if _talks(request):
             return resume_talk(app, request, info, ledger)
-        question = question_of(request.display)
+        question = question_of(display)
         if step is not None:
             context = prepare_step(step, info, request.options, app, ledger, question=question)
         else:
             context = continuation(app, request, info, ledger, question)
-        return show(context, request.display, shared)
+        return show(context, display, shared)
 
 
 def _resume_shared(app: App, request: ResumeRequest, store: str) -> int:
@@ -91,9 +116,9 @@ def _check_talk(request: ResumeRequest) -> None:
         )
     options, display = request.options, request.display
     of_runs = (options.output_file, options.from_step, display.dry_run)
-    if any(of_runs) or display.output_format != "text":
+    if any(of_runs) or display.detach or display.output_format != "text":
         raise UsageError(
-            "--output, --from, --dry-run and --format need --prompt or --continue",
+            "--output, --from, --dry-run, --detach and --format need --prompt or --continue",
             hint="without both, a conversation is opened",
         )
 

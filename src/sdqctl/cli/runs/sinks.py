@@ -218,9 +218,11 @@ class Narrator:
         *,
         show_prompts: bool = False,
         label: str | None = None,
+        seconds: Callable[[], float] | None = None,
     ) -> None:
         """`folder` is the one that the agent works in. With a `label`, which stands before each
-        line, it is a run that another one calls.
+        line, it is a run that another one calls. `seconds`: how long a run took that did not
+        begin here.
         """
         self._label = label
         self._verbosity = verbosity
@@ -230,7 +232,7 @@ class Narrator:
         self._total = 0
         self._refusals = ReportedRefusals()
         self._tools = ToolLines(folder)
-        self._totals = Totals(folder)
+        self._totals = Totals(folder, seconds)
         self._net_told = False
 
     def __call__(self, event: Event) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from sdqctl.cli.output import Part, abbreviated, counted, note_width
@@ -20,9 +21,12 @@ _COLOURS = {"completed": "green", "failed": "red"}
 class Totals:
     """Counts what happens: tokens, refusals, commands that failed, files that changed."""
 
-    def __init__(self, folder: Path) -> None:
-        """`folder` is the one that the agent works in."""
-        self._began = time.monotonic()
+    def __init__(self, folder: Path, seconds: Callable[[], float] | None = None) -> None:
+        """`folder` is the one that the agent works in; `seconds` says how long it took, if that
+        did not begin here.
+        """
+        began = time.monotonic()
+        self._seconds = seconds or (lambda: time.monotonic() - began)
         self._tokens = 0
         self._commands = 0
         self._denials = Denials()
@@ -46,7 +50,7 @@ class Totals:
         whole = end.steps_done == end.steps_total
         done = counted(end.steps_done, "step")
         done = done if whole else f"{end.steps_done} of {counted(end.steps_total, 'step')}"
-        parts = [f"run {end.status}: {done} in {format_duration(time.monotonic() - self._began)}"]
+        parts = [f"run {end.status}: {done} in {format_duration(self._seconds())}"]
         if self._tokens:
             parts.append(f"{abbreviated(self._tokens)} tokens")
         parts += self._denials.counts()

@@ -15,6 +15,8 @@ COMMANDS: CommandTable = {
     "apply": ("sessions.files:apply", "Bring what a session changed into your branch."),
     "search": ("sessions.search:search", "Find the places where all words of a text stand."),
     "usage": ("sessions.usage:usage", "Show what runs used: tokens, cost, tools, time."),
+    "interrupt": ("sessions.under_way:interrupt", "End a run that another process does."),
+    "answer": ("sessions.under_way:answer", "Answer what a run asks that goes on elsewhere."),
     "fork": ("sessions.fork:fork", "Copy a session under a new name, up to a place."),
     "rename": ("sessions.fork:rename", "Give a session a new name, in its runtime too."),
     "keep": ("sessions.fork:keep", "Protect a session from cleanup."),

@@ -24,18 +24,6 @@ if TYPE_CHECKING:
 
 _PATH = click.Path(path_type=Path)
 _MONTH = 30 * 86_400.0
-_SUFFIXES = {
-    "": "md",
-    ".md": "md",
-    ".markdown": "md",
-    ".txt": "md",
-    ".html": "html",
-    ".htm": "html",
-    ".json": "json",
-    ".jsonl": "jsonl",
-    ".sdqctl": "bundle",
-    ".zip": "bundle",
-}
 _COLUMNS = (Column("NAME", shrinks=True), Column("DELETED"), Column("SIZE"), Column("ADAPTER"))
 
 
@@ -73,7 +61,9 @@ def export(
 
     What looks like a secret is taken out.
     """
-    chosen = output_format or _format_of(output)
+    from sdqctl.sessions.export import format_of
+
+    chosen = output_format or (format_of(output) if output is not None else "md")
     if with_secrets and chosen != "bundle":
         raise UsageError("--with-secrets is for bundles", hint="say --format bundle -o FILE")
     if workspace and chosen != "bundle":
@@ -226,17 +216,6 @@ def export_session(
         return
     export.write_export(output, text)
     note(f"exported {one_line(found.entry.info.label)} to {output}")
-
-
-def _format_of(output: Path | None) -> str:
-    """The format that a file's suffix says. Raises UsageError for one that says none."""
-    suffix = output.suffix.lower() if output is not None else ""
-    if suffix not in _SUFFIXES:
-        raise UsageError(
-            f"{output}: the suffix {suffix} says no format",
-            hint="say --format md, html, json, jsonl or bundle",
-        )
-    return _SUFFIXES[suffix]
 
 
 def _report_secrets(carried: Carried) -> None:

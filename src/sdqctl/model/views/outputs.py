@@ -7,7 +7,7 @@ from typing import Any
 from sdqctl.model.events import Event
 from sdqctl.model.views.agents import AgentSessionView, AgentView, CheckView
 from sdqctl.model.views.failure import ErrorView
-from sdqctl.model.views.run import BatchRunView, PlanView, ResultLine, ResultView
+from sdqctl.model.views.run import BatchRunView, DetachedView, PlanView, ResultLine, ResultView
 from sdqctl.model.views.session import (
     DeletionView,
     FullSessionView,
@@ -17,6 +17,7 @@ from sdqctl.model.views.session import (
     TrashView,
     TurnLine,
     UsageView,
+    WaitingView,
 )
 from sdqctl.model.views.status import StatusView
 from sdqctl.model.views.trust import DistrustView, TrustedView, TrustView
@@ -28,9 +29,14 @@ OUTPUTS: dict[str, Any] = {
     "run --dry-run": PlanView,
     "run (OUTPUT-FORMAT json)": AnswersView,
     "resume": ResultView,
+    "run --detach": DetachedView,
+    "resume --detach": DetachedView,
+    "watch": ResultView,
     "apply": list[BatchRunView],
     "run (several workflows)": list[BatchRunView],
     "sessions list": list[SessionView],
+    "sessions answer": WaitingView,
+    "sessions answer (at an ASK)": DetachedView,
     "sessions show": FullSessionView,
     "sessions export": FullSessionView,
     "sessions search": list[HitView],
@@ -55,6 +61,7 @@ OUTPUTS: dict[str, Any] = {
 LINES: dict[str, Any] = {
     "run --format jsonl": Event | ResultLine,
     "resume --format jsonl": Event | ResultLine,
+    "watch --format jsonl": Event | ResultLine,
     "sessions export --format jsonl": SessionLine | TurnLine,
 }
 """What is typed -> the type of each line on stdout."""

@@ -136,13 +136,13 @@ class FullRunView(RunView, frozen=True, kw_only=True):
         return cls(
             **{name: getattr(run, name) for name in RunView.__struct_fields__},
             steps=[StepView.of(step) for step in steps],
-            gate=None if gate is None else _gate(gate),
+            gate=None if gate is None else gate_view(gate),
             parent=run.parent_run,
             called=list(CalledRunView.of_tree(tree)),
         )
 
 
-def _gate(step: StepRecord) -> GateView | None:
+def gate_view(step: StepRecord) -> GateView | None:
     """The gate that a step is; None for what cannot be read."""
     try:
         gate = msgspec.json.decode(step.value or "null", type=GateView | None)
@@ -221,6 +221,19 @@ class ResultView(msgspec.Struct, frozen=True, kw_only=True):
 
 class ResultLine(ResultView, frozen=True, kw_only=True, tag_field="type", tag="result"):
     """The last line of `--format jsonl`: the result, with a `type`."""
+
+
+class DetachedView(msgspec.Struct, frozen=True, kw_only=True):
+    """A run that goes on in the background."""
+
+    session: SessionName
+    adapter: str
+    run: str
+    """The run's id."""
+    pid: int
+    """The process that does it."""
+    log: str
+    """The file of its events: a line each, for you alone."""
 
 
 class BatchErrorView(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,7 +9,7 @@ import msgspec
 
 from sdqctl.model.audit import ToolRecord
 from sdqctl.model.session import SessionStatus, ToolCall, Turn, Usage
-from sdqctl.model.views.run import FullRunView, RunView
+from sdqctl.model.views.run import FullRunView, GateView, RunView
 from sdqctl.model.workspace import FileChange
 
 _Turns = TypeVar("_Turns")
@@ -198,3 +198,30 @@ class TrashView(msgspec.Struct, frozen=True, kw_only=True):
     """Of its file, in bytes."""
     file: str
     """Where it lies."""
+
+
+class PermissionView(msgspec.Struct, frozen=True, kw_only=True):
+    """A tool request that a human is asked about."""
+
+    kind: str
+    """`shell`, `read`, `write`, `url`, ..."""
+    target: str
+    """The command, path or address."""
+    intention: str
+    """What the agent says it is for."""
+    detail: str
+    """What would be written, as a diff, where the runtime reports it."""
+    why: str
+    """Why it is asked."""
+    asked_at: datetime
+
+
+class WaitingView(msgspec.Struct, frozen=True, kw_only=True):
+    """What the run of a session waits for; both are null when it waits for nothing."""
+
+    id: str
+    name: str | None
+    permission: PermissionView | None
+    """Waits in a process that goes on."""
+    gate: GateView | None
+    """The ASK at which it stopped."""

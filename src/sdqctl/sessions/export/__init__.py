@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from sdqctl.errors import StoreError
+from sdqctl.errors import StoreError, UsageError
 from sdqctl.fs import write_private
 from sdqctl.model.views.run import FullRunView
 from sdqctl.model.views.session import (
@@ -17,10 +17,26 @@ from sdqctl.model.views.session import (
     TurnLine,
     TurnView,
 )
-from sdqctl.sessions.detail import SessionDetail
+from sdqctl.sessions.access import Access
+from sdqctl.sessions.detail import SessionDetail, read_detail
 from sdqctl.sessions.files import StepFiles
 from sdqctl.sessions.query import view_fields
+from sdqctl.sessions.resolve import find_session
 from sdqctl.sessions.transcript import as_markdown
+from sdqctl.text.terminal import sanitize
+
+_SUFFIXES = {
+    "": "md",
+    ".md": "md",
+    ".markdown": "md",
+    ".txt": "md",
+    ".html": "html",
+    ".htm": "html",
+    ".json": "json",
+    ".jsonl": "jsonl",
+    ".sdqctl": "bundle",
+    ".zip": "bundle",
+}
 
 
 def exported(
@@ -46,6 +62,36 @@ def exported(
         return "".join(msgspec.json.encode(line).decode() + "\n" for line in lines)
     document = session_view(found)
     return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
+
+
+def export_file(access: Access, argument: str, path: Path, adapter: str | None = None) -> str:
+    """Write a session to a file in the format that its suffix says, without secrets; returns the
+    session's label. Raises UsageError for a suffix that says none, StoreError.
+    """
+    from sdqctl.store.redact import Redactor
+
+    output_format = format_of(path)
+    if output_format == "bundle":
+        from sdqctl.sessions.transfer import write_session
+
+        entry = find_session(access, argument, adapter)
+        write_session(access, entry.info, path)
+        return entry.info.label
+    found = read_detail(access, argument, adapter)
+    text = exported(found, output_format, Redactor(access.environment))
+    write_export(path, sanitize(text) if output_format == "md" else text)
+    return found.entry.info.label
+
+
+def format_of(path: Path) -> str:
+    """The format that a file's suffix says. Raises UsageError for one that says none."""
+    suffix = path.suffix.lower()
+    if suffix not in _SUFFIXES:
+        raise UsageError(
+            f"{path}: the suffix {suffix} says no format",
+            hint="say --format md, html, json, jsonl or bundle",
+        )
+    return _SUFFIXES[suffix]
 
 
 def write_export(path: Path, text: str) -> None:

@@ -1,0 +1,1 @@
+"""`sdqctl ui`: all sessions on one screen. It shows, and what it does others do for it."""

@@ -1,0 +1,95 @@
+"""The keys: what each does, and for which session it can be pressed. The bar below the screen, the
+help and the palette show them from here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from sdqctl.model.run import RunStatus
+from sdqctl.sessions.board import Item
+
+_Applies = Callable[[Item | None], bool]
+
+
+def _always(item: Item | None) -> bool:
+    return True
+
+
+def _any(item: Item | None) -> bool:
+    return item is not None
+
+
+def _at_rest(item: Item | None) -> bool:
+    return item is not None and item.entry.holder is None and not item.entry.info.is_remote
+
+
+def _with_run(item: Item | None) -> bool:
+    return item is not None and item.entry.run is not None
+
+
+def _at_rest_with_run(item: Item | None) -> bool:
+    return _at_rest(item) and _with_run(item)
+
+
+def _asked(item: Item | None) -> bool:
+    """Whether something can be answered: a question, or the message of a run that stopped."""
+    if item is None:
+        return False
+    run = item.entry.run
+    paused = run is not None and run.status is RunStatus.PAUSED and item.entry.holder is None
+    return item.question is not None or paused
+
+
+def _unfinished(item: Item | None) -> bool:
+    return _at_rest(item) and item is not None and item.entry.unfinished()
+
+
+def _under_way(item: Item | None) -> bool:
+    run = item.entry.run if item is not None else None
+    held = item is not None and item.entry.holder is not None
+    return held and run is not None and run.status is RunStatus.RUNNING
+
+
+def _in_folder(item: Item | None) -> bool:
+    return item is not None and item.entry.info.cwd is not None
+
+
+class Key(NamedTuple):
+    """One key."""
+
+    key: str
+    shown: str
+    action: str
+    label: str
+    help: str
+    applies: _Applies = _always
+
+
+KEYS = (
+    Key("enter", "↵", "open", "open", "Show its steps and the whole talk", _any),
+    Key("a", "a", "answer", "answer", "Answer what its run asks", _asked),
+    Key("c", "c", "continue", "continue", "Go on with its run, in the background", _unfinished),
+    Key("p", "p", "prompt", "prompt", "Send a prompt, in the background", _at_rest),
+    Key("x", "x", "interrupt", "interrupt", "End the run that is under way", _under_way),
+    Key("d", "d", "diff", "diff", "Show what a step, or all, changed in files", _with_run),
+    Key("n", "n", "new", "new run", "Begin a run in the background"),
+    Key("f", "f", "fork", "fork", "Copy it under another name, up to a step", _at_rest),
+    Key("w", "w", "rewind", "rewind", "Go back to a step, in talk and files", _at_rest_with_run),
+    Key("m", "m", "apply", "apply", "Bring its changes into your branch", _at_rest_with_run),
+    Key("e", "e", "export", "export", "Write it to a file: a page, text, data, a bundle", _any),
+    Key("k", "k", "keep", "keep", "Protect it from cleanup, or no longer", _any),
+    Key("delete,backspace", "del", "delete", "delete", "Move it to the trash", _at_rest),
+    Key("o", "o", "folder", "folder", "Open a shell in its folder", _in_folder),
+    Key("slash", "/", "search", "search", "Find sessions by name and by all that was said"),
+    Key("F", "F", "filter", "filter", "Show only some: by folder, status, agent, age"),
+    Key("r", "r", "reread", "reread", "Read everything anew"),
+    Key("question_mark", "?", "help", "keys", "Show all keys"),
+    Key("q", "q", "quit", "quit", "Leave; runs go on"),
+)
+
+
+def applying(item: Item | None) -> list[Key]:
+    """The keys that can be pressed now."""
+    return [key for key in KEYS if key.applies(item)]
