@@ -330,3 +330,76 @@ def test_a_kill_between_items_loses_and_repeats_none(
     assert not wanted - found
     assert (found - wanted).total() < parallel
     assert any("all A,B,C,D,B" in p for p in on.prompts), on.prompts
+
+
+def test_an_edited_list_does_only_what_is_new(bench: Bench) -> None:
+    """Equal items are done as often as they stand there, and keep what each of them gave."""
+    answer = "[[json: 1 x1]] [[json: 2 x1]] [[json: 3 x1]]"
+    bench.write(
+        "each.conv",
+        f"MODE implement\nINPUT x\nRUN test ! -e bad-{{{{x}}}}\nPROMPT {{{{x}}}} {answer} "
+        "[[tool: shell echo {{x}} >> effects]]\nCAPTURE n AS json\nRETURN [x, n]\n",
+    )
+    bad = bench.write("bad-c", "")
+    work = """\
+MODE implement
+FOR x IN {list} PARALLEL 1
+  CALL each.conv WITH x={{{{x}}}} AS one
+END
+PROMPT all {{{{ one_all }}}} [[reply: Z]]
+"""
+    told = bench.run(work.format(list='["a", "b", "c", "b"]'))
+    assert told.done.code == 4
+    assert sorted(effects(bench)) == [*"abb"]
+    bad.unlink()
+    bench.write("work.conv", work.format(list='["b", "c", "d", "b", "b"]'))
+    on = bench.go_on()
+    assert on.done.code == 0, on.done.err
+    assert sorted(effects(bench)) == [*"abbbcd"]
+    values = json.loads(on.prompts[-1].removeprefix("all ").split(" [[reply")[0])
+    assert values[:4] == [["b", 1], ["c", 1], ["d", 1], ["b", 1]]
+    assert values[4][0] == "b"
+
+
+def test_an_item_that_was_left_over_is_known_again_among_its_equals(bench: Bench) -> None:
+    check = "ALLOW-SHELL\nRUN test ! -e bad || test ! -s effects"
+    bench.write("each.conv", EACH.replace("RUN test ! -e bad-{{x}}", check))
+    work = """\
+MODE implement
+FOR x IN {list} PARALLEL 1
+  CALL each.conv WITH x={{{{x}}}}
+END
+RUN test -e there
+"""
+    bad = bench.write("bad", "")
+    assert "1 of 2 items failed" in bench.run(work.format(list='["b", "b"]')).done.err
+    bad.unlink()
+    assert "step 2" in bench.go_on().done.err
+    bench.write("there", "")
+    bench.write("work.conv", work.format(list='["b", "b", "e"]'))
+    assert bench.go_on().done.code == 0
+    assert effects(bench) == ["b", "b", "e"]
+
+
+@pytest.mark.parametrize(
+    ("caller", "part", "code", "words"),
+    [
+        ("CALL part.conv\n", "CONTEXT @no.md\nPROMPT a\n", 3, "part.conv:1:9: @no.md"),
+        ("CALL part.conv\n", "REFCAT @no.md\nPROMPT a\n", 3, "part.conv:1:8: @no.md"),
+        ("CALL over.conv\n", "CONTEXT @no.md\nPROMPT a\n", 3, "part.conv:1:9: @no.md"),
+        ("CALL part.conv\n", "PROMPT a\nREFCAT @no.md\nPROMPT b\n", 3, "part.conv:2:8"),
+        ("RUN touch no.md\nCALL part.conv\n", "CONTEXT @no.md\nPROMPT a\n", 0, ""),
+        ("CALL make.conv\nCALL part.conv\n", "CONTEXT @no.md\nPROMPT a\n", 0, ""),
+    ],
+)
+def test_a_file_that_a_called_workflow_misses_is_found_before_anything_starts(
+    caller: str, part: str, code: int, words: str, bench: Bench
+) -> None:
+    """But for one that a step before it may make."""
+    bench.write("part.conv", part)
+    bench.write("over.conv", "CALL part.conv\n")
+    bench.write("make.conv", "RUN touch no.md\n")
+    told = bench.run(f"{caller}PROMPT end [[reply: E]]\n")
+    assert told.done.code == code, told.done.err
+    assert words in told.done.err
+    assert (listed() == []) is (code == 3)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
 from sdqctl.adapters.registry import adapter_names
 from sdqctl.engine.context import RunContext
 from sdqctl.engine.documents import destinations
@@ -11,11 +14,12 @@ from sdqctl.engine.setup import Setup, working_directory
 from sdqctl.errors import UsageError, WorkflowError
 from sdqctl.model.options import OnInterrupted, RunOptions, encode_options
 from sdqctl.model.paths import UNTIL, is_path, number_of, path_key
-from sdqctl.model.workflow import CheckpointStep, Plan, list_of
+from sdqctl.model.workflow import CallStep, CheckpointStep, Diagnostic, Plan, Workflow, list_of
 from sdqctl.store.redact import Redactor
 from sdqctl.workflow.calls import all_called
-from sdqctl.workflow.checks import FileChecks, adapter_finding
+from sdqctl.workflow.checks import ACTING, FileChecks, adapter_finding, weakened
 from sdqctl.workflow.diagnostics import describe, describe_errors
+from sdqctl.workflow.plan import build_plan
 from sdqctl.workflow.references import Roots
 from sdqctl.workflow.render import check_requirements
 
@@ -36,16 +40,44 @@ def check(context: RunContext, checks: FileChecks | None = None) -> None:
     if start_at is not None:
         first = path_key(start_at)
         settled = {s.path for s in context.plan.steps if path_key(s.path) < first}
-    errors = describe_errors(
-        (checks or FileChecks()).findings(
-            context.plan, context.roots, context.variables_of, settled
-        )
-    )
+    checks = checks or FileChecks()
+    found = checks.findings(context.plan, context.roots, context.variables_of, settled)
+    if context.caller is None:
+        begun = {*settled, *(s.path for s in context.ledger.steps(run.id))} if run else settled
+        found += _of_called(context, context.plan, checks, begun)
+    errors = describe_errors(found)
     if errors:
         raise WorkflowError(errors, hint="nothing was run")
     policy_of(context)
     if context.caller is None:
         _check_called(context)
+
+
+def _of_called(
+    context: RunContext,
+    plan: Plan,
+    checks: FileChecks,
+    begun: Collection[str] = (),
+    *,
+    acted: bool = False,
+) -> Iterator[Diagnostic]:
+    """What is wrong with the files of the workflows that the steps of a plan call, and those that
+    they call, but for CALLs that are `begun`: what is left of these they check themselves. `acted`:
+    whether a step before them may still make a file.
+    """
+    for step in plan.every_step():
+        if isinstance(step.action, CallStep) and step.path not in begun:
+            called = plan.workflow.called_by(step.action)
+            inner, roots = build_plan(called), Roots.of(called, _folder_of(called, context))
+            found = checks.findings(inner, roots, lambda _: {})
+            yield from map(weakened, found) if acted else found
+            yield from _of_called(context, inner, checks, acted=acted)
+        acted = acted or (isinstance(step.action, ACTING) and step.path not in begun)
+
+
+def _folder_of(called: Workflow, context: RunContext) -> Path:
+    own = called.cwd is not None
+    return working_directory(context.setup, None, called) if own else context.cwd
 
 
 def _check_called(context: RunContext) -> None:
@@ -56,9 +88,8 @@ def _check_called(context: RunContext) -> None:
     for called in all_called(context.workflow):
         if finding := adapter_finding(called, adapter_names()):
             raise WorkflowError(describe(finding), hint="nothing was run")
-        own = called.cwd is not None
-        cwd = working_directory(context.setup, None, called) if own else context.cwd
-        check_requirements(called, Roots.of(called, cwd), context.setup.environment)
+        roots = Roots.of(called, _folder_of(called, context))
+        check_requirements(called, roots, context.setup.environment)
 
 
 def check_destinations(context: RunContext) -> None:

@@ -167,12 +167,9 @@ class Runner:
         """Settle the CALLs of a FOR side by side. Raises what `call_together` raises."""
         known = [(call, item, self._last(call)) for call, item in zip(calls, items, strict=True)]
         self._run.budget.foresee(step.path, sum(record is None for _, _, record in known))
-        left = [
-            (call, item)
-            for call, item, record in known
-            if record is None or not record.status.settled
-        ]
-        await call_together(self._run, step, left, self._step)
+        left = {c.path for c, _, last in known if last is None or not last.status.settled}
+        rounds = [(call, item) for call, item, _ in known]
+        await call_together(self._run, step, rounds, left, self._step)
         return [await self._step(call) for call in calls]
 
     async def _step(self, step: PlannedStep, caller: Caller | None = None) -> StepRecord:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -35,16 +35,21 @@ class _Round:
 
 
 async def call_together(
-    run: LiveRun, step: PlannedStep, left: Sequence[tuple[PlannedStep, Any]], do: Do
+    run: LiveRun,
+    step: PlannedStep,
+    calls: Sequence[tuple[PlannedStep, Any]],
+    left: Collection[str],
+    do: Do,
 ) -> None:
-    """Do the CALLs of a FOR, each with its item, as many at once as it says.
+    """Do those CALLs of a FOR that are left, by their paths, each with its item, as many at once as
+    it says.
 
     Raises InterruptedRunError after a signal; when all have ended StepError with those that failed,
     else what those raised that wait.
     """
     action = cast("ForStep", step.action)
     run.budget.release()
-    rounds = list(_rounds(run, action, left))
+    rounds = [one for one in _rounds(run, action, calls, len(left)) if one.step.path in left]
     errors: list[tuple[_Round, SdqctlError]] = []
 
     def ended(one: _Round, done: StepRecord | None, error: SdqctlError | None) -> None:
@@ -73,20 +78,21 @@ async def _within_budget(one: _Round, do: Do) -> StepRecord:
 
 
 def _rounds(
-    run: LiveRun, action: ForStep, left: Sequence[tuple[PlannedStep, Any]]
+    run: LiveRun, action: ForStep, calls: Sequence[tuple[PlannedStep, Any]], total: int
 ) -> Iterator[_Round]:
+    """All rounds; an item is known by its CALL and its content, and its number among its equals."""
     seen: Counter[str] = Counter()
-    for step, item in left:
+    for step, item in calls:
         text = json.dumps(item, sort_keys=True, ensure_ascii=False)
         seen[text] += 1
-        known = hashlib.sha256(f"{step.digest} {seen[text]} {text}".encode()).hexdigest()
+        known = f"{hashlib.sha256(f'{step.digest} {text}'.encode()).hexdigest()}.{seen[text]}"
         scope = Scope({**run.scope.values, action.name: item})
         caller = Caller(
             run=replace(run, scope=scope, budget=run.budget.shared()),
             step=step,
             label=_label(item, text),
             item=known,
-            total=len(left),
+            total=total,
         )
         yield _Round(step, caller)
 

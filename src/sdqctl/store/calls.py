@@ -43,12 +43,16 @@ def tree_of(ledger: Ledger, run: RunRecord) -> CalledRun:
 
 
 def adopt(ledger: Ledger, run_id: str, path: str, item: str) -> RunRecord | None:
-    """The run of an item that a step which is gone had called: from now on this step calls it."""
-    query = """
-        SELECT id FROM runs WHERE parent_run = ? AND parent_path IS NULL AND item = ?
-        ORDER BY status = ? DESC, number DESC LIMIT 1
+    """The run of an item that a step which is gone had called: from now on this step calls it.
+
+    Of equal items a completed one is taken first, then the one of the same number.
     """
-    rows = ledger.rows(query, run_id, item, RunStatus.COMPLETED.value)
+    query = """
+        SELECT id FROM runs WHERE parent_run = ? AND parent_path IS NULL AND item GLOB ?
+        ORDER BY status = ? DESC, item = ? DESC, number DESC LIMIT 1
+    """
+    equals = f"{item.rpartition('.')[0]}.*"
+    rows = ledger.rows(query, run_id, equals, RunStatus.COMPLETED.value, item)
     if not rows:
         return None
     found = str(rows[0]["id"])

@@ -10,6 +10,7 @@ import msgspec
 
 from sdqctl.errors import WorkflowError
 from sdqctl.model.workflow import (
+    CallStep,
     ConsultStep,
     Diagnostic,
     FilePart,
@@ -32,7 +33,7 @@ from sdqctl.workflow.references import Roots
 from sdqctl.workflow.render import PromptRenderer
 
 Variables = Callable[[PlannedStep], Mapping[str, str]]
-_ACTING = (PromptAction, RunStep, PauseStep, ConsultStep)
+ACTING = (PromptAction, RunStep, PauseStep, ConsultStep, CallStep)
 """Steps at which an agent, a command or a human may make a file."""
 _LATER = "a step before it may still make it"
 
@@ -60,9 +61,9 @@ class FileChecks:
                 continue
             if isinstance(step.action, PromptAction):
                 for finding in self._prompt(plan, step, roots, variables):
-                    shown = _weakened(finding) if acted else finding
+                    shown = weakened(finding) if acted else finding
                     found.setdefault((shown.span, finding.message), shown)
-            acted = acted or isinstance(step.action, _ACTING)
+            acted = acted or isinstance(step.action, ACTING)
         return list(found.values())
 
     def _prompt(
@@ -151,6 +152,7 @@ def _place_of(part: FilePart, workflow: Workflow) -> Span:
     return Span(file, next(numbers, 1))
 
 
-def _weakened(finding: Diagnostic) -> Diagnostic:
+def weakened(finding: Diagnostic) -> Diagnostic:
+    """A finding that does not hold for certain, as a warning."""
     hint = f"{finding.hint}; {_LATER}" if finding.hint else _LATER
     return msgspec.structs.replace(finding, severity=Severity.WARNING, hint=hint)
