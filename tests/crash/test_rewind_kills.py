@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import re
 import signal
 import sqlite3
-import time
-from collections import Counter
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import msgspec
 import pytest
 
-from sdqctl.process import is_same
 from sdqctl.testing.loopback import LoopbackModel
-from tests.command import Done, sdqctl
+from tests.command import sdqctl
+from tests.crash.killer import Killer
 
 pytestmark = [pytest.mark.crash, pytest.mark.runtime]
 
@@ -27,7 +22,6 @@ _STORIES = 2
 _KILLS_IN_THE_SUITE = 12
 _STEPS = 6
 _MOST_COMMANDS = 200
-_VICTIMS = ("sdqctl", "runtime", "both")
 VICTIMS_ENDS = (-signal.SIGKILL, 137, 5, 7)
 """Exit codes of a command that was killed, or whose runtime was."""
 FLAGS = ("--on-interrupted", "rewind")
@@ -50,45 +44,6 @@ WORKFLOW = HEAD + "".join(
     prompt(number) + (f"RUN echo line >> run-{number}; sleep 0.1\n" if number % 3 == 0 else "")
     for number in range(1, _STEPS + 1)
 )
-
-
-class Killer:
-    """Kills a command, its runtime, or both, some time after it has begun."""
-
-    def __init__(self, home: Path, model: LoopbackModel, seed: int) -> None:
-        self._locks = home / "sdqctl" / "locks"
-        self._model = model
-        self._random = random.Random(seed)
-        self.kills: Counter[str] = Counter()
-
-    def strike(self, command: Future[Done]) -> None:
-        """Wait by the clock or for a model call, and kill; nothing if it has ended by then."""
-        asked = len(self._model.requests)
-        by_call = self._random.random() < 0.8
-        limit = time.monotonic() + (60 if by_call else self._random.uniform(0.2, 1.5))
-        while not command.done() and time.monotonic() < limit:
-            if by_call and len(self._model.requests) > asked:
-                break
-            time.sleep(0.01)
-        time.sleep(self._random.uniform(0.0, 0.9) if by_call else 0.0)
-        victim = self._random.choice(_VICTIMS)
-        pids = self._pids()
-        wanted = [pids.get(name) for name in ("runtime", "sdqctl") if victim in (name, "both")]
-        if command.done() or None in wanted:
-            return
-        for pid in filter(None, wanted):
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        self.kills[victim] += 1
-
-    def _pids(self) -> dict[str, int | None]:
-        """The live holder of the session's lock, and its runtime."""
-        for file in self._locks.glob("*.json"):
-            with suppress(OSError, msgspec.DecodeError):
-                state = msgspec.json.decode(file.read_bytes())
-                if is_same(state["pid"], state["mark"]):
-                    return {"sdqctl": state["pid"], "runtime": state["runtime_pid"]}
-        return {}
 
 
 @pytest.mark.parametrize("story", range(_STORIES))
