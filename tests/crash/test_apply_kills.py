@@ -12,7 +12,8 @@ import pytest
 
 from sdqctl.testing.loopback import LoopbackModel
 from tests.command import sdqctl
-from tests.crash.test_rewind_kills import FLAGS, VICTIMS_ENDS, Killer, prompt
+from tests.crash.killer import Killer
+from tests.crash.test_rewind_kills import FLAGS, VICTIMS_ENDS, prompt
 from tests.workspace.gits import git
 
 pytestmark = [pytest.mark.crash, pytest.mark.runtime, pytest.mark.thorough]

@@ -1,4 +1,5 @@
-"""`make fuzz`: judge made lines for some minutes; 1 when an allowed one ran something else.
+"""`make fuzz`: judge made lines for some minutes, and give made values to workflows; 1 when a line
+that was allowed ran something else, or a value became more than a value.
 
 The seed is printed; `make fuzz SEED=7 SECONDS=60` repeats it, and ends after so many seconds.
 """
@@ -6,15 +7,20 @@ The seed is printed; `make fuzz SEED=7 SECONDS=60` repeats it, and ends after so
 from __future__ import annotations
 
 import argparse
+import os
 import random
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+from tests.fuzz.injection import play, values
 from tests.fuzz.judging import Finding, Fuzz
 
 _BATCH = 1000
+_VALUES = 40
+_SHARE = 0.2
+"""Of the time, that values have."""
 
 
 def main() -> int:
@@ -25,12 +31,14 @@ def main() -> int:
     parser.add_argument("--lines", type=int, default=10**9, help="end after so many lines")
     options = parser.parse_args()
     print(f"seed {options.seed}", flush=True)
+    injected = _inject(options.seed, options.seconds * _SHARE)
     begin = time.monotonic()
     found: list[Finding] = []
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
         fuzz = Fuzz(options.seed, Path(folder))
-        while time.monotonic() - begin < options.seconds and fuzz.count.made < options.lines:
+        seconds = options.seconds * (1 - _SHARE)
+        while time.monotonic() - begin < seconds and fuzz.count.made < options.lines:
             for finding in fuzz.batch(_BATCH):
                 found.append(finding)
                 print(f"FOREIGN {sorted(finding.what)} under {finding.kind!r}: {finding.line!r}")
@@ -43,7 +51,25 @@ def main() -> int:
         f"{count.made} lines in {seconds:.0f} s ({count.made / seconds:.0f} a second): "
         f"{count.allowed} allowed, {count.ran} run, {count.foreign} ran what was not allowed"
     )
-    return 1 if found else 0
+    return 1 if found or injected else 0
+
+
+def _inject(seed: int, seconds: float) -> bool:
+    """Give made values to workflows for so long; whether one became more than a value."""
+    begin, number, bad = time.monotonic(), 0, False
+    with tempfile.TemporaryDirectory() as name:
+        home = Path(name, "home")
+        home.mkdir()
+        os.environ |= {"HOME": str(home), "SDQCTL_HOME": str(home / "sdqctl")}
+        while time.monotonic() - begin < seconds:
+            folder = Path(name, str(number))
+            folder.mkdir()
+            for problem in play(folder, values(seed + number, _VALUES)):
+                bad = True
+                print(f"VALUE (seed {seed + number}): {problem}", flush=True)
+            number += 1
+    print(f"{number * _VALUES} values in {number} workflows")
+    return bad
 
 
 if __name__ == "__main__":

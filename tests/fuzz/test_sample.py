@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.bench import Bench
+from tests.fuzz.injection import play, values
 from tests.fuzz.judging import KINDS, Fuzz
 from tests.fuzz.lines import Lines
 from tests.fuzz.shells import Shells
@@ -80,3 +82,7 @@ def test_the_allowed_lines_of_the_table_run_nothing_else_in_real_shells(
     assert len(lines) > 200
     for seen in Shells(folder).run(lines, sh=sh, value="z[$(evil)]"):
         assert not KINDS[0].foreign(seen), seen
+
+
+def test_a_value_becomes_no_variable_no_step_and_no_command(bench: Bench) -> None:
+    assert play(bench.project, values(3, 30)) == []
