@@ -17,6 +17,31 @@ ENDS = 100
 """So many steps at either end are compared."""
 
 
+SIDE_BY_SIDE = "FOR x IN range({}) | list PARALLEL 8\nCALL part.conv WITH n={{{{x}}}}\nEND\n"
+FEW = 10
+LEAST = 2.0
+"""Megabytes below which memory that grew is noise."""
+
+
+@dataclass(frozen=True)
+class Flow:
+    """A workflow whose blocks unfold to so many."""
+
+    what: str
+    text: str
+    number: int
+
+    def command(self, bench: Bench, number: int) -> Command:
+        """A run that unfolds to that number."""
+        home = bench.new_home(f"growing-{self.what.replace(' ', '-')}-{number}")
+        workflow = home / "w.conv"
+        workflow.write_text(self.text.format(number))
+        (home / "part.conv").write_text("INPUT n int\nPROMPT {{n}} [[reply: done]]\n")
+        bounds = ("--max-steps", str(10 * number))
+        command = bench.at(home, SDQCTL, "run", str(workflow), "-a", "mock", "-q", *bounds)
+        return Command(f"{number}", command, bench.new_session, home)
+
+
 @dataclass
 class Ends:
     """The mean seconds of the first and of the last steps of each round."""
@@ -44,6 +69,13 @@ def growth(bench: Bench) -> Iterator[Case]:
     items = "FOR x IN range({}) | list\nCHECKPOINT\nEND\n"
     yield _long_loop(bench, items, "items", bench.sized(5000, 100))
     yield _many_components(bench)
+    for flow in (
+        Flow("rounds of a loop", "REPEAT MAX {}\nCHECKPOINT\nEND\n", bench.sized(1000, 100)),
+        Flow("items of a list", items, bench.sized(5000, 100)),
+        Flow("items side by side", SIDE_BY_SIDE, bench.sized(400, 20)),
+    ):
+        yield _time_of_twice_as_many(bench, flow)
+        yield _memory_of_twice_as_many(bench, flow)
     yield _long_run(bench)
 
 
@@ -108,6 +140,40 @@ def _long_loop(bench: Bench, text: str, what: str, number: int) -> Case:
         after=lambda: ends.add(step_seconds(home / "sdqctl")),
     )
     return _ends_case(f"{number} {what} of a loop on the mock", ours, ends)
+
+
+def _time_of_twice_as_many(bench: Bench, flow: Flow) -> Case:
+    half, whole = (flow.command(bench, number) for number in (flow.number // 2, flow.number))
+    twice = Derived("half as many, twice", lambda: [2 * seconds for seconds in half.seconds])
+    return Case(
+        f"{flow.number} {flow.what} on the mock: time",
+        Derived("run", lambda: whole.seconds),
+        [twice],
+        1.2,
+        warm_up=False,
+        commands=[half, whole],
+        rounds=3,
+    )
+
+
+def _memory_of_twice_as_many(bench: Bench, flow: Flow) -> Case:
+    """What is taken beside that of a run that unfolds to a few."""
+    sizes = (FEW, flow.number // 2, flow.number)
+    few, half, whole = (flow.command(bench, number) for number in sizes)
+
+    def grown(by: Command, times: int) -> list[float]:
+        pairs = zip(few.own_memory, by.own_memory, strict=True)
+        return [times * max(LEAST, (more - base) / 2**20) for base, more in pairs]
+
+    return Case(
+        f"{flow.number} {flow.what} on the mock: memory",
+        Derived("run", lambda: grown(whole, 1), "MB"),
+        [Derived("half as many, twice", lambda: grown(half, 2), "MB")],
+        1.2,
+        warm_up=False,
+        commands=[few, half, whole],
+        rounds=1,
+    )
 
 
 def _many_components(bench: Bench) -> Case:

@@ -739,6 +739,15 @@ def test_exclude_tools(bench: Bench) -> None:
     assert not (bench.project / "a").exists()
 
 
+def test_attached_files_do_not_go_along_with_what_is_said_about_an_answer(bench: Bench) -> None:
+    bench.write("a.txt", "a")
+    text = "ATTACH @a.txt\nPROMPT ask [[reply: no x1]] [[json: 5]]\nCAPTURE n AS int\n"
+    told = bench.run(text)
+    assert told.done.code == 0, told.done.err
+    assert len(told.prompts) == 2
+    assert [len(found.get("attachments", [])) for found in runs_with(bench)] == [1, 0]
+
+
 def test_attach(bench: Bench) -> None:
     bench.write("img/plan.png", "x")
     bench.write("b.txt", "x")

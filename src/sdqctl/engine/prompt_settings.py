@@ -19,8 +19,11 @@ from sdqctl.workflow.equipment import prompt_steps
 from sdqctl.workflow.references import Roots
 
 
-async def set_up(session: AdapterSession, wanted: PromptSettings, roots: Roots) -> None:
-    """Have the next prompt run with what is wanted, and with nothing that the last one wanted.
+async def set_up(
+    session: AdapterSession, wanted: PromptSettings, roots: Roots, *, attach: bool = True
+) -> None:
+    """Have the next prompt run with what is wanted, and with nothing that the last one wanted; with
+    its files unless they went along before.
 
     Raises CapabilityError for what the adapter has not the power for, StepError for what is not to
     be had, WorkflowError for a file that is missing or may not be read.
@@ -39,7 +42,7 @@ async def set_up(session: AdapterSession, wanted: PromptSettings, roots: Roots) 
         await power(session, LimitsTools, "TOOLS").limit_tools(wanted.tools)
     elif (tools := find_power(session, LimitsTools)) is not None:
         await tools.limit_tools(None)
-    if wanted.attachments:
+    if wanted.attachments and attach:
         files: list[Path] = attached_files(wanted.attachments, roots)
         power(session, Attaches, "ATTACH").attach(files)
 

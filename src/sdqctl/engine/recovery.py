@@ -37,7 +37,8 @@ GoBack = Callable[[StepRecord, StepRecord, Iterable[str]], Awaitable[None]]
 class Recovery:
     """What became of an open turn, and what to send next (None: nothing, it is answered).
 
-    `follows` is the turn that the prompt to send is to finish.
+    `follows` is the turn that the prompt to send is to finish; `corrects`: it is about an answer.
+    Files that went with the first prompt are in the conversation then.
     """
 
     action: str
@@ -46,6 +47,7 @@ class Recovery:
     follows: str | None = None
     record: StepRecord | None = None
     outcome: TurnOutcome | None = None
+    corrects: bool = False
 
 
 def has_effects(session: AdapterSession, tools: Iterable[ToolCall]) -> bool:

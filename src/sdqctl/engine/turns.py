@@ -73,7 +73,7 @@ class TurnRunner:
                     done = await self._take_found(step, asked.record, asked.outcome, wanted, render)
                     if isinstance(done, StepRecord):
                         return done
-                    asked = Recovery("asked", "", done)
+                    asked = Recovery("asked", "", done, corrects=True)
                 record, end = await self._attempt(step, asked, retries, wanted)
             except RuntimeDiedError as error:
                 if died:
@@ -89,7 +89,7 @@ class TurnRunner:
             done = self._take(step, record, end, wanted)
             if isinstance(done, StepRecord):
                 return done
-            asked = Recovery("asked", "", done)
+            asked = Recovery("asked", "", done, corrects=True)
             await self._run.budget.begin_turn()
 
     async def _take_found(
@@ -278,7 +278,9 @@ class TurnRunner:
     ) -> tuple[StepRecord, TurnFinished | TurnFailed]:
         session, prompt = self._run.connection.session, asked.prompt or ""
         if isinstance(step.action, PromptAction):
-            await set_up(session, step.action.runs_with, self._run.context.roots)
+            again = asked.corrects or asked.follows is not None
+            roots = self._run.context.roots
+            await set_up(session, step.action.runs_with, roots, attach=not again)
         record = self._ledger.begin_step(
             self._run.id,
             path=step.path,
