@@ -65,9 +65,10 @@ class NestedRuns:
             yield fan_out(*sinks)
             return
         area, called = self._live
+        row = _row_of(context) or label
         with area.changing():
             rows = called.of(context)
-            progress = rows.begin(label, context.cwd)
+            progress = rows.begin(row, context.cwd)
         sinks.append(area.sink(progress.note))
         outcome = "failed"
         try:
@@ -75,7 +76,16 @@ class NestedRuns:
             outcome = "completed"
         finally:
             with area.changing():
-                rows.end(label, outcome)
+                rows.end(row, outcome)
+
+
+def _row_of(context: RunContext) -> str | None:
+    """What the run of an item goes by among the rows of its list: its number, and what it is."""
+    caller = context.caller
+    if caller is None or not caller.label:
+        return None
+    turn = caller.step.path.rpartition("[")[2].partition("]")[0]
+    return one_line(f"{turn} {caller.label}")
 
 
 def label_of(context: RunContext) -> str:
