@@ -7,7 +7,7 @@ STAMPS := .make
 # Compiled files are kept: hundreds of processes of a run of the suite would compile all anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: agents nightly setup demo test lint types suite coverage bench bench-quick crash fuzz docs clean thorough
+.PHONY: agents nightly setup demo test lint types suite coverage bench bench-quick crash fuzz fuzz-ui docs clean thorough
 
 setup: $(STAMPS)/python $(STAMPS)/runtime
 
@@ -41,6 +41,10 @@ test: lint types suite
 # The cases that a run of the suite leaves out of its longest tables.
 thorough: setup
 	$(BIN)/python -m pytest --thorough -m thorough --numprocesses auto --dist worksteal
+
+# Random keys on the screen of sessions; SECONDS=3600 for an hour.
+fuzz-ui: setup
+	$(BIN)/python -m tests.fuzz.screen $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS))
 
 docs: setup
 	$(BIN)/python docs/generate.py

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import ClassVar
 
+from rich.cells import cell_len
 from rich.segment import Segment
 from textual.binding import Binding, BindingType
 from textual.events import Click, Resize
@@ -41,7 +42,7 @@ class SessionList(ScrollView, can_focus=True):
     DEFAULT_CSS = "SessionList { height: 1fr; scrollbar-size-vertical: 1; overflow-x: hidden; }"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up", "move(-1)", show=False),
-        Binding("down,j", "move(1)", show=False),
+        Binding("down", "move(1)", show=False),
         Binding("pageup", "page(-1)", show=False),
         Binding("pagedown,space", "page(1)", show=False),
         Binding("home", "move(-1000000)", show=False),
@@ -194,10 +195,10 @@ def _named(item: Item, room: int) -> list[tuple[str, str]]:
     """The name, and where there is room what it waits for or was about."""
     more = f" +{item.entry.children}" if item.entry.children else ""
     name = one_line(item.entry.info.label, _LONGEST) + more + ("*" if item.entry.kept else "")
-    left = room - len(name) - 3
+    left = room - cell_len(name) - 3
     if left < 12 or not (says := said(item)):
         return [(fitted(name, room - 1) + " ", "")]
-    return [(f"{name}  ", ""), (fitted(says, room - len(name) - 3) + " ", "dim")]
+    return [(f"{name}  ", ""), (fitted(says, left) + " ", "dim")]
 
 
 def said(item: Item) -> str:
