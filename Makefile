@@ -7,7 +7,7 @@ STAMPS := .make
 # Compiled files are kept: hundreds of processes of a run of the suite would compile all anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: agents nightly setup demo test lint types suite coverage bench bench-quick crash fuzz fuzz-ui docs clean thorough
+.PHONY: agents nightly fleet-crash setup demo test lint types suite coverage bench bench-quick crash fuzz fuzz-ui docs clean thorough
 
 setup: $(STAMPS)/python $(STAMPS)/runtime
 
@@ -48,6 +48,9 @@ fuzz-ui: setup
 
 docs: setup
 	$(BIN)/python docs/generate.py
+
+fleet-crash: setup
+	$(BIN)/python -m pytest tests/fleet/test_take_over.py --kills $(or $(N),60) -s
 
 crash: setup
 	$(BIN)/python -m pytest tests/crash --kills $(or $(N),500)

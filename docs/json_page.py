@@ -15,7 +15,17 @@ from sdqctl.model.audit import ToolRecord
 from sdqctl.model.repository import Changes, RepositoryFile
 from sdqctl.model.sandbox import Held
 from sdqctl.model.session import ToolCall, Usage
-from sdqctl.model.views import agents, failure, run, session, status, trust, workflow, workspace
+from sdqctl.model.views import (
+    agents,
+    failure,
+    queue,
+    run,
+    session,
+    status,
+    trust,
+    workflow,
+    workspace,
+)
 from sdqctl.model.views.outputs import LINES, OUTPUTS
 from sdqctl.model.workspace import FileChange
 
@@ -115,6 +125,8 @@ SECTIONS = (
     Section("A worktree", workspace.WorktreeView, "`worktrees list` writes an array of these."),
     Section("What a step changed", session.StepFilesView, "For steps that changed files."),
     Section("A file that changed", FileChange),
+    Section("A run in a queue", queue.QueuedRunView, "`queue list` writes an array of these."),
+    Section("The runs of a tag", queue.TagView),
     Section("The status", status.StatusView),
     Section("The sandbox of this machine", Held),
     Section("An adapter", Health),

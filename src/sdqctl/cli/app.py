@@ -23,6 +23,8 @@ COMMANDS: CommandTable = {
     "run": ("run:run", "Run a workflow in a named session."),
     "iterate": ("run:run", "The same as run."),
     "apply": ("apply:apply", "Run a workflow for each of many components."),
+    "worker": ("worker:worker", "Do the runs of a queue that machines share."),
+    "queue": ("queue:queue", "See and change the runs of a queue."),
     "resume": ("resume:resume", "Go on in a session: a prompt, the remaining steps, or a talk."),
     "watch": ("watch:watch", "Follow a run that goes on in the background."),
     "ui": ("ui.command:ui", "See all sessions on one screen, what needs you first."),
@@ -48,6 +50,7 @@ COMMANDS: CommandTable = {
 _SECTIONS = {
     "Begin and go on": ("chat", "run", "resume", "watch", "apply", "iterate"),
     "Workflow files": ("init", "validate", "render"),
+    "Many machines": ("worker", "queue"),
     "What is kept": ("ui", "sessions", "worktrees", "store"),
     "This machine": ("status", "login", "agents", "trust", "completion"),
     "To learn": ("help", "demo"),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sdqctl.cli.completion import complete_folder, complete_workflow
-from sdqctl.cli.options import examples
+from sdqctl.cli.options import examples, queue_options
 from sdqctl.cli.runs.options import (
     RunCommand,
     asked_for,
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 )
 @click.option("--session-name", metavar="TEMPLATE", help="May hold {{COMPONENT_NAME}} and others.")
 @batch_options
+@queue_options
 @workflow_options
 @run_options
 @click.pass_obj
@@ -62,6 +63,9 @@ def apply(
     only: tuple[str, ...],
     parallel: int,
     keep_going: bool,
+    queue: str | None,
+    tag: str,
+    priority: int,
     **flags: object,
 ) -> int:
     """Run WORKFLOW for each component, each in a session of its own, all in one runtime.
@@ -78,5 +82,12 @@ def apply(
         output_dir=output_dir,
         only=only,
     )
-    manner = Manner(parallel=parallel, keep_going=keep_going, display=display)
+    manner = Manner(
+        parallel=parallel,
+        keep_going=keep_going,
+        display=display,
+        queue=queue,
+        tag=tag,
+        priority=priority,
+    )
     return apply_workflow(app, request, manner)

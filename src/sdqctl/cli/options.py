@@ -57,6 +57,30 @@ def store_option(doc: str) -> Callable[[_Function], _Function]:
     return click.option("--store", is_flag=False, flag_value="", metavar="[URL]", help=doc)
 
 
+_QUEUE_OPTIONS = [
+    click.option(
+        "--queue",
+        is_flag=False,
+        flag_value="",
+        metavar="[URL]",
+        help="Have workers do it; --wait DUR waits for the end.",
+    ),
+    click.option(
+        "--tag", default="default", show_default=True, metavar="T", help="Which workers take it."
+    ),
+    click.option(
+        "--priority", type=int, default=0, metavar="N", help="Higher ones begin first; default 0."
+    ),
+]
+
+
+def queue_options(function: _Function) -> _Function:
+    """Add --queue, --tag and --priority."""
+    for option in reversed(_QUEUE_OPTIONS):
+        function = option(function)
+    return function
+
+
 def format_option(*formats: str) -> Callable[[_Function], _Function]:
     """--format, with the first one as default."""
     return click.option(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sdqctl.cli.completion import complete_workflow
-from sdqctl.cli.options import examples, read_text_argument
+from sdqctl.cli.options import examples, queue_options, read_text_argument
 from sdqctl.cli.runs.options import (
     RunCommand,
     asked_for,
@@ -51,6 +51,7 @@ _HINT = "`sdqctl init` has workflows to start from"
     help="Go on in the session when the name exists; otherwise that is refused.",
 )
 @batch_options
+@queue_options
 @workflow_options
 @run_options
 @detach_option
@@ -62,6 +63,9 @@ def run(
     prompts: tuple[str, ...],
     parallel: int,
     keep_going: bool,
+    queue: str | None,
+    tag: str,
+    priority: int,
     **flags: object,
 ) -> int:
     """Run WORKFLOW, a .conv file or - for stdin, in a named session; several, each in its own.
@@ -75,6 +79,13 @@ def run(
     options, display = asked_for(flags)
     if bool(prompts) == bool(targets):
         raise UsageError("name a WORKFLOW or give a prompt with -p, one of them", hint=_HINT)
-    manner = Manner(parallel=parallel, keep_going=keep_going, display=display)
+    manner = Manner(
+        parallel=parallel,
+        keep_going=keep_going,
+        display=display,
+        queue=queue,
+        tag=tag,
+        priority=priority,
+    )
     texts = [*map(read_text_argument, prompts)]
     return run_workflows(app, [*map(Path, targets)], options, manner, prompts=texts)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
 
 from sdqctl.cli.output import note
 from sdqctl.text.terminal import one_line
 
 if TYPE_CHECKING:
     from sdqctl.cli.context import App
+    from sdqctl.fleet.database import Database
     from sdqctl.fleet.sharing import SharedStore
     from sdqctl.sessions.query import Entry
+
+_Result = TypeVar("_Result")
 
 
 def with_stored(app: App, given: str, entries: list[Entry], adapter: str | None) -> list[Entry]:
@@ -19,6 +23,23 @@ def with_stored(app: App, given: str, entries: list[Entry], adapter: str | None)
 
     with open_store(app, given) as store:
         return with_stored(entries, store, adapter)
+
+
+def ask_queue(app: App, given: str | None, work: Callable[[Database], _Result]) -> _Result:
+    """What a queue answers; its tables are made where they are not there."""
+    from sdqctl.fleet.queue import make_queue
+
+    with open_store(app, given) as store:
+        make_queue(store.database)
+        return work(store.database)
+
+
+def make_tables(app: App, given: str | None) -> bool:
+    """Make the tables of store and queue; whether any were missing."""
+    from sdqctl.fleet.queue import make_queue
+
+    with open_store(app, given) as store:
+        return make_queue(store.database)
 
 
 def open_store(app: App, given: str | None) -> SharedStore:

@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     from sdqctl.engine.context import RunContext
 
 
+def awaits_answer(context: RunContext) -> bool:
+    """Whether the run waits at an ASK that nobody has answered."""
+    run = context.target.run
+    return run is not None and tree_of(context.ledger, run).open_gate is not None
+
+
 def answer_gate(context: RunContext, answer: str, comment: str | None) -> None:
     """Record what a human says at the gate at which a run waits; the first answer counts.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sdqctl.model.run import RunRecord
 from sdqctl.model.session import SessionInfo, SessionRef, find_called, name_taken, session_id_for
@@ -50,6 +50,26 @@ def choose_target(
         if run.status.unfinished and run.workflow_path == workflow_path
     ]
     return Target(ref=ref, name=entry.label, exists=True, run=runs[-1] if runs else None)
+
+
+def choose_known(
+    workflow_path: str, adapter: str, name: str, ledger: Ledger, entries: Iterable[SessionInfo]
+) -> Target:
+    """The session of a name, with its last run of a workflow, finished or not."""
+    target = choose_target(
+        name,
+        adapter,
+        entries=entries,
+        ledger=ledger,
+        workflow_path=workflow_path,
+        resume_if_exists=True,
+    )
+    runs = [
+        run
+        for run in ledger.runs_of(target.ref, called=False)
+        if run.workflow_path == workflow_path
+    ]
+    return replace(target, run=runs[-1] if runs else None)
 
 
 def _ways_on(label: str, runs: Sequence[RunRecord]) -> str:

@@ -86,6 +86,8 @@ class Publisher:
     def _report(self, carried: Carried) -> None:
         for name in carried.left_out:
             self._say(f"{name} is not published: it cannot be looked through, or has a secret")
+        if carried.left_behind:
+            self._say(carried.left_behind)
         if carried.changed:
             self._say(
                 "what looks like a secret is not published, nor in the steps that are still to run"

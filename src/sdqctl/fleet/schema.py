@@ -56,6 +56,47 @@ MIGRATIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
             """,
         ),
     ),
+    (
+        "0002-a-queue-of-runs",
+        (
+            """
+            CREATE TABLE sdqctl.runs (
+                number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+                adapter text NOT NULL,
+                name text NOT NULL,
+                known_by text NOT NULL,
+                label text NOT NULL,
+                tag text NOT NULL,
+                priority integer NOT NULL,
+                digest text NOT NULL,
+                spec text NOT NULL,
+                status text NOT NULL DEFAULT 'queued',
+                job bigint,
+                attempts integer NOT NULL DEFAULT 0,
+                worker text,
+                message text,
+                exit_code integer,
+                answer text,
+                comment text,
+                steps_done integer,
+                steps_total integer,
+                enqueued_at timestamptz NOT NULL DEFAULT now(),
+                touched_at timestamptz NOT NULL DEFAULT now(),
+                started_at timestamptz,
+                ended_at timestamptz,
+                UNIQUE (adapter, known_by)
+            )
+            """,
+            "CREATE INDEX runs_by_status ON sdqctl.runs (status, tag)",
+            "CREATE TABLE sdqctl.paused_tags (tag text PRIMARY KEY)",
+            """
+            CREATE TABLE sdqctl.bases (
+                commit_id text PRIMARY KEY,
+                bundle bytea NOT NULL
+            )
+            """,
+        ),
+    ),
 )
 
 

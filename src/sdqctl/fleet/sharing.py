@@ -18,15 +18,16 @@ from sdqctl.errors import (
     StoreUnreachableError,
 )
 from sdqctl.fleet.address import Address
-from sdqctl.fleet.arrival import Arrived, arrive, is_current
+from sdqctl.fleet.arrival import Arrived, arrive, copy_here, is_current
 from sdqctl.fleet.copies import read_copy
 from sdqctl.fleet.database import Database
 from sdqctl.fleet.leases import Lease, release, renew, take
 from sdqctl.fleet.publisher import Publisher
 from sdqctl.fleet.states import Published, Stored, newest, stored_sessions
-from sdqctl.model.session import SessionInfo, SessionRef
+from sdqctl.model.session import SessionInfo, SessionRef, find_called, session_id_for
 from sdqctl.process import commit_point
 from sdqctl.sessions.access import Access
+from sdqctl.sessions.query import all_entries
 from sdqctl.sessions.resolve import find_session, resolve_session
 
 _Result = TypeVar("_Result")
@@ -124,6 +125,31 @@ class SharedStore:
             self.note("the copy that was here is older, and went into the trash")
         return self._shared(lease, arrived.info, is_new=arrived.is_new)
 
+    def begin(self, adapter: str, name: str, clone: Path | None, *, seconds: float) -> Shared:
+        """A session of a name, held to begin it or to go on with it: here as the store has it, in a
+        worktree of a clone. A copy that went on by itself makes way.
+
+        Raises SessionBusyError, and what `arrive` raises.
+        """
+        lease = take(self.database, adapter, name, seconds=seconds)
+        try:
+            stored = newest(self.database, lease.session)
+            info = self._brought(stored, clone) if stored is not None else self._here(adapter, name)
+        except BaseException:
+            self._let_go(lease)
+            raise
+        return self._shared(lease, info, SessionRef(adapter, session_id_for(name)))
+
+    def _brought(self, stored: Stored, clone: Path | None) -> SessionInfo:
+        here = copy_here(self.access, stored)
+        if here is not None and is_current(self.access, self.identity, stored, here.ref):
+            return here.info
+        access, database = self.access, self.database
+        return arrive(access, database, self.identity, stored, cwd=clone, force=True).info
+
+    def _here(self, adapter: str, name: str) -> SessionInfo | None:
+        return find_called((entry.info for entry in all_entries(self.access, adapter)), name)
+
     def _held(self, info: SessionInfo, wait: float) -> Shared:
         """A session of this machine, held; it is published for the first time, or goes on."""
         copy = read_copy(self.access.home, self.identity, SessionRef(info.adapter, info.id))
@@ -158,9 +184,18 @@ class SharedStore:
         with suppress(SdqctlError):  # it ends by itself, then
             release(self.database, lease)
 
-    def _shared(self, lease: Lease, info: SessionInfo, *, is_new: bool = False) -> Shared:
+    def _shared(
+        self,
+        lease: Lease,
+        info: SessionInfo | None,
+        ref: SessionRef | None = None,
+        *,
+        is_new: bool = False,
+    ) -> Shared:
         publisher = Publisher(self.access, self.database, self.identity, lease, self.note)
-        ref = SessionRef(info.adapter, info.id)
+        if info is not None:
+            ref = SessionRef(info.adapter, info.id)
+        assert ref is not None, "a session that is not there has a name"
         return Shared(publisher, Database(self.address), ref, info, is_new)
 
 
@@ -172,7 +207,8 @@ class Shared:
     heartbeats: Database
     """A connection of its own: a lease is renewed also while a state is being sent."""
     ref: SessionRef
-    info: SessionInfo
+    info: SessionInfo | None
+    """None: it is not there yet."""
     is_new: bool = False
     """Whether it was brought here just now."""
     _lost: LeaseLostError | None = field(default=None, init=False)
@@ -230,6 +266,8 @@ class Shared:
             await asyncio.to_thread(self.publisher.publish, self.ref)
         except SdqctlError as failure:
             name = self.publisher.lease.name
+            if isinstance(failure, SessionNotFoundError):
+                return  # it did not come to be
             if error is None:
                 hint = failure.hint
                 if isinstance(failure, StoreUnreachableError):

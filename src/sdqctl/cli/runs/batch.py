@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +21,7 @@ from sdqctl.cli.runs.components import (
     values_of,
 )
 from sdqctl.cli.runs.launch import question_of, read_workflow, run_prompts, run_workflow
-from sdqctl.cli.runs.options import Display
+from sdqctl.cli.runs.manner import Manner
 from sdqctl.cli.runs.repository import note_repository
 from sdqctl.cli.signals import interruptible
 from sdqctl.engine.batch import run_batch
@@ -32,7 +32,7 @@ from sdqctl.engine.pool import RuntimePool
 from sdqctl.engine.preflight import check, check_destinations
 from sdqctl.engine.preparation import decide, decided, settle
 from sdqctl.engine.session_names import given_name
-from sdqctl.engine.target import Target, choose_target
+from sdqctl.engine.target import choose_known
 from sdqctl.engine.variables import base_variables
 from sdqctl.errors import PausedError, UsageError
 from sdqctl.model.run import BatchOutcome
@@ -50,18 +50,9 @@ if TYPE_CHECKING:
     from sdqctl.model.options import RunOptions
     from sdqctl.model.run import RunRecord
     from sdqctl.model.sandbox import Sandbox
-    from sdqctl.model.session import SessionInfo
     from sdqctl.model.workflow import Workflow
-    from sdqctl.store.ledger import Ledger
 
-
-@dataclass(frozen=True, kw_only=True)
-class Manner:
-    """How many runs are done together."""
-
-    display: Display
-    parallel: int = 1
-    keep_going: bool = False
+__all__ = ["ApplyRequest", "Manner", "apply_workflow", "run_workflows"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +89,7 @@ def apply_workflow(app: App, request: ApplyRequest, manner: Manner) -> int:
                 _component_options(request, workflow, options, component),
                 setup,
                 ledger,
-                partial(_known_target, workflow, adapter, name, ledger),
+                partial(choose_known, workflow.path, adapter, name, ledger),
                 known,
                 cwd=cwd,
                 question=question,
@@ -106,7 +97,12 @@ def apply_workflow(app: App, request: ApplyRequest, manner: Manner) -> int:
             )
             alone = f"`--only {shlex.quote(component.path)}"
             items.append(Item(component.path, context, alone))
-        return _run_items(app, _only(items, request.only), manner)
+        items = _only(items, request.only)
+        if manner.queue is not None:
+            from sdqctl.cli.runs.enqueueing import enqueue_items
+
+            return enqueue_items(app, items, manner)
+        return _run_items(app, items, manner)
 
 
 def _only(items: list[Item], wanted: tuple[str, ...]) -> list[Item]:
@@ -131,6 +127,8 @@ def run_workflows(
     """Run a workflow, or prompts that were typed; several workflows each in its session, in one
     runtime. Returns the exit code.
     """
+    if manner.queue is not None:
+        return _enqueue_workflows(app, paths, options, manner, prompts)
     if prompts:
         return run_prompts(app, prompts, options, manner.display)
     if len(paths) == 1:
@@ -158,6 +156,29 @@ def run_workflows(
             ]
         )
         return _run_items(app, items, manner)
+
+
+def _enqueue_workflows(
+    app: App,
+    paths: Sequence[Path],
+    options: RunOptions,
+    manner: Manner,
+    prompts: Sequence[str],
+) -> int:
+    from sdqctl.cli.runs.enqueueing import check_named, enqueue_items
+    from sdqctl.workflow import prompts_workflow
+
+    workflows = [read_workflow(path, manner.display, folder=app.directory) for path in paths]
+    if prompts:
+        workflows = [prompts_workflow(prompts, app.directory)]
+    with app.ledger() as ledger:
+        items = []
+        for workflow in workflows:
+            check_named(workflow, options)
+            context = decide(workflow, options, app, ledger, dry_run=True)
+            items.append(Item(context.target.name, context, ""))
+        refuse_same_names([item.label for item in items])
+        return enqueue_items(app, items, manner)
 
 
 def _check_flags(options: RunOptions, manner: Manner, *, output: str) -> None:
@@ -190,26 +211,6 @@ def _component_options(
         return options
     file = (request.output_dir / component.path.replace("/", "__")).absolute()
     return msgspec.structs.replace(options, output_file=Path(f"{file}.md"))
-
-
-def _known_target(
-    workflow: Workflow, adapter: str, name: str, ledger: Ledger, known: Iterable[SessionInfo]
-) -> Target:
-    """The session of a component, with its last run of this workflow, finished or not."""
-    target = choose_target(
-        name,
-        adapter,
-        entries=known,
-        ledger=ledger,
-        workflow_path=workflow.path,
-        resume_if_exists=True,
-    )
-    runs = [
-        run
-        for run in ledger.runs_of(target.ref, called=False)
-        if run.workflow_path == workflow.path
-    ]
-    return replace(target, run=runs[-1] if runs else None)
 
 
 def _run_items(app: App, items: list[Item], manner: Manner) -> int:

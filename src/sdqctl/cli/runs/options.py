@@ -256,7 +256,6 @@ _GROUPS: dict[str, tuple[str, ...]] = {
         "continue_with",
         "components",
         "only",
-        "store",
         "adapter",
         "model",
         "cwd",
@@ -301,6 +300,7 @@ _GROUPS: dict[str, tuple[str, ...]] = {
         "parallel",
         "keep_going",
     ),
+    "Many machines": ("queue", "tag", "priority", "store"),
     "Output": (
         "dry_run",
         "output_file",
@@ -334,8 +334,9 @@ class RunCommand(click.Command):
                 found += options.values()  # --help
             records = (param.get_help_record(ctx) for param in found)
             rows = [record for record in records if record is not None]
-            with formatter.section(title):
-                formatter.write_dl(rows)
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows)
 
 
 def run_options(function: _Function) -> _Function:

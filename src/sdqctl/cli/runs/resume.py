@@ -101,7 +101,7 @@ def _resume_shared(app: App, request: ResumeRequest, store: str) -> int:
         open_store(app, store) as shared,
         shared.open(request.session, options.adapter, options.cwd, options.wait) as held,
     ):
-        here = replace(request, store=None, session=held.info.id)
+        here = replace(request, store=None, session=held.ref.id)
         if held.is_new:  # its tree was made where --cwd is
             here = replace(here, options=structs.replace(options, cwd=None))
         return resume_session(app, here, held)

@@ -7,6 +7,7 @@ from typing import Any
 from sdqctl.model.events import Event
 from sdqctl.model.views.agents import AgentSessionView, AgentView, CheckView
 from sdqctl.model.views.failure import ErrorView
+from sdqctl.model.views.queue import QueuedRunView, TagView
 from sdqctl.model.views.run import BatchRunView, DetachedView, PlanView, ResultLine, ResultView
 from sdqctl.model.views.session import (
     DeletionView,
@@ -48,6 +49,9 @@ OUTPUTS: dict[str, Any] = {
     "status": StatusView,
     "validate": list[FindingView],
     "render": list[PromptView],
+    "queue list": list[QueuedRunView],
+    "queue show": QueuedRunView,
+    "queue status": list[TagView],
     "agents list": list[AgentView],
     "agents info": AgentView,
     "agents check": CheckView,

@@ -1,0 +1,20 @@
+"""How several runs are done together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sdqctl.cli.runs.options import Display
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manner:
+    """How many runs are done together."""
+
+    display: Display
+    parallel: int = 1
+    keep_going: bool = False
+    queue: str | None = None
+    """The queue that they go into instead; empty: the configured one."""
+    tag: str = "default"
+    priority: int = 0

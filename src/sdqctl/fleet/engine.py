@@ -1,0 +1,86 @@
+"""The engine of the queue: procrastinate in the store's database. A job of it is one attempt."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from sdqctl.errors import RuntimeMissingError
+from sdqctl.fleet.address import Address
+
+if TYPE_CHECKING:
+    from procrastinate import App, JobContext
+    from psycopg import Connection
+
+TASK = "sdqctl.run"
+_SCHEMA = "sdqctl"
+Act = Callable[[int, int], Awaitable[None]]
+"""Does the run of a number in the job of a number."""
+
+
+def make_engine_tables(connection: Connection) -> bool:
+    """Make the engine's tables beside those of the store, within an open transaction; whether they
+    were missing.
+    """
+    row = connection.execute("SELECT to_regclass('sdqctl.procrastinate_jobs')").fetchone()
+    if row is not None and row[0] is not None:
+        return False
+    engine = _engine()
+    connection.execute(f"SET LOCAL search_path TO {_SCHEMA}".encode())
+    connection.execute(engine.schema.SchemaManager.get_schema().encode())
+    return True
+
+
+def defer(
+    connection: Connection, numbers: Sequence[int], tag: str, priority: int, seconds: float = 0.0
+) -> list[int]:
+    """Put jobs for runs in, within an open transaction, which may begin after some seconds; returns
+    the numbers of the jobs.
+    """
+    engine = _engine()
+    connection.execute(f"SET LOCAL search_path TO {_SCHEMA}".encode())
+    app = engine.App(connector=engine.SyncPsycopgConnector())
+    later = {"schedule_in": {"seconds": seconds}} if seconds else {}
+    deferrer = app.configure_task(
+        TASK, queue=tag, priority=priority, connection=connection, **later
+    )
+    return list(deferrer.batch_defer(*({"run": number} for number in numbers)))
+
+
+def cancel(connection: Connection, jobs: Sequence[int]) -> None:
+    """Take jobs out, within an open transaction; one that is being done is told to stop."""
+    for job in jobs:
+        statement = f"SELECT {_SCHEMA}.procrastinate_cancel_job_v1(%s, true, false)"
+        connection.execute(f"SET LOCAL search_path TO {_SCHEMA}".encode())
+        connection.execute(statement.encode(), (job,))
+
+
+def server(address: Address, act: Act) -> App:
+    """The engine, to do jobs: `act` does each."""
+    engine = _engine()
+    for name in ("procrastinate", "psycopg"):  # a worker says itself what happens
+        logging.getLogger(name).addHandler(logging.NullHandler())
+    connector = engine.PsycopgConnector(
+        conninfo=address.secret, kwargs={"options": f"-c search_path={_SCHEMA}"}
+    )
+    app: App = engine.App(connector=connector)
+
+    @app.task(name=TASK, pass_context=True)
+    async def run_job(context: JobContext, run: int) -> None:
+        assert context.job.id is not None, "a job that is done has a number"
+        await act(run, context.job.id)
+
+    return app
+
+
+def _engine() -> Any:  # noqa: ANN401 - the module
+    try:
+        import procrastinate
+        import procrastinate.schema
+    except ImportError as error:
+        raise RuntimeMissingError(
+            "a queue needs procrastinate, which is not installed",
+            hint="install sdqctl with it: `pipx install 'sdqctl[fleet]'`",
+        ) from error
+    return procrastinate

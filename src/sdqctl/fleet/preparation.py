@@ -1,0 +1,130 @@
+"""From a job to a run that is ready to go, within what the worker allows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from sdqctl.engine.context import RunContext
+from sdqctl.engine.continuation import last_run
+from sdqctl.engine.kept_text import kept
+from sdqctl.engine.preflight import check, check_destinations
+from sdqctl.engine.preparation import decided, settle
+from sdqctl.engine.target import choose_known
+from sdqctl.errors import WorkflowError, WorkspaceError
+from sdqctl.fleet.jobs import Job, options_of_job
+from sdqctl.fs import make_private_folder
+from sdqctl.model.modes import may_write
+from sdqctl.model.options import OnInterrupted, RunOptions
+from sdqctl.workflow.diagnostics import describe_errors
+from sdqctl.workflow.parser import parse_workflow
+from sdqctl.workspace.history import History
+from sdqctl.workspace.own import own_folder
+from sdqctl.workspace.repository import find_repository
+from sdqctl.workspace.worktrees import make_worktree
+
+if TYPE_CHECKING:
+    from sdqctl.engine.setup import Setup
+    from sdqctl.fleet.sharing import Shared
+    from sdqctl.model.run import RunRecord
+    from sdqctl.model.workflow import Workflow
+    from sdqctl.store.ledger import Ledger
+
+_FOLDER = "jobs"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Policy:
+    """What a worker lets runs do: no job gets more."""
+
+    mode: str = "audit"
+    allow_tools: tuple[str, ...] = ()
+    deny_tools: tuple[str, ...] = ()
+    allow_all_tools: bool = False
+    sandbox: str | None = None
+
+    def bounded(self, options: RunOptions, workflow: Workflow) -> RunOptions:
+        """The options of a job, with the mode that it asks for if this one allows as much."""
+        wanted = options.mode or workflow.mode
+        mode = self.mode if may_write(wanted) and not may_write(self.mode) else wanted
+        return msgspec.structs.replace(
+            options,
+            mode=mode,
+            allow_tools=self.allow_tools,
+            deny_tools=(*options.deny_tools, *self.deny_tools),
+            allow_all_tools=self.allow_all_tools,
+            sandbox=self.sandbox,
+        )
+
+
+def context_of(
+    setup: Setup, ledger: Ledger, job: Job, policy: Policy, shared: Shared, clone: Path | None
+) -> RunContext:
+    """The run of a job, new or gone on with, whose states are published.
+
+    Raises WorkflowError, UsageError, WorkspaceError, SandboxError.
+    """
+    workflow = _workflow(job)
+    run = last_run(shared.info, ledger) if shared.info is not None else None
+    options = policy.bounded(options_of_job(job), workflow)
+    if run is not None and run.workflow_path is not None:
+        workflow, text = msgspec.structs.replace(workflow, path=run.workflow_path), None
+        options = msgspec.structs.replace(options, inputs=())
+    else:
+        workflow, text = kept(workflow, setup.home, job.adapter, job.name)
+    cwd = _own_folder(setup, run, clone) or _folder(setup, job, shared, clone)
+    if clone is not None:
+        options = msgspec.structs.replace(options, on_interrupted=OnInterrupted.REWIND)
+    options = msgspec.structs.replace(
+        options, cwd=cwd, session_name=job.name, resume_if_exists=True
+    )
+    setup, cwd, options = settle(workflow, options, setup)
+    context = decided(
+        workflow,
+        options,
+        setup,
+        ledger,
+        partial(choose_known, workflow.path, job.adapter, job.name, ledger),
+        setup.archive(job.adapter).sessions(),
+        cwd=cwd,
+        variables=job.variables,
+        text=text,
+    )
+    check(context)
+    check_destinations(context)
+    return replace(context, after_step=shared.after_step)
+
+
+def _own_folder(setup: Setup, run: RunRecord | None, clone: Path | None) -> Path | None:
+    """Where a run worked before, if that is here, and of its own where there is a clone."""
+    if run is None or run.cwd is None or not Path(run.cwd).is_dir():
+        return None
+    cwd = Path(run.cwd)
+    return cwd if clone is None or own_folder(setup.home, cwd) is not None else None
+
+
+def _workflow(job: Job) -> Workflow:
+    parsed = parse_workflow(job.text, Path(job.file).name or "workflow.conv")
+    if parsed.workflow is None:
+        raise WorkflowError(describe_errors(parsed.diagnostics))
+    return parsed.workflow
+
+
+def _folder(setup: Setup, job: Job, shared: Shared, clone: Path | None) -> Path:
+    """Where a new run works: a worktree of the commit that it starts from, or an empty folder."""
+    if clone is None or job.origin is None:
+        folder = setup.home / _FOLDER / shared.ref.id
+        make_private_folder(folder)
+        return folder
+    repository = find_repository(clone)
+    if repository is None:
+        raise WorkspaceError(f"{clone} is no git repository")
+    start = History(repository.common).snapshot(job.origin.base)
+    made = make_worktree(setup.home, repository.top, shared.ref, job.name, start=start)
+    inside = (made.worktree.tree / job.origin.inside).resolve()
+    is_there = inside.is_dir() and inside.is_relative_to(made.worktree.tree.resolve())
+    return inside if is_there else made.worktree.tree

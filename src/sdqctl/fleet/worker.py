@@ -1,0 +1,293 @@
+"""Takes runs from a queue and does them, each in the session that the store has, until it is told
+to stop or nothing is left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sdqctl.engine.execution import launch
+from sdqctl.engine.gates import answer_gate, awaits_answer
+from sdqctl.errors import (
+    BusyError,
+    InterruptedRunError,
+    LeaseLostError,
+    PausedError,
+    SdqctlError,
+    StoreUnreachableError,
+)
+from sdqctl.fleet import queue
+from sdqctl.fleet.address import Address
+from sdqctl.fleet.database import Database
+from sdqctl.fleet.engine import server
+from sdqctl.fleet.jobs import Job, read_job
+from sdqctl.fleet.preparation import Policy, context_of
+from sdqctl.fleet.repositories import Repositories
+from sdqctl.fleet.sharing import Shared, SharedStore
+from sdqctl.process import commit_point
+
+if TYPE_CHECKING:
+    from procrastinate import App
+
+    from sdqctl.engine.context import RunContext
+    from sdqctl.engine.setup import Setup
+    from sdqctl.model.run import RunRecord
+    from sdqctl.sessions.access import Access
+
+_LOG = logging.getLogger(__name__)
+_BEATS = 3
+"""Signs of life within the time after which a worker counts as dead."""
+_POLL = 1.0
+_AGAIN = 5.0
+"""Seconds after which a run that was busy is tried again."""
+_PATIENCE = 600.0
+_UNSEEN = 5.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manner:
+    """How a worker works. `take_over`: without a sign of life so long, its runs go to others."""
+
+    policy: Policy
+    parallel: int = 1
+    tags: tuple[str, ...] | None = None
+    until_idle: bool = False
+    take_over: float = 30.0
+    repositories: Mapping[str, Path] = field(default_factory=dict)
+
+
+class Worker:
+    """Does the runs of one queue."""
+
+    def __init__(
+        self,
+        machine: Setup,
+        access: Access,
+        address: Address,
+        manner: Manner,
+        note: Callable[[str], None],
+    ) -> None:
+        self._machine = machine
+        self._access = access
+        self._address = address
+        self._manner = manner
+        self._note = note
+        self._repositories = Repositories(machine.home, manner.repositories)
+        self._name = f"{socket.gethostname()}:{os.getpid()}"
+        self._fetching = asyncio.Lock()
+        self._broken: SdqctlError | None = None
+        """Why it cannot work any longer."""
+        self.done = 0
+        """Runs that were ended here."""
+
+    async def work(self) -> None:
+        """Work until cancelled, or until nothing is left where that was asked for.
+
+        Cancelled, it aborts the running turns, publishes the states and gives the runs back.
+        """
+        app = server(self._address, self._act)
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(_told)
+        while not await self._serve(app):
+            self._note("the queue cannot be reached; trying again")
+            await asyncio.sleep(_AGAIN)
+
+    async def _serve(self, app: App) -> bool:
+        """Work as long as the database can be reached; whether that ended as it should."""
+        from procrastinate.exceptions import ConnectorException
+
+        beat = self._manner.take_over / _BEATS
+        try:
+            async with app.open_async():
+                working = asyncio.create_task(
+                    app.run_worker_async(
+                        queues=self._manner.tags or None,  # type: ignore[arg-type] # all
+                        concurrency=self._manner.parallel,
+                        name=self._name,
+                        install_signal_handlers=False,
+                        shutdown_graceful_timeout=0,
+                        fetch_job_polling_interval=_POLL,
+                        abort_job_polling_interval=_POLL,
+                        update_heartbeat_interval=beat,
+                        stalled_worker_timeout=self._manner.take_over,
+                    )
+                )
+                watching = asyncio.create_task(self._watch(app, beat))
+                try:
+                    await asyncio.wait([working, watching], return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    watching.cancel()
+                    working.cancel()
+                    ends = await asyncio.gather(working, watching, return_exceptions=True)
+        except ConnectorException:
+            return False
+        for error in ends:
+            if isinstance(error, Exception) and not isinstance(
+                error, ConnectorException | StoreUnreachableError
+            ):
+                raise error
+        return watching.done() and not watching.cancelled() and watching.exception() is None
+
+    async def _watch(self, app: App, beat: float) -> None:
+        """Take over from the dead, now and then; returns when nothing is left to do."""
+        since = beat
+        while True:
+            if self._broken is not None:
+                raise self._broken
+            if since >= beat:
+                since = 0.0
+                await self._take_over(app)
+            if self._manner.until_idle and await self._ask(self._count) == 0:
+                return
+            await asyncio.sleep(_POLL)
+            since += _POLL
+
+    async def _take_over(self, app: App) -> None:
+        from procrastinate.jobs import Status
+
+        stalled = await app.job_manager.get_stalled_jobs(
+            seconds_since_heartbeat=self._manner.take_over
+        )
+        for job in stalled:
+            assert job.id is not None, "a job of the database has a number"
+            with contextlib.suppress(Exception):  # another worker was first
+                await app.job_manager.finish_job_by_id_async(
+                    job_id=job.id, status=Status.FAILED, delete_job=False
+                )
+        found = await self._ask(queue.take_over)
+        if found:
+            self._note(f"{found} of a worker that is gone are put in again")
+
+    def _count(self, database: Database) -> int:
+        tags = self._manner.tags
+        return queue.count_waiting(database, None if tags is None else list(tags))
+
+    async def _ask(self, question: Callable[[Database], int]) -> int:
+        def ask() -> int:
+            with Database(self._address) as database:
+                return question(database)
+
+        return await asyncio.to_thread(ask)
+
+    async def _act(self, number: int, job: int) -> None:
+        """Do a run in a job of the engine."""
+        with Database(self._address) as database:
+            try:
+                taken = await asyncio.to_thread(queue.take, database, number, job, self._name)
+            except StoreUnreachableError:
+                return  # the run waits without a job, which is seen and made good
+            except SdqctlError as error:
+                self._broken = error
+                return
+            if taken is None:
+                return
+            self._note(f"{taken.name}: begun")
+            try:
+                end = await self._end_of(taken)
+            except LeaseLostError as error:
+                self._note(f"{taken.name}: {error.message}")
+                return
+            settled = asyncio.create_task(asyncio.to_thread(self._settle, database, taken, end))
+            try:
+                await asyncio.shield(settled)
+            except asyncio.CancelledError:
+                await settled
+
+    async def _end_of(self, taken: queue.Taken) -> _End:
+        """Do a run, and say how it ended. Raises LeaseLostError."""
+        try:
+            run = await self._do(read_job(taken.spec), taken)
+        except LeaseLostError:
+            raise
+        except PausedError as error:
+            return _End("paused", error.message, error.exit_code)
+        except (InterruptedRunError, asyncio.CancelledError):
+            return _End("queued", "given back by a worker that was stopped")
+        except BusyError as error:
+            return _End("queued", error.message, seconds=_AGAIN)
+        except SdqctlError as error:
+            return _End("failed", error.message, error.exit_code)
+        except Exception as error:  # noqa: BLE001 - a bug ends one run, not the worker
+            return _End("failed", f"a bug in sdqctl: {type(error).__name__}: {error}", 1)
+        return _End("completed", None, 0, steps=(run.steps_done, run.steps_total))
+
+    def _settle(self, database: Database, taken: queue.Taken, end: _End) -> None:
+        def settle() -> None:
+            if end.status == "queued":
+                queue.give_back(database, taken, end.message or "", end.seconds)
+                return
+            queue.settle(
+                database,
+                taken,
+                end.status,
+                message=end.message,
+                exit_code=end.exit_code,
+                steps=end.steps,
+            )
+
+        import threading
+
+        database.patiently(settle, _PATIENCE, threading.Event())
+        self.done += end.status != "queued"
+        self._note(f"{taken.name}: {end.status}" + (f": {end.message}" if end.message else ""))
+
+    async def _do(self, job: Job, taken: queue.Taken) -> RunRecord:
+        with SharedStore(self._access, self._address, self._note) as store:
+            shared, clone = await self._opened(store, job)
+            with shared, self._machine.ledger() as ledger:
+                shared.publisher.patience = _PATIENCE
+                context = context_of(self._machine, ledger, job, self._manner.policy, shared, clone)
+                if taken.answer is not None and awaits_answer(context):
+                    answer_gate(context, taken.answer, taken.comment)
+                return await shared.keep(self._launched(context, shared))
+
+    async def _launched(self, context: RunContext, shared: Shared) -> RunRecord:
+        commit_point("fleet.launch")
+        try:
+            return await launch(context, emit=None, deliver=None)
+        except PausedError as error:
+            error.shown()  # in the queue, where it is listed
+            raise
+
+    async def _opened(self, store: SharedStore, job: Job) -> tuple[Shared, Path | None]:
+        """The session as the store has it, and the clone; one that is opened is not lost."""
+
+        def opened() -> tuple[Shared, Path | None]:
+            clone = None
+            if job.origin is not None:
+                clone = self._repositories.ready(job.origin, store.database)
+            seconds = self._manner.take_over
+            return store.begin(job.adapter, job.name, clone, seconds=seconds), clone
+
+        async with self._fetching:
+            opening = asyncio.create_task(asyncio.to_thread(opened))
+            try:
+                return await asyncio.shield(opening)
+            except asyncio.CancelledError:
+                with contextlib.suppress(SdqctlError), (await opening)[0]:
+                    pass
+                raise
+
+
+def _told(loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
+    """What the engine could not write down while the database was away is made good later."""
+    _LOG.debug("%s: %s", context.get("message"), context.get("exception"))
+
+
+@dataclass(frozen=True)
+class _End:
+    """How a run ended here."""
+
+    status: str
+    message: str | None = None
+    exit_code: int | None = None
+    seconds: float = 0.0
+    steps: tuple[int, int] | None = None

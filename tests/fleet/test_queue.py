@@ -1,0 +1,205 @@
+"""Runs in a queue: put in once, done within the worker's policy, given back, taken over."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.cli.test_json import read
+from tests.cli.test_waiting import wait_for
+from tests.command import Running
+from tests.fleet.machines import Fleet, Machine
+from tests.workspace.gits import git, write
+
+STORY = """\
+SESSION-NAME q-{{COMPONENT_NAME}}
+MODE implement
+ALLOW-SHELL true
+PROMPT look at {{COMPONENT_PATH}} [[reply: A]]
+RUN echo {{COMPONENT_NAME}} >> done.txt
+PROMPT more [[tool: write new.txt text]] [[reply: B]]
+"""
+WAITS = """\
+SESSION-NAME q
+MODE implement
+ALLOW-SHELL true
+PROMPT a [[reply: A]]
+RUN echo line >> done.txt; until test -e {go}; do sleep 0.1; done
+PROMPT b [[reply: B]]
+"""
+
+
+@pytest.fixture
+def parts(fleet: Fleet) -> Fleet:
+    """A repository with two components, which all have cloned."""
+    write(fleet.origin, {"parts/x.txt": "x\n", "parts/y.txt": "y\n"})
+    git(fleet.origin, "add", "-A")
+    git(fleet.origin, "commit", "-qm", "parts")
+    return fleet
+
+
+def worker(fleet: Fleet, name: str, *more: str, mode: str = "implement") -> tuple[str | Path, ...]:
+    """The arguments of a worker on a machine, which ends when nothing is left."""
+    machine = fleet.machine(name)
+    clone = f"{fleet.origin}={machine.clone}"
+    return ("worker", "--mode", mode, "--take-over", "3s", "--repository", clone, *more)
+
+
+def states(fleet: Fleet) -> list[tuple[object, ...]]:
+    """How the runs stand."""
+    return fleet.asked("SELECT name, status FROM sdqctl.runs ORDER BY number")
+
+
+def working(fleet: Fleet, name: str) -> Running:
+    """A worker at work on the run that waits, in its second step."""
+    machine = fleet.machine(name)
+    running = machine.start(*worker(fleet, name))
+    trees = machine.folder / "home" / "sdqctl" / "worktrees"
+    try:
+        wait_for(lambda: any(trees.glob("*/*/done.txt")))
+    except BaseException:
+        running.kill()
+        raise
+    return running
+
+
+def enqueued(fleet: Fleet) -> Machine:
+    """The machine that put in a run, which waits for the file `go`."""
+    one = fleet.machine("a")
+    one.run("run", fleet.write(WAITS.format(go=fleet.folder / "go")), "--queue")
+    return one
+
+
+def check_whole(fleet: Fleet, session: str = "q") -> None:
+    """What was done of the run that waited is whole, and each line there once."""
+    one = fleet.machine("home")
+    one.run("sessions", "pull", session)
+    assert one.answers(session) == ["A", "B"]
+    assert (one.tree(session) / "done.txt").read_text() == "line\n"
+
+
+def test_a_batch_is_put_in_once_and_waited_for_as_on_one_machine(parts: Fleet) -> None:
+    one, two = parts.machine("a"), parts.machine("b")
+    batch = ("apply", parts.write(STORY), "--components", "parts/*.txt", "--queue")
+    assert "2 runs put in" in one.run(*batch).err
+    assert "0 runs put in, 0 again, 2 there" in one.run(*batch).err
+    two.run(*worker(parts, "b", "--until-idle", "--parallel", "2"))
+    done = one.run(*batch, "--wait", "1m", "--format", "json").json
+    assert [(run["label"], run["status"], run["steps_done"]) for run in done] == [
+        ("parts/x.txt", "completed", 3),
+        ("parts/y.txt", "completed", 3),
+    ]
+    one.run("sessions", "pull", "q-y")
+    assert (one.tree("q-y") / "done.txt").read_text() == "y\n"
+    assert one.answers("q-y") == ["A", "B"]
+    other = one.run("apply", parts.write(f"{STORY}PROMPT c\n"), *batch[2:], code=7)
+    assert "another run in session 'q-x'" in other.err
+
+
+def test_a_run_does_no_more_than_its_worker_allows(parts: Fleet) -> None:
+    one = parts.machine("a")
+    text = "SESSION-NAME q\nMODE implement\nPROMPT a [[tool: write new.txt text]] [[reply: A]]\n"
+    one.run("run", parts.write(text), "--queue", "--allow-all-tools")
+    parts.machine("b").run(*worker(parts, "b", "--until-idle", mode="audit"))
+    assert states(parts)[0][1] == "completed"
+    trees = parts.machine("b").folder / "home" / "sdqctl" / "worktrees"
+    assert [*trees.glob("*/*/a.txt")]
+    assert not [*trees.glob("*/*/new.txt")]
+    spec = str(parts.asked("SELECT spec FROM sdqctl.runs")[0][0])
+    assert '"allow_all_tools\\":true' not in spec.replace(" ", "")
+
+
+def test_a_worker_that_is_told_to_stop_gives_its_run_back(fleet: Fleet) -> None:
+    enqueued(fleet)
+    running = working(fleet, "b")
+    running.send_signal(signal.SIGTERM)
+    assert running.wait(60) == 0
+    assert states(fleet) == [("q", "queued")]
+    (fleet.folder / "go").touch()
+    fleet.machine("c").run(*worker(fleet, "c", "--until-idle"))
+    assert states(fleet) == [("q", "completed")]
+    check_whole(fleet)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_the_run_of_a_dead_or_frozen_worker_is_taken_over(
+    number: signal.Signals, fleet: Fleet
+) -> None:
+    enqueued(fleet)
+    running = working(fleet, "b")
+    try:
+        running.send_signal(number)
+        (fleet.folder / "go").touch()
+        fleet.machine("c").run(*worker(fleet, "c", "--until-idle"))
+        assert states(fleet) == [("q", "completed")]
+        published = fleet.asked("SELECT number, token FROM sdqctl.states")
+        if number is signal.SIGSTOP:
+            running.send_signal(signal.SIGCONT)
+            wait_for(lambda: "was taken over" in fleet.machine("b").said())
+            running.send_signal(signal.SIGTERM)
+            assert running.wait(60) == 0
+        assert fleet.asked("SELECT number, token FROM sdqctl.states") == published
+        assert states(fleet) == [("q", "completed")]
+    finally:
+        running.kill()
+        running.wait()
+    check_whole(fleet)
+
+
+def test_runs_are_paused_cancelled_put_in_again_and_taken_out(fleet: Fleet) -> None:
+    one = fleet.machine("a")
+    one.run("queue", "pause")
+    for name in ("q", "r"):
+        one.run("run", "-p", f"say [[reply: {name}]]", "--session-name", name, "--queue")
+    assert states(fleet) == [("q", "held"), ("r", "held")]
+    one.run("queue", "cancel", "R")
+    one.run("queue", "pause", "--off")
+    assert states(fleet) == [("q", "queued"), ("r", "cancelled")]
+    fleet.machine("b").run(*worker(fleet, "b", "--until-idle"))
+    (told,) = read(one.run("queue", "status", "--format", "json"), "queue status")
+    listed = read(one.run("queue", "list", "--format", "json"), "queue list")
+    shown = read(one.run("queue", "show", "q", "--format", "json"), "queue show")
+    assert (listed[0], [run["name"] for run in listed]) == (shown, ["q", "r"])
+    assert told == {"tag": "default", "paused": False, "runs": {"cancelled": 1, "completed": 1}}
+    one.run("queue", "purge", "--older-than", "0")
+    assert states(fleet) == []
+    assert "no run 'q'" in one.run("queue", "show", "q", code=7).err
+
+
+def test_a_pause_frees_the_worker_and_a_retry_goes_on(fleet: Fleet) -> None:
+    one, story = fleet.machine("a"), "SESSION-NAME q\nPROMPT a [[reply: A]]\nPAUSE look\nPROMPT b\n"
+    waited = ("run", fleet.write(story), "--queue", "--wait", "1m")
+    one.run(*waited[:-2])
+    fleet.machine("b").run(*worker(fleet, "b", "--until-idle"))
+    assert "q: paused" in one.run(*waited, code=8).err
+    assert "look" in one.run("queue", "show", "q").out
+    one.run("queue", "retry", "q")
+    fleet.machine("c").run(*worker(fleet, "c", "--until-idle"))
+    assert states(fleet) == [("q", "completed")]
+    asks = 'SESSION-NAME z\nASK go "On?" choice(yes|no)\nPROMPT {{go}}\n'
+    one.run("run", fleet.write(asks), "--queue")
+    fleet.machine("c").run(*worker(fleet, "c", "--until-idle"))
+    assert "On?" in one.run("queue", "show", "z").out
+    one.run("queue", "answer", "z", "yes")
+    one.run("run", fleet.write("SESSION-NAME bad\nRUN false\n"), "--queue")
+    fleet.machine("b").run(*worker(fleet, "b", "--until-idle"))
+    assert states(fleet)[1:] == [("z", "completed"), ("bad", "failed")]
+    assert one.run("queue", "show", "bad", "--format", "json").json["exit_code"] == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("PROMPT a\n", "needs a name"),
+        ("SESSION-NAME q\nCALL other.conv\n", "CALLs others"),
+        ("SESSION-NAME q\nPROMPT key hunter2hunter2\n", "looks like a secret"),
+    ],
+)
+def test_what_a_queue_cannot_hold_is_refused(text: str, said: str, fleet: Fleet) -> None:
+    fleet.write("PROMPT x\n", "other.conv")
+    done = fleet.machine("a").run(
+        "run", fleet.write(text), "--queue", code=2, MY_TOKEN="hunter2" * 2
+    )
+    assert said in done.err
