@@ -103,7 +103,7 @@ def test_help_examples_lists_what_the_package_carries(home: Path) -> None:
     out = sdqctl("help", "examples").out
     folder = Path(package.__file__).parent / "examples"
     files = sorted(folder.glob("*.conv"))
-    assert len(files) == 10
+    assert len(files) == 13
     assert str(folder) in out
     assert [line.split()[0] for line in out.splitlines()[2:]] == [path.name for path in files]
     assert (ROOT / "examples").resolve() == folder.resolve()

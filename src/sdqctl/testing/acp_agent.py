@@ -103,15 +103,14 @@ class Agent:
     def _answer(self, message: dict[str, Any]) -> None:
         method, parameters = message["method"], message.get("params") or {}
         try:
-            result = self._call(method, parameters)
-            self._send({"id": message["id"], "result": result})
+            self._send({"id": message["id"], "result": self._call(method, parameters)})
             self._after(method, parameters)
+            return
         except _Error as error:
             failure = {"code": error.code, "message": error.message}
-            self._send({"id": message["id"], "error": failure})
         except Exception as error:  # noqa: BLE001 - a bug here must not look like silence
             failure = {"code": -32603, "message": f"{type(error).__name__}: {error}"}
-            self._send({"id": message["id"], "error": failure})
+        self._send({"id": message["id"], "error": failure})
 
     def _call(self, method: str, parameters: dict[str, Any]) -> object:
         if method == "initialize":
@@ -130,12 +129,10 @@ class Agent:
         has: dict[str, Any] = {name: {} for name in _METHODS if self._switches[name]}
         if self._switches.get("resume_lies"):
             has["resume"] = {}
+        powers = {"loadSession": self._switches["load"], "sessionCapabilities": has}
         return {
             "protocolVersion": 1,
-            "agentCapabilities": {
-                "loadSession": self._switches["load"],
-                "sessionCapabilities": has,
-            },
+            "agentCapabilities": powers,
             "agentInfo": {"name": "fake", "version": self._switches["version"]},
         }
 
@@ -353,14 +350,12 @@ class Agent:
 
     def _get(self, parameters: dict[str, Any]) -> dict[str, Any]:
         session_id = parameters["sessionId"]
-        if session_id in self._fresh:
-            return self._fresh[session_id]
-        try:
-            found: dict[str, Any] = json.loads(self._file(session_id).read_text("utf-8"))
-        except OSError:
-            raise _Error(int(self._switches["unknown"]), "no such session") from None
-        self._fresh[session_id] = found
-        return found
+        if session_id not in self._fresh:
+            try:
+                self._fresh[session_id] = json.loads(self._file(session_id).read_text("utf-8"))
+            except OSError:
+                raise _Error(int(self._switches["unknown"]), "no such session") from None
+        return self._fresh[session_id]
 
     def _save(self, session: dict[str, Any]) -> None:
         new = self._file(session["id"]).with_suffix(".new")
@@ -375,8 +370,7 @@ class Agent:
         self._send({"method": "session/update", "params": body})
 
     def _ask(self, method: str, parameters: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON
-        self._asked += 1
-        number = self._asked
+        number = self._asked = self._asked + 1
         event = threading.Event()
         box: list[Any] = []
         self._waiting[number] = (event, box)
