@@ -189,6 +189,18 @@ def test_a_pause_frees_the_worker_and_a_retry_goes_on(fleet: Fleet) -> None:
     assert one.run("queue", "show", "bad", "--format", "json").json["exit_code"] == 4
 
 
+def test_a_rate_limit_of_one_makes_all_wait(fleet: Fleet) -> None:
+    one, text = fleet.machine("a"), "SESSION-NAME {}\nPROMPT a {}\n"
+    one.run("run", fleet.write(text.format("q", "[[fail: rate-limit x1]] [[reply: A]]")), "--queue")
+    fleet.machine("b").run(*worker(fleet, "b", "--until-idle"))
+    assert fleet.asked("SELECT adapter FROM sdqctl.limits") == [("mock",)]
+    fleet.asked("UPDATE sdqctl.limits SET not_before = now() + interval '4 s'")
+    one.run("run", fleet.write(text.format("r", "[[reply: A]]")), "--queue")
+    fleet.machine("c").run(*worker(fleet, "c", "--until-idle"))
+    waited = "SELECT ended_at > not_before FROM sdqctl.runs, sdqctl.limits WHERE name = 'r'"
+    assert fleet.asked(waited) == [(True,)]
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

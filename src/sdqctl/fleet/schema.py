@@ -97,6 +97,10 @@ MIGRATIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
             """,
         ),
     ),
+    (
+        "0003-one-rate-limit",
+        ("CREATE TABLE sdqctl.limits (adapter text PRIMARY KEY, not_before timestamptz NOT NULL)",),
+    ),
 )
 
 

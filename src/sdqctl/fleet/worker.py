@@ -10,9 +10,10 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from sdqctl.engine.execution import launch
 from sdqctl.engine.gates import answer_gate, awaits_answer
@@ -29,9 +30,11 @@ from sdqctl.fleet.address import Address
 from sdqctl.fleet.database import Database
 from sdqctl.fleet.engine import server
 from sdqctl.fleet.jobs import Job, read_job
+from sdqctl.fleet.limits import seconds_to_wait, slow_down
 from sdqctl.fleet.preparation import Policy, context_of
 from sdqctl.fleet.repositories import Repositories
 from sdqctl.fleet.sharing import Shared, SharedStore
+from sdqctl.model.events import Event, FailureKind, ModelCallFailed, TurnFailed
 from sdqctl.process import commit_point
 
 if TYPE_CHECKING:
@@ -40,8 +43,10 @@ if TYPE_CHECKING:
     from sdqctl.engine.context import RunContext
     from sdqctl.engine.setup import Setup
     from sdqctl.model.run import RunRecord
+    from sdqctl.model.session import SessionRef
     from sdqctl.sessions.access import Access
 
+_Result = TypeVar("_Result")
 _LOG = logging.getLogger(__name__)
 _BEATS = 3
 """Signs of life within the time after which a worker counts as dead."""
@@ -170,8 +175,8 @@ class Worker:
         tags = self._manner.tags
         return queue.count_waiting(database, None if tags is None else list(tags))
 
-    async def _ask(self, question: Callable[[Database], int]) -> int:
-        def ask() -> int:
+    async def _ask(self, question: Callable[[Database], _Result]) -> _Result:
+        def ask() -> _Result:
             with Database(self._address) as database:
                 return question(database)
 
@@ -251,11 +256,40 @@ class Worker:
 
     async def _launched(self, context: RunContext, shared: Shared) -> RunRecord:
         commit_point("fleet.launch")
+        adapter, limited = shared.ref.adapter, asyncio.Event()
+
+        def emit(event: Event) -> None:
+            kind = event.kind if isinstance(event, ModelCallFailed | TurnFailed) else None
+            if kind is FailureKind.RATE_LIMIT:
+                limited.set()
+
+        async def after_step(ref: SessionRef) -> None:
+            await shared.after_step(ref)
+            await self._wait_for(adapter)
+
+        telling = asyncio.create_task(self._tell_limits(adapter, limited))
         try:
-            return await launch(context, emit=None, deliver=None)
+            await self._wait_for(adapter)
+            return await launch(replace(context, after_step=after_step), emit=emit)
         except PausedError as error:
             error.shown()  # in the queue, where it is listed
             raise
+        finally:
+            telling.cancel()
+
+    async def _tell_limits(self, adapter: str, limited: asyncio.Event) -> None:
+        """Tell all workers each time that the provider says to slow down."""
+        while True:
+            await limited.wait()
+            limited.clear()
+            with contextlib.suppress(SdqctlError):  # the next one is told
+                await self._ask(partial(slow_down, adapter=adapter))
+
+    async def _wait_for(self, adapter: str) -> None:
+        """Wait as long as no turn is to begin on an adapter."""
+        with contextlib.suppress(StoreUnreachableError):
+            while (left := await self._ask(partial(seconds_to_wait, adapter=adapter))) > 0:
+                await asyncio.sleep(left)
 
     async def _opened(self, store: SharedStore, job: Job) -> tuple[Shared, Path | None]:
         """The session as the store has it, and the clone; one that is opened is not lost."""
