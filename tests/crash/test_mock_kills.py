@@ -70,6 +70,7 @@ ELSEWHERE = {
     "ledger.commands": "test_a_kill_where_the_commands_of_a_run_are_settled",
     "ledger.answer": "test_a_kill_around_an_answer_at_a_gate",
     "ledger.supersede": "test_a_kill_while_steps_are_taken_out_of_a_run",
+    "ledger.rounds": "test_a_kill_while_a_list_is_decided_anew_repeats_no_round",
     "ledger.fork": "test_a_kill_during_a_fork_leaves_the_original_and_another_fork_can_be_made",
     "ledger.import": "test_a_kill_during_an_import_leaves_all_or_nothing",
     "migrate": "test_a_kill_during_a_migration_is_made_good_by_the_next_command",

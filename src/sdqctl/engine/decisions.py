@@ -11,6 +11,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, assert_never
 
+from sdqctl.engine.matching import is_outdated
 from sdqctl.engine.scope import encoded
 from sdqctl.errors import PausedError, StepError
 from sdqctl.model.events import Warned
@@ -48,7 +49,8 @@ def decide(
     """
     if isinstance(action, AskStep):
         return _ask(step, action, record, run)
-    if record is None or record.status is not StepStatus.BEGUN:
+    begun = record is not None and record.status is StepStatus.BEGUN
+    if record is None or not begun or is_outdated(step, record):
         run.begin(step)
     try:
         value = _decision(step, action, run)

@@ -3,19 +3,30 @@
 A done step is known again by its digest. The common prefix is matched first; in what follows, the
 done steps that still stand in the plan in the same order keep their outcome, so that an edit never
 repeats a step that did not change. The lists of a block are matched one by one when the step that
-decides about them did not change. Reasons are in docs/adr/0003-edited-workflows.md.
+decides about them did not change. A FOR that changed keeps its rounds until its list is decided
+anew: then they go with their items. Reasons are in docs/adr/0003-edited-workflows.md.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import json
+from collections import defaultdict, deque
+from collections.abc import Iterable, Iterator, Mapping, MutableSequence, Sequence
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
+from typing import Any
 
 from sdqctl.model.paths import UNTIL, number_of, outer_paths
 from sdqctl.model.run import StepRecord
-from sdqctl.model.workflow import Plan, PlannedStep, RepeatStep, list_of, parts_of
+from sdqctl.model.workflow import (
+    ForStep,
+    Plan,
+    PlannedStep,
+    RepeatStep,
+    every_step,
+    list_of,
+    parts_of,
+)
 from sdqctl.workflow.plan import until_step
 
 
@@ -42,9 +53,11 @@ class Match:
         return ", ".join([*counts, f"{self.to_run} to run"])
 
 
-def match_plan(plan: Plan, records: Sequence[StepRecord]) -> Match:
-    """Match recorded steps (the last attempt of each step, in order) to a plan."""
-    matching = _Matching(records)
+def match_plan(plan: Plan, records: Sequence[StepRecord], *, decides: bool = True) -> Match:
+    """Match recorded steps (the last attempt of each step, in order) to a plan. `decides`: whether
+    a FOR that changed is to decide its list anew; else its rounds are those of a step that is gone.
+    """
+    matching = _Matching(records, decides=decides)
     matching.list(list(plan.steps), "")
     return matching.found
 
@@ -89,9 +102,34 @@ def _note_part(parts: dict[str, dict[str, None]], outer: str) -> None:
     parts[owner][outer[len(owner) :]] = None
 
 
+def is_outdated(step: PlannedStep, record: StepRecord) -> bool:
+    """Whether the list of a FOR was decided before it was edited."""
+    return isinstance(step.action, ForStep) and record.digest != step.digest
+
+
+def same_rounds(old: Sequence[Any], new: Sequence[Any]) -> dict[int, int]:
+    """The rounds of a list that another one has as well, by their items: old number -> new number.
+
+    Equal items are taken in order.
+    """
+    places: dict[str, deque[int]] = defaultdict(deque)
+    for turn, item in enumerate(old, start=1):
+        places[_known(item)].append(turn)
+    found = {}
+    for turn, item in enumerate(new, start=1):
+        if equals := places[_known(item)]:
+            found[equals.popleft()] = turn
+    return found
+
+
+def _known(item: Any) -> str:  # noqa: ANN401 - any JSON
+    return json.dumps(item, sort_keys=True)
+
+
 class _Matching:
-    def __init__(self, records: Iterable[StepRecord]) -> None:
+    def __init__(self, records: Iterable[StepRecord], *, decides: bool) -> None:
         self.found = Match()
+        self._decides = decides
         self._lists: dict[str, list[StepRecord]] = defaultdict(list)
         """The recorded steps of each list, by the path that it was entered by."""
         self._parts: dict[str, dict[str, None]] = defaultdict(dict)
@@ -112,10 +150,32 @@ class _Matching:
         self.found.changed |= {step.path for step in steps if step.path in lost - taken}
         for a, b in pairs:
             self._pair(records[a], steps[b])
+        if self._decides:
+            left = [record for record in records if record.path in lost and record.kind == "for"]
+            self._outdated(left, [step for step in steps if step.path not in taken])
+
+    def _outdated(self, records: MutableSequence[StepRecord], steps: Iterable[PlannedStep]) -> None:
+        """Give each FOR that changed the rounds of the one that had most of its steps."""
+        for step in steps:
+            if not isinstance(step.action, ForStep) or step.action.parallel is not None:
+                continue
+            inside = {inner.digest for inner in every_step(step.lists[0])}
+            shared = [len(inside.intersection(self._inside(r.path))) for r in records]
+            if any(shared):
+                record = records.pop(shared.index(max(shared)))
+                self.found.changed.add(step.path)
+                self._pair(record, step)
+
+    def _inside(self, path: str) -> Iterator[str]:
+        """The digests of what is recorded below a step."""
+        for part in self._parts[path]:
+            for record in self._lists[path + part]:
+                yield record.digest
+                yield from self._inside(record.path)
 
     def _pair(self, record: StepRecord, step: PlannedStep) -> None:
         self.found.moved[record.path] = step.path
-        if record.status.settled:
+        if record.status.settled and not is_outdated(step, record):
             self.found.done.add(step.path)
         if not step.lists:
             return

@@ -11,8 +11,9 @@ from typing import Any
 from sdqctl.engine.calls import call
 from sdqctl.engine.command.step import start_again
 from sdqctl.engine.context import Caller, Deliver, LiveRun
-from sdqctl.engine.matching import Match, match_plan
+from sdqctl.engine.matching import Match, is_outdated, match_plan, same_rounds
 from sdqctl.engine.recovery import check_context, clear_context
+from sdqctl.engine.scope import value_of
 from sdqctl.engine.side_by_side import call_together
 from sdqctl.engine.steps import execute, skip
 from sdqctl.engine.turns import TurnRunner
@@ -33,12 +34,14 @@ from sdqctl.model.workflow import (
     CallStep,
     CheckpointStep,
     ConsultStep,
+    ForStep,
     NewConversationStep,
     PauseStep,
     PlannedStep,
 )
 from sdqctl.process import commit_point
 from sdqctl.store.calls import steps_of_tree
+from sdqctl.store.rounds import place_rounds
 
 _ABORT_SECONDS = 5.0
 _SHOWN = 10
@@ -59,7 +62,7 @@ class Runner:
         self._first: Key = ()
         """What the paths of the steps that are wanted are not less than."""
         self._unfolding = Unfolding(
-            run.scope, run.context.options.max_rounds, self._step, self._together
+            run.scope, run.context.options.max_rounds, self._settle, self._together
         )
 
     async def execute(self, *, start_at: str | None = None) -> RunRecord:
@@ -104,7 +107,8 @@ class Runner:
         if start_at is not None:
             self._refuse_undecided(start_at)
             self._first = path_key(start_at)
-        match = match_plan(self._context.plan, self._ledger.steps(self._run.id))
+        steps = self._ledger.steps(self._run.id)
+        match = match_plan(self._context.plan, steps, decides=start_at is None)
         self._ledger.place_attempts(self._run.id, match.moved)
         for record in self._ledger.steps(self._run.id):
             if start_at is not None and path_key(record.path) >= path_key(start_at):
@@ -172,9 +176,24 @@ class Runner:
         await call_together(self._run, step, rounds, left, self._step)
         return [await self._step(call) for call in calls]
 
+    async def _settle(self, step: PlannedStep) -> StepRecord:
+        record = await self._step(step)
+        if isinstance(step.action, ForStep):
+            self._place_rounds(step.path)
+        return record
+
+    def _place_rounds(self, path: str) -> None:
+        """Let the rounds of a FOR whose list was decided anew go with their items. They stand as
+        the first list had them for as long as that is part of the run, whatever is killed.
+        """
+        attempts = self._ledger.attempts_at(self._run.id, path)
+        lists = [value_of(a) for a in attempts if a.status is StepStatus.DONE]
+        if len(lists) > 1:
+            place_rounds(self._ledger, self._run.id, path, same_rounds(lists[0], lists[-1]))
+
     async def _step(self, step: PlannedStep, caller: Caller | None = None) -> StepRecord:
         record = self._last(step)
-        if record is not None and record.status.settled:
+        if record is not None and record.status.settled and not is_outdated(step, record):
             if record.status is StepStatus.DONE:
                 self._done_before.append(step)
             return record

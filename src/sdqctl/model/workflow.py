@@ -631,14 +631,15 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     def every_step(self) -> Iterator[PlannedStep]:
         """The steps, and those in them, in the order of the file."""
-        return _every(self.steps)
+        return every_step(self.steps)
 
 
-def _every(steps: Iterable[PlannedStep]) -> Iterator[PlannedStep]:
+def every_step(steps: Iterable[PlannedStep]) -> Iterator[PlannedStep]:
+    """Steps, and those in them, in the order of the file."""
     for step in steps:
         yield step
         for inner in step.lists:
-            yield from _every(inner)
+            yield from every_step(inner)
 
 
 def list_of(plan: Plan, path: str) -> Sequence[PlannedStep]:

@@ -47,6 +47,7 @@ from sdqctl.model.workflow import (
     UntilStep,
     VerifyStep,
     Workflow,
+    every_step,
     parts_of,
 )
 from sdqctl.text.terminal import title
@@ -245,7 +246,9 @@ class _Planner:
     def _surround(self, first_step: int) -> None:
         """Put the prologue into the cycle's first prompt and the epilogue into its last one."""
         own = [step for step in self.steps[first_step:] if isinstance(step.action, PromptAction)]
-        every = [s for s in _every(self.steps[first_step:]) if isinstance(s.action, PromptAction)]
+        every = [
+            s for s in every_step(self.steps[first_step:]) if isinstance(s.action, PromptAction)
+        ]
         certain = [step for step in own if step.condition is None] or own
         if not every:
             return
@@ -332,13 +335,6 @@ def _surrounded(
     action = msgspec.structs.replace(step.action, parts=(*begins, *step.action.parts, *ends))
     digest = digest_of(action, number_of(step.path), step.condition)
     return msgspec.structs.replace(step, action=action, digest=digest)
-
-
-def _every(steps: Iterable[PlannedStep]) -> Iterator[PlannedStep]:
-    for step in steps:
-        yield step
-        for inner in step.lists:
-            yield from _every(inner)
 
 
 def until_step(step: PlannedStep, turn: int) -> PlannedStep | None:

@@ -281,7 +281,7 @@ def _plan_rows(
     from sdqctl.workflow.plan import build_plan
 
     records = ledger.steps(run.id) if run else []
-    match = match_plan(plan, records)
+    match = match_plan(plan, records, decides=start_at is None)
     first = path_key(start_at or "1")
     passed_over = {match.moved.get(r.path) for r in records if r.status is StepStatus.SKIPPED}
     done = {p for p in match.done if start_at is None or path_key(p) < first} - passed_over
