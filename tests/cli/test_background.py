@@ -228,6 +228,34 @@ def test_an_interrupt_that_a_killed_run_never_heard_does_not_end_the_next_one(
     assert sdqctl("resume", "job", "--continue").code == 0
 
 
+@pytest.mark.parametrize("end", ["before", "after"])
+def test_an_interrupt_that_was_killed_counts_once_it_is_recorded(
+    end: str, bench: Bench, begun: Callable[..., int]
+) -> None:
+    begun(STALLS)
+    wait_until(lambda: is_stalled(bench))
+    killed = sdqctl("sessions", "interrupt", "job", SDQCTL_CRASH_AT=f"ledger.interrupt.{end}:1")
+    assert killed.code == -signal.SIGKILL
+    if end == "before":
+        assert status() == "running"
+        assert sdqctl("sessions", "interrupt", "job").code == 0
+    assert sdqctl("watch", "job").code == 130
+
+
+@pytest.mark.parametrize("end", ["before", "after"])
+def test_a_resume_that_is_killed_as_it_forgets_what_was_left_is_given_again(
+    end: str, bench: Bench, begun: Callable[..., int]
+) -> None:
+    pid = begun(ASKS, "--ask")
+    wait_until(waits)
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: status() == "interrupted")
+    on = ("resume", "job", "--continue", "--allow-all-tools")
+    assert sdqctl(*on, SDQCTL_CRASH_AT=f"ledger.messages.{end}:1").code == -signal.SIGKILL
+    assert sdqctl(*on).code == 0
+    assert (bench.project / "made").exists()
+
+
 ASKS = "SESSION-NAME job\nPROMPT a [[tool: shell touch made]] [[reply: A]]\n"
 
 
@@ -258,6 +286,37 @@ def test_of_two_answers_at_once_one_counts(bench: Bench, begun: Callable[..., in
     assert sorted(codes) == [0, 2]
     assert sdqctl("watch", "job").code == 0
     assert (bench.project / "made").exists() is (codes[0] == 0)
+
+
+@pytest.mark.parametrize("end", ["before", "after"])
+def test_a_run_that_is_killed_as_it_asks_asks_again(
+    end: str, bench: Bench, begun: Callable[..., int]
+) -> None:
+    path = bench.write("work.conv", ASKS)
+    asking = ("run", path, "--detach", "--ask")
+    sdqctl(*asking, SDQCTL_CRASH_AT=f"ledger.question.{end}:1")
+    wait_until(lambda: status() == "interrupted")
+    assert not waits()
+    assert sdqctl("resume", "job", "--continue", "--detach", "--ask").code == 0
+    wait_until(waits)
+    assert sdqctl("sessions", "answer", "job", "y").code == 0
+    assert sdqctl("watch", "job").code == 0
+    assert (bench.project / "made").exists()
+
+
+@pytest.mark.parametrize("end", ["before", "after"])
+def test_an_answer_that_was_killed_counts_once_it_is_recorded(
+    end: str, bench: Bench, begun: Callable[..., int]
+) -> None:
+    begun(ASKS, "--ask")
+    wait_until(waits)
+    killed = sdqctl("sessions", "answer", "job", "n", SDQCTL_CRASH_AT=f"ledger.reply.{end}:1")
+    assert killed.code == -signal.SIGKILL
+    if end == "before":
+        assert waits()
+        assert sdqctl("sessions", "answer", "job", "y").code == 0
+    assert sdqctl("watch", "job").code == 0
+    assert (bench.project / "made").exists() is (end == "before")
 
 
 def test_the_question_of_a_killed_run_waits_no_more(

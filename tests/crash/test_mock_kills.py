@@ -81,6 +81,13 @@ ELSEWHERE = {
     "rewind.recorded": "test_a_rewind_that_was_killed_is_finished_by_the_same_command",
     "rewind.cut": "test_a_rewind_that_was_killed_is_finished_by_the_same_command",
     "redo.deleted": "test_a_redo_that_was_killed_leaves_the_session_in_the_trash",
+    "acp.rewind": "test_going_back_is_finished_by_the_command_after_a_kill",
+    "fleet.launch": "test_a_worker_that_dies_as_it_begins_a_run_leaves_it_to_others",
+    "fleet.publish": "test_a_step_that_was_done_and_not_published_is_done_anew_elsewhere",
+    "ledger.interrupt": "test_an_interrupt_that_was_killed_counts_once_it_is_recorded",
+    "ledger.messages": "test_a_resume_that_is_killed_as_it_forgets_what_was_left_is_given_again",
+    "ledger.question": "test_a_run_that_is_killed_as_it_asks_asks_again",
+    "ledger.reply": "test_an_answer_that_was_killed_counts_once_it_is_recorded",
     "worktree.recorded": "test_a_worktree_that_a_kill_left_is_made_again",
     "worktree.added": "test_a_worktree_that_a_kill_left_is_made_again",
     "worktree.removed": "test_a_worktree_that_a_kill_left_is_removed",
@@ -97,7 +104,7 @@ BEGUN = [
 """Runs that are killed for a first time; their resumes are killed everywhere."""
 _WRITE = re.compile(r"ledger\.(?!json$|db$)[a-z-]+|migrate")
 """What a write to the ledger is called."""
-_SINGLE = ("mock.", "workspace.", "rewind.", "redo.", "worktree.")
+_SINGLE = ("acp.", "fleet.", "mock.", "workspace.", "rewind.", "redo.", "worktree.")
 _MOST = 60
 """More often no point is passed in one command."""
 

@@ -123,6 +123,16 @@ def test_a_worker_that_is_told_to_stop_gives_its_run_back(fleet: Fleet) -> None:
     check_whole(fleet)
 
 
+def test_a_worker_that_dies_as_it_begins_a_run_leaves_it_to_others(fleet: Fleet) -> None:
+    enqueued(fleet)
+    (fleet.folder / "go").touch()
+    one = fleet.machine("b")
+    one.run(*worker(fleet, "b"), code=-signal.SIGKILL, SDQCTL_CRASH_AT="fleet.launch:1")
+    fleet.machine("c").run(*worker(fleet, "c", "--until-idle"))
+    assert states(fleet) == [("q", "completed")]
+    check_whole(fleet)
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
 def test_the_run_of_a_dead_or_frozen_worker_is_taken_over(
     number: signal.Signals, fleet: Fleet

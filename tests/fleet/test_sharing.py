@@ -109,6 +109,15 @@ def test_a_killed_run_goes_on_elsewhere_at_the_step_that_it_was_in(fleet: Fleet)
     assert (two.tree() / "new.txt").read_text() == "line\n"
 
 
+def test_a_step_that_was_done_and_not_published_is_done_anew_elsewhere(paused: Fleet) -> None:
+    one, two = paused.machine("a"), paused.machine("b")
+    one.run(*ON, code=-signal.SIGKILL, SDQCTL_CRASH_AT="fleet.publish:1")
+    paused.let_leases_end()
+    two.run(*ON)
+    assert two.answers() == ["A", "B", "C"]
+    assert (two.tree() / "a.txt").read_text() == "one\ntwo\nthree\n"
+
+
 def test_a_frozen_run_that_was_taken_over_publishes_nothing_more(fleet: Fleet) -> None:
     one, two = fleet.machine("a"), fleet.machine("b")
     waiting(fleet)

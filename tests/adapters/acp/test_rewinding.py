@@ -25,6 +25,17 @@ def test_a_prompt_that_was_cut_off_is_taken_out_with_its_changes(scripted: Scrip
     assert sorted(known) == [["One", "Two"], ["One", "Two", "Thr"]], "and no copy is left"
 
 
+def test_going_back_is_finished_by_the_command_after_a_kill(scripted: Scripted) -> None:
+    _cut_off(scripted, *_REWIND)
+    on = ("resume", "talk", "--continue", "--allow-all-tools")
+    assert sdqctl(*on, SDQCTL_CRASH_AT="acp.rewind:1").code == -signal.SIGKILL
+    done = sdqctl(*on)
+    assert done.code == 0, done.err
+    assert Path("log").read_text() == "line\n"
+    shown = sdqctl("sessions", "show", "talk", "--format", "json").json
+    assert [turn["response"] for turn in shown["turns"]] == ["first", "second", "third"]
+
+
 def test_the_first_prompt_goes_back_to_a_new_conversation(scripted: Scripted) -> None:
     _cut_off(scripted, *_REWIND, first=True)
     done = sdqctl("resume", "talk", "--continue", "--allow-all-tools")
