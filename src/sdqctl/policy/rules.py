@@ -57,10 +57,10 @@ class ToolRule:
             return True
         if len(words) < len(self.words) or (len(words) > len(self.words) and not self.open_ended):
             return False
-        return all(
-            word.text == text and not word.tilde
-            for word, text in zip(words, self.words, strict=False)
-        )
+        for word, text in zip(words, self.words, strict=False):
+            if word.text != text or word.tilde:
+                return False
+        return True
 
     def denies_command(self, words: Sequence[Word]) -> bool:
         """Whether a deny rule means this command: its program, and its words in this order.

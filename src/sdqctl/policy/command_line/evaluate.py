@@ -6,6 +6,7 @@ import re
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from sdqctl.errors import UsageError
 from sdqctl.policy.command_line.denials import denied_by
@@ -14,7 +15,7 @@ from sdqctl.policy.command_line.verdict import RefusedError, ShellVerdict
 from sdqctl.policy.paths import PathRules
 from sdqctl.policy.rules import ToolRule, parse_rule
 from sdqctl.policy.shell import filters, variables
-from sdqctl.policy.shell.builtins import CHANGED_BY_FUNCTIONS, facts_of
+from sdqctl.policy.shell.builtins import CHANGED_BY_FUNCTIONS, EVALUATING, facts_of
 from sdqctl.policy.shell.facts import Doubt, Fact, Risk, Set, UnclearCommandError, Use
 from sdqctl.policy.shell.flow import Numbers, Outcome, Walker, survey
 from sdqctl.policy.shell.grammar import new_meter, parse_command_line
@@ -22,7 +23,7 @@ from sdqctl.policy.shell.location import MOVERS, UNKNOWN, Move, Place, Places, j
 from sdqctl.policy.shell.tree import Assignment, Compound, Shape, SimpleCommand
 from sdqctl.policy.shell.word import Word
 from sdqctl.policy.shell.words import Meter
-from sdqctl.policy.shell.wrappers import NOTHING, Inner, Text, unwrap
+from sdqctl.policy.shell.wrappers import NOTHING, Inner, Text, runs_others, unwrap
 
 _UNKNOWN_PROGRAM = "which program it runs is known only when the shell runs"
 _EXIT_STATUS = re.compile(r"\d{1,3}|\$\?", re.ASCII)
@@ -56,6 +57,15 @@ class ShellRules:
     allow: tuple[ToolRule, ...]
     deny: tuple[ToolRule, ...]
     paths: PathRules
+
+    @cached_property
+    def allowing(self) -> dict[str, list[ToolRule]]:
+        """The allow rules by the program that they name."""
+        found: dict[str, list[ToolRule]] = {}
+        for rule in self.allow:
+            if rule.pattern is not None:
+                found.setdefault(rule.words[0], []).append(rule)
+        return found
 
     def evaluate(self, line: str) -> ShellVerdict:
         """Whether a command line may run, and what decided it."""
@@ -94,6 +104,7 @@ class _Judge(Walker):
         self._by = ""
         self._beside = ""
         """The first program that is harmless next to an allowed one."""
+        self._plain_names: set[str] = set()
         self._judged: dict[tuple[tuple[Word, ...], Places], bool] = {}
         """Commands that may run in these places and change nothing for what follows.
 
@@ -129,14 +140,18 @@ class _Judge(Walker):
     def simple(self, command: SimpleCommand, places: Places) -> Outcome:
         """Judge a simple command."""
         self.meter.spend(1 + len(command.words))
+        words = command.words
+        if command.bare:
+            return self._program(words, places)
         for line in command.inner:
             self.apart(line, places)
-        words = tuple(command.words)
         mark = self.numbers.mark()
         self._facts(command.facts)
-        if command.has_more:
+        if command.assignments:
             self._assignments(command.assignments, words, alone=not words)
+        if command.redirections:
             self.files.redirections(command.redirections, places)
+        if command.texts or command.assignments:
             self.files.mentions((*command.texts, *_values(command.assignments)), places)
         succeeded, failed = places, places
         if command.keyword:
@@ -151,9 +166,15 @@ class _Judge(Walker):
     def _program(self, words: tuple[Word, ...], places: Places) -> Outcome:
         """Judge a program with its words, and what it runs. Raises RefusedError."""
         self.meter.spend(1 + len(words))
-        if (words, places) in self._judged:
-            if self._judged[words, places]:
+        key = words, places
+        varies = self._judged.get(key)
+        if varies is not None:
+            if varies:
                 self.files.mentions(words[1:], places)
+            return places, places
+        if self._is_plain(words[0].text):
+            self._plain_program(words, places)
+            self._judged[key] = any(word.text is None for word in words)
             return places, places
         inner = unwrap(words, posix=self._posix)
         self._denials(words, inner)
@@ -169,8 +190,24 @@ class _Judge(Walker):
             return frozenset(), frozenset()
         self._settled = self._settled and (words[0].text in _SETTLED)
         if inner is NOTHING and not facts and words[0].text != "exit":
-            self._judged[words, places] = any(word.text is None for word in words)
+            self._judged[key] = any(word.text is None for word in words)
         return outcome
+
+    def _is_plain(self, name: str | None) -> bool:
+        """Whether a program runs no others, evaluates and sets nothing, and moves nowhere."""
+        if name is None or name in self._plain_names:
+            return name is not None
+        special = runs_others(name) or name in EVALUATING or name in MOVERS or name == "exit"
+        if not special:
+            self._plain_names.add(name)
+        return not special
+
+    def _plain_program(self, words: tuple[Word, ...], places: Places) -> None:
+        self._denials(words, NOTHING)
+        if self._strict:
+            self._permission(words, NOTHING, None, places)
+        self.files.mentions(words[1:], places)
+        self._settled = self._settled and (words[0].text in _SETTLED)
 
     def _inner(self, inner: Inner, places: Places) -> Outcome:
         """Judge what a program runs."""
@@ -288,10 +325,10 @@ class _Judge(Walker):
             raise RefusedError(f"{_UNKNOWN_PROGRAM}; write the program's name")
         relative = "/" in called and not called.startswith("/") and places != self.home
         if not relative:
-            rule = next((rule for rule in self.rules.allow if rule.allows_command(words)), None)
-            if rule is not None:
-                self._by = self._by or rule.text
-                return True
+            for rule in self.rules.allowing.get(called, ()):
+                if rule.allows_command(words):
+                    self._by = self._by or rule.text
+                    return True
         if not self._is_harmless(words, places):
             raise _not_allowed(called)
         self._beside = self._beside or called

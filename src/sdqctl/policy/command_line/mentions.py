@@ -67,7 +67,8 @@ class Mentions:
             harmless = self._harmless.setdefault(folder, set())
             harmless_yet = self._harmless_yet.setdefault(folder, set())
             for word in words:
-                if word.raw in harmless or word.raw in harmless_yet:
+                raw = word.raw
+                if raw in harmless or raw in harmless_yet:
                     continue
                 if word.text is None and self._says_nothing(word):
                     continue
@@ -76,8 +77,8 @@ class Mentions:
                     for name in _names(text, tilde=word.tilde or word.text is None):
                         if found := self._denial(name, folder):
                             return name, found
-                if word.raw:
-                    (harmless_yet if _varies(word) else harmless).add(word.raw)
+                if raw:
+                    (harmless_yet if word.pieces and _varies(word) else harmless).add(raw)
         return None
 
     def _says_nothing(self, word: Word) -> bool:

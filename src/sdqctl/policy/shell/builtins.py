@@ -257,6 +257,8 @@ _READERS: dict[str, Callable[[Sequence[Word]], Iterator[Fact]]] = {
     "wait": _wait,
     "jobs": _jobs,
 }
+EVALUATING = frozenset({*_READERS, *_CHANGES})
+"""Programs of which `facts_of` tells something."""
 CHANGED_BY_FUNCTIONS = frozenset(
     {*_READERS, *_CHANGES, "cd", "pushd", "popd", "chdir", "exit", "return", "break", "continue"}
     | {"command", "builtin", "exec", "eval", "trap", "source", "env", "xargs", "sh", "bash", "dash"}

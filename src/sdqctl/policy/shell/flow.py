@@ -97,6 +97,9 @@ class Walker(ABC):
 
     def _chain(self, steps: Sequence[Step], places: Places) -> Places:
         """Pipelines joined by `&&` and `||`."""
+        if len(steps) == 1 and steps[0].then != "&":
+            succeeded, failed = self._pipeline(steps[0], places)
+            return succeeded if succeeded is places else joined(succeeded, failed) or places
         begin = self.numbers.mark()
         succeeded, failed = self._pipeline(steps[0], places)
         after_first = self.numbers.mark()

@@ -62,25 +62,16 @@ class _Parser(ListReader):
             return self._parenthesis()
         if found is None or (word == "time" and self.posix):
             return self._simple()
-        readers: dict[str, Callable[[], Compound]] = {
-            "if": self._if,
-            "while": self._while,
-            "until": self._while,
-            "for": self._for,
-            "select": self._for,
-            "case": self._case,
-            "{": self._group,
-            "function": self._keyword_function,
-        }
         if word == "[[":
             return self._test()
-        if word not in readers:
+        reader = _READERS.get(word)
+        if reader is None:
             raise UnclearCommandError(f"it uses {word} where a command is awaited")
         if word == "select" or (word == "function" and "\n" in self.text):
             self.bash_only(word)
         with self.deeper(), self.own_draft():
             self.reserved(word)
-            return self._with_redirections(readers[word]())
+            return self._with_redirections(reader(self))
 
     def _with_redirections(self, compound: Compound) -> Compound:
         """A compound command with the redirections after it."""
@@ -111,7 +102,7 @@ class _Parser(ListReader):
 
     def _function(self, name: str) -> Compound:
         self.newlines()
-        body = self.command()
+        body = self.plain_command() or self.command()
         if isinstance(body, SimpleCommand) and not body.keyword:
             raise UnclearCommandError("the body of a function is not clear")
         return Compound(Shape.FUNCTION, [Line([Step([body], False, "")])], name=name)
@@ -193,6 +184,8 @@ class _Parser(ListReader):
         words: list[Word] = []
         values: tuple[Word, ...] | None = None
         if self.reserved("in"):
+            words += self.run_of_words(first=False)
+            self.skip_blanks()
             while (word := self.word()).raw:
                 words.append(word)
                 self.skip_blanks()
@@ -305,6 +298,18 @@ class _Parser(ListReader):
             raise UnclearCommandError("a [[ is not closed")
         self.skip_blanks(comments=False)
         return word
+
+
+_READERS: dict[str, Callable[[_Parser], Compound]] = {
+    "if": _Parser._if,
+    "while": _Parser._while,
+    "until": _Parser._while,
+    "for": _Parser._for,
+    "select": _Parser._for,
+    "case": _Parser._case,
+    "{": _Parser._group,
+    "function": _Parser._keyword_function,
+}
 
 
 def _unpaired(words: list[Word]) -> bool:

@@ -18,7 +18,8 @@ RESERVED_WORD = re.compile(
 )
 _BEFORE_PIPELINES = frozenset("!t")
 _SEPARATOR = re.compile(r"&&|\|\||;|&")
-_PIPE = re.compile(r"\|&|\|(?!\|)")
+_AFTER_WORDS = frozenset(["", *" \t\n;&|<>()"])
+_BETWEEN = frozenset(" \t\n\\#")
 _LONGEST_ROW = 500
 """Characters of a row that is kept; to look at longer ones again and again is no gain."""
 _TIME_OPTION = re.compile(r"-p(?=[ \t])")
@@ -38,7 +39,8 @@ class ListReader(SimpleReader):
 
     def whole(self) -> Line:
         """The whole text."""
-        found = self.line(lambda: not self.peek())
+        end = len(self.text)
+        found = self.line(lambda: self.at >= end)
         if self.pending:
             raise UnclearCommandError("a here-document is not closed")
         return found
@@ -48,14 +50,22 @@ class ListReader(SimpleReader):
         if self.pending:
             raise UnclearCommandError("a substitution follows a here-document")
         facts, inner = self.facts, self.inner
+        begin = self.at
+        if (plain := self.plain_command()) and self.text[self.at : self.at + 1] == ")":
+            inner.append(Line([Step([plain], False, "")]))
+        else:
+            self.at = begin
+            inner.append(self._substituted())
+        self.at += 1
+        self.facts, self.inner = facts, inner
+
+    def _substituted(self) -> Line:
         self.within += 1
         found = self.line(lambda: self.text[self.at : self.at + 1] == ")")
         self.within -= 1
         if self.pending or not self.follows(")"):
             raise UnclearCommandError("a substitution is not closed")
-        self.at += 1
-        self.facts, self.inner = facts, inner
-        self.inner.append(found)
+        return found
 
     def backticks(self, text: str) -> None:
         """The commands of a text between backticks."""
@@ -104,6 +114,9 @@ class ListReader(SimpleReader):
         while True:
             step = self._step()
             steps.append(step)
+            if self.text[self.at : self.at + 1] == "\n":
+                step.then = ";"
+                return steps
             if self.at >= len(self.text) or ends():
                 return steps
             step.then = self._separator()
@@ -113,73 +126,83 @@ class ListReader(SimpleReader):
                     raise UnclearCommandError("a command is missing at its end")
                 continue
             self.skip_blanks()
-            if self.peek() == "\n" or ends():
+            if self.text[self.at : self.at + 1] == "\n" or ends():
                 return steps
 
     def _separator(self) -> str:
-        """The operator between two commands; a newline, which is left, counts as `;`."""
-        char = self.peek()
-        if char == "\n":
-            return ";"
+        """The operator between two commands."""
         found = _SEPARATOR.match(self.text, self.at)
         if found is None:
-            raise UnclearCommandError(f"it uses {char!r} where a command ends")
+            raise UnclearCommandError(f"it uses {self.peek()!r} where a command ends")
         self.operator(found.group())
         return found.group()
 
     def operator(self, operator: str) -> None:
         """Consume an operator, unless the next line would make it another one."""
         self.at += len(operator)
-        if self.follows("\\\n") and JOINED.match(self.text, self.at):
+        if self.text[self.at : self.at + 1] == "\\" and JOINED.match(self.text, self.at):
             raise UnclearCommandError("an operator is continued on the next line")
 
     def newlines(self) -> None:
         """Skip blanks, comments and newlines, and read the here-documents after a newline."""
-        self.skip_blanks()
-        while self.text[self.at : self.at + 1] == "\n":
+        text = self.text
+        while (char := text[self.at : self.at + 1]) in _BETWEEN:
+            begin = self.at
+            if char != "\n":
+                self.skip_blanks()
+                if self.at == begin:
+                    return
+                continue
             self.at += 1
             self.meter.spend(1)
             if self.pending:
                 self.here_documents()
-            self.skip_blanks()
 
     def _step(self) -> Step:
+        text = self.text
+        negated = text[self.at : self.at + 1] in _BEFORE_PIPELINES and self._is_negated()
+        commands = [self.plain_command() or self.command()]
+        while text[self.at : self.at + 1] == "|" and text[self.at + 1 : self.at + 2] != "|":
+            self._pipe()
+            commands.append(self.plain_command() or self.command())
+        return Step(commands, negated, "")
+
+    def _is_negated(self) -> bool:
+        """What `!` and `time` before a pipeline say."""
         negated = False
-        while self.text[self.at : self.at + 1] in _BEFORE_PIPELINES and (
-            word := self.reserved("!", "time")
-        ):
+        while word := self.reserved("!", "time"):
             negated = negated != (word == "!")
             if word == "time" and (option := _TIME_OPTION.match(self.text, self.at)):
                 self.at = option.end()
                 self.skip_blanks()
-        commands = [self.command()]
-        while self.peek() == "|" and (found := _PIPE.match(self.text, self.at)):
-            if found.group() == "|&":
-                self.bash_only("|&")
-            self.operator(found.group())
-            self.newlines()
-            commands.append(self.command())
-        return Step(commands, negated, "")
+        return negated
+
+    def _pipe(self) -> None:
+        if self.text[self.at + 1 : self.at + 2] == "&":
+            self.bash_only("|&")
+            self.at += 1
+        self.operator("|")
+        self.newlines()
 
     def reserved(self, *wanted: str) -> str:
         """One of these reserved words, consumed with the blanks after it; empty: none."""
-        if not self.text.startswith(wanted, self.at):
-            return ""
-        found = RESERVED_WORD.match(self.text, self.at)
-        if found is None or found.group() not in wanted:
-            return ""
-        if found.group() == "time" and self.posix:
-            return ""
-        self.at = found.end()
-        self.skip_blanks()
-        return found.group()
+        for word in wanted:
+            end = self.at + len(word)
+            if self.text.startswith(word, self.at) and self.text[end : end + 1] in _AFTER_WORDS:
+                if word == "time" and self.posix:
+                    return ""
+                self.at = end
+                self.skip_blanks()
+                return word
+        return ""
 
     def at_word(self, *words: str) -> bool:
         """Whether one of these reserved words comes next."""
-        if not self.text.startswith(words, self.at):
-            return False
-        found = RESERVED_WORD.match(self.text, self.at)
-        return found is not None and found.group() in words
+        for word in words:
+            end = self.at + len(word)
+            if self.text.startswith(word, self.at) and self.text[end : end + 1] in _AFTER_WORDS:
+                return True
+        return False
 
     def expect(self, word: str) -> None:
         """Consume a reserved word. Raises UnclearCommandError when it is not there."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from abc import abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import msgspec
 
 from sdqctl.policy.shell.facts import Doubt, Fact, Risk, Set, UnclearCommandError, Use
+from sdqctl.policy.shell.plain import PLAIN_COMMAND, PLAIN_WORDS, SIMPLE_WORD, parts_of, words_of
+from sdqctl.policy.shell.scopes import Draft
 from sdqctl.policy.shell.tree import Assignment, Line, Redirection, SimpleCommand
-from sdqctl.policy.shell.word import QUOTED_WORD, Kind, Piece, Word, may_hold_blank, quoted_word
+from sdqctl.policy.shell.word import Word, assigned_value
 from sdqctl.policy.shell.words import Meter, WordReader
 
 RESERVED = frozenset(
@@ -21,10 +21,6 @@ RESERVED = frozenset(
 _REDIRECTION = re.compile(r"<<<|<<-|<<|<>|<&|<|&>>|&>|>>|>&|>\||>")
 _BASH_REDIRECTIONS = frozenset({"<<<", "&>>", "&>"})
 _BLANKS = re.compile(r"(?:[ \t]+|\\\n)*")
-_PLAIN_WORD = rf"[A-Za-z0-9_./:=,+@%^-]++|{QUOTED_WORD}"
-_PLAIN_WORDS = re.compile(rf"(?:(?:{_PLAIN_WORD})(?:[ \t]++|(?=[\n;&|)]|\Z)))++", re.ASCII)
-"""Words that are followed by others, or by the end of their command."""
-_EACH_PLAIN_WORD = re.compile(_PLAIN_WORD, re.ASCII)
 _BEGIN_BLANKS = frozenset(" \t\\")
 JOINED = re.compile(r"(?:\\\n)+[&|;<>()]")
 _ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)(\[[^\]=]*\])?(\+?)=", re.ASCII)
@@ -38,7 +34,9 @@ _DUPLICATE = re.compile(r"\d+-?", re.ASCII)
 _DELIMITER = re.compile(
     r"([\w.,:@%+=/-]+)|'([^'\\\n`$\"]+)'|\"([^\"\\\n`$']+)\"|\\([\w.-]+)", re.ASCII
 )
+_UNCLEAR_END = "the end of a here-document is not clear"
 _ENDS = " \t\n;&|)<>"
+_NO_REDIRECTION = frozenset(["", *"\n;|)"])
 _STOPS = frozenset(["", *"\n;&|()<>"])
 
 
@@ -61,23 +59,23 @@ class SimpleReader(WordReader):
         self.pending: list[HereDocument] = []
         self.within = 0
         """In how many substitutions this is."""
+        self._words: dict[str, Word] = {}
+        """Plain words that were read before."""
+        self._commands: dict[str, SimpleCommand] = {}
+        """The same of commands."""
 
     @abstractmethod
     def child(self, text: str) -> WordReader:
         """A reader of a text that belongs to this command."""
 
-    @contextmanager
-    def own_draft(self) -> Iterator[None]:
+    def own_draft(self) -> Draft:
         """Collect the facts and substitutions of one command by themselves."""
-        facts, inner = self.facts, self.inner
-        self.facts, self.inner = [], []
-        yield
-        self.facts, self.inner = facts, inner
+        return Draft(self)
 
     def head(self, assignment: Assignment | None) -> SimpleCommand:
         """What was read so far, as a command without words; the rest begins anew."""
         assignments = [] if assignment is None else [assignment]
-        found = SimpleCommand([], assignments, inner=self.inner, facts=self.facts)
+        found = SimpleCommand((), assignments, inner=self.inner, facts=self.facts)
         self.facts, self.inner = [], []
         return found
 
@@ -85,18 +83,20 @@ class SimpleReader(WordReader):
         """A `[[` or `((` whose text was read, with the redirections after it."""
         if self.peek() not in ("", *_ENDS):
             raise UnclearCommandError(f"it is not clear what follows {keyword}")
-        found = SimpleCommand(words, inner=self.inner, facts=self.facts, keyword=keyword)
+        found = SimpleCommand(tuple(words), inner=self.inner, facts=self.facts, keyword=keyword)
         self._redirections(found)
         return found
 
     def redirections_only(self) -> SimpleCommand:
         """The redirections after a compound command."""
-        found = SimpleCommand([], inner=self.inner, facts=self.facts)
+        found = SimpleCommand((), inner=self.inner, facts=self.facts)
         self._redirections(found)
         return found
 
     def _redirections(self, command: SimpleCommand) -> None:
         self.skip_blanks()
+        if self.text[self.at : self.at + 1] in _NO_REDIRECTION:
+            return
         while (char := self.peek()) and (char in "<>" or char.isdigit() or self.follows("&>")):
             if char.isdigit():
                 word = self.word()
@@ -116,49 +116,75 @@ class SimpleReader(WordReader):
             end = self.text.find("\n", self.at)
             self.at = len(self.text) if end < 0 else end
 
+    def plain_command(self) -> SimpleCommand | None:
+        """The command that begins here if it is plain, which one of the same text means alike."""
+        found = None if self.pending else PLAIN_COMMAND.match(self.text, self.at)
+        if found is None:
+            return None
+        text = found.group()
+        command = self._commands.get(text)
+        if command is None:
+            raws, redirections = parts_of(text)
+            if raws[0] in RESERVED or ("=" in raws[0] and _ASSIGNMENT.match(raws[0])):
+                return None
+            command = SimpleCommand(self._plain_words(raws), [], redirections)
+            command.bare = not redirections
+            self._commands[text] = command
+        self.meter.spend(1 + len(command.words) + len(command.redirections))
+        self.at = found.end()
+        return command
+
+    def _plain_words(self, raws: list[str]) -> tuple[Word, ...]:
+        """The words that are written so; one that came before is not read again."""
+        known = self._words
+        return tuple([known.get(raw) or self._plain_word(raw) for raw in raws])
+
+    def _plain_word(self, raw: str) -> Word:
+        word = Word(raw, raw) if SIMPLE_WORD.fullmatch(raw) else self.child(raw).word()
+        self._words[raw] = word
+        return word
+
     def simple(self) -> SimpleCommand:
         """The simple command that begins here. Raises UnclearCommandError when none does."""
-        found = SimpleCommand([], [], [], self.inner, self.facts, [])
+        found = SimpleCommand((), [], [], self.inner, self.facts, [])
+        words: list[Word] = []
         while True:
             self.skip_blanks()
             char = self.text[self.at : self.at + 1]
             if char not in _STOPS:
-                if plain := self._plain_words(first=not found.words):
-                    found.words += plain
+                if plain := self.run_of_words(first=not words):
+                    words += plain
                 else:
-                    self._element(found)
+                    self._element(found, words)
             elif (char and char in "<>") or self.follows("&>"):
                 if char != "&" and self.text[self.at + 1 : self.at + 2] == "(":
-                    found.words.append(self.word())
+                    words.append(self.word())
                 else:
                     self._redirection(found)
             else:
                 break
-        if not (found.words or found.has_more or self.pending):
+        if not (words or found.has_more or self.pending):
             what = f"{char!r}" if char else "its end"
             raise UnclearCommandError(f"a command is missing before {what}")
+        found.words = tuple(words)
         return found
 
-    def _plain_words(self, *, first: bool) -> list[Word]:
+    def run_of_words(self, *, first: bool) -> tuple[Word, ...]:
         """Read the words up to the next one that is not plain.
 
         `first`: where a command begins, at which some words mean more; then there are none.
         """
-        plain = None if self.pending else _PLAIN_WORDS.match(self.text, self.at)
+        plain = None if self.pending else PLAIN_WORDS.match(self.text, self.at)
         if plain is None:
-            return []
-        text = plain.group()
-        quoted = "'" in text or '"' in text
-        raws = _EACH_PLAIN_WORD.findall(text) if quoted else text.split()
+            return ()
+        raws = words_of(plain.group())
         if first and (raws[0] in RESERVED or _ASSIGNMENT.match(raws[0])):
-            return []
+            return ()
         self.meter.spend(len(raws))
         self.at = plain.end()
-        if quoted:
-            return [quoted_word(raw) if raw[0] in "'\"" else Word(raw, raw) for raw in raws]
-        return [Word(raw, raw) for raw in raws]
+        return self._plain_words(raws)
 
-    def _element(self, command: SimpleCommand) -> None:
+    def _element(self, command: SimpleCommand, words: list[Word]) -> None:
         """A word, an assignment, or the descriptor before a redirection."""
         word = self.word()
         following = self.peek()
@@ -167,11 +193,11 @@ class SimpleReader(WordReader):
         if following and following in "<>" and self._is_descriptor(word.raw):
             return
         reserved = word.raw in RESERVED and (word.raw != "time" or not self.posix)
-        if reserved and not (command.words or command.assignments):
+        if reserved and not (words or command.assignments):
             raise UnclearCommandError(f"it uses {word.raw} where a command is awaited")
-        assignment = None if command.words else _ASSIGNMENT.match(word.raw)
+        assignment = None if words else _ASSIGNMENT.match(word.raw)
         if assignment is None:
-            command.words.append(word)
+            words.append(word)
         elif following == "(" and _ARRAY.fullmatch(word.raw):
             command.assignments.append(self._array(assignment.group(1)))
         else:
@@ -197,7 +223,7 @@ class SimpleReader(WordReader):
             self._subscript(found.group(2)[1:-1])
         if found.group(3):
             self.bash_only("+=")
-        value = None if found.group(3) else _value(word, len(found.group()))
+        value = None if found.group(3) else assigned_value(word, len(found.group()))
         return Assignment(found.group(1), value, element=bool(found.group(2)))
 
     def _subscript(self, text: str) -> None:
@@ -288,7 +314,7 @@ class SimpleReader(WordReader):
     def _here_document(self, *, tabs: bool) -> HereDocument:
         found = _DELIMITER.fullmatch(self.word().raw)
         if found is None:
-            raise UnclearCommandError("the end of a here-document is not clear")
+            raise UnclearCommandError(_UNCLEAR_END)
         text = next(group for group in found.groups() if group is not None)
         return HereDocument(text, found.group(1) is None, tabs, self.facts, self.inner)
 
@@ -304,6 +330,8 @@ class SimpleReader(WordReader):
                     self.child(body).here_document()
 
     def _document_text(self, document: HereDocument) -> str:
+        if document.literal and not document.tabs:
+            return self._literal_text(document)
         lines: list[str] = []
         while self.at < len(self.text):
             parts = [self._text_line()]
@@ -319,9 +347,25 @@ class SimpleReader(WordReader):
                 return "\n".join(lines)
             ends = plain.startswith(document.delimiter) and (")" in plain or "}" in plain)
             if ends and self.within:  # bash takes this for the end of both
-                raise UnclearCommandError("the end of a here-document is not clear")
+                raise UnclearCommandError(_UNCLEAR_END)
             lines.append(line)
         raise UnclearCommandError("a here-document is not closed")
+
+    def _literal_text(self, document: HereDocument) -> str:
+        """The text of a here-document of which each line is taken as it is."""
+        begin, delimiter = self.at, document.delimiter
+        while True:
+            end = self.at
+            if not self.text.startswith(delimiter, end):
+                end = self.text.find("\n" + delimiter, end) + 1 or len(self.text)
+            self.at = end
+            line = self._text_line()
+            if line == delimiter and end < len(self.text):
+                return self.text[begin : max(begin, end - 1)]
+            if not line:
+                raise UnclearCommandError("a here-document is not closed")
+            if self.within and (")" in line or "}" in line):
+                raise UnclearCommandError(_UNCLEAR_END)
 
     def _text_line(self) -> str:
         self.meter.spend(1)
@@ -341,20 +385,3 @@ def _is_safe(operator: str, target: Word) -> bool:
 
 def _is_continued(line: str) -> bool:
     return (len(line) - len(line.rstrip("\\"))) % 2 == 1
-
-
-def _value(word: Word, begin: int) -> Word:
-    """The value of an assignment, in which globs and braces mean nothing."""
-    raw = word.raw[begin:]
-    tilde = raw.startswith("~")
-    if word.text is not None:
-        return Word(word.text[begin:], raw, tilde)
-    if any(may_hold_blank(p.text) for p in word.pieces if p.kind is Kind.PLAIN):
-        raise UnclearCommandError("a variable's value is not clear")
-    first = word.pieces[0].text
-    if len(first) < begin:
-        return Word(None, raw)
-    pieces = (Piece(Kind.PLAIN, first[begin:]), *word.pieces[1:])
-    if any(piece.kind not in (Kind.TEXT, Kind.PLAIN) for piece in pieces):
-        return Word(None, raw, tilde, pieces)
-    return Word("".join(piece.text for piece in pieces), raw, tilde)

@@ -31,7 +31,7 @@ class Assignment(msgspec.Struct, frozen=True, gc=False):
 class SimpleCommand(msgspec.Struct, gc=False):
     """One program with its words, the variables set for it, and its redirections."""
 
-    words: list[Word]
+    words: tuple[Word, ...]
     assignments: list[Assignment] = []
     redirections: list[Redirection] = []
     inner: list[Line] = []
@@ -43,6 +43,8 @@ class SimpleCommand(msgspec.Struct, gc=False):
     """Whether a redirection may fail, so that the command does not run."""
     keyword: str = ""
     """`[[` or `((`, where it is no program."""
+    bare: bool = False
+    """Whether it is known to be nothing but a program with its words."""
 
     @property
     def has_more(self) -> bool:

@@ -7,6 +7,8 @@ from enum import Enum
 
 import msgspec
 
+from sdqctl.policy.shell.facts import UnclearCommandError
+
 _UNSAFE_BLANK = re.compile(r"[\x85\xa0\u1680\u2000-\u200b\u2028\u2029\u202f\u205f\u3000\ufeff]")
 
 QUOTED_WORD = r"""'[^']*+'|"(?:[^"\\`$]++|\$(?:[A-Za-z_]\w*+|\{[A-Za-z_]\w*+\}))*+\""""
@@ -43,8 +45,11 @@ class Piece(msgspec.Struct, frozen=True, gc=False):
         return bool(self.text) or self.kind not in (Kind.TEXT, Kind.PLAIN)
 
 
-class Word(msgspec.Struct, frozen=True, gc=False):
-    """A word. `text` None: what it becomes is known only when the shell runs it."""
+class Word(msgspec.Struct, frozen=True, eq=False, gc=False):
+    """A word of one line, which is equal to no other.
+
+    `text` None: what it becomes is known only when the shell runs it.
+    """
 
     text: str | None
     raw: str = ""
@@ -113,3 +118,22 @@ def known_text(pieces: list[Piece]) -> str | None:
     """The text that these parts make, None when only the shell knows."""
     known, _ = known_and_expands(pieces)
     return "".join(piece.text for piece in pieces) if known else None
+
+
+def assigned_value(word: Word, begin: int) -> Word:
+    """The value of an assignment, in which globs and braces mean nothing. It begins at `begin`."""
+    raw = word.raw[begin:]
+    tilde = raw.startswith("~")
+    if word.text is not None:
+        return Word(word.text[begin:], raw, tilde)
+    for piece in word.pieces:
+        if piece.kind is Kind.PLAIN and may_hold_blank(piece.text):
+            raise UnclearCommandError("a variable's value is not clear")
+    first = word.pieces[0].text
+    if len(first) < begin:
+        return Word(None, raw)
+    pieces = (Piece(Kind.PLAIN, first[begin:]), *word.pieces[1:])
+    for piece in pieces:
+        if piece.kind is not Kind.TEXT and piece.kind is not Kind.PLAIN:
+            return Word(None, raw, tilde, pieces)
+    return Word("".join(piece.text for piece in pieces), raw, tilde)

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from sdqctl.policy.shell.arithmetic import read_expression
 from sdqctl.policy.shell.facts import Doubt, Fact, Risk, Set, UnclearCommandError
+from sdqctl.policy.shell.plain import SIMPLE_WORD
+from sdqctl.policy.shell.scopes import Level
 from sdqctl.policy.shell.word import (
     QUOTED_WORD,
     Kind,
@@ -27,7 +27,6 @@ from sdqctl.policy.shell.word import (
 
 _DEEPEST = 24
 _META = frozenset(" \t\n;&|<>()")
-_SIMPLE = re.compile(r"[A-Za-z0-9_./:=,+@%^-]++(?=[ \t\n;&|<>()]|\Z)")
 _PLAIN = re.compile(r"[^ \t\n;&|<>()\\'\"`$]+")
 _WHOLE_QUOTED = re.compile(rf"(?:{QUOTED_WORD})(?=[ \t\n;&|<>()]|\Z)", re.ASCII)
 _PLAIN_DOUBLE = re.compile(r'"([^"\\`$]*)"')
@@ -58,12 +57,14 @@ class Meter:
             raise UnclearCommandError("it is too long")
 
 
-@dataclass
 class _Parts:
     """The word that is being read."""
 
-    pieces: list[Piece] = field(default_factory=list)
-    splits: bool = False
+    __slots__ = ("pieces", "splits")
+
+    def __init__(self) -> None:
+        self.pieces: list[Piece] = []
+        self.splits = False
 
     def add(
         self, kind: Kind, text: str = "", default: str | None = None, *, sure: bool = False
@@ -104,19 +105,16 @@ class WordReader(ABC):
         if self.posix:
             raise UnclearCommandError(f"not every sh knows {what}; use bash -c")
 
-    @contextmanager
-    def deeper(self) -> Iterator[None]:
+    def deeper(self) -> Level:
         """One level of nesting. Raises UnclearCommandError when there are too many."""
         if self.depth >= _DEEPEST:
             raise UnclearCommandError("it is nested too deep")
-        self.depth += 1
-        yield
-        self.depth -= 1
+        return Level(self)
 
     def word(self) -> Word:
         """The word that begins here; its raw text is empty when none does."""
         self.meter.spend(1)
-        if simple := _SIMPLE.match(self.text, self.at):
+        if simple := SIMPLE_WORD.match(self.text, self.at):
             self.at = simple.end()
             text = simple.group()
             return Word(text, text)
@@ -140,6 +138,10 @@ class WordReader(ABC):
 
     def _process_substitution(self, parts: _Parts) -> None:
         self.bash_only("<(...)")
+        self._substitute(parts)
+
+    def _substitute(self, parts: _Parts) -> None:
+        """The commands of `$(...)` or `<(...)`."""
         self.at += 2
         with self.deeper():
             self.substitution()
@@ -216,6 +218,10 @@ class WordReader(ABC):
 
     def _dollar(self, parts: _Parts, *, quoted: bool) -> None:
         following = self.text[self.at + 1 : self.at + 2]
+        if following == "(" and self.text[self.at + 2 : self.at + 3] not in ("(", "\\"):
+            parts.splits = parts.splits or not quoted
+            self._substitute(parts)
+            return
         if following == "\\" or not following.isascii():
             raise UnclearCommandError("it is not clear what follows a $")
         expands = following in ("(", "{", "[") or (following in ("'", '"') and not quoted)

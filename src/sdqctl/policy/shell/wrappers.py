@@ -128,6 +128,11 @@ def base_name(text: str) -> str:
     return text.rpartition("/")[2]
 
 
+def runs_others(name: str) -> bool:
+    """Whether a program of this name may run others."""
+    return base_name(name) in _RUN_OTHERS
+
+
 def unwrap(words: tuple[Word, ...], *, posix: bool) -> Inner:
     """What a command runs besides itself. `posix`: the shell that runs it may be dash or bash."""
     name = _wrapper_name(words)
