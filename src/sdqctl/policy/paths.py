@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from functools import cached_property
 from pathlib import Path
 
@@ -129,6 +130,31 @@ class PathRules:
                 if found := self._denial(kind, place):
                     return found
         return None
+
+    def denial_somewhere(self, tail: str) -> PathRefusal | None:
+        """The denial of a path that may mean a denied file, by how it ends."""
+        names = folded(tail).split("/")
+        for last, by, why in self._names_denied:
+            if any(fnmatch(name, last) for name in names):
+                return PathRefusal(f"{why}, if it means that file", by=by)
+        return None
+
+    @cached_property
+    def _names_denied(self) -> tuple[tuple[str, str, str], ...]:
+        """The last names of denied paths that lie in a folder, with what denies them and how."""
+        files = [
+            (rule.pattern, _directive(rule), "the workflow denies it")
+            for rule in self.file_rules
+            if not rule.allow
+        ]
+        rules = [
+            (rule.pattern, rule.text, f"the rule {rule.text} denies it")
+            for rule in self.deny
+            if _is_path_rule(rule) and rule.pattern
+        ]
+        named = ((folded(text).split("/"), by, why) for text, by, why in (*files, *rules))
+        lasts = (([part for part in parts if part.strip("*")], by, why) for parts, by, why in named)
+        return tuple((parts[-1], by, why) for parts, by, why in lasts if parts and parts[-1])
 
     def _denial(self, kind: ToolKind, place: Place) -> PathRefusal | None:
         """The denial that a rule or the protection of a folder has for a path."""

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from sdqctl.policy.rules import ToolRule
+from sdqctl.policy.shell.variables import holds_program, is_inert
 from sdqctl.policy.shell.word import Word
 from sdqctl.policy.shell.wrappers import Inner, base_name
 
@@ -55,6 +56,19 @@ def denied_by(rule: ToolRule, words: Sequence[Word], inner: Inner) -> str:
     if not inner.known and _may_run(rule, words):
         return f"{words[0].text} may run what the rule {rule.text} denies"
     return ""
+
+
+def denied_in(rule: ToolRule, name: str, value: str | None) -> str:
+    """Why a deny rule denies that a variable is set, since programs start what is in it."""
+    if rule.pattern is None or is_inert(name):
+        return ""
+    if value is None:
+        unknown = holds_program(name)
+        why = f"what {name} holds is known only then, and may be what {rule.text} denies"
+        return why if unknown else ""
+    tokens = list(_tokens([Word(value)]))
+    stands = _stand_in(rule.words, tokens)
+    return f"programs may start what {name} holds, which {rule.text} denies" if stands else ""
 
 
 def _may_run(rule: ToolRule, words: Sequence[Word]) -> bool:

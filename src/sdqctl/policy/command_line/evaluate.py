@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from sdqctl.errors import UsageError
-from sdqctl.policy.command_line.denials import denied_by
-from sdqctl.policy.command_line.files import Files
+from sdqctl.policy.command_line.denials import denied_by, denied_in
+from sdqctl.policy.command_line.files import Files, given_by
 from sdqctl.policy.command_line.verdict import RefusedError, ShellVerdict
 from sdqctl.policy.paths import PathRules
 from sdqctl.policy.rules import ToolRule, parse_rule
@@ -114,7 +114,9 @@ class _Judge(Walker):
     def whole(self, line: str) -> ShellVerdict:
         """The verdict on a whole line. Raises UnclearCommandError and RefusedError."""
         self._goes_on = "\n" in line
-        self.start(parse_command_line(line, meter=self.meter), self.home)
+        parsed = parse_command_line(line, meter=self.meter)
+        self.files.look_ahead(parsed)
+        self.start(parsed, self.home)
         if self._guarded and (name := self.numbers.doubtful):
             raise RefusedError(
                 f"its arithmetic evaluates {name}, which may hold more than a number"
@@ -228,6 +230,7 @@ class _Judge(Walker):
 
     def _text(self, text: Text, places: Places) -> Outcome:
         line = parse_command_line(text.line, posix=text.posix, meter=self.meter)
+        self.files.look_ahead(line)
         posix, self._posix = self._posix, text.posix
         goes_on, self._goes_on = self._goes_on, self._goes_on or text.here or "\n" in text.line
         if text.here:
@@ -266,6 +269,8 @@ class _Judge(Walker):
 
     def _set(self, fact: Set, *, ruled: bool) -> None:
         self._note(fact.name, number=fact.number, certain=fact.certain)
+        if not fact.number:
+            self._gives(given_by(fact))
         has_value = fact.fallback and fact.name == "IFS"  # every shell sets it when it starts
         if not self._strict or has_value or (ruled and not variables.steers(fact.name)):
             return
@@ -281,7 +286,7 @@ class _Judge(Walker):
         assignments = list(assignments)
         together = len(assignments) == 1 or all(map(_is_plain, assignments))
         for assignment in assignments:  # where one fails, the others may not be made
-            self.files.note(assignment)
+            self._gives(assignment)
             number, certain = variables.number_set(assignment, posix=self._posix)
             self._note(assignment.name, number=number, certain=certain and alone and together)
             value = None if assignment.value is None else assignment.value.text
@@ -289,6 +294,19 @@ class _Judge(Walker):
                 assignment.name == "IFS" and value == "" and words and words[0].text == "read"
             ):
                 self._may_set(assignment.name, value, alone=alone)
+
+    def _gives(self, assignment: Assignment) -> None:
+        """A variable is given a value. Raises RefusedError where that may be a denied program."""
+        self.files.note(assignment)
+        words = [*_values([assignment])]
+        texts = {word.text for word in words if word is not None}
+        if assignment.appends or not words or None in words:
+            texts = {None}
+        for rule in self.rules.deny:
+            for text in texts:
+                self.meter.spend(1)
+                if why := denied_in(rule, assignment.name, text):
+                    raise RefusedError(why, by=rule.text)
 
     def _note(self, name: str, *, number: bool, certain: bool) -> None:
         """A variable is set. Raises RefusedError where that means more."""

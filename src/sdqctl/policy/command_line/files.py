@@ -11,9 +11,11 @@ from sdqctl.model.tools import ToolKind
 from sdqctl.policy.command_line.mentions import Mentions
 from sdqctl.policy.command_line.verdict import RefusedError
 from sdqctl.policy.paths import PathRules
-from sdqctl.policy.shell.facts import UnclearCommandError
+from sdqctl.policy.shell.builtins import EVALUATING, facts_of
+from sdqctl.policy.shell.facts import Set, UnclearCommandError
+from sdqctl.policy.shell.flow import commands_of
 from sdqctl.policy.shell.location import Place, Places, in_order
-from sdqctl.policy.shell.tree import Assignment, Redirection
+from sdqctl.policy.shell.tree import Assignment, Line, Redirection
 from sdqctl.policy.shell.word import Word
 from sdqctl.policy.shell.words import Meter
 
@@ -27,12 +29,27 @@ class Files:
     def __init__(self, paths: PathRules, meter: Meter, *, strict: bool) -> None:
         self._paths = paths
         self._strict = strict
+        self._meter = meter
         self._names = Mentions(paths, meter)
         self._redirected = 0
 
     def note(self, assignment: Assignment) -> None:
         """A variable is given a value, which may name a file."""
         self._names.note(assignment)
+
+    def look_ahead(self, line: Line) -> None:
+        """Note what a line gives its variables: a loop or a function uses what comes later."""
+        if not self._paths.denies_paths:
+            return
+        for _ in range(2):  # the value of one may be in the value of another
+            for command in commands_of(line):
+                self._meter.spend(1)
+                for assignment in command.assignments:
+                    self.note(assignment)
+                named = command.words and command.words[0].text in EVALUATING
+                for fact in (*command.facts, *(facts_of(command.words, "") if named else ())):
+                    if isinstance(fact, Set):
+                        self.note(given_by(fact))
 
     def may_enter(self, folder: str) -> bool:
         """Whether a `cd` to this folder is allowed."""
@@ -84,6 +101,12 @@ class Files:
         """What is known only when the shell runs is left to a shell that may do anything."""
         if self._strict or self._paths.denies_paths:
             raise RefusedError(why)
+
+
+def given_by(fact: Set) -> Assignment:
+    """What a builtin or an expansion gives a variable."""
+    text = fact.value
+    return Assignment(fact.name, None if text is None else Word(text, tilde=text[:1] == "~"))
 
 
 def folder_of(place: Place | None) -> Path | None:

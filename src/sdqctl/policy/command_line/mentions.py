@@ -28,7 +28,7 @@ _UNQUOTED = {0xF0000 + ord(char): char for char in _SPECIAL}
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _GLOB = re.compile(r"[*?\[]")
 _LONGEST = 4096
-_MOST_VALUES = 8
+_MOST_VALUES = 16
 _MOST_READINGS = 64
 _MOST_NAMES = 3000
 
@@ -44,6 +44,10 @@ class Mentions:
         """Words that name no denied file, by folder."""
         self._harmless_yet: dict[str, set[str]] = {}
         """The same of words that hold variables, until a variable may hold something else."""
+        self._overfull: set[str] = set()
+        """Variables that are given more values than are kept."""
+        self._vague: set[str] = set()
+        """Variables that are given what is known only when the shell runs."""
         self._real: dict[str, str] = {}
         self._judged: dict[tuple[str, str], PathRefusal | None] = {}
         self._links: Links = {}
@@ -55,10 +59,40 @@ class Mentions:
         """A variable is given a value."""
         words = assignment.elements if assignment.value is None else (assignment.value,)
         kept = self._values.setdefault(assignment.name, [])
-        for word in words[:_MOST_VALUES]:
-            if word.text is not None and len(kept) < _MOST_VALUES:
-                kept.append(os.path.expanduser(word.text) if word.tilde else word.text)
-                self._harmless_yet.clear()
+        before = kept[:] if assignment.appends else [""]
+        if not words or any(map(self._is_vague, words)):
+            self._vague.add(assignment.name)
+        for text in self._given(words):
+            for value in [start + text for start in before]:
+                if value and value not in kept:
+                    self._keep(assignment.name, kept, value)
+
+    def _is_vague(self, word: Word) -> bool:
+        """Whether a word may become more than what is known of it."""
+        return word.text is None and any(map(self._is_unknown, word.pieces))
+
+    def _is_unknown(self, piece: Piece) -> bool:
+        if piece.kind in (Kind.TEXT, Kind.PLAIN, Kind.NUMBER):
+            return False
+        known = piece.text in self._values or piece.text in ("PWD", "HOME")
+        return piece.kind is not Kind.VARIABLE or not known or piece.text in self._vague
+
+    def _keep(self, name: str, kept: list[str], value: str) -> None:
+        if len(kept) < _MOST_VALUES:
+            kept.append(value)
+            self._harmless_yet.clear()
+        else:
+            self._overfull.add(name)
+
+    def _given(self, words: Sequence[Word]) -> Iterator[str]:
+        """What these words give a variable, as far as it is known."""
+        for word in words[: _MOST_VALUES + 1]:
+            if word.text is not None:
+                yield os.path.expanduser(word.text) if word.tilde else word.text
+                continue
+            options = [self._options(piece, str(self._paths.root)) for piece in word.pieces]
+            for parts in islice(product(*options), _MOST_VALUES):
+                yield "".join(parts).translate(_UNQUOTED)
 
     def denied(self, words: Sequence[Word], places: Places) -> tuple[str, PathRefusal] | None:
         """The first name of a denied file, with its denial. Raises UnclearCommandError."""
@@ -77,9 +111,23 @@ class Mentions:
                     for name in _names(text, tilde=word.tilde or word.text is None):
                         if found := self._denial(name, folder):
                             return name, found
+                if word.text is None and (found := self._denied_somewhere(word)):
+                    return word.raw, found
                 if raw:
                     (harmless_yet if word.pieces and _varies(word) else harmless).add(raw)
         return None
+
+    def _denied_somewhere(self, word: Word) -> PathRefusal | None:
+        """The denial of a file in a folder that is known only when the shell runs."""
+        tail, unknown = "", False
+        for piece in word.pieces:
+            if piece.kind in (Kind.TEXT, Kind.PLAIN):
+                tail += piece.text
+                continue
+            unknown = unknown or self._is_unknown(piece)
+            tail = ""
+        _, slash, below = tail.partition("/")
+        return self._paths.denial_somewhere(below) if unknown and slash else None
 
     def _says_nothing(self, word: Word) -> bool:
         """Whether a word whose text is not known has no part that is."""
@@ -145,6 +193,8 @@ class Mentions:
             found = [folder if piece.text == "PWD" else os.path.expanduser("~")]
         if piece.default is not None:
             found.append(piece.default)
+        if piece.text in self._overfull and self._paths.denies_paths:
+            raise UnclearCommandError(f"{piece.text} may hold more values than can be looked up")
         for value in self._values.get(piece.text, ()):
             found += [value, *value.split()[:_MOST_VALUES]] if " " in value else [value]
         return list(dict.fromkeys(found))

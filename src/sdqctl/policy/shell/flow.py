@@ -7,7 +7,7 @@ hold a number, which alone may be evaluated.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from sdqctl.policy.shell.location import MOVERS, UNKNOWN, Places, joined
@@ -99,7 +99,7 @@ class Walker(ABC):
         """Pipelines joined by `&&` and `||`."""
         if len(steps) == 1 and steps[0].then != "&":
             succeeded, failed = self._pipeline(steps[0], places)
-            return succeeded if succeeded is places else joined(succeeded, failed) or places
+            return joined(succeeded, failed) or places
         begin = self.numbers.mark()
         succeeded, failed = self._pipeline(steps[0], places)
         after_first = self.numbers.mark()
@@ -163,6 +163,22 @@ class Walker(ABC):
             found.append(self.line(line, places))
             self.numbers.back_to(mark)
         return joined(*found)
+
+
+def commands_of(line: Line) -> Iterator[SimpleCommand]:
+    """All simple commands of a line, also those in compound ones and in substitutions."""
+    for step in line.steps:
+        for command in step.commands:
+            inner = [*command.inner]
+            if isinstance(command, SimpleCommand):
+                yield command
+            else:
+                inner += command.lines
+                if command.head is not None:
+                    yield command.head
+                    inner += command.head.inner
+            for each in inner:
+                yield from commands_of(each)
 
 
 def survey(line: Line, *, deep: bool = False) -> tuple[bool, bool]:

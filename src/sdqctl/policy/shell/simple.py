@@ -223,7 +223,9 @@ class SimpleReader(WordReader):
             self._subscript(found.group(2)[1:-1])
         if found.group(3):
             self.bash_only("+=")
-        value = None if found.group(3) else assigned_value(word, len(found.group()))
+        value = assigned_value(word, len(found.group()))
+        if found.group(3):
+            return Assignment(found.group(1), None, (value,), appends=True)
         return Assignment(found.group(1), value, element=bool(found.group(2)))
 
     def _subscript(self, text: str) -> None:

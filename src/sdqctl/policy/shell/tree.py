@@ -26,6 +26,8 @@ class Assignment(msgspec.Struct, frozen=True, gc=False):
     loop: bool = False
     element: bool = False
     """Whether only one element of an array is set."""
+    appends: bool = False
+    """Whether its one element is put behind what the variable holds."""
 
 
 class SimpleCommand(msgspec.Struct, gc=False):

@@ -58,6 +58,13 @@ _STEERING = re.compile(
     r"|LOCPATH|NLSPATH|TMPDIR|ZDOTDIR|INPUTRC|TERMINFO.*|histchars"
 )
 
+_PROGRAM = re.compile(
+    r".*PAGER|.*EDITOR|VISUAL|.*BROWSER|SHELL|.*_SHELL|.*ASKPASS|.*_COMMAND|.*_CMD|.*WRAPPER|.*_SSH"
+    r"|.*PROXYCOMMAND|GIT_EXTERNAL_DIFF|GIT_CONFIG_(?:VALUE_\d+|PARAMETERS)|LESSOPEN|LESSCLOSE"
+    r"|.*_RSH|CC|CXX|CPP|LD|AR|MAKE|.*_EXECUTABLE|.*_RUNNER|npm_config_.*shell|npm_config_editor"
+)
+"""What programs start is the value of these, or stands in it."""
+
 
 def may_be_set(name: str, value: str | None, *, alone: bool) -> bool:
     """Whether a variable may be set. `value` None: not known. `alone`: for this shell, no program.
@@ -87,6 +94,16 @@ def doubt_about(name: str, *, number: bool) -> str:
 def is_neutral(name: str) -> bool:
     """Whether an upper-case name means nothing to any program."""
     return bool(_NEUTRAL.fullmatch(name)) and name not in os.environ
+
+
+def holds_program(name: str) -> bool:
+    """Whether programs start what is in a variable of this name."""
+    return bool(_PROGRAM.fullmatch(name))
+
+
+def is_inert(name: str) -> bool:
+    """Whether no program starts what is in a variable of this name."""
+    return bool(_LOCAL.fullmatch(name) or _HARMLESS.fullmatch(name)) or is_neutral(name)
 
 
 def steers(name: str) -> bool:
