@@ -129,13 +129,16 @@ class _Judge(Walker):
     # -- commands ------------------------------------------------------------------------------
 
     def around(self, compound: Compound, places: Places) -> None:
-        """Judge what belongs to a compound command besides the commands in it."""
-        if compound.head is not None:
-            self.simple(compound.head, places)
+        """Judge what belongs to a compound command besides the commands in it.
+
+        Its redirections are expanded before its head is.
+        """
         for line in compound.inner:
             self.apart(line, places)
         self._facts(compound.facts)
         self.files.redirections(compound.redirections, places)
+        if compound.head is not None:
+            self.simple(compound.head, places)
         if compound.shape is Shape.FUNCTION and compound.name in CHANGED_BY_FUNCTIONS:
             self._doubt(f"a function gives {compound.name} another meaning")
 

@@ -7,7 +7,7 @@ from abc import abstractmethod
 
 import msgspec
 
-from sdqctl.policy.shell.facts import Doubt, Fact, Risk, Set, UnclearCommandError, Use
+from sdqctl.policy.shell.facts import Doubt, Fact, Risk, Set, UnclearCommandError, Use, uncertain
 from sdqctl.policy.shell.plain import PLAIN_COMMAND, PLAIN_WORDS, SIMPLE_WORD, parts_of, words_of
 from sdqctl.policy.shell.scopes import Draft
 from sdqctl.policy.shell.tree import Assignment, Line, Redirection, SimpleCommand
@@ -83,8 +83,12 @@ class SimpleReader(WordReader):
         """A `[[` or `((` whose text was read, with the redirections after it."""
         if self.peek() not in ("", *_ENDS):
             raise UnclearCommandError(f"it is not clear what follows {keyword}")
+        own, self.facts = self.facts, []
         found = SimpleCommand(tuple(words), inner=self.inner, facts=self.facts, keyword=keyword)
+        begin = self.at
         self._redirections(found)
+        redirected = self.text[begin : self.at].strip()  # what stands there is expanded before
+        found.facts[:0] = uncertain(own) if redirected else own
         return found
 
     def redirections_only(self) -> SimpleCommand:
