@@ -23,10 +23,16 @@ def started(*command: str, **environment: str) -> Iterator[subprocess.Popen[byte
         command, env={"PATH": os.environ["PATH"], **environment}, start_new_session=True
     )
     try:
+        while sys.platform == "linux" and process.poll() is None and not _environment(process.pid):
+            time.sleep(0.01)  # the kernel has not given it one yet
         yield process
     finally:
         process.kill()
         process.wait()
+
+
+def _environment(pid: int) -> bytes:
+    return Path(f"/proc/{pid}/environ").read_bytes()
 
 
 def pids(mark: str, **having: str) -> set[int]:

@@ -165,7 +165,7 @@ def test_twelve_mistakes_are_reported_in_one_go(home: Path, project: Path) -> No
     assert "did you mean MODEL?" in done.out
     found = sdqctl("validate", "twelve.conv", "--format", "json").json
     assert len(found) == 12
-    assert {"file", "line", "column", "severity", "message", "hint"} == set(found[0])
+    assert {"file", "line", "column", "severity", "message", "hint", "input"} == set(found[0])
 
 
 def test_validate_reports_all_files_and_strict_makes_warnings_errors(

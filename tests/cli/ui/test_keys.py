@@ -54,6 +54,11 @@ class Driven:
         await self.until(lambda: len(self.app.screen_stack) > 1)
         await self.pilot.pause()
 
+    async def closed(self) -> None:
+        """Wait until nothing lies over the list."""
+        await self.until(lambda: len(self.app.screen_stack) == 1)
+        await self.pilot.pause()
+
     async def at(self, name: str) -> None:
         """Put the cursor on a session."""
         await self.until(lambda: name in self.names)
@@ -272,12 +277,14 @@ def test_what_a_step_changed_is_shown_and_rewound(sessions: Bench) -> None:
         assert "+one" in at.page
         assert "+two" not in at.page
         await at.press("escape")
+        await at.closed()
         await at.press("w")
         await at.dialog()
         await at.press("down", "enter")
         await at.until(lambda: "Rewind edits to step 1?" in at.screen)
         await at.press("y")
         await at.until(lambda: not (sessions.project / "b.txt").exists())
+        await at.closed()
         await at.press("m")
         await at.dialog()
         await at.press("enter")

@@ -124,6 +124,11 @@ class SessionsApp(RunKeys, SessionKeys):
         """The session under the cursor."""
         return self.sessions.item
 
+    @property
+    def _has_ended(self) -> bool:
+        """Whether nothing is shown any more, while a thread still tells what it read."""
+        return not self.screen_stack
+
     def on_mount(self) -> None:
         """Begin to read."""
         self.sessions.focus()
@@ -144,21 +149,26 @@ class SessionsApp(RunKeys, SessionKeys):
 
     def on_sessions_app_board_read(self, event: BoardRead) -> None:
         """Show what changed."""
+        if self._has_ended:
+            return
         self._spent = event.spent
         self.view.items = event.items
         self._show()
 
     def on_sessions_app_found(self) -> None:
         """Show what was found meanwhile."""
-        self._show()
+        if not self._has_ended:
+            self._show()
 
     def on_sessions_app_failed(self, event: Failed) -> None:
         """Say what cannot be read."""
+        if self._has_ended:
+            return
         self.notify(one_line(event.message), severity="error", markup=False)
 
     def on_sessions_app_preview_read(self, event: PreviewRead) -> None:
         """Show what is said, if it is still wanted."""
-        item = self.item
+        item = None if self._has_ended else self.item
         if item is not None and item.entry.ref == event.ref:
             same = self._shown == event.ref
             self._shown = event.ref
