@@ -58,7 +58,11 @@ def sdqctl(
 
 def source_of(environment: Mapping[str, str]) -> tuple[Warm, bool]:
     """The process that forks commands, and whether it started as this environment would have it."""
-    source = warm(with_sdk="COPILOT_PROVIDER_BASE_URL" in environment)
+    has_agent, has_model = (
+        "FAKE_ACP_HOME" in environment,
+        "COPILOT_PROVIDER_BASE_URL" in environment,
+    )
+    source = warm("acp" if has_agent else "copilot" if has_model else "")
     return source, source.environment == start_variables(environment)
 
 

@@ -34,7 +34,10 @@ _AT_START = ("PYTHON", "LC_", "LANG", "COVERAGE_")
 """Beginnings of the names of variables that the interpreter reads when it starts."""
 _BESIDE = ("entry", "disk", "repository_files", "account")
 """What commands load of the adapter for Copilot without its SDK."""
-_NOT_LOADED = ("sdqctl.testing", "sdqctl.cli.chat", "sdqctl.adapters.copilot", "sdqctl.__main__")
+_NOT_LOADED = (
+    *("sdqctl.testing", "sdqctl.cli.chat", "sdqctl.cli.ui", "sdqctl.adapters.copilot"),
+    "sdqctl.__main__",
+)
 
 
 @dataclass(frozen=True)
@@ -52,21 +55,21 @@ def start_variables(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 @functools.cache
-def warm(*, with_sdk: bool) -> Warm:
-    """The process of this test process that has loaded sdqctl, and the runtime's SDK if wanted."""
-    return Warm(with_sdk=with_sdk)
+def warm(library: str = "") -> Warm:
+    """The process of this test process that has loaded sdqctl, and `copilot` or `acp` if wanted."""
+    return Warm(library)
 
 
 class Warm:
     """A process that forks commands from itself; it ends with the process that made it."""
 
-    def __init__(self, *, with_sdk: bool) -> None:
+    def __init__(self, library: str) -> None:
         self.environment = start_variables(os.environ)
         self._asking = threading.Lock()
         self._channel, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", __name__, str(theirs.fileno()), *["sdk"][: int(with_sdk)]],
+                [sys.executable, "-m", __name__, str(theirs.fileno()), library],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 cwd=Path(__file__).parent.parent,
@@ -207,7 +210,7 @@ class _Streams:
 def main() -> None:
     """Load everything, then fork what is asked for, until nobody can ask any more."""
     channel = socket.socket(fileno=int(sys.argv[1]))
-    _load(with_sdk="sdk" in sys.argv[2:])
+    _load(sys.argv[2])
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     at_work: dict[int, tuple[int, int]] = {}
     while True:
@@ -233,15 +236,16 @@ def main() -> None:
                 os.close(end)
 
 
-def _load(*, with_sdk: bool) -> None:
+def _load(library: str) -> None:
     copilot = "sdqctl.adapters.copilot"
     names = [module.name for module in walk_packages(sdqctl.__path__, "sdqctl.")]
     names = [name for name in names if not name.startswith(_NOT_LOADED)]
     names += ["platformdirs", "encodings.utf_8_sig", "encodings.utf_16_le"]
     names += [f"{copilot}.{name}" for name in _BESIDE]
-    if with_sdk:
+    if library == "copilot":
         inner = walk_packages([f"{sdqctl.__path__[0]}/adapters/copilot"], f"{copilot}.")
-        names += ["copilot", *(module.name for module in inner)]
+        names += [module.name for module in inner]
+    names += [library] if library else []
     for name in names:
         import_module(name)
     gc.collect()
