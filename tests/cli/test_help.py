@@ -102,7 +102,7 @@ def test_help_shows_every_command_once_under_what_it_is_for(home: Path) -> None:
 def test_help_examples_lists_what_the_package_carries(home: Path) -> None:
     out = sdqctl("help", "examples").out
     folder = Path(package.__file__).parent / "examples"
-    files = sorted(folder.glob("*.conv"))
+    files = sorted(folder.glob("*.conv"), key=lambda path: path.stem)
     assert len(files) == 13
     assert str(folder) in out
     assert [line.split()[0] for line in out.splitlines()[2:]] == [path.name for path in files]
