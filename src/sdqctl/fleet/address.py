@@ -27,11 +27,6 @@ class Address:
         return text.replace(self.password, "[redacted]") if self.password else text
 
 
-def is_address(text: str) -> bool:
-    """Whether a word was meant as one."""
-    return text.partition("://")[0] in _SCHEMES
-
-
 def store_address(given: str | None, environment: Mapping[str, str]) -> Address:
     """The address that a flag or a setting gives, checked.
 

@@ -6,9 +6,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
+from sdqctl.closing import Closing
 from sdqctl.errors import RuntimeMissingError, SharedStoreError, StoreUnreachableError
 from sdqctl.fleet.address import Address
 from sdqctl.fleet.schema import has_tables, make_tables
@@ -33,7 +33,7 @@ _HINTS = {
 }
 
 
-class Database:
+class Database(Closing):
     """One connection, opened when it is needed. All methods raise StoreUnreachableError (75) for
     what passes by itself, and SharedStoreError (9) for the rest.
     """
@@ -41,17 +41,6 @@ class Database:
     def __init__(self, address: Address) -> None:
         self.address = address
         self._connection: psycopg.Connection | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Let the connection go."""

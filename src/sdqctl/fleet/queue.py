@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from psycopg import Connection
 
     from sdqctl.fleet.database import Database
-    from sdqctl.fleet.jobs import Origin
 
 WAITING = ("queued", "running")
 """States of a run that a worker has something to do about."""
@@ -390,8 +389,3 @@ def get_base(database: Database, commit: str) -> bytes | None:
             "SELECT bundle FROM sdqctl.bases WHERE commit_id = %s", (commit,)
         ).fetchone()
     return bytes(row[0]) if row else None
-
-
-def base_of(job_origin: Origin | None) -> str | None:
-    """The commit that the store has to have for a run."""
-    return job_origin.base if job_origin is not None and job_origin.url is None else None

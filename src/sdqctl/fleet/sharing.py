@@ -7,9 +7,9 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import Self, TypeVar
+from typing import TypeVar
 
+from sdqctl.closing import Closing
 from sdqctl.errors import (
     LeaseLostError,
     SdqctlError,
@@ -36,7 +36,7 @@ _RENEWALS = 3
 
 
 @dataclass
-class SharedStore:
+class SharedStore(Closing):
     """A store, open, and the machine that uses it. Close it, or use it in a `with`."""
 
     access: Access
@@ -47,15 +47,8 @@ class SharedStore:
         self.database = Database(self.address)
         self._identity: str | None = None
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Let the connection go."""
         self.database.close()
 
     @property
@@ -200,7 +193,7 @@ class SharedStore:
 
 
 @dataclass
-class Shared:
+class Shared(Closing):
     """A session under a lease. Leaving it gives the lease back."""
 
     publisher: Publisher
@@ -213,15 +206,8 @@ class Shared:
     """Whether it was brought here just now."""
     _lost: LeaseLostError | None = field(default=None, init=False)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Give the lease back."""
         with self.heartbeats, suppress(SdqctlError):  # else it ends by itself
             release(self.heartbeats, self.publisher.lease)
 

@@ -54,7 +54,6 @@ _POLL = 1.0
 _AGAIN = 5.0
 """Seconds after which a run that was busy is tried again."""
 _PATIENCE = 600.0
-_UNSEEN = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,6 +155,7 @@ class Worker:
             since += _POLL
 
     async def _take_over(self, app: App) -> None:
+        from procrastinate.exceptions import ConnectorException
         from procrastinate.jobs import Status
 
         stalled = await app.job_manager.get_stalled_jobs(
@@ -163,7 +163,7 @@ class Worker:
         )
         for job in stalled:
             assert job.id is not None, "a job of the database has a number"
-            with contextlib.suppress(Exception):  # another worker was first
+            with contextlib.suppress(ConnectorException):  # another worker was first
                 await app.job_manager.finish_job_by_id_async(
                     job_id=job.id, status=Status.FAILED, delete_job=False
                 )

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Self
 
+from sdqctl.closing import Closing
 from sdqctl.model.sandbox import NoSandbox, Sandbox
 from sdqctl.sandbox.confining import BubblewrapSandbox, LandlockSandbox, RuntimeSandbox
 from sdqctl.sandbox.places import missing_caches
@@ -29,21 +28,14 @@ class NetPair:
     temporary: str | None = None
 
 
-class Nets:
+class Nets(Closing):
     """Makes nets; equal ones are one. Leaving it removes their temporary folders."""
 
     def __init__(self) -> None:
         self._made: dict[tuple[str, Profile, Profile | None], NetPair] = {}
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Remove their temporary folders."""
         for pair in self._made.values():
             if pair.temporary is not None:
                 remove_temporary(pair.temporary)

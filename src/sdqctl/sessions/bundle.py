@@ -16,11 +16,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
-from types import TracebackType
 from typing import IO, TYPE_CHECKING, Self
 
 import msgspec
 
+from sdqctl.closing import Closing
 from sdqctl.errors import BundleError, StoreError
 from sdqctl.fs import make_private_folder, replacing
 from sdqctl.model.session import SessionInfo
@@ -165,7 +165,7 @@ def _add_content(archive: zipfile.ZipFile, name: str, content: Iterable[bytes]) 
 
 
 @dataclass
-class Bundle:
+class Bundle(Closing):
     """An open bundle whose table of contents was found sound. Close it, or use it in a `with`."""
 
     path: Path
@@ -187,15 +187,8 @@ class Bundle:
             archive.close()
             raise
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Close the file."""
         self._archive.close()
 
     def rows(self) -> SessionRows:

@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
+from sdqctl.closing import Closing
 from sdqctl.errors import SessionNotFoundError
 from sdqctl.model.session import folded
 from sdqctl.sessions.access import Access
@@ -51,7 +50,7 @@ def in_project(entries: Iterable[Entry], folder: Path) -> list[Entry]:
     return select(entries, Query(here=folder), datetime.now(UTC))
 
 
-class Recent:
+class Recent(Closing):
     """Sessions to choose from. `changed` is called, in another thread, when more is known.
 
     A context manager; leaving it ends the thread.
@@ -62,15 +61,8 @@ class Recent:
         self._names = {entry.ref: _name_text(entry) for entry in entries}
         self._texts = TextLookup(access, changed)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Close what was opened to search in."""
         self._texts.close()
 
     def replace(self, entries: list[Entry]) -> None:

@@ -12,10 +12,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from sdqctl.adapters.base import SessionArchive
+from sdqctl.closing import Closing
 from sdqctl.errors import StoreError, UsageError
 from sdqctl.fs import make_private_folder
 from sdqctl.model.session import SessionRef, Turn
@@ -102,7 +102,7 @@ def search_sessions(
     return [replace(hit, name=names.get(hit.ref)) for hit in found if hit.ref.adapter in wanted]
 
 
-class SearchIndex:
+class SearchIndex(Closing):
     """The index. A context manager."""
 
     def __init__(self, connection: sqlite3.Connection, redact: Callable[[str], str]) -> None:
@@ -122,15 +122,8 @@ class SearchIndex:
             connection = _connect(path)
         return cls(connection, redact)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Close the file."""
         self._connection.close()
 
     def update(

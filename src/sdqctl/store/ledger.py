@@ -7,11 +7,10 @@ import sqlite3
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import msgspec
 
+from sdqctl.closing import Closing
 from sdqctl.errors import StoreError
 from sdqctl.model.paths import path_key
 from sdqctl.model.run import RunRecord, RunStatus, StepRecord, StepStatus, prompt_digest
@@ -64,7 +63,7 @@ _LAST = """
 """
 
 
-class Ledger:
+class Ledger(Closing):
     """Sessions, runs and attempts. An attempt's outcome is written once and never changed."""
 
     def __init__(self, database: Database | None, redact: Callable[[str], str]) -> None:
@@ -85,17 +84,6 @@ class Ledger:
         """
         database = Database.open_read_only(home) if read_only else Database.open(home)
         return cls(database, redact)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close the file."""

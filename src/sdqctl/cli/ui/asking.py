@@ -5,6 +5,7 @@ went.
 from __future__ import annotations
 
 import asyncio
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
@@ -33,16 +34,17 @@ class Asking(App[None]):
     view: View
 
     @property
+    @abstractmethod
     def item(self) -> Item | None:
         """The session under the cursor."""
-        raise NotImplementedError
 
+    @abstractmethod
     def action_reread(self) -> None:
         """Read everything anew."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _show(self) -> None:
-        raise NotImplementedError
+        """Show what is known now."""
 
     async def in_thread(self, what: Callable[[], _Result]) -> _Result | None:
         """Do something that may take its time; None when it failed, which is said."""
@@ -55,9 +57,9 @@ class Asking(App[None]):
             self.tell(str(error), severity="error")
         return None
 
+    @abstractmethod
     def say(self, text: str) -> None:
         """Say something below the list."""
-        raise NotImplementedError
 
     def tell(self, text: str, severity: str = "information") -> None:
         """Say how it went; what is wrong stands over the screen for a while."""

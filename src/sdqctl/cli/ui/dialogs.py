@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -61,9 +62,9 @@ class _Dialog(ModalScreen[str | None]):
                         yield Static(plain(line.text, line.style))
             yield from self.asked()
 
+    @abstractmethod
     def asked(self) -> ComposeResult:
         """What is asked."""
-        raise NotImplementedError
 
     def action_leave(self) -> None:
         """Say nothing."""

@@ -14,6 +14,7 @@ from textual import events
 from textual.app import ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.containers import Container
+from textual.css.query import NoMatches
 from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Input, Static
@@ -201,7 +202,7 @@ class SessionsApp(RunKeys, SessionKeys):
         self._show_keys(self.size.width)
 
     def _state(self, text: str) -> None:
-        with suppress(Exception):
+        with suppress(NoMatches, IndexError):  # before it is there, after it was left
             self.screen_stack[0].query_one("#state", Static).update(
                 Text(one_line(text), style="reverse", no_wrap=True, overflow="ellipsis")
             )
@@ -239,7 +240,7 @@ class SessionsApp(RunKeys, SessionKeys):
             lines[-1].append(f" {key.shown}", "bold").append(f" {key.label} ")
             used += size
         lines[-1].append(last)
-        with suppress(Exception):
+        with suppress(NoMatches, IndexError):  # before it is there, after it was left
             self.screen_stack[0].query_one("#keys", Static).update(Text("\n").join(lines))
 
     # -- searching and filtering ----------------------------------------------------------------
