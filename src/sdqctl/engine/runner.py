@@ -321,6 +321,7 @@ class Runner:
                 steps_done=run.steps_done,
                 steps_total=run.steps_total,
                 message=message,
+                files_changed=self._run.tree.changed(look=status is RunStatus.FAILED),
             )
         )
         return run

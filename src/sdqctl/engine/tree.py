@@ -48,6 +48,8 @@ class Tree:
         self._home = home
         self._emit = emit
         self._discards = discards
+        self._first: Snapshot | None = None
+        """The tree before the first step of this process."""
         self._now: Snapshot | None = None
         self._taking = asyncio.Lock()
         """git runs once at a time, also where steps go side by side."""
@@ -79,6 +81,7 @@ class Tree:
             return
         self._now = await asyncio.to_thread(self._last_known)
         await self._take(session_id, f"{path}.before")
+        self._first = self._now
         if self._workspace is not None:
             keeper = str(self._workspace.keeper)
             if keeper != self._run.keeper:
@@ -89,6 +92,20 @@ class Tree:
         await self.begin(session_id, path)
         await self._take(session_id, path)
         return self.now
+
+    def changed(self, *, look: bool) -> int | None:
+        """How many files are others than before the first step; None: there are no snapshots.
+
+        `look`: as they are now, not as they were after the last step. It blocks.
+        """
+        workspace, first = self._workspace, self._first
+        if workspace is None or first is None or self._now is None:
+            return None
+        try:
+            tree = workspace.tree() if look else self._now.tree
+            return len(workspace.changes(first.tree, tree)) if tree != first.tree else 0
+        except WorkspaceError:
+            return None
 
     def begun_here(self, record: StepRecord) -> None:
         """Note that this process itself began an attempt: it sees all that happens meanwhile."""

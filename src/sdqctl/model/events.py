@@ -106,13 +106,18 @@ class StepFinished(_Event, frozen=True, kw_only=True, tag="step.finished"):
 
 
 class RunFinished(_Event, frozen=True, kw_only=True, tag="run.finished"):
-    """The run ended or stopped; `status` is a RunStatus."""
+    """The run ended or stopped; `status` is a RunStatus.
+
+    `files_changed` are those of the work tree that are others than when this process began to work
+    on the run; null without snapshots.
+    """
 
     run_id: str
     status: str
     steps_done: int
     steps_total: int
     message: str | None = None
+    files_changed: int | None = None
 
 
 class PromptAccepted(_Event, frozen=True, kw_only=True, tag="prompt.accepted"):

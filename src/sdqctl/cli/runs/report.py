@@ -109,7 +109,6 @@ class Report:
         )
 
     def __enter__(self) -> Self:
-        self._narrator.begin()
         if self._live is not None:
             self._stack.enter_context(unechoed())
             self._live.start()

@@ -232,7 +232,7 @@ class Narrator:
         self._total = 0
         self._refusals = ReportedRefusals()
         self._tools = ToolLines(folder)
-        self._totals = Totals(folder, seconds)
+        self._totals = Totals(seconds)
         self._net_told = False
 
     def __call__(self, event: Event) -> None:
@@ -252,11 +252,6 @@ class Narrator:
         """Take an event into the totals alone: one of a run that this one calls."""
         if self._verbosity >= Verbosity.NORMAL:
             self._totals(event)
-
-    def begin(self) -> None:
-        """Look at how things are before the run, meanwhile."""
-        if self._verbosity >= Verbosity.NORMAL:
-            self._totals.begin()
 
     def _line(self, event: Event) -> str | list[Part] | None:
         match event:

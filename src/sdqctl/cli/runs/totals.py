@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from sdqctl.cli.output import Part, abbreviated, counted, note_width
 from sdqctl.cli.runs.refusals import Denials
-from sdqctl.engine.changes import Changes
-from sdqctl.model.events import Event, RunFinished, StepFinished, StepStarted
+from sdqctl.model.events import Event, RunFinished, StepFinished
 from sdqctl.text.duration import format_duration
 from sdqctl.text.terminal import display_width
 
@@ -19,29 +17,20 @@ _COLOURS = {"completed": "green", "failed": "red"}
 
 
 class Totals:
-    """Counts what happens: tokens, refusals, commands that failed, files that changed."""
+    """Counts what happens: tokens, refusals, commands that failed."""
 
-    def __init__(self, folder: Path, seconds: Callable[[], float] | None = None) -> None:
-        """`folder` is the one that the agent works in; `seconds` says how long it took, if that
-        did not begin here.
-        """
+    def __init__(self, seconds: Callable[[], float] | None = None) -> None:
+        """`seconds` says how long it took, if that did not begin here."""
         began = time.monotonic()
         self._seconds = seconds or (lambda: time.monotonic() - began)
         self._tokens = 0
         self._commands = 0
         self._denials = Denials()
-        self._changes = Changes(folder)
-
-    def begin(self) -> None:
-        """Look at the files before the run, meanwhile."""
-        self._changes.begin()
 
     def __call__(self, event: Event) -> None:
         """Take an event in."""
         self._denials(event)
-        if isinstance(event, StepStarted):
-            self._changes.settle()
-        elif isinstance(event, StepFinished):
+        if isinstance(event, StepFinished):
             self._tokens += event.usage.input_tokens + event.usage.output_tokens
             self._commands += event.kind == "run" and bool(event.tolerated or event.error)
 
@@ -56,8 +45,8 @@ class Totals:
         parts += self._denials.counts()
         if self._commands:
             parts.append(f"{counted(self._commands, 'command')} failed")
-        if changed := self._changes.count():
-            parts.append(f"{counted(changed, 'file')} changed")
+        if end.files_changed:
+            parts.append(f"{counted(end.files_changed, 'file')} changed")
         lines = "".join(f"\n{line}" for line in self._denials.ways(session))
         return [(_laid_out(parts), _COLOURS.get(end.status, "yellow")), (lines, "dim")]
 
