@@ -146,6 +146,16 @@ RUN git add src/b.py && git -c user.name=a -c user.email=a@b commit -qm second
     assert done.err.splitlines()[-1].endswith(" tokens, 2 files changed")
 
 
+def test_files_that_a_step_changed_before_it_failed_are_counted(bench: Bench) -> None:
+    text = "MODE implement\nALLOW-SHELL true\nRUN touch new.txt\nRUN touch b.txt; exit 3\n"
+    path = bench.write("w.conv", text)
+    done = sdqctl("run", path)
+    assert done.code == 4, done.err
+    assert ", 1 command failed, 2 files changed" in done.err
+    without = sdqctl("run", path, "--no-snapshots")
+    assert "changed" not in without.err
+
+
 @pytest.mark.parametrize(("columns", "rows"), SIZES)
 def test_many_runs_have_a_row_each_while_they_are_at_work(
     columns: int, rows: int, repository: Bench
