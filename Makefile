@@ -7,7 +7,7 @@ STAMPS := .make
 # Compiled files are kept: hundreds of processes of a run of the suite would compile all anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: agents nightly fleet-crash setup demo test lint types suite coverage bench bench-quick crash fuzz fuzz-ui docs clean thorough
+.PHONY: agents nightly fleet-crash fleet-load setup demo test lint types suite coverage bench bench-quick crash fuzz fuzz-ui docs clean thorough
 
 setup: $(STAMPS)/python $(STAMPS)/runtime
 
@@ -51,6 +51,10 @@ docs: setup
 
 fleet-crash: setup
 	$(BIN)/python -m pytest tests/fleet/test_take_over.py --kills $(or $(N),60) -s
+
+# N runs on the mock over eight workers, one of which is killed every five seconds.
+fleet-load: setup
+	$(BIN)/python -m tests.fleet.load --runs $(or $(N),2000) $(if $(SEED),--seed $(SEED))
 
 crash: setup
 	$(BIN)/python -m pytest tests/crash --kills $(or $(N),500)

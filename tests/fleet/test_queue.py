@@ -52,10 +52,10 @@ def states(fleet: Fleet) -> list[tuple[object, ...]]:
     return fleet.asked("SELECT name, status FROM sdqctl.runs ORDER BY number")
 
 
-def working(fleet: Fleet, name: str) -> Running:
+def working(fleet: Fleet, name: str, *more: str) -> Running:
     """A worker at work on the run that waits, in its second step."""
     machine = fleet.machine(name)
-    running = machine.start(*worker(fleet, name))
+    running = machine.start(*worker(fleet, name, *more))
     trees = machine.folder / "home" / "sdqctl" / "worktrees"
     try:
         wait_for(lambda: any(trees.glob("*/*/done.txt")))
@@ -202,13 +202,17 @@ def test_a_pause_frees_the_worker_and_a_retry_goes_on(fleet: Fleet) -> None:
 def test_a_rate_limit_of_one_makes_all_wait(fleet: Fleet) -> None:
     one, text = fleet.machine("a"), "SESSION-NAME {}\nPROMPT a {}\n"
     one.run("run", fleet.write(text.format("q", "[[fail: rate-limit x1]] [[reply: A]]")), "--queue")
-    fleet.machine("b").run(*worker(fleet, "b", "--until-idle"))
-    assert fleet.asked("SELECT adapter FROM sdqctl.limits") == [("mock",)]
-    fleet.asked("UPDATE sdqctl.limits SET not_before = now() + interval '4 s'")
-    one.run("run", fleet.write(text.format("r", "[[reply: A]]")), "--queue")
-    fleet.machine("c").run(*worker(fleet, "c", "--until-idle"))
-    waited = "SELECT ended_at > not_before FROM sdqctl.runs, sdqctl.limits WHERE name = 'r'"
-    assert fleet.asked(waited) == [(True,)]
+    running = fleet.machine("b").start(*worker(fleet, "b"))
+    try:
+        wait_for(lambda: fleet.asked("SELECT adapter FROM sdqctl.limits") == [("mock",)])
+        fleet.asked("UPDATE sdqctl.limits SET not_before = now() + interval '3 s'")
+        one.run("run", fleet.write(text.format("r", "[[reply: A]]")), "--queue")
+        fleet.machine("c").run(*worker(fleet, "c", "--until-idle"))
+    finally:
+        running.terminate()
+        running.wait()
+    waited = "SELECT name, ended_at > not_before FROM sdqctl.runs, sdqctl.limits ORDER BY number"
+    assert fleet.asked(waited) == [("q", True), ("r", True)]
 
 
 @pytest.mark.parametrize(

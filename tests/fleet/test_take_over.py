@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import signal
 import time
@@ -22,6 +23,8 @@ KILLS = 6
 WORKERS = 3
 _TAKE_OVER = "4s"
 _WAIT = 300.0
+_FROZEN = 3
+"""Workers that are frozen at a time; the first ones wake while others work."""
 
 
 def prompt(number: int) -> str:
@@ -37,7 +40,10 @@ class Crew:
     fleet: Fleet
     rng: random.Random
     running: dict[str, Running] = field(default_factory=dict)
-    frozen: list[tuple[str, Running]] = field(default_factory=list)
+    frozen: list[Running] = field(default_factory=list)
+    thawed: list[Running] = field(default_factory=list)
+    numbers: Iterator[int] = field(default_factory=itertools.count)
+    """Of the machines that come in the place of frozen ones."""
 
     def machine(self, name: str) -> Machine:
         """A machine of a worker."""
@@ -59,20 +65,26 @@ class Crew:
         running = self.running.pop(name)
         running.send_signal(number)
         if number is signal.SIGSTOP:
-            self.frozen.append((name, running))
-            name = f"{name}{len(self.frozen)}"
+            self.thaw(_FROZEN)
+            self.frozen.append(running)
+            name = f"m{next(self.numbers)}"
         else:
             running.wait()
         self.begin(name)
 
-    def thaw(self) -> None:
-        """Let those go on that are frozen."""
-        for _, running in self.frozen:
-            running.send_signal(signal.SIGCONT)
+    def thaw(self, kept: int = 0) -> None:
+        """Let those go on that were frozen first, and end those that went on before."""
+        for running in self.thawed:
+            running.send_signal(signal.SIGTERM)
+            assert running.wait(60) == 0
+        self.thawed = []
+        while len(self.frozen) > kept:
+            self.thawed.append(self.frozen.pop(0))
+            self.thawed[-1].send_signal(signal.SIGCONT)
 
     def end(self) -> None:
         """End all."""
-        for running in (*self.running.values(), *(one for _, one in self.frozen)):
+        for running in (*self.running.values(), *self.frozen, *self.thawed):
             running.kill()
             running.wait()
 
@@ -144,6 +156,7 @@ def test_killed_and_frozen_workers_lose_no_step_and_repeat_none(
         until(lambda: value(fleet, _OPEN) == 0)
         workers.thaw()
         check(fleet, names, prompts)
+        workers.thaw()
     assert value(fleet, _OVERLAPS) == 0
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sdqctl.closing import Closing
 from sdqctl.errors import RuntimeMissingError, SharedStoreError, StoreUnreachableError
@@ -17,19 +17,25 @@ if TYPE_CHECKING:
     import psycopg
 
 _Result = TypeVar("_Result")
-_CONNECT_SECONDS = 10
-_SILENT_MILLISECONDS = 30_000
+KEPT_ALIVE: Mapping[str, Any] = {
+    "connect_timeout": 10,
+    "tcp_user_timeout": 30_000,
+    "application_name": "sdqctl",
+}
+"""How each connection is opened: after so many seconds, or milliseconds, it counts as lost."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
 _SHOWN = 200
 _PASSING = ("08", "57P", "40", "53300", "55P03", "25006")
 """Beginnings of SQLSTATEs that pass: connection lost, restarts, deadlocks, too many clients, a
 standby that is still read only (postgresql.org/docs/current/errcodes-appendix.html).
 """
+_FULL = "53100"
+"""No room on its disk: somebody has to make some, and who has time waits for it."""
 _HINTS = {
     "28": "look at user, password (~/.pgpass, PGPASSWORD) and pg_hba.conf",
     "3D": "make the database first: `createdb NAME`",
     "42501": "the role lacks a right; see the roles in docs/fleet.md",
-    "53100": "make room on the disk of the database",
+    _FULL: "make room on the disk of the database",
 }
 
 
@@ -50,13 +56,15 @@ class Database(Closing):
 
     @contextmanager
     def transaction(self) -> Iterator[psycopg.Connection]:
-        """A connection within a transaction, in a store whose tables are there."""
+        """The open connection, within a transaction."""
         with self.connection() as connection, connection.transaction():
             yield connection
 
     @contextmanager
     def connection(self) -> Iterator[psycopg.Connection]:
-        """The open connection."""
+        """The open connection: each statement is a transaction of its own, which a store that is
+        far away answers at once.
+        """
         import_client()
         import psycopg
 
@@ -80,7 +88,7 @@ class Database(Closing):
 
     def identity(self) -> str:
         """What the store is known by, wherever it is reached."""
-        with self.transaction() as connection:
+        with self.connection() as connection:
             row = connection.execute("SELECT id::text FROM sdqctl.store").fetchone()
         return str(row[0]) if row else ""
 
@@ -94,8 +102,10 @@ class Database(Closing):
         while True:
             try:
                 return work()
-            except StoreUnreachableError:
-                if time.monotonic() + pause > deadline or hurry.wait(pause):
+            except (StoreUnreachableError, SharedStoreError) as error:
+                is_passing = isinstance(error, StoreUnreachableError) or _is_full(error)
+                late = time.monotonic() + pause > deadline
+                if not is_passing or late or hurry.wait(pause):
                     raise
             pause = min(2 * pause, _LONGEST_PAUSE)
 
@@ -105,24 +115,35 @@ class Database(Closing):
         return psycopg.connect(
             self.address.secret,
             autocommit=True,
-            connect_timeout=_CONNECT_SECONDS,
-            tcp_user_timeout=_SILENT_MILLISECONDS,
-            application_name="sdqctl",
+            **KEPT_ALIVE,
         )
 
     def _told(self, error: psycopg.Error) -> SharedStoreError | StoreUnreachableError:
-        import psycopg
-
         state = error.sqlstate or ""
         words = self.address.without_secrets(" ".join(str(error).split()))[:_SHOWN]
         message = f"the shared store {self.address.shown}: {words}"
         hint = next((hint for start, hint in _HINTS.items() if _is(state, words, start)), None)
-        lost = not state and isinstance(error, psycopg.OperationalError)
-        if hint is None and (lost or state.startswith(_PASSING)):
+        if hint is None and passes(error):
             return StoreUnreachableError(
                 message, hint="try again when the database can be reached; nothing was lost here"
             )
         return SharedStoreError(message, hint=hint)
+
+
+def passes(error: psycopg.Error) -> bool:
+    """Whether what failed may be tried again after a while, also when the disk is full."""
+    import psycopg
+
+    state = error.sqlstate or ""
+    lost = not state and isinstance(error, psycopg.OperationalError)
+    return lost or state.startswith((*_PASSING, _FULL))
+
+
+def _is_full(error: SharedStoreError) -> bool:
+    import psycopg
+
+    cause = error.__cause__
+    return isinstance(cause, psycopg.Error) and cause.sqlstate == _FULL
 
 
 def _is(state: str, words: str, start: str) -> bool:

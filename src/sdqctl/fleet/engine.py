@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sdqctl.errors import RuntimeMissingError
 from sdqctl.fleet.address import Address
+from sdqctl.fleet.database import KEPT_ALIVE
 
 if TYPE_CHECKING:
     from procrastinate import App, JobContext
@@ -15,6 +17,10 @@ if TYPE_CHECKING:
 
 TASK = "sdqctl.run"
 _SCHEMA = "sdqctl"
+_CONNECTIONS = 2
+"""Of a worker's engine at most, beside the one that it listens on: a server has a hundred."""
+_WAIT = 5.0
+"""Seconds after which a connection that is not to be had is asked for anew."""
 Act = Callable[[int, int], Awaitable[None]]
 """Does the run of a number in the job of a number."""
 
@@ -56,13 +62,23 @@ def cancel(connection: Connection, jobs: Sequence[int]) -> None:
         connection.execute(statement.encode(), (job,))
 
 
-def server(address: Address, act: Act) -> App:
-    """The engine, to do jobs: `act` does each."""
+def server(address: Address, act: Act, note: Callable[[str], None]) -> tuple[App, asyncio.Event]:
+    """The engine, to do jobs: `act` does each. It waits for a database that is away, until the
+    event is set.
+    """
     engine = _engine()
+    from sdqctl.fleet.connector import PatientConnector
+
     for name in ("procrastinate", "psycopg"):  # a worker says itself what happens
         logging.getLogger(name).addHandler(logging.NullHandler())
-    connector = engine.PsycopgConnector(
-        conninfo=address.secret, kwargs={"options": f"-c search_path={_SCHEMA}"}
+    connector = PatientConnector(
+        note,
+        conninfo=address.secret,
+        kwargs={"options": f"-c search_path={_SCHEMA}", **KEPT_ALIVE},
+        min_size=1,
+        max_size=_CONNECTIONS,
+        timeout=_WAIT,
+        reconnect_timeout=_WAIT,
     )
     app: App = engine.App(connector=connector)
 
@@ -71,7 +87,15 @@ def server(address: Address, act: Act) -> App:
         assert context.job.id is not None, "a job that is done has a number"
         await act(run, context.job.id)
 
-    return app
+    return app, connector.hurry
+
+
+def finish(connection: Connection, jobs: Sequence[int]) -> None:
+    """End jobs that nobody does, within an open transaction."""
+    for job in jobs:
+        statement = f"SELECT {_SCHEMA}.procrastinate_finish_job_v1(%s, 'failed', false)"
+        connection.execute(f"SET LOCAL search_path TO {_SCHEMA}".encode())
+        connection.execute(statement.encode(), (job,))
 
 
 def _engine() -> Any:  # noqa: ANN401 - the module

@@ -84,14 +84,13 @@ def _take(database: Database, adapter: str, name: str, seconds: float) -> Lease:
 
 def renew(database: Database, lease: Lease) -> None:
     """Hold a lease longer. Raises LeaseLostError."""
-    with database.transaction() as connection:
-        check(connection, lease)
+    with database.connection() as connection:
         hold(connection, lease)
 
 
 def release(database: Database, lease: Lease) -> None:
     """Give a lease back; one that was lost is not touched."""
-    with database.transaction() as connection:
+    with database.connection() as connection:
         connection.execute(
             "UPDATE sdqctl.sessions SET holder = NULL, held_until = NULL "
             "WHERE number = %s AND fence = %s",
@@ -99,18 +98,24 @@ def release(database: Database, lease: Lease) -> None:
         )
 
 
-def check(connection: Connection, lease: Lease) -> None:
-    """Lock the session's row, for this transaction. Raises LeaseLostError."""
+def hold(connection: Connection, lease: Lease) -> None:
+    """Hold a lease longer; within a transaction nobody else takes it. Raises LeaseLostError."""
+    held = connection.execute(
+        "UPDATE sdqctl.sessions SET held_until = now() + make_interval(secs => %s) "
+        "WHERE number = %s AND fence = %s",
+        (lease.seconds, lease.session, lease.fence),
+    )
+    if held.rowcount:
+        return
     row = connection.execute(
-        "SELECT fence, holder FROM sdqctl.sessions WHERE number = %s FOR UPDATE", (lease.session,)
+        "SELECT holder FROM sdqctl.sessions WHERE number = %s", (lease.session,)
     ).fetchone()
-    if row is None or row[0] != lease.fence:
-        holder = read_holder(row[1]) if row else None
-        who = f" by {holder.describe()}" if holder else ""
-        raise LeaseLostError(
-            f"session {lease.name!r} was taken over{who}; nothing more is published from here",
-            hint=f"`sdqctl sessions pull {lease.name}` brings what was done there",
-        )
+    holder = read_holder(row[0]) if row else None
+    who = f" by {holder.describe()}" if holder else ""
+    raise LeaseLostError(
+        f"session {lease.name!r} was taken over{who}; nothing more is published from here",
+        hint=f"`sdqctl sessions pull {lease.name}` brings what was done there",
+    )
 
 
 def read_holder(text: str | None) -> Holder | None:
@@ -119,15 +124,6 @@ def read_holder(text: str | None) -> Holder | None:
         return msgspec.json.decode(text, type=Holder) if text else None
     except msgspec.MsgspecError:
         return None
-
-
-def hold(connection: Connection, lease: Lease) -> None:
-    """Hold a lease longer that was checked in this transaction."""
-    connection.execute(
-        "UPDATE sdqctl.sessions SET held_until = now() + make_interval(secs => %s) "
-        "WHERE number = %s",
-        (lease.seconds, lease.session),
-    )
 
 
 def _busy(name: str, holder: str | None, left: float) -> SessionBusyError:

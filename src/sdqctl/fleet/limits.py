@@ -13,7 +13,7 @@ SECONDS = 15.0
 
 def slow_down(database: Database, adapter: str, seconds: float = SECONDS) -> None:
     """Have all workers wait before their next turn on an adapter."""
-    with database.transaction() as connection:
+    with database.connection() as connection:
         connection.execute(
             "INSERT INTO sdqctl.limits AS l VALUES (%s, now() + make_interval(secs => %s)) "
             "ON CONFLICT (adapter) DO UPDATE SET "
@@ -24,7 +24,7 @@ def slow_down(database: Database, adapter: str, seconds: float = SECONDS) -> Non
 
 def seconds_to_wait(database: Database, adapter: str) -> float:
     """How long no turn is to begin on an adapter."""
-    with database.transaction() as connection:
+    with database.connection() as connection:
         row = connection.execute(
             "SELECT extract(epoch FROM not_before - now()) FROM sdqctl.limits WHERE adapter = %s",
             (adapter,),

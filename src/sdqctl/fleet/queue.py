@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from sdqctl.errors import SessionExistsError, SessionNotFoundError
-from sdqctl.fleet.engine import cancel, defer, make_engine_tables
+from sdqctl.fleet.engine import cancel, defer, finish, make_engine_tables
 from sdqctl.fleet.jobs import Job
 from sdqctl.model.session import folded
 from sdqctl.model.views.queue import QueuedRunView, TagView
@@ -155,7 +155,7 @@ def _defer_missing(connection: Connection, numbers: Collection[int], seconds: fl
 
 def take(database: Database, number: int, job: int, worker: str) -> Taken | None:
     """Begin a run; None when this job is not its present attempt any more."""
-    with database.transaction() as connection:
+    with database.connection() as connection:
         row = connection.execute(
             "UPDATE sdqctl.runs SET status = 'running', worker = %s, attempts = attempts + 1, "
             "started_at = coalesce(started_at, now()), touched_at = now(), message = NULL "
@@ -177,7 +177,7 @@ def settle(
 ) -> bool:
     """Record how a run ended; False when it is not this process's any more, or was cancelled."""
     done, total = steps or (None, None)
-    with database.transaction() as connection:
+    with database.connection() as connection:
         return bool(
             connection.execute(
                 "UPDATE sdqctl.runs SET status = %s, message = %s, exit_code = %s, "
@@ -201,11 +201,20 @@ def give_back(database: Database, taken: Taken, message: str, seconds: float = 0
     return bool(changed)
 
 
-def take_over(database: Database) -> int:
+def take_over(database: Database, seconds: float) -> int:
     """Put runs in again whose job has ended without their end: their worker died, or whoever put
-    them in did. Returns how many.
+    them in did, or the job was fetched by a worker that did not hear of it, so many seconds ago.
+    Returns how many.
     """
     with database.transaction() as connection:
+        unheard = connection.execute(
+            "SELECT job FROM sdqctl.runs AS r JOIN sdqctl.procrastinate_jobs AS j ON j.id = job "
+            "WHERE r.status = 'queued' AND j.status = 'doing' AND (SELECT max(e.at) "
+            "FROM sdqctl.procrastinate_events AS e WHERE e.job_id = j.id AND e.type = 'started') "
+            "< now() - make_interval(secs => %s) FOR UPDATE OF r",
+            (seconds,),
+        ).fetchall()
+        finish(connection, [row[0] for row in unheard])
         rows = connection.execute(
             "UPDATE sdqctl.runs AS r SET status = 'queued', job = NULL, worker = NULL, "
             "touched_at = now() WHERE status IN ('queued', 'running') AND NOT EXISTS ("
@@ -218,7 +227,7 @@ def take_over(database: Database) -> int:
 
 def count_waiting(database: Database, tags: Sequence[str] | None) -> int:
     """How many runs are waiting or being done, under some tags or all."""
-    with database.transaction() as connection:
+    with database.connection() as connection:
         row = connection.execute(
             "SELECT count(*) FROM sdqctl.runs WHERE status IN ('queued', 'running') "
             "AND (%s::text[] IS NULL OR tag = ANY(%s))",
@@ -238,7 +247,7 @@ def queued_runs(
     numbers: Sequence[int] | None = None,
 ) -> list[QueuedRunView]:
     """The runs of a queue, in the order they were put in."""
-    with database.transaction() as connection:
+    with database.connection() as connection:
         rows = connection.execute(
             f"SELECT {_COLUMNS} FROM sdqctl.runs WHERE (%s::text IS NULL OR status = %s) AND "
             "(%s::text IS NULL OR tag = %s) AND (%s::bigint[] IS NULL OR number = ANY(%s)) "
@@ -333,7 +342,7 @@ def unpause(database: Database, tag: str) -> int:
 
 def purge(database: Database, seconds: float) -> int:
     """Take out runs that ended so long ago; their sessions stay in the store. Returns how many."""
-    with database.transaction() as connection:
+    with database.connection() as connection:
         return connection.execute(
             "DELETE FROM sdqctl.runs WHERE status IN ('completed', 'failed', 'cancelled') "
             "AND ended_at <= now() - make_interval(secs => %s)",
@@ -376,7 +385,7 @@ def _hold_paused(connection: Connection) -> int:
 
 def put_base(database: Database, commit: str, bundle: bytes) -> None:
     """Keep a commit with its history, for workers that cannot fetch it."""
-    with database.transaction() as connection:
+    with database.connection() as connection:
         connection.execute(
             "INSERT INTO sdqctl.bases VALUES (%s, %s) ON CONFLICT DO NOTHING", (commit, bundle)
         )
@@ -384,7 +393,7 @@ def put_base(database: Database, commit: str, bundle: bytes) -> None:
 
 def get_base(database: Database, commit: str) -> bytes | None:
     """A commit with its history, as git bundles it."""
-    with database.transaction() as connection:
+    with database.connection() as connection:
         row = connection.execute(
             "SELECT bundle FROM sdqctl.bases WHERE commit_id = %s", (commit,)
         ).fetchone()

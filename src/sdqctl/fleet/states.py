@@ -15,7 +15,7 @@ import msgspec
 
 from sdqctl.errors import BundleError, SharedStoreError
 from sdqctl.fleet.chunks import Piece, packed, pieces, unpacked
-from sdqctl.fleet.leases import Lease, check, hold, read_holder
+from sdqctl.fleet.leases import Lease, hold, read_holder
 from sdqctl.model.run import RunRecord
 from sdqctl.model.session import Holder, SessionInfo
 
@@ -100,7 +100,6 @@ def publish(
             )
         found = list(pieces(stream))
         with database.transaction() as connection:
-            check(connection, lease)
             hold(connection, lease)
             last = _last(connection, lease)
             if last is not None and last[1] == token:
@@ -124,7 +123,7 @@ def stored_sessions(database: Database, adapter: str | None = None) -> list[Stor
     """All sessions in the store; none where it has no tables yet."""
     if not database.is_made():
         return []
-    with database.transaction() as connection:
+    with database.connection() as connection:
         rows = connection.execute(
             f"{_STORED} WHERE %s::text IS NULL OR s.adapter = %s".encode(), (adapter, adapter)
         ).fetchall()
@@ -136,7 +135,7 @@ def newest(database: Database, session: int) -> Stored | None:
 
     Raises BundleError for one that cannot be read.
     """
-    with database.transaction() as connection:
+    with database.connection() as connection:
         row = connection.execute(f"{_STORED} WHERE s.number = %s".encode(), (session,)).fetchone()
     if row is None:
         return None

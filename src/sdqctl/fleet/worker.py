@@ -9,7 +9,9 @@ import contextlib
 import logging
 import os
 import socket
+import threading
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -54,6 +56,8 @@ _POLL = 1.0
 _AGAIN = 5.0
 """Seconds after which a run that was busy is tried again."""
 _PATIENCE = 600.0
+_THREADS = 4
+"""Of each run, so that none waits with its sign of life while others publish, and of the worker."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +91,9 @@ class Worker:
         self._repositories = Repositories(machine.home, manner.repositories)
         self._name = f"{socket.gethostname()}:{os.getpid()}"
         self._fetching = asyncio.Lock()
+        self._database, self._asking = Database(address), threading.Lock()
+        self._hurry = threading.Event()
+        """Set: the database is not waited for any longer."""
         self._broken: SdqctlError | None = None
         """Why it cannot work any longer."""
         self.done = 0
@@ -97,18 +104,25 @@ class Worker:
 
         Cancelled, it aborts the running turns, publishes the states and gives the runs back.
         """
-        app = server(self._address, self._act)
+        app, hurry = server(self._address, self._act, self._note)
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(_told)
-        while not await self._serve(app):
-            self._note("the queue cannot be reached; trying again")
-            await asyncio.sleep(_AGAIN)
+        threads = _THREADS * (1 + self._manner.parallel)
+        loop.set_default_executor(ThreadPoolExecutor(threads))
+        try:
+            while not await self._serve(app, hurry):
+                self._note("the queue cannot be reached; trying again")
+                await asyncio.sleep(_AGAIN)
+        finally:
+            self._answer(Database.close)
 
-    async def _serve(self, app: App) -> bool:
-        """Work as long as the database can be reached; whether that ended as it should."""
+    async def _serve(self, app: App, hurry: asyncio.Event) -> bool:
+        """Work until told to stop or nothing is left; False: the queue could not be opened."""
         from procrastinate.exceptions import ConnectorException
 
         beat = self._manner.take_over / _BEATS
+        hurry.clear()
+        self._hurry.clear()
         try:
             async with app.open_async():
                 working = asyncio.create_task(
@@ -128,6 +142,8 @@ class Worker:
                 try:
                     await asyncio.wait([working, watching], return_when=asyncio.FIRST_COMPLETED)
                 finally:
+                    hurry.set()
+                    self._hurry.set()
                     watching.cancel()
                     working.cancel()
                     ends = await asyncio.gather(working, watching, return_exceptions=True)
@@ -146,11 +162,12 @@ class Worker:
         while True:
             if self._broken is not None:
                 raise self._broken
-            if since >= beat:
-                since = 0.0
-                await self._take_over(app)
-            if self._manner.until_idle and await self._ask(self._count) == 0:
-                return
+            with contextlib.suppress(StoreUnreachableError):  # the engine says so, and waits
+                if since >= beat:
+                    since = 0.0
+                    await self._take_over(app)
+                if self._manner.until_idle and await self._ask(self._count) == 0:
+                    return
             await asyncio.sleep(_POLL)
             since += _POLL
 
@@ -167,7 +184,7 @@ class Worker:
                 await app.job_manager.finish_job_by_id_async(
                     job_id=job.id, status=Status.FAILED, delete_job=False
                 )
-        found = await self._ask(queue.take_over)
+        found = await self._ask(partial(queue.take_over, seconds=self._manner.take_over))
         if found:
             self._note(f"{found} of a worker that is gone are put in again")
 
@@ -176,35 +193,36 @@ class Worker:
         return queue.count_waiting(database, None if tags is None else list(tags))
 
     async def _ask(self, question: Callable[[Database], _Result]) -> _Result:
-        def ask() -> _Result:
-            with Database(self._address) as database:
-                return question(database)
+        return await asyncio.to_thread(self._answer, question)
 
-        return await asyncio.to_thread(ask)
+    def _answer(self, question: Callable[[Database], _Result]) -> _Result:
+        """What the queue answers, over the one connection for questions, from any thread."""
+        with self._asking:
+            return question(self._database)
 
     async def _act(self, number: int, job: int) -> None:
         """Do a run in a job of the engine."""
-        with Database(self._address) as database:
-            try:
-                taken = await asyncio.to_thread(queue.take, database, number, job, self._name)
-            except StoreUnreachableError:
-                return  # the run waits without a job, which is seen and made good
-            except SdqctlError as error:
-                self._broken = error
-                return
-            if taken is None:
-                return
-            self._note(f"{taken.name}: begun")
-            try:
-                end = await self._end_of(taken)
-            except LeaseLostError as error:
-                self._note(f"{taken.name}: {error.message}")
-                return
-            settled = asyncio.create_task(asyncio.to_thread(self._settle, database, taken, end))
-            try:
-                await asyncio.shield(settled)
-            except asyncio.CancelledError:
-                await settled
+        try:
+            take = partial(queue.take, number=number, job=job, worker=self._name)
+            taken = await self._ask(take)
+        except StoreUnreachableError:
+            return  # the run waits without a job, which is seen and made good
+        except SdqctlError as error:
+            self._broken = error
+            return
+        if taken is None:
+            return
+        self._note(f"{taken.name}: begun")
+        try:
+            end = await self._end_of(taken)
+        except LeaseLostError as error:
+            self._note(f"{taken.name}: {error.message}")
+            return
+        settled = asyncio.create_task(asyncio.to_thread(self._settle, taken, end))
+        try:
+            await asyncio.shield(settled)
+        except asyncio.CancelledError:
+            await settled
 
     async def _end_of(self, taken: queue.Taken) -> _End:
         """Do a run, and say how it ended. Raises LeaseLostError."""
@@ -224,8 +242,8 @@ class Worker:
             return _End("failed", f"a bug in sdqctl: {type(error).__name__}: {error}", 1)
         return _End("completed", None, 0, steps=(run.steps_done, run.steps_total))
 
-    def _settle(self, database: Database, taken: queue.Taken, end: _End) -> None:
-        def settle() -> None:
+    def _settle(self, taken: queue.Taken, end: _End) -> None:
+        def settle(database: Database) -> None:
             if end.status == "queued":
                 queue.give_back(database, taken, end.message or "", end.seconds)
                 return
@@ -238,9 +256,13 @@ class Worker:
                 steps=end.steps,
             )
 
-        import threading
-
-        database.patiently(settle, _PATIENCE, threading.Event())
+        try:
+            self._database.patiently(lambda: self._answer(settle), _PATIENCE, self._hurry)
+        except StoreUnreachableError as error:
+            self._note(
+                f"{taken.name}: {end.status}, which the queue does not know: {error.message}"
+            )
+            return
         self.done += end.status != "queued"
         self._note(f"{taken.name}: {end.status}" + (f": {end.message}" if end.message else ""))
 
@@ -289,7 +311,7 @@ class Worker:
         """Wait as long as no turn is to begin on an adapter."""
         with contextlib.suppress(StoreUnreachableError):
             while (left := await self._ask(partial(seconds_to_wait, adapter=adapter))) > 0:
-                await asyncio.sleep(left)
+                await asyncio.sleep(min(left, _POLL))
 
     async def _opened(self, store: SharedStore, job: Job) -> tuple[Shared, Path | None]:
         """The session as the store has it, and the clone; one that is opened is not lost."""

@@ -1,0 +1,90 @@
+"""A database that is cut off, restarts, is full, or far away: workers wait, and go on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+
+import pytest
+
+from tests.cli.test_waiting import wait_for
+from tests.fleet.line import Line, line
+from tests.fleet.machines import Fleet
+from tests.fleet.test_queue import check_whole, enqueued, states, working
+from tests.sampling import some
+
+Outage = Callable[[Fleet, Line], AbstractContextManager[Callable[[], bool]]]
+_CLIENTS = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+_REFUSED = """
+    CREATE SEQUENCE refusals;
+    CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        PERFORM nextval('refusals');
+        RAISE 'could not extend file: No space left on device' USING ERRCODE = 'disk_full';
+    END $$
+"""
+_TABLES = ("states", "runs", "procrastinate_jobs")
+
+
+@contextmanager
+def cut_off(fleet: Fleet, way: Line) -> Iterator[Callable[[], bool]]:
+    """Nothing listens there."""
+    way.cut()
+    try:
+        yield lambda: "cannot be reached" in fleet.machine("b").said()
+    finally:
+        way.mend()
+
+
+@contextmanager
+def restarting(fleet: Fleet, way: Line) -> Iterator[Callable[[], bool]]:
+    """All connections end as they do when a server restarts."""
+    yield (
+        lambda: (
+            bool(fleet.asked(f"SELECT pg_terminate_backend(pid) {_CLIENTS}"))
+            and ("cannot be reached" in fleet.machine("b").said())
+        )
+    )
+
+
+@contextmanager
+def full(fleet: Fleet, way: Line) -> Iterator[Callable[[], bool]]:
+    """There is no room on its disk."""
+    fleet.asked(_REFUSED)
+    for table in _TABLES:
+        fleet.asked(
+            f"CREATE TRIGGER full_disk BEFORE INSERT OR UPDATE ON sdqctl.{table} "
+            "FOR EACH ROW EXECUTE FUNCTION refuse()"
+        )
+    yield lambda: fleet.asked("SELECT last_value > 3 FROM refusals") == [(True,)]
+    for table in _TABLES:
+        fleet.asked(f"DROP TRIGGER full_disk ON sdqctl.{table}")
+
+
+@pytest.mark.parametrize("outage", some(2, [cut_off, full, restarting]))
+def test_a_worker_waits_for_its_database_and_goes_on(outage: Outage, fleet: Fleet) -> None:
+    enqueued(fleet)
+    with line(fleet.store) as way:
+        running = working(replace(fleet, store=way.store), "b", "--take-over", "30s")
+        try:
+            with outage(fleet, way) as is_felt:
+                (fleet.folder / "go").touch()
+                wait_for(is_felt)
+            wait_for(lambda: states(fleet) == [("q", "completed")])
+        finally:
+            running.terminate()
+            assert running.wait(60) == 0
+    assert fleet.asked("SELECT attempts FROM sdqctl.runs") == [(1,)]
+    check_whole(fleet)
+
+
+@pytest.mark.thorough
+def test_a_database_that_is_far_away_is_slow_alone(fleet: Fleet) -> None:
+    enqueued(fleet)
+    (fleet.folder / "go").touch()
+    with line(fleet.store, 0.15) as way:
+        there = replace(fleet, store=way.store)
+        running = working(there, "b", "--until-idle")
+        assert running.wait(60) == 0
+    assert states(fleet) == [("q", "completed")]
+    check_whole(fleet)
