@@ -49,6 +49,18 @@ if TYPE_CHECKING:
     help="Of the components, this one alone (repeatable).",
 )
 @click.option("--session-name", metavar="TEMPLATE", help="May hold {{COMPONENT_NAME}} and others.")
+@click.option(
+    "--batch-max-tokens",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Tokens of all together; then none begins any more (with --queue).",
+)
+@click.option(
+    "--batch-max-cost",
+    type=click.FloatRange(0, min_open=True),
+    metavar="COST",
+    help="The same for what the runtime reports as cost.",
+)
 @batch_options
 @queue_options
 @workflow_options
@@ -66,6 +78,8 @@ def apply(
     queue: str | None,
     tag: str,
     priority: int,
+    batch_max_tokens: int | None,
+    batch_max_cost: float | None,
     **flags: object,
 ) -> int:
     """Run WORKFLOW for each component, each in a session of its own, all in one runtime.
@@ -89,5 +103,7 @@ def apply(
         queue=queue,
         tag=tag,
         priority=priority,
+        max_tokens=batch_max_tokens,
+        max_cost=batch_max_cost,
     )
     return apply_workflow(app, request, manner)

@@ -57,7 +57,7 @@ def init(app: App, /, queue: str | None) -> None:
 @click.pass_obj
 def status(app: App, /, queue: str | None, output_format: str) -> None:
     """How many runs there are of each tag and state."""
-    from sdqctl.fleet.queue import tag_views
+    from sdqctl.fleet.control import tag_views
 
     views = ask_queue(app, queue, tag_views)
     if output_format == "json":
@@ -66,9 +66,13 @@ def status(app: App, /, queue: str | None, output_format: str) -> None:
     for view in views:
         parts = [f"{number} {state}" for state, number in view.runs.items() if number]
         told = ", ".join(parts) or "no runs"
-        write_line(one_line(f"{view.tag}: {told}" + (" (paused)" if view.paused else "")))
+        bounds = ["paused"] if view.paused else []
+        bounds += [f"{view.max_running} at a time"] if view.max_running is not None else []
+        write_line(one_line(f"{view.tag}: {told}" + (f" ({', '.join(bounds)})" if bounds else "")))
     if not views:
         note("the queue is empty")
+    elif (most := views[0].max_running_in_all) is not None:
+        note(f"{counted(most, 'run')} at a time in all")
 
 
 @queue.command(
@@ -83,7 +87,7 @@ def list_command(
     app: App, /, queue: str | None, status: str | None, tag: str | None, output_format: str
 ) -> None:
     """List the runs, in the order they were put in."""
-    from sdqctl.fleet.queue import queued_runs
+    from sdqctl.fleet.control import queued_runs
 
     found = ask_queue(app, queue, lambda database: queued_runs(database, status=status, tag=tag))
     if output_format == "json":
@@ -103,7 +107,7 @@ def list_command(
 @click.pass_obj
 def show(app: App, /, run: str, queue: str | None, output_format: str) -> None:
     """Show one RUN: a number, a session's name, or a component."""
-    from sdqctl.fleet.queue import find_runs
+    from sdqctl.fleet.control import find_runs
 
     (found,) = ask_queue(app, queue, lambda database: find_runs(database, [run]))
     if output_format == "json":
@@ -137,7 +141,7 @@ def show(app: App, /, run: str, queue: str | None, output_format: str) -> None:
 @click.pass_obj
 def cancel(app: App, /, runs: tuple[str, ...], queue: str | None) -> None:
     """Cancel RUNs. One that is being done is stopped; its session stays in the store."""
-    from sdqctl.fleet.queue import cancel_runs, find_runs
+    from sdqctl.fleet.control import cancel_runs, find_runs
 
     def work(database: Database) -> list[int]:
         return cancel_runs(database, [run.number for run in find_runs(database, runs)])
@@ -154,7 +158,7 @@ def retry(app: App, /, runs: tuple[str, ...], every: bool, queue: str | None) ->
     """Put RUNs in again that failed, were cancelled, or wait at a PAUSE: they go on where they
     were.
     """
-    from sdqctl.fleet.queue import find_runs, queued_runs, retry_runs
+    from sdqctl.fleet.control import find_runs, queued_runs, retry_runs
 
     if bool(runs) == every:
         raise click.UsageError("name RUNs, or say --all")
@@ -176,7 +180,7 @@ def retry(app: App, /, runs: tuple[str, ...], every: bool, queue: str | None) ->
 @click.pass_obj
 def answer(app: App, /, run: str, value: str, comment: str | None, queue: str | None) -> None:
     """Answer the ASK at which RUN waits with VALUE, and put it in again."""
-    from sdqctl.fleet.queue import answer_run, find_runs
+    from sdqctl.fleet.control import answer_run, find_runs
 
     def work(database: Database) -> bool:
         (found,) = find_runs(database, [run])
@@ -194,13 +198,35 @@ def answer(app: App, /, run: str, value: str, comment: str | None, queue: str | 
 @click.pass_obj
 def pause(app: App, /, tag: str, off: bool, queue: str | None) -> None:
     """Let no more runs of a tag begin; those that are being done go on."""
-    from sdqctl.fleet import queue as runs
+    from sdqctl.fleet import control
 
     def work(database: Database) -> int:
-        return runs.unpause(database, tag) if off else runs.pause(database, tag)
+        return control.unpause(database, tag) if off else control.pause(database, tag)
 
     number = counted(ask_queue(app, queue, work), "run")
     note(f"{number} may begin again" if off else f"{number} wait until `--off`")
+
+
+@queue.command(
+    epilog=examples("sdqctl queue limit --max-running 20", "sdqctl queue limit --tag big --off")
+)
+@click.option("--tag", metavar="T", help="Which runs; default all together.")
+@click.option("--max-running", type=click.IntRange(0), metavar="N", help="So many at a time.")
+@click.option("--off", is_flag=True, help="As many as there are workers.")
+@_queue
+@click.pass_obj
+def limit(
+    app: App, /, tag: str | None, max_running: int | None, off: bool, queue: str | None
+) -> None:
+    """Bound how many runs are done at a time, over all workers; those at work go on."""
+    from sdqctl.fleet.admission import ALL, set_room
+
+    if (max_running is None) is not off:
+        raise click.UsageError("give --max-running N, or --off")
+    ask_queue(app, queue, lambda database: set_room(database, tag or ALL, max_running))
+    which = f"runs of tag {tag}" if tag else "runs"
+    many = "as many as there are workers" if off else str(max_running)
+    note(one_line(f"{which} at a time: {many}"))
 
 
 @queue.command(epilog=examples("sdqctl queue purge", "sdqctl queue purge --older-than 1d"))
@@ -211,9 +237,9 @@ def pause(app: App, /, tag: str, off: bool, queue: str | None) -> None:
 @click.pass_obj
 def purge(app: App, /, older_than: float, queue: str | None) -> None:
     """Take out runs that ended; their sessions stay in the store."""
-    from sdqctl.fleet import queue as runs
+    from sdqctl.fleet import control
 
-    number = ask_queue(app, queue, lambda database: runs.purge(database, older_than))
+    number = ask_queue(app, queue, lambda database: control.purge(database, older_than))
     note(f"{counted(number, 'run')} taken out")
 
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sdqctl.closing import Closing
-from sdqctl.errors import RuntimeMissingError, SharedStoreError, StoreUnreachableError
+from sdqctl.errors import RuntimeMissingError, SdqctlError, SharedStoreError, StoreUnreachableError
 from sdqctl.fleet.address import Address
 from sdqctl.fleet.schema import has_tables, make_tables
 
@@ -102,10 +102,9 @@ class Database(Closing):
         while True:
             try:
                 return work()
-            except (StoreUnreachableError, SharedStoreError) as error:
-                is_passing = isinstance(error, StoreUnreachableError) or _is_full(error)
-                late = time.monotonic() + pause > deadline
-                if not is_passing or late or hurry.wait(pause):
+            except SdqctlError as error:
+                is_late = time.monotonic() + pause > deadline
+                if not may_pass(error) or is_late or hurry.wait(pause):
                     raise
             pause = min(2 * pause, _LONGEST_PAUSE)
 
@@ -139,11 +138,11 @@ def passes(error: psycopg.Error) -> bool:
     return lost or state.startswith((*_PASSING, _FULL))
 
 
-def _is_full(error: SharedStoreError) -> bool:
+def may_pass(error: SdqctlError) -> bool:
+    """The same of an error that a Database raised."""
     import psycopg
 
-    cause = error.__cause__
-    return isinstance(cause, psycopg.Error) and cause.sqlstate == _FULL
+    return isinstance(error.__cause__, psycopg.Error) and passes(error.__cause__)
 
 
 def _is(state: str, words: str, start: str) -> bool:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sdqctl.errors import RuntimeMissingError
@@ -54,12 +55,39 @@ def defer(
     return list(deferrer.batch_defer(*({"run": number} for number in numbers)))
 
 
-def cancel(connection: Connection, jobs: Sequence[int]) -> None:
-    """Take jobs out, within an open transaction; one that is being done is told to stop."""
-    for job in jobs:
-        statement = f"SELECT {_SCHEMA}.procrastinate_cancel_job_v1(%s, true, false)"
+def defer_missing(connection: Connection, numbers: Collection[int], seconds: float = 0.0) -> None:
+    """Make jobs for those of some runs that wait without one."""
+    rows = connection.execute(
+        "SELECT number, tag, priority FROM sdqctl.runs "
+        "WHERE number = ANY(%s) AND status = 'queued' AND job IS NULL ORDER BY number FOR UPDATE",
+        (list(numbers),),
+    ).fetchall()
+    groups = defaultdict[tuple[str, int], list[int]](list)
+    for number, tag, priority in rows:
+        groups[tag, priority].append(number)
+    for (tag, priority), found in groups.items():
+        pairs = zip(defer(connection, found, tag, priority, seconds), found, strict=True)
+        with connection.cursor() as cursor:
+            cursor.executemany("UPDATE sdqctl.runs SET job = %s WHERE number = %s", list(pairs))
+
+
+def cancel(connection: Connection, jobs: Sequence[int], *, abort: bool = True) -> None:
+    """Take jobs out, within an open transaction; those that are being done are told to stop if
+    they are to `abort`.
+    """
+    _for_each(connection, jobs, f"{_SCHEMA}.procrastinate_cancel_job_v1(job, {abort}, false)")
+
+
+def finish(connection: Connection, jobs: Sequence[int]) -> None:
+    """End jobs that nobody does, within an open transaction."""
+    _for_each(connection, jobs, f"{_SCHEMA}.procrastinate_finish_job_v1(job, 'failed', false)")
+
+
+def _for_each(connection: Connection, jobs: Sequence[int], call: str) -> None:
+    if jobs:
         connection.execute(f"SET LOCAL search_path TO {_SCHEMA}".encode())
-        connection.execute(statement.encode(), (job,))
+        statement = f"SELECT {call} FROM unnest(%s::bigint[]) AS job"
+        connection.execute(statement.encode(), (list(jobs),))
 
 
 def server(address: Address, act: Act, note: Callable[[str], None]) -> tuple[App, asyncio.Event]:
@@ -88,14 +116,6 @@ def server(address: Address, act: Act, note: Callable[[str], None]) -> tuple[App
         await act(run, context.job.id)
 
     return app, connector.hurry
-
-
-def finish(connection: Connection, jobs: Sequence[int]) -> None:
-    """End jobs that nobody does, within an open transaction."""
-    for job in jobs:
-        statement = f"SELECT {_SCHEMA}.procrastinate_finish_job_v1(%s, 'failed', false)"
-        connection.execute(f"SET LOCAL search_path TO {_SCHEMA}".encode())
-        connection.execute(statement.encode(), (job,))
 
 
 def _engine() -> Any:  # noqa: ANN401 - the module

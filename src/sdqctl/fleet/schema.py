@@ -101,6 +101,24 @@ MIGRATIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
         "0003-one-rate-limit",
         ("CREATE TABLE sdqctl.limits (adapter text PRIMARY KEY, not_before timestamptz NOT NULL)",),
     ),
+    (
+        "0004-room-and-budgets",
+        (
+            "CREATE TABLE sdqctl.room (tag text PRIMARY KEY, most integer NOT NULL)",
+            """
+            CREATE TABLE sdqctl.batches (
+                number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+                max_tokens bigint,
+                max_cost double precision,
+                tokens bigint NOT NULL DEFAULT 0,
+                cost double precision NOT NULL DEFAULT 0
+            )
+            """,
+            "ALTER TABLE sdqctl.runs ADD COLUMN batch bigint REFERENCES sdqctl.batches, "
+            "ADD COLUMN waits boolean NOT NULL DEFAULT false",
+            "CREATE INDEX runs_by_batch ON sdqctl.runs (batch) WHERE batch IS NOT NULL",
+        ),
+    ),
 )
 
 

@@ -29,14 +29,16 @@ from sdqctl.errors import (
 )
 from sdqctl.fleet import queue
 from sdqctl.fleet.address import Address
-from sdqctl.fleet.database import Database
+from sdqctl.fleet.admission import let_in, spend
+from sdqctl.fleet.database import Database, may_pass
 from sdqctl.fleet.engine import server
 from sdqctl.fleet.jobs import Job, read_job
 from sdqctl.fleet.limits import seconds_to_wait, slow_down
 from sdqctl.fleet.preparation import Policy, context_of
 from sdqctl.fleet.repositories import Repositories
 from sdqctl.fleet.sharing import Shared, SharedStore
-from sdqctl.model.events import Event, FailureKind, ModelCallFailed, TurnFailed
+from sdqctl.model.events import Event, FailureKind, ModelCallFailed, TurnFailed, UsageReported
+from sdqctl.model.session import Usage
 from sdqctl.process import commit_point
 
 if TYPE_CHECKING:
@@ -89,6 +91,7 @@ class Worker:
         self._manner = manner
         self._note = note
         self._repositories = Repositories(machine.home, manner.repositories)
+        self._tags = None if manner.tags is None else list(manner.tags)
         self._name = f"{socket.gethostname()}:{os.getpid()}"
         self._fetching = asyncio.Lock()
         self._database, self._asking = Database(address), threading.Lock()
@@ -162,12 +165,15 @@ class Worker:
         while True:
             if self._broken is not None:
                 raise self._broken
-            with contextlib.suppress(StoreUnreachableError):  # the engine says so, and waits
+            try:
                 if since >= beat:
                     since = 0.0
                     await self._take_over(app)
                 if self._manner.until_idle and await self._ask(self._count) == 0:
                     return
+            except SdqctlError as error:
+                if not may_pass(error):
+                    raise  # else the engine says it, and waits
             await asyncio.sleep(_POLL)
             since += _POLL
 
@@ -185,12 +191,12 @@ class Worker:
                     job_id=job.id, status=Status.FAILED, delete_job=False
                 )
         found = await self._ask(partial(queue.take_over, seconds=self._manner.take_over))
+        await self._ask(partial(let_in, tags=self._tags))
         if found:
             self._note(f"{found} of a worker that is gone are put in again")
 
     def _count(self, database: Database) -> int:
-        tags = self._manner.tags
-        return queue.count_waiting(database, None if tags is None else list(tags))
+        return queue.count_waiting(database, self._tags)
 
     async def _ask(self, question: Callable[[Database], _Result]) -> _Result:
         return await asyncio.to_thread(self._answer, question)
@@ -205,10 +211,9 @@ class Worker:
         try:
             take = partial(queue.take, number=number, job=job, worker=self._name)
             taken = await self._ask(take)
-        except StoreUnreachableError:
-            return  # the run waits without a job, which is seen and made good
         except SdqctlError as error:
-            self._broken = error
+            if not may_pass(error):  # else the run waits without a job, which is made good
+                self._broken = error
             return
         if taken is None:
             return
@@ -258,10 +263,10 @@ class Worker:
 
         try:
             self._database.patiently(lambda: self._answer(settle), _PATIENCE, self._hurry)
-        except StoreUnreachableError as error:
-            self._note(
-                f"{taken.name}: {end.status}, which the queue does not know: {error.message}"
-            )
+            if taken.is_limited:
+                self._answer(partial(let_in, tags=self._tags))
+        except SdqctlError as error:
+            self._note(f"{taken.name}: {end.status}; the queue may not know it: {error.message}")
             return
         self.done += end.status != "queued"
         self._note(f"{taken.name}: {end.status}" + (f": {end.message}" if end.message else ""))
@@ -274,19 +279,23 @@ class Worker:
                 context = context_of(self._machine, ledger, job, self._manner.policy, shared, clone)
                 if taken.answer is not None and awaits_answer(context):
                     answer_gate(context, taken.answer, taken.comment)
-                return await shared.keep(self._launched(context, shared))
+                return await shared.keep(self._launched(context, shared, taken.batch))
 
-    async def _launched(self, context: RunContext, shared: Shared) -> RunRecord:
+    async def _launched(self, context: RunContext, shared: Shared, batch: int | None) -> RunRecord:
         commit_point("fleet.launch")
         adapter, limited = shared.ref.adapter, asyncio.Event()
+        used: list[Usage] = []
 
         def emit(event: Event) -> None:
             kind = event.kind if isinstance(event, ModelCallFailed | TurnFailed) else None
             if kind is FailureKind.RATE_LIMIT:
                 limited.set()
+            if batch is not None and isinstance(event, UsageReported):
+                used.append(event.usage)
 
         async def after_step(ref: SessionRef) -> None:
             await shared.after_step(ref)
+            await self._spend(batch, used)
             await self._wait_for(adapter)
 
         telling = asyncio.create_task(self._tell_limits(adapter, limited))
@@ -298,6 +307,16 @@ class Worker:
             raise
         finally:
             telling.cancel()
+            await self._spend(batch, used)
+
+    async def _spend(self, batch: int | None, used: list[Usage]) -> None:
+        """Count what was used since the last time for the run's batch."""
+        if batch is None or not used:
+            return
+        number, usage = len(used), sum(used, Usage())
+        with contextlib.suppress(SdqctlError):  # it is counted the next time
+            await self._ask(partial(spend, batch=batch, usage=usage))
+            del used[:number]
 
     async def _tell_limits(self, adapter: str, limited: asyncio.Event) -> None:
         """Tell all workers each time that the provider says to slow down."""

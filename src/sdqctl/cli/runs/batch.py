@@ -102,6 +102,11 @@ def apply_workflow(app: App, request: ApplyRequest, manner: Manner) -> int:
             from sdqctl.cli.runs.enqueueing import enqueue_items
 
             return enqueue_items(app, items, manner)
+        if manner.max_tokens is not None or manner.max_cost is not None:
+            raise UsageError(
+                "--batch-max-tokens and --batch-max-cost are of a batch in a queue",
+                hint="give --queue; --max-tokens and --max-cost bound each run",
+            )
         return _run_items(app, items, manner)
 
 

@@ -45,6 +45,7 @@ def enqueue_items(app: App, items: Sequence[Item], manner: Manner) -> int:
 
     Raises UsageError for what a queue cannot hold, BusyError when the time to wait is over.
     """
+    from sdqctl.fleet.admission import Budget
     from sdqctl.fleet.jobs import job_of, origin_of
     from sdqctl.fleet.queue import enqueue, make_queue
 
@@ -64,12 +65,14 @@ def enqueue_items(app: App, items: Sequence[Item], manner: Manner) -> int:
     if display.dry_run:
         note(f"{counted(len(jobs), 'run')} would go into the queue")
         return 0
+    bounds = (manner.max_tokens, manner.max_cost)
+    budget = None if bounds == (None, None) else Budget(*bounds)
     with open_store(app, manner.queue) as shared:
         database = shared.database
         make_queue(database)
         for origin in filter(None, origins.values()):
             _carry(database, origin, repositories[origin.base])
-        done = enqueue(database, jobs, tag=manner.tag, priority=manner.priority)
+        done = enqueue(database, jobs, tag=manner.tag, priority=manner.priority, budget=budget)
         if not display.quiet:
             note(
                 f"{counted(len(done.added), 'run')} put in, {len(done.again)} again, "
@@ -139,7 +142,7 @@ def _follow(database: Database, numbers: Sequence[int], manner: Manner, wait: fl
 
 
 def _runs(database: Database, numbers: Sequence[int]) -> list[QueuedRunView]:
-    from sdqctl.fleet.queue import queued_runs
+    from sdqctl.fleet.control import queued_runs
 
     return queued_runs(database, numbers=numbers)
 

@@ -18,3 +18,6 @@ class Manner:
     """The queue that they go into instead; empty: the configured one."""
     tag: str = "default"
     priority: int = 0
+    max_tokens: int | None = None
+    """What all of them may use together, in the queue."""
+    max_cost: float | None = None

@@ -300,7 +300,7 @@ _GROUPS: dict[str, tuple[str, ...]] = {
         "parallel",
         "keep_going",
     ),
-    "Many machines": ("queue", "tag", "priority", "store"),
+    "Many machines": ("queue", "tag", "priority", "batch_max_tokens", "batch_max_cost", "store"),
     "Output": (
         "dry_run",
         "output_file",

@@ -42,3 +42,7 @@ class TagView(msgspec.Struct, frozen=True, kw_only=True):
     paused: bool
     runs: dict[str, int]
     """How many there are in each state."""
+    max_running: int | None
+    """So many of them at a time; null: as many as there are workers."""
+    max_running_in_all: int | None
+    """So many runs of all tags at a time."""
