@@ -121,6 +121,25 @@ def test_what_would_be_lost_is_told_and_merged_or_clean_is_nothing(
     assert len(git(top, "worktree", "list").splitlines()) == 1
 
 
+def test_what_was_committed_elsewhere_by_hand_would_not_be_lost(home: Path, tmp_path: Path) -> None:
+    top, data = repository(tmp_path / "project"), home / "sdqctl"
+    worktree = _made(top, home).worktree
+    write(worktree.tree, {"a.txt": "changed\n", "new": "x\n"})
+    write(top, {"a.txt": "changed\n", "new": "x\n"})
+    assert would_lose(data, worktree), "nothing of it is committed yet"
+    git(top, "add", "a.txt")
+    git(top, "commit", "-q", "-m", "one of them")
+    assert would_lose(data, worktree), "the other one is not"
+    git(top, "add", "new")
+    write(top, {"b.txt": "and more\n"})
+    git(top, "add", "b.txt")
+    git(top, "commit", "-q", "-m", "the other")
+    assert not would_lose(data, worktree)
+    write(top, {"a.txt": "changed again\n"})
+    git(top, "commit", "-q", "-a", "-m", "on the same line")
+    assert would_lose(data, worktree), "that is told where it cannot be known"
+
+
 def test_tools_may_write_in_the_sessions_own_worktree_and_not_beside_it(
     home: Path, tmp_path: Path
 ) -> None:

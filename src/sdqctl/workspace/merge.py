@@ -42,6 +42,14 @@ class Target:
         variables = {"GIT_DIR": str(found.git_folder), "GIT_WORK_TREE": str(found.top)}
         self._git = Git(found.top, variables)
 
+    def has(self, change: Change) -> bool:
+        """Whether the commit that is checked out has a change already: merged, it stays the same.
+
+        Raises WorkspaceError when the two conflict, or cannot be merged.
+        """
+        head = self._head()
+        return self._merged(change, head) == self._tree(head)
+
     def merge(self, change: Change) -> None:
         """Bring a change into the work tree and the index, as `git merge --no-commit` does.
 

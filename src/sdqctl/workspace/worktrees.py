@@ -14,13 +14,14 @@ from pathlib import Path
 
 import msgspec
 
-from sdqctl.errors import UsageError, WorkspaceRefusedError
+from sdqctl.errors import UsageError, WorkspaceError, WorkspaceRefusedError
 from sdqctl.fs import make_private_folder, write_private
 from sdqctl.model.session import SessionRef, folded
 from sdqctl.model.workspace import Snapshot
 from sdqctl.process import commit_point
 from sdqctl.workspace.git import Git, GitError, as_text
 from sdqctl.workspace.history import History
+from sdqctl.workspace.merge import Change, Target
 from sdqctl.workspace.own import FOLDER, own_folder
 from sdqctl.workspace.repository import (
     Repository,
@@ -180,7 +181,8 @@ def would_lose(home: Path, worktree: Worktree) -> Loss:
     commits = git.run(
         *("log", "--format=%h %s", "HEAD", "--not", own, "--branches", "--remotes", "--tags")
     )
-    return Loss(tuple(as_text(commits).splitlines()), tuple(sorted(each.path for each in changed)))
+    loss = Loss(tuple(as_text(commits).splitlines()), tuple(sorted(each.path for each in changed)))
+    return loss if loss and not _is_brought(worktree, tree) else Loss()
 
 
 def remove_worktree(home: Path, worktree: Worktree) -> None:
@@ -197,6 +199,15 @@ def remove_worktree(home: Path, worktree: Worktree) -> None:
     commit_point("worktree.removed")
     shutil.rmtree(worktree.tree.parent, ignore_errors=True)
     shutil.rmtree(Workspace.private_folder(home, worktree.tree), ignore_errors=True)
+
+
+def _is_brought(worktree: Worktree, tree: str) -> bool:
+    """Whether the commit that is checked out where it was made from has all that changed in it."""
+    change = Change(worktree.base, tree, "what changed in the worktree")
+    try:
+        return Target(Path(worktree.top)).has(change)
+    except WorkspaceError:
+        return False
 
 
 def _add(repository: Repository, folder: Path, worktree: Worktree, *, is_again: bool) -> None:
