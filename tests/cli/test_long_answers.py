@@ -11,6 +11,7 @@ import pytest
 from sdqctl.testing.loopback import LoopbackModel
 from tests.bench import Bench
 from tests.command import sdqctl
+from tests.sampling import some
 from tests.terminal import CTRL_C, CTRL_D, ENTER, Terminal
 
 LINES = 10_000
@@ -53,7 +54,7 @@ def test_no_line_of_ten_thousand_is_lost(bench: Bench, monkeypatch: pytest.Monke
 
 
 @pytest.mark.runtime
-@pytest.mark.parametrize("columns", [120, 50])
+@pytest.mark.parametrize("columns", some(1, [50, 120]))
 def test_a_resize_in_the_middle_of_an_answer_loses_nothing(
     columns: int, home: Path, project: Path, model: LoopbackModel
 ) -> None:

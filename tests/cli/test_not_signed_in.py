@@ -9,12 +9,13 @@ import pytest
 
 from tests.cli.screens import SIZES, compare
 from tests.command import sdqctl
+from tests.sampling import each, some
 from tests.terminal import Terminal
 
 pytestmark = pytest.mark.runtime
 
 
-@pytest.fixture(params=["offline", "online"])
+@pytest.fixture(params=some(1, ["online", "offline"]))
 def nobody(
     request: pytest.FixtureRequest, home: Path, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> str:
@@ -51,8 +52,10 @@ def test_no_models_can_be_told_and_no_account_is_claimed(nobody: str) -> None:
             assert "sdqctl login" in told.out
 
 
-@pytest.mark.parametrize(("columns", "rows"), SIZES)
-@pytest.mark.parametrize("what", ["nobody", "offline", "not-installed"])
+@pytest.mark.parametrize(
+    ("what", "columns", "rows"),
+    each(4, [(what, *size) for what in ("nobody", "offline", "not-installed") for size in SIZES]),
+)
 def test_the_ways_on_are_one_screen(
     what: str,
     columns: int,

@@ -13,7 +13,7 @@ from sdqctl.model.tools import ToolDecision, ToolKind, ToolRequest
 from sdqctl.model.workflow import FileRule, Span
 from sdqctl.policy.policy import Policy, build_policy
 from sdqctl.policy.shell.grammar import LONGEST
-from tests.sampling import some
+from tests.sampling import each, some
 
 MOVES = "".join(f"cd d{number};" for number in range(48))
 FAMILIES: dict[str, Callable[[int], str]] = {
@@ -112,7 +112,7 @@ def calls_for(policy: Policy, line: str) -> int:
 
 
 @pytest.mark.parametrize("name", some(1, ["some programs", "all but some"]))
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", each(4, FAMILIES))
 def test_a_line_of_twice_the_length_costs_twice_the_work(
     family: str, name: str, policies: dict[str, Policy]
 ) -> None:
@@ -123,7 +123,7 @@ def test_a_line_of_twice_the_length_costs_twice_the_work(
     assert more <= 130 * 8000
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", each(4, FAMILIES))
 def test_a_line_that_is_too_long_is_refused_at_once(
     family: str, policies: dict[str, Policy], tmp_path: Path
 ) -> None:

@@ -66,6 +66,7 @@ def test_a_bundle_is_resumed_with_its_whole_history_under_other_homes(
     assert "completed" in run("sessions", "list")
 
 
+@pytest.mark.thorough
 def test_a_bundle_without_its_secrets_is_resumed(
     home: Path, project: Path, model: LoopbackModel, tmp_path: Path
 ) -> None:
@@ -109,6 +110,7 @@ def test_a_deleted_session_is_restored_and_resumed(audit: Path, model: LoopbackM
     assert steps(model) == ["step-1", "step-2", "step-3"]
 
 
+@pytest.mark.thorough
 def test_a_fork_and_its_original_both_go_on_differently(audit: Path, model: LoopbackModel) -> None:
     forked = sdqctl("sessions", "fork", "audit", "other", "--at", "half")
     assert forked.code == 0, forked.err
@@ -131,6 +133,7 @@ def test_a_renamed_session_is_found_by_both_clients(audit: Path, model: Loopback
     assert (done.code, done.out) == (0, "three\n"), done.err
 
 
+@pytest.mark.thorough
 def test_a_fork_of_a_completed_session_is_completed_and_swept(
     audit: Path, model: LoopbackModel
 ) -> None:

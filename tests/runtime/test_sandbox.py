@@ -14,6 +14,7 @@ import pytest
 from sdqctl.testing.loopback import LoopbackModel
 from tests.command import Command, Done, sdqctl, started
 from tests.runtime.plans import Call, Plans, sub_agent
+from tests.sampling import some
 
 pytestmark = pytest.mark.runtime
 
@@ -88,7 +89,7 @@ def test_no_tool_and_no_command_reads_the_secret_or_writes_outside(
     assert done.err.count("sandbox (landlock)") == 1
 
 
-@pytest.mark.parametrize("mode", ["audit", "implement"])
+@pytest.mark.parametrize("mode", some(1, ["implement", "audit"]))
 def test_a_sub_agent_is_inside(
     mode: str, secret: Path, home: Path, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -242,6 +243,7 @@ def test_what_node_compiled_is_kept_from_run_to_run(
     assert any(Path(kept).rglob("*"))
 
 
+@pytest.mark.thorough
 def test_runs_side_by_side_share_a_net_and_each_keeps_to_it(
     secret: Path, home: Path, project: Path, model: LoopbackModel
 ) -> None:
@@ -268,6 +270,7 @@ def test_workflows_of_different_modes_side_by_side_have_a_net_each(
     assert (project / "by-implement").exists()
 
 
+@pytest.mark.thorough
 def test_a_runtime_that_the_sdk_starts_itself_is_inside(
     secret: Path, home: Path, project: Path, model: LoopbackModel
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -15,7 +16,7 @@ import pytest
 
 from sdqctl.testing.loopback import LoopbackModel
 from tests.command import Running, sdqctl
-from tests.sampling import some
+from tests.sampling import each, some
 
 pytestmark = pytest.mark.runtime
 
@@ -36,7 +37,7 @@ def runtimes(pid: int) -> list[int]:
     return [int(c) for c in children if b"copilot" in Path(f"/proc/{c}/cmdline").read_bytes()]
 
 
-@pytest.mark.parametrize("after", ["PROMPT two [[reply: B]]", "COMPACT"])
+@pytest.mark.parametrize("after", some(1, ["COMPACT", "PROMPT two [[reply: B]]"]))
 def test_components_in_a_command_go_on_when_the_runtime_of_all_dies(
     after: str, home: Path, project: Path, model: LoopbackModel
 ) -> None:
@@ -86,8 +87,10 @@ def begun(home: Path, kind: str) -> bool:
     return bool(found)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("delay", some(2, [0.0, 0.05, 0.02, 0.1, 0.2]))
+@pytest.mark.parametrize(
+    ("delay", "number"),
+    each(3, itertools.product([0.0, 0.05, 0.02, 0.1, 0.2], [signal.SIGINT, signal.SIGTERM])),
+)
 def test_a_signal_in_a_new_conversation_interrupts_the_run(
     delay: float, number: signal.Signals, home: Path, project: Path, model: LoopbackModel
 ) -> None:

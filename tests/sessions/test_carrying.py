@@ -13,6 +13,7 @@ import pytest
 
 from tests.bench import Bench
 from tests.command import Done, sdqctl
+from tests.sampling import each
 
 THREE = (
     "PROMPT a [[reply: A]]\nCHECKPOINT half\nPROMPT b [[reply: B]]\nPAUSE\nPROMPT c [[reply: C]]\n"
@@ -302,7 +303,7 @@ HOSTILE: dict[str, Callable[[Path], Path]] = {
 }
 
 
-@pytest.mark.parametrize("kind", HOSTILE)
+@pytest.mark.parametrize("kind", each(2, HOSTILE))
 def test_a_damaged_or_hostile_bundle_is_refused_and_leaves_nothing(
     kind: str, job: Bench, tmp_path: Path
 ) -> None:
