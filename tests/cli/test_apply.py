@@ -232,6 +232,7 @@ def test_a_cut_off_command_is_settled_for_its_component_alone(parts: Bench) -> N
     assert "did you mean src/" in wrong.err
 
 
+@pytest.mark.thorough
 @pytest.mark.runtime
 def test_thirty_components_share_one_runtime_and_survive_its_death(
     home: Path, project: Path, model: LoopbackModel

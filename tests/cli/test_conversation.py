@@ -10,6 +10,7 @@ import pytest
 
 from sdqctl.testing.loopback import LoopbackModel
 from tests.command import SDQCTL, sdqctl
+from tests.sampling import some
 from tests.terminal import CTRL_C, CTRL_D, ENTER, Terminal
 
 pytestmark = pytest.mark.runtime
@@ -64,7 +65,7 @@ def prompts(model: LoopbackModel) -> list[str]:
     return [text.split(" [[")[0] for text in model.user_messages()]
 
 
-@pytest.mark.parametrize("columns", [80, 120])
+@pytest.mark.parametrize("columns", some(1, [80, 120]))
 def test_recap_two_exchanges_an_abort_and_the_rest_of_the_workflow(
     columns: int, talk: Path, model: LoopbackModel
 ) -> None:
@@ -177,7 +178,7 @@ def test_keys_typed_before_a_run_asks_do_not_answer_it(
     assert not Path("made.txt").exists()
 
 
-@pytest.mark.parametrize("answers", [["e", "use make"], ["e use make"]])
+@pytest.mark.parametrize("answers", some(1, [["e", "use make"], ["e use make"]]))
 def test_the_agent_hears_what_to_do_instead(
     answers: list[str], talk: Path, model: LoopbackModel
 ) -> None:
@@ -213,7 +214,7 @@ def test_a_write_is_asked_about_with_its_diff_and_never_is_remembered(
     assert not Path("new.txt").exists()
 
 
-@pytest.mark.parametrize("key", [CTRL_C, CTRL_D])
+@pytest.mark.parametrize("key", some(1, [CTRL_C, CTRL_D]))
 def test_a_question_is_left_by_aborting_the_turn(
     key: str, talk: Path, model: LoopbackModel
 ) -> None:

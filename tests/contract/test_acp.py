@@ -51,6 +51,7 @@ class TestScriptedAgent(AdapterContract):
 
 
 @pytest.mark.runtime
+@pytest.mark.thorough
 class TestCopilotOverAcp(LoopbackContract):
     name = "copilot-acp"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections import Counter
@@ -12,6 +13,7 @@ import pytest
 
 from tests.bench import Bench
 from tests.command import sdqctl
+from tests.sampling import each
 
 PART = "INPUT n int = 1\nPROMPT part {{n}} [[reply: said]]\nRETURN [n, 2 * n]\n"
 TWO = """\
@@ -313,9 +315,15 @@ def test_a_failed_item_stops_no_other_and_alone_is_left(bench: Bench) -> None:
     assert sorted(effects(bench)) == [*"abbcd"]
 
 
-@pytest.mark.parametrize("point", ["ledger.begin.after", "ledger.finish.after", "ledger.run.after"])
-@pytest.mark.parametrize("number", [4, 9, 13])
-@pytest.mark.parametrize("parallel", [1, 3])
+@pytest.mark.parametrize(
+    ("parallel", "number", "point"),
+    each(
+        4,
+        itertools.product(
+            [1, 3], [4, 9, 13], ["ledger.begin.after", "ledger.finish.after", "ledger.run.after"]
+        ),
+    ),
+)
 def test_a_kill_between_items_loses_and_repeats_none(
     point: str, number: int, parallel: int, bench: Bench
 ) -> None:

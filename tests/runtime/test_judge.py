@@ -25,6 +25,7 @@ from sdqctl.policy.policy import build_policy
 from sdqctl.testing.loopback import LoopbackModel, Reply, Request
 from tests.command import Done, sdqctl
 from tests.runtime.plans import Call, Plans, sub_agent, tools_offered
+from tests.sampling import some
 
 pytestmark = pytest.mark.runtime
 
@@ -183,7 +184,7 @@ async def decisions_of(
     return [event for event in events if isinstance(event, PermissionDecided)]
 
 
-@pytest.mark.parametrize("answer", [Answer.ONCE, Answer.NEVER])
+@pytest.mark.parametrize("answer", some(1, [Answer.ONCE, Answer.NEVER]))
 def test_a_human_is_asked_once_for_each_call(
     home: Path, project: Path, outside: Path, called: Path, model_with: ModelWith, answer: Answer
 ) -> None:
@@ -287,7 +288,7 @@ def session_files(folder: Path) -> Sequence[Call]:
     ]
 
 
-@pytest.mark.parametrize("mode", ["audit", "full"])
+@pytest.mark.parametrize("mode", some(1, ["full", "audit"]))
 def test_the_model_cannot_write_the_records_of_its_own_session(
     home: Path, project: Path, model_with: ModelWith, mode: str
 ) -> None:

@@ -119,7 +119,7 @@ def exit_codes() -> dict[str, int]:
     return {kind.code: kind.exit_code for kind in kinds}
 
 
-@pytest.mark.parametrize("limit", ["--idle-timeout", "--step-timeout"])
+@pytest.mark.parametrize("limit", some(1, ["--idle-timeout", "--step-timeout"]))
 def test_a_silent_model_is_waited_for_no_longer_than_the_limit(limit: str, run_all: RunAll) -> None:
     for entry in run_all({0: Reply(hang=True)}, limit, "2s").values():
         assert entry["error"]["code"] == "step-failed", entry
@@ -135,7 +135,9 @@ def test_the_kind_of_a_failure_decides_the_exit_code(run_all: RunAll) -> None:
     }
 
 
-@pytest.mark.parametrize(("kind", "status"), [("prompt", 400), ("prompt", 401), ("COMPACT", 403)])
+@pytest.mark.parametrize(
+    ("kind", "status"), some(1, [("COMPACT", 403), ("prompt", 400), ("prompt", 401)])
+)
 def test_a_command_ends_with_the_exit_code_of_the_failure(kind: str, status: int, run: Run) -> None:
     done = run(kind, Model(Reply(status=status)), "--retry-for", "2s")
     assert done.code == FAILURES[status], done.err
@@ -149,7 +151,7 @@ def test_a_long_retry_after_is_not_waited_for_beyond_the_time_of_the_retries(
         assert exit_codes()[entry["error"]["code"]] == 75, entry
 
 
-@pytest.mark.parametrize("budget", some(2, ["0s", "2s", "1s", "4s", "6s"]))
+@pytest.mark.parametrize("budget", some(1, ["0s", "2s", "1s", "4s", "6s"]))
 def test_the_exit_code_does_not_depend_on_when_the_retries_end(budget: str, run: Run) -> None:
     done = run("prompt", Model(Reply(status=500)), "--retry-for", budget)
     assert done.code == 75, done.err

@@ -12,6 +12,7 @@ from sdqctl.model.tools import ToolKind, ToolRequest
 from sdqctl.policy.policy import build_policy
 from sdqctl.testing.loopback import LoopbackModel, Reply, Request
 from tests.command import sdqctl
+from tests.sampling import some
 
 pytestmark = pytest.mark.runtime
 
@@ -57,7 +58,7 @@ def counting(
         yield model
 
 
-@pytest.mark.parametrize("sandbox", ["auto", "none"])
+@pytest.mark.parametrize("sandbox", some(1, ["auto", "none"]))
 def test_the_model_may_look_at_an_output_that_was_too_long_for_it(
     sandbox: str, project: Path, counting: LoopbackModel
 ) -> None:

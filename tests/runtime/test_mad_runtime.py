@@ -57,7 +57,7 @@ def test_every_way_is_tried() -> None:
     assert {*UNHEARD, *HARMLESS, *ENDS, "flood"} == set(WAYS)
 
 
-@pytest.mark.parametrize("way", [*some(2, UNHEARD), *some(1, HARMLESS), *some(1, ENDS)])
+@pytest.mark.parametrize("way", [*some(1, UNHEARD), *some(1, HARMLESS), *some(1, ENDS)])
 def test_the_run_comes_to_its_end(
     way: str, meddle: pytest.MonkeyPatch, home: Path, model: LoopbackModel
 ) -> None:

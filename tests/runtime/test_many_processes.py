@@ -123,7 +123,7 @@ def test_a_runtime_that_dies_before_it_stored_the_new_session_is_survived(
     assert model.user_messages() == ["hello [[reply: hi]]"]
 
 
-@pytest.mark.parametrize("way_on", [["--continue"], ["--prompt", "hello [[reply: hi]]"]])
+@pytest.mark.parametrize("way_on", some(1, [["--continue"], ["--prompt", "hello [[reply: hi]]"]]))
 def test_a_session_killed_before_its_first_prompt_was_stored_goes_on(
     way_on: list[str], home: Path, project: Path, model: LoopbackModel
 ) -> None:
