@@ -75,6 +75,7 @@ def test_a_run_that_was_killed_goes_on(echo: Path, project: Path) -> None:
     assert listed["turns"] == 2
 
 
+@pytest.mark.thorough
 def test_a_cut_off_prompt_stays_where_the_adapter_does_not_rewind(
     echo: Path, home: Path, project: Path
 ) -> None:
@@ -94,6 +95,7 @@ def test_a_cut_off_prompt_stays_where_the_adapter_does_not_rewind(
     assert "interrupted after it was sent; the agent is asked to finish it" in done.err
 
 
+@pytest.mark.thorough
 def test_its_sessions_are_carried_renamed_by_none_and_deleted(echo: Path, project: Path) -> None:
     (project / "w.conv").write_text("SESSION-NAME one\nPROMPT hello\n")
     assert sdqctl("run", "-a", "echo", "w.conv").code == 0

@@ -127,7 +127,7 @@ def test_commands_and_a_message_of_many_lines(talk: Path, model: LoopbackModel) 
     assert set(names) == {"talk", "twin"}
 
 
-@pytest.mark.parametrize(("answer", "made"), [("y", True), ("n", False)])
+@pytest.mark.parametrize(("answer", "made"), some(1, [("y", True), ("n", False)]))
 def test_a_tool_is_asked_about(answer: str, made: bool, talk: Path, model: LoopbackModel) -> None:
     shell = '[[tool: bash {"command": "touch made.txt", "description": "make it"}]]'
     with Terminal(["resume", "talk"]) as terminal:
@@ -164,6 +164,7 @@ def test_keys_typed_before_the_question_do_not_answer_it(talk: Path, model: Loop
     assert not Path("made.txt").exists()
 
 
+@pytest.mark.thorough
 def test_keys_typed_before_a_run_asks_do_not_answer_it(
     home: Path, project: Path, model: LoopbackModel
 ) -> None:
@@ -247,6 +248,7 @@ def test_what_is_typed_during_a_turn_is_the_next_message(talk: Path, model: Loop
     assert model.user_messages()[-1] == "half a line [[reply: the whole]]"
 
 
+@pytest.mark.thorough
 def test_a_line_typed_during_a_turn_that_is_aborted_is_kept(
     talk: Path, model: LoopbackModel
 ) -> None:
@@ -278,6 +280,7 @@ def test_sigterm_ends_the_conversation_and_not_only_the_turn(
         assert "the conversation goes on" not in terminal.text
 
 
+@pytest.mark.thorough
 def test_never_holds_for_the_rest_of_the_conversation_and_is_reported_in_one_line(
     talk: Path, model: LoopbackModel
 ) -> None:
@@ -350,6 +353,7 @@ def test_without_a_terminal_a_conversation_is_refused(talk: Path) -> None:
     assert "--prompt" in done.err
 
 
+@pytest.mark.thorough
 def test_a_consult_opens_with_the_agents_questions(
     home: Path, project: Path, model: LoopbackModel
 ) -> None:
@@ -380,6 +384,7 @@ def test_a_run_asks_on_a_terminal_when_told_to(
     assert sdqctl("run", path, "--ask", "--session-name", "t").code == 2
 
 
+@pytest.mark.thorough
 def test_answers_in_a_file_leave_the_live_line_on_the_terminal(
     home: Path, project: Path, model: LoopbackModel
 ) -> None:

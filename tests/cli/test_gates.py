@@ -99,6 +99,7 @@ def test_a_consult_in_a_later_conversation_is_talked_about_there(bench: Bench) -
     assert "`sdqctl resume job --continue`" in told.err
 
 
+@pytest.mark.thorough
 @pytest.mark.runtime
 def test_a_gate_that_a_conversation_s_recap_showed_is_passed_in_it(
     home: Path, project: Path, model: LoopbackModel

@@ -41,6 +41,7 @@ def test_a_run_ends_at_once_and_says_how_to_sign_in(nobody: str) -> None:
     assert sdqctl("sessions", "list", "--format", "json").json == []
 
 
+@pytest.mark.thorough
 def test_no_models_can_be_told_and_no_account_is_claimed(nobody: str) -> None:
     assert sdqctl("status", "--models").code == 6
     for flags in ([], ["--auth"]):
@@ -131,6 +132,7 @@ def test_a_classic_token_is_refused_at_once(nobody: str) -> None:
         assert "GH_TOKEN" in done.err
 
 
+@pytest.mark.thorough
 def test_a_token_that_cannot_be_checked_may_be_the_networks_fault(nobody: str) -> None:
     token = "github_pat_" + "x" * 40
     done = sdqctl("run", "w.conv", "--retry-for", "1s", COPILOT_GITHUB_TOKEN=token)

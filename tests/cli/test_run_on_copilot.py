@@ -73,6 +73,7 @@ def test_an_existing_name_is_refused_and_its_history_untouched(
     assert model.user_messages()[-2:] == ["hello [[reply: one]]"] * 2
 
 
+@pytest.mark.thorough
 def test_ci_cleanup_deletes_what_is_old_and_made_by_sdqctl(
     home: Path, project: Path, model: LoopbackModel
 ) -> None:

@@ -13,12 +13,13 @@ import pytest
 from sdqctl.process import is_alive
 from tests.cli.test_waiting import wait_for
 from tests.command import Running
+from tests.sampling import some
 
 SILENT = "#!/bin/sh\necho $$ > {pid}\nexec cat > /dev/null\n"
 """A runtime that takes what it is told, and never answers."""
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", some(1, [signal.SIGINT, signal.SIGTERM]))
 @pytest.mark.parametrize("arguments", [["status", "--models"]])
 def test_a_signal_ends_a_question_to_the_runtime_and_the_runtime_with_it(
     arguments: list[str],

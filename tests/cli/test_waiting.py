@@ -134,6 +134,7 @@ def test_a_run_that_is_deleted_while_it_is_waited_for_is_not_begun_anew(
     assert sdqctl("sessions", "list", "--format", "json").json == []
 
 
+@pytest.mark.thorough
 @pytest.mark.runtime
 def test_a_native_client_is_waited_for(home: Path, project: Path, model: LoopbackModel) -> None:
     path = project / "work.conv"

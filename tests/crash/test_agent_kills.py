@@ -59,7 +59,7 @@ def _shell(order: str) -> ToolUse:
         pytest.param(
             Victim("copilot-acp", "copilot", _copilot, bash, forks=False),
             id="copilot",
-            marks=pytest.mark.runtime,
+            marks=[pytest.mark.runtime, pytest.mark.thorough],
         ),
     ],
 )

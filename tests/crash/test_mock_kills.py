@@ -203,8 +203,8 @@ RESUMES = [(*begun, point) for begun in BEGUN for point in [*AFTER_COMMITS, *OF_
 @pytest.mark.parametrize(
     ("name", "point"),
     [
-        *(("straight", point) for point in points(OF_A_RUN + OF_THE_MOCK + OF_THE_TREE)),
-        *each(2, OTHERS),
+        *each(2, [("straight", point) for point in points(OF_A_RUN + OF_THE_MOCK + OF_THE_TREE)]),
+        *each(4, OTHERS),
     ],
 )
 def test_a_kill_at_any_commit_point_loses_and_repeats_nothing(
@@ -244,7 +244,7 @@ def between(home: Home, number: int) -> int:
     return 0
 
 
-@pytest.mark.parametrize(("name", "first", "point"), each(3, RESUMES))
+@pytest.mark.parametrize(("name", "first", "point"), each(6, RESUMES))
 def test_a_kill_during_a_resume_loses_and_repeats_nothing(
     name: str, first: str, point: str, home: Path, places: Places, passings: Passings
 ) -> None:
@@ -383,7 +383,7 @@ def test_a_kill_during_a_delete_leaves_a_session_that_goes_on_or_can_be_restored
 def test_a_kill_during_a_migration_is_made_good_by_the_next_command(
     point: str, home: Path, places: Places
 ) -> None:
-    """A ledger of version 0.1, killed at each of the migrations that it misses."""
+    """A ledger of version 0.1, killed before and after all that it misses is applied."""
     workflow = Workflow(HEAD + "PROMPT first [[reply: one]]\n", 1, {"victim": {"first": "one"}})
 
     def attempt(at: str) -> tuple[Home, Done]:
@@ -400,7 +400,7 @@ def test_a_kill_during_a_migration_is_made_good_by_the_next_command(
         kept = home.rows("SELECT count(*) AS n FROM attempts")
         assert kept[0]["n"] > 30
 
-    assert kill_everywhere(point, attempt, then) >= 4
+    assert kill_everywhere(point, attempt, then) >= 1
 
 
 @pytest.mark.parametrize("policy", ["continue", "resend"])
@@ -418,13 +418,16 @@ def test_a_kill_while_a_prompt_is_taken_out_of_the_context(
 
 @pytest.mark.parametrize(
     "point",
-    [
-        *points(["ledger.half-done", "workspace.restore", "workspace.restored", "mock.rewind"]),
-        *OF_THE_TREE,
-        "ledger.begin.after",
-        "mock.tool.after",
-        "ledger.finish.before",
-    ],
+    each(
+        3,
+        [
+            *points(["ledger.half-done", "workspace.restore", "workspace.restored", "mock.rewind"]),
+            *OF_THE_TREE,
+            "ledger.begin.after",
+            "mock.tool.after",
+            "ledger.finish.before",
+        ],
+    ),
 )
 def test_a_kill_while_a_step_is_taken_back_with_its_files(
     point: str, home: Path, places: Places, passings: Passings

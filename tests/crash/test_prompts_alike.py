@@ -43,7 +43,7 @@ def test_each_is_answered_once_on_the_mock(point: str, home: Path, workflow: Pat
 
 
 @pytest.mark.runtime
-@pytest.mark.parametrize("point", some(2, CUT_OFF))
+@pytest.mark.parametrize("point", some(1, CUT_OFF))
 def test_each_is_answered_once_on_the_runtime(
     point: str, home: Path, workflow: Path, model: LoopbackModel
 ) -> None:

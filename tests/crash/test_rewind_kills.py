@@ -19,7 +19,7 @@ from tests.crash.killer import Killer
 pytestmark = [pytest.mark.crash, pytest.mark.runtime]
 
 _STORIES = 2
-_KILLS_IN_THE_SUITE = 12
+_KILLS_IN_THE_SUITE = 8
 _STEPS = 6
 _MOST_COMMANDS = 200
 VICTIMS_ENDS = (-signal.SIGKILL, 137, 5, 7)

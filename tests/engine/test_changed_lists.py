@@ -8,6 +8,7 @@ import pytest
 
 from tests.bench import Bench, Told
 from tests.command import sdqctl
+from tests.sampling import each
 
 KILLED = (-9, 137)
 WORK = """\
@@ -40,16 +41,19 @@ def edited(bench: Bench, text: str, *flags: str, **environment: str) -> list[str
 
 @pytest.mark.parametrize(
     ("before", "after", "new", "whole"),
-    [
-        ("[1, 2]", "[0, 1, 2]", ["a0", "b0"], "A0,A1,A2"),
-        ("[1, 2, 3]", "[1, 3]", [], "A1,A3"),
-        ("[1, 2, 3]", "[3, 1, 4, 2]", ["a4", "b4"], "A3,A1,A4,A2"),
-        ("[1, 2, 1]", "[1, 1, 1, 2]", ["a1", "b1"], "A1,A1,A1,A2"),
-        ("[1, 1]", "[2, 1]", ["a2", "b2"], "A2,A1"),
-        ("[1, 2]", "[2, 1] MAX 1", [], "A2"),
-        ("[1, 2]", "[3]", ["a3", "b3"], "A3"),
-        ('[["x", {"i": 1, "j": 2}], 2]', '[2, ["x", {"j": 2, "i": 1}]]', [], None),
-    ],
+    each(
+        2,
+        [
+            ("[1, 2]", "[0, 1, 2]", ["a0", "b0"], "A0,A1,A2"),
+            ("[1, 2, 3]", "[1, 3]", [], "A1,A3"),
+            ("[1, 2, 3]", "[3, 1, 4, 2]", ["a4", "b4"], "A3,A1,A4,A2"),
+            ("[1, 2, 1]", "[1, 1, 1, 2]", ["a1", "b1"], "A1,A1,A1,A2"),
+            ("[1, 1]", "[2, 1]", ["a2", "b2"], "A2,A1"),
+            ("[1, 2]", "[2, 1] MAX 1", [], "A2"),
+            ("[1, 2]", "[3]", ["a3", "b3"], "A3"),
+            ('[["x", {"i": 1, "j": 2}], 2]', '[2, ["x", {"j": 2, "i": 1}]]', [], None),
+        ],
+    ),
 )
 def test_a_changed_list_runs_only_what_is_new(
     before: str, after: str, new: list[str], whole: str | None, bench: Bench
@@ -117,14 +121,17 @@ def test_lists_in_lists_change_each(outer: str, inner: str, new: list[str], benc
 
 @pytest.mark.parametrize(
     "point",
-    [
-        "ledger.plan.after:1",
-        "ledger.begin.after:1",
-        "ledger.finish.after:1",
-        "ledger.rounds.before:1",
-        "ledger.rounds.after:1",
-        "ledger.finish.after:2",
-    ],
+    each(
+        2,
+        [
+            "ledger.plan.after:1",
+            "ledger.begin.after:1",
+            "ledger.finish.after:1",
+            "ledger.rounds.before:1",
+            "ledger.rounds.after:1",
+            "ledger.finish.after:2",
+        ],
+    ),
 )
 def test_a_kill_while_a_list_is_decided_anew_repeats_no_round(point: str, bench: Bench) -> None:
     """Also when the list is edited once more before the run goes on."""

@@ -100,6 +100,7 @@ def test_a_bundle_without_its_secrets_is_resumed(
     assert (done.code, done.out) == (0, "three\n"), done.err
 
 
+@pytest.mark.thorough
 def test_a_deleted_session_is_restored_and_resumed(audit: Path, model: LoopbackModel) -> None:
     assert sdqctl("sessions", "delete", "audit", "--force").code == 0
     assert sdqctl("sessions", "show", "audit").code == 7
@@ -124,6 +125,7 @@ def test_a_fork_and_its_original_both_go_on_differently(audit: Path, model: Loop
     assert steps(model) == ["step-1", "step-2", "step-3"]
 
 
+@pytest.mark.thorough
 def test_a_renamed_session_is_found_by_both_clients(audit: Path, model: LoopbackModel) -> None:
     assert sdqctl("sessions", "rename", "audit", "audit of november").code == 0
     assert [e["name"] for e in sdqctl("sessions", "list", "--format", "json").json] == [

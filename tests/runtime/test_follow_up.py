@@ -61,6 +61,7 @@ def ask(client: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("client", some(1, ["native", "ours", None]))
 def test_the_second_tool_runs_whatever_was_asked_in_between(
     client: str | None, cut_off: Path, model: LoopbackModel

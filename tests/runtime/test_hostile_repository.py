@@ -96,6 +96,7 @@ def test_a_planted_repository_runs_nothing_when_a_workflow_is_applied_to_a_file_
     assert repository.marks == []
 
 
+@pytest.mark.thorough
 def test_a_planted_repository_runs_nothing_in_a_conversation(
     home: Path, repository: HostileRepository, planned: LoopbackModel
 ) -> None:
@@ -169,6 +170,7 @@ def test_instructions_are_read_as_text_unless_one_leads_out_of_the_repository(
     assert repository.marks == []
 
 
+@pytest.mark.thorough
 def test_nothing_runs_in_a_trusted_repository_but_what_trust_shows(
     home: Path, repository: HostileRepository, planned: LoopbackModel
 ) -> None:

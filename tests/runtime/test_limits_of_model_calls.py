@@ -143,6 +143,7 @@ def test_a_command_ends_with_the_exit_code_of_the_failure(kind: str, status: int
     assert done.code == FAILURES[status], done.err
 
 
+@pytest.mark.thorough
 def test_a_long_retry_after_is_not_waited_for_beyond_the_time_of_the_retries(
     run_all: RunAll,
 ) -> None:

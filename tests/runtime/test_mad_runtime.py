@@ -89,6 +89,7 @@ def test_a_runtime_that_stays_mad_is_exit_5_and_the_run_goes_on_later(
     assert (done.code, done.out) == (0, "first\n\nsecond\n"), done.err
 
 
+@pytest.mark.thorough
 def test_a_journal_that_cannot_be_written_is_exit_5_and_nothing_is_lost(
     home: Path, project: Path, model: LoopbackModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -66,6 +66,7 @@ def test_of_eight_processes_on_one_name_one_runs_and_seven_are_refused(
     assert [run["status"] for run in shown["runs"]] == ["completed"]
 
 
+@pytest.mark.thorough
 def test_a_second_death_of_the_runtime_in_one_step_is_exit_5(
     home: Path, project: Path, model: LoopbackModel
 ) -> None:
@@ -106,6 +107,7 @@ sys.exit(run(sys.argv[1:]))
 """
 
 
+@pytest.mark.thorough
 def test_a_runtime_that_dies_before_it_stored_the_new_session_is_survived(
     home: Path, project: Path, model: LoopbackModel
 ) -> None:
@@ -144,7 +146,7 @@ def test_a_session_killed_before_its_first_prompt_was_stored_goes_on(
 
 
 @pytest.mark.parametrize("forgotten", some(1, ["everything", "journal"]))
-@pytest.mark.parametrize("point", ["ledger.session.after:2", "ledger.run.after:3"])
+@pytest.mark.parametrize("point", some(1, ["ledger.session.after:2", "ledger.run.after:3"]))
 def test_a_later_conversation_that_the_runtime_forgot_is_begun_again(
     point: str, forgotten: str, home: Path, project: Path, model: LoopbackModel
 ) -> None:

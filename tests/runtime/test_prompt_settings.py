@@ -12,6 +12,7 @@ import pytest
 
 from sdqctl.testing.loopback import LoopbackModel, Request
 from tests.command import sdqctl
+from tests.sampling import some
 
 pytestmark = pytest.mark.runtime
 
@@ -122,12 +123,15 @@ def test_a_kill_leaves_no_effort_behind(files: Path, model: LoopbackModel) -> No
 
 @pytest.mark.parametrize(
     ("line", "code", "words"),
-    [
-        ("AGENT crtic", 4, "AGENT crtic: there is no such agent; did you mean critic?"),
-        ("TOOLS veiw", 4, "TOOLS: there is no tool veiw; did you mean view?"),
-        ("TOOLS lba:look", 4, "TOOLS: there is no MCP server lba"),
-        ("MCP bad /nonexistent/server", 5, "the MCP server bad did not start: /nonexistent/"),
-    ],
+    some(
+        1,
+        [
+            ("AGENT crtic", 4, "AGENT crtic: there is no such agent; did you mean critic?"),
+            ("TOOLS veiw", 4, "TOOLS: there is no tool veiw; did you mean view?"),
+            ("TOOLS lba:look", 4, "TOOLS: there is no MCP server lba"),
+            ("MCP bad /nonexistent/server", 5, "the MCP server bad did not start: /nonexistent/"),
+        ],
+    ),
 )
 def test_what_is_not_there_is_said_before_the_prompt_is_sent(
     line: str, code: int, words: str, files: Path, model: LoopbackModel

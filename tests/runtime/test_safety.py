@@ -135,6 +135,7 @@ def test_purge_removes_the_runtimes_own_copy_and_delete_says_that_it_is_kept(
     assert (again.code, again.out) == (0, "fine\n"), again.err
 
 
+@pytest.mark.thorough
 def test_history_store_false_keeps_a_session_out_of_the_runtimes_copy(
     home: Path, project: Path, model: LoopbackModel
 ) -> None:
@@ -171,6 +172,7 @@ def test_the_environment_of_tools_is_cut_down_to_the_list(
         assert "OTHER=" not in seen
 
 
+@pytest.mark.thorough
 def test_no_start_up_file_of_a_shell_gives_back_what_the_list_leaves_out(
     home: Path, project: Path, model: LoopbackModel
 ) -> None:

@@ -114,23 +114,18 @@ class Database:
         commit_point(f"{name}.after")
 
     def migrate(self) -> None:
-        """Apply the migrations that are missing, each in a transaction of its own."""
+        """Apply the migrations that are missing, all of them or none."""
         with explained(self.path):
             known = _applied(self._connection)
         _refuse_newer(self.path, known)
-        for name, statements in MIGRATIONS:
-            if name not in known:
-                self._apply(name, statements)
-
-    def _apply(self, name: str, statements: tuple[str, ...]) -> None:
+        if all(name in known for name, _ in MIGRATIONS):
+            return
         with self.write("migrate") as connection:
             connection.execute(
                 "CREATE TABLE IF NOT EXISTS migrations "
                 "(name TEXT PRIMARY KEY, applied_at TEXT NOT NULL)"
             )
-            if connection.execute("SELECT 1 FROM migrations WHERE name = ?", (name,)).fetchone():
-                return
-            _change_schema(connection, name, statements)
+            _change_schema(connection, _applied(connection))
 
     def _check_place(self) -> None:
         """Writing on into a file that was deleted or replaced would lose what is written."""
@@ -195,18 +190,19 @@ def _newer_copy(connection: sqlite3.Connection, known: set[str]) -> sqlite3.Conn
     copy = _connect("file::memory:")
     connection.backup(copy)
     connection.close()
-    for name, statements in MIGRATIONS:
-        if name not in known:
-            _change_schema(copy, name, statements)
+    _change_schema(copy, known)
     return copy
 
 
-def _change_schema(connection: sqlite3.Connection, name: str, statements: tuple[str, ...]) -> None:
-    for statement in statements:
-        connection.execute(statement)
-    connection.execute(
-        "INSERT INTO migrations VALUES (?, ?)", (name, datetime.now(UTC).isoformat())
-    )
+def _change_schema(connection: sqlite3.Connection, known: set[str]) -> None:
+    """Apply the migrations that are not known."""
+    for name, statements in MIGRATIONS:
+        if name not in known:
+            for statement in statements:
+                connection.execute(statement)
+            connection.execute(
+                "INSERT INTO migrations VALUES (?, ?)", (name, datetime.now(UTC).isoformat())
+            )
 
 
 def _use_write_ahead_log(connection: sqlite3.Connection) -> None:

@@ -7,6 +7,8 @@ import subprocess
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.adapters.acp.scripted import Scripted
 from tests.command import SDQCTL, sdqctl
 
@@ -36,6 +38,7 @@ def test_going_back_is_finished_by_the_command_after_a_kill(scripted: Scripted) 
     assert [turn["response"] for turn in shown["turns"]] == ["first", "second", "third"]
 
 
+@pytest.mark.thorough
 def test_the_first_prompt_goes_back_to_a_new_conversation(scripted: Scripted) -> None:
     _cut_off(scripted, *_REWIND, first=True)
     done = sdqctl("resume", "talk", "--continue", "--allow-all-tools")
@@ -45,6 +48,7 @@ def test_the_first_prompt_goes_back_to_a_new_conversation(scripted: Scripted) ->
     assert [turn["response"] for turn in shown["turns"]] == ["second", "third"]
 
 
+@pytest.mark.thorough
 def test_without_a_copy_nothing_is_taken_back_and_that_is_told(scripted: Scripted) -> None:
     _cut_off(scripted)
     refused = sdqctl("resume", "talk", "--continue", *_REWIND)
