@@ -36,7 +36,8 @@ types: setup
 suite: setup
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
-test: lint types suite
+test: lint
+	$(MAKE) --jobs=2 types suite
 
 # The cases that a run of the suite leaves out of its longest tables.
 thorough: setup

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -70,8 +71,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--crash-seed", type=int, help="repeat the kills of this seed")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what needs more than a run of the suite may take, unless it is asked for."""
+    places = Counter[object]()
+    for item in items:
+        if (marker := item.get_closest_marker("each")) is not None:
+            if places[item.parent] % marker.args[0]:
+                item.add_marker(pytest.mark.thorough)
+            places[item.parent] += 1
     if config.getoption("--thorough") or config.getoption("--kills"):
         return
     left_out = [item for item in items if item.get_closest_marker("thorough")]

@@ -51,7 +51,7 @@ class TestScriptedAgent(AdapterContract):
 
 
 @pytest.mark.runtime
-@pytest.mark.thorough
+@pytest.mark.each(3)
 class TestCopilotOverAcp(LoopbackContract):
     name = "copilot-acp"
 
