@@ -129,6 +129,7 @@ LATE_IMPORTS = {
     "cli/checking.py": "what a run would find before it starts",
     "cli/runs": "rich, asyncio, and what only one way of running needs",
     "cli/sessions/delete.py": "the records of --format json",
+    "cli/sessions/list.py": "what keeps up with changes",
     "cli/sessions/show.py": "the pager",
     "cli/sessions/transfer.py": "the conversation exports, too",
     "cli/shells.py": "what click needs to complete",

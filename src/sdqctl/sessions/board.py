@@ -19,7 +19,7 @@ from sdqctl.model.session import SessionRef
 from sdqctl.model.tools import PermissionQuestion
 from sdqctl.sessions.access import Access
 from sdqctl.sessions.query import Entry, all_entries, standing
-from sdqctl.store.changes import Changes, runs_since
+from sdqctl.store.changes import Changes, made_by_us, runs_since
 from sdqctl.store.ledger import Ledger
 from sdqctl.store.locks import holder
 from sdqctl.store.messages import open_questions
@@ -60,6 +60,7 @@ class Board:
         self._access = access
         self._ledger: Ledger | None = None
         self._items: dict[SessionRef, Item] = {}
+        self._made: set[SessionRef] = set()
         self._looked = datetime.now(UTC)
         self._spent, self._summed = (0, 0.0), -_SUM_EVERY
 
@@ -75,6 +76,7 @@ class Board:
         self._ledger = self._access.ledger(read_only=True)
         self._changes = Changes(self._ledger)
         self._changes.seen()
+        self._made = made_by_us(self._ledger)
         entries = all_entries(self._access)
         questions = self._questions()
         self._items = {
@@ -95,7 +97,7 @@ class Board:
         written = self._changes.seen()
         refs = runs_since(ledger, self._looked - _CLOCK) if written else set()
         own = {ref for ref in refs if ref in self._items}
-        if refs - own and self._is_news(ledger, refs - own):
+        if written and (self._came_or_went(ledger) or self._is_news(ledger, refs - own)):
             return self.read()
         held = {ref for ref, item in self._items.items() if item.entry.holder is not None}
         news = self._look(ledger, own | held, own, written, now)
@@ -112,6 +114,14 @@ class Board:
         if self._ledger is not None and now - self._summed > _SUM_EVERY:
             self._spent, self._summed = used_by_all(self._ledger), now
         return self._spent
+
+    def _came_or_went(self, ledger: Ledger) -> bool:
+        """Whether some were deleted or restored since the last look."""
+        before, self._made = self._made, made_by_us(ledger)
+        came = self._made - before - self._items.keys()
+        return bool((before - self._made) & self._items.keys()) or any(
+            self._access.archive(ref.adapter).get(ref.id) is not None for ref in came
+        )
 
     def _is_news(self, ledger: Ledger, refs: Iterable[SessionRef]) -> bool:
         """Whether some are of sessions that are on disk by now and not called by others."""

@@ -35,3 +35,9 @@ def runs_since(ledger: Ledger, moment: datetime) -> set[SessionRef]:
         moment.isoformat(),
     )
     return {SessionRef(row["adapter"], row["session_id"]) for row in rows}
+
+
+def made_by_us(ledger: Ledger) -> set[SessionRef]:
+    """The sessions that sdqctl made and that were not deleted."""
+    rows = ledger.rows("SELECT adapter, id FROM sessions")
+    return {SessionRef(row["adapter"], row["id"]) for row in rows}

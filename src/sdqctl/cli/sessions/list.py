@@ -21,10 +21,12 @@ from sdqctl.cli.table import (
     print_values,
     short_path,
 )
+from sdqctl.errors import UsageError
 
 if TYPE_CHECKING:
     from sdqctl.cli.context import App
-    from sdqctl.sessions.query import Entry
+    from sdqctl.sessions.board import Item
+    from sdqctl.sessions.query import Entry, Query
 
 _SORTED_BY = ("modified", "started", "name", "status", "adapter", "cwd", "tokens")
 _FIELDS = complete_words(*_SORTED_BY, *(f"-{field}" for field in _SORTED_BY))
@@ -62,6 +64,7 @@ _COLUMNS = (
 @click.option("--limit", type=click.IntRange(0), metavar="N", help="At most so many.")
 @click.option("--children", is_flag=True, help="Also those that runs of others called (CALL).")
 @store_option("Also those in the shared store; default the configured one.")
+@click.option("--watch", is_flag=True, help="Go on with a line for each that changes here.")
 @click.option("-v", "--verbose", is_flag=True, help="Say where they were read.")
 @adapter_option
 @click.option(
@@ -77,6 +80,7 @@ def list_command(
     here: bool,
     adapter: str | None,
     store: str | None,
+    watch: bool,
     verbose: bool,
     output_format: str | None,
     **wanted: Any,  # noqa: ANN401 - the fields of Query, which have the names of the options
@@ -88,6 +92,8 @@ def list_command(
     """
     from sdqctl.sessions import query
 
+    if watch and output_format == "json":
+        raise UsageError("--watch does not write JSON", hint="--format tsv has the same fields")
     now = datetime.now(UTC)
     entries = query.all_entries(
         app,
@@ -97,17 +103,36 @@ def list_command(
     )
     if store is not None:
         entries = with_stored(app, store, entries, adapter)
-    here_in = app.directory if here else None
+    meant = query.Query(here=app.directory if here else None, **wanted)
     every = [entry for entry in entries if wanted["children"] or entry.parent is None]
-    found = query.select(entries, query.Query(here=here_in, **wanted), now)
+    found = query.select(entries, meant, now)
     if output_format == "json":
         write_json(query.session_views(app, found))
-    elif output_format == "table" or (output_format is None and is_terminal()):
+    elif as_table := output_format == "table" or (output_format is None and is_terminal()):
         print_table(found, now)
         old = query.count_wanted(every, query.Query(older_than=_OLD), now)
         _print_footer(len(found), len(every), old)
     else:
         print_values(map(_values, found))
+    if watch:
+        _watch(app, found, meant, adapter, as_words=as_table)
+
+
+def _watch(
+    app: App, shown: list[Entry], meant: Query, adapter: str | None, *, as_words: bool
+) -> None:
+    from sdqctl.cli.sessions.list_watch import watch_list, write_words
+    from sdqctl.sessions.query import select
+
+    def choose(entries: list[Entry]) -> list[Entry]:
+        own = [entry for entry in entries if adapter in (None, entry.info.adapter)]
+        return select(own, meant, datetime.now(UTC))
+
+    def write_values(item: Item, gone: bool) -> None:
+        values = _values(item.entry)
+        print_values([(*values[:2], "gone", *values[3:]) if gone else values])
+
+    watch_list(app, shown, choose, write_words if as_words else write_values)
 
 
 def _note_asked(name: str) -> None:
