@@ -7,7 +7,7 @@ STAMPS := .make
 # Compiled files are kept: hundreds of processes of a run of the suite would compile all anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: agents nightly fleet-crash fleet-load setup demo test lint types suite coverage bench bench-quick crash fuzz fuzz-ui docs clean thorough
+.PHONY: agents nightly fleet-crash fleet-demo fleet-load setup demo test lint types suite coverage bench bench-quick crash fuzz fuzz-ui docs clean thorough
 
 setup: $(STAMPS)/python $(STAMPS)/runtime
 
@@ -49,6 +49,10 @@ fuzz-ui: setup
 
 docs: setup
 	$(BIN)/python docs/generate.py
+
+# An embedded Postgres, three workers, twelve components; one worker is killed.
+fleet-demo: setup
+	$(BIN)/python -m tests.fleet.demo
 
 fleet-crash: setup
 	$(BIN)/python -m pytest tests/fleet/test_take_over.py --kills $(or $(N),60) -s

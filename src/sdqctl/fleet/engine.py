@@ -56,9 +56,9 @@ def defer(
 
 
 def defer_missing(connection: Connection, numbers: Collection[int], seconds: float = 0.0) -> None:
-    """Make jobs for those of some runs that wait without one."""
+    """Make jobs for those of some runs that wait without one; what had begun goes on first."""
     rows = connection.execute(
-        "SELECT number, tag, priority FROM sdqctl.runs "
+        "SELECT number, tag, priority + (attempts > 0)::int FROM sdqctl.runs "
         "WHERE number = ANY(%s) AND status = 'queued' AND job IS NULL ORDER BY number FOR UPDATE",
         (list(numbers),),
     ).fetchall()

@@ -54,6 +54,8 @@ _Result = TypeVar("_Result")
 _LOG = logging.getLogger(__name__)
 _BEATS = 3
 """Signs of life within the time after which a worker counts as dead."""
+_LEASED = 1 - 1 / _BEATS
+"""Of that time, how long a lease holds: it is over when the run goes to another worker."""
 _POLL = 1.0
 _AGAIN = 5.0
 """Seconds after which a run that was busy is tried again."""
@@ -339,7 +341,7 @@ class Worker:
             clone = None
             if job.origin is not None:
                 clone = self._repositories.ready(job.origin, store.database)
-            seconds = self._manner.take_over
+            seconds = self._manner.take_over * _LEASED
             return store.begin(job.adapter, job.name, clone, seconds=seconds), clone
 
         async with self._fetching:
