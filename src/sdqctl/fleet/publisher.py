@@ -6,6 +6,7 @@ import tempfile
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import msgspec
@@ -18,6 +19,7 @@ from sdqctl.fleet.states import Published, View, new_token, publish
 from sdqctl.model.session import SessionInfo, SessionRef
 from sdqctl.sessions.access import Access
 from sdqctl.sessions.transfer import Carried, write_session
+from sdqctl.store.redact import Redactor
 
 
 @dataclass
@@ -36,6 +38,10 @@ class Publisher:
     """Set: it is not waited for any longer."""
     _one: threading.Lock = field(default_factory=threading.Lock)
     _said: set[str] = field(default_factory=set)
+
+    @cached_property
+    def _redact(self) -> Redactor:
+        return Redactor(self.access.environment)
 
     def publish(self, ref: SessionRef) -> Published | None:
         """Publish how the session is now; None when the store has it so already.
@@ -77,11 +83,16 @@ class Publisher:
 
     def _write(self, info: SessionInfo, file: Path) -> None:
         try:
-            carried = write_session(self.access, info, file, with_files=True, steady=True)
+            carried = self._written(info, file, with_files=True)
         except UsageError as error:
             self._say(f"its files are not published: {error.message}")
-            carried = write_session(self.access, info, file, steady=True)
+            carried = self._written(info, file, with_files=False)
         self._report(carried)
+
+    def _written(self, info: SessionInfo, file: Path, *, with_files: bool) -> Carried:
+        return write_session(
+            self.access, info, file, with_files=with_files, steady=True, redact=self._redact
+        )
 
     def _report(self, carried: Carried) -> None:
         for name in carried.left_out:

@@ -71,13 +71,16 @@ def write_session(
     with_secrets: bool = False,
     with_files: bool = False,
     steady: bool = False,
+    redact: Redactor | None = None,
 ) -> Carried:
     """Write a session's bundle for another machine, or for somebody else; `with_files` with the
     snapshots of its work tree, as they are, `steady` to be compared with others (`write_bundle`).
+    A `redact` that knows an earlier one has less to look through.
 
     Raises SessionUnusableError, StoreError, and UsageError for a session without snapshots.
     """
-    cleaner = None if with_secrets else Cleaner(Redactor(access.environment), _step_digests)
+    redact = redact or Redactor(access.environment)
+    cleaner = None if with_secrets else Cleaner(redact, _step_digests)
     archive, ref = access.archive(info.adapter), SessionRef(info.adapter, info.id)
     with access.ledger() as ledger, ExitStack() as stack:
         export_bundle(
@@ -166,10 +169,10 @@ def export_bundle(
     """
     rows = take_rows(ledger, SessionRef(info.adapter, info.id))
     workflows = {}
+    paths = {run["workflow_path"] for run in rows.runs if run["workflow_path"]}
+    texts = {path: _workflow_text(Path(path)) for path in paths}
     for run in rows.runs:
-        text = _workflow_text(Path(run["workflow_path"])) if run["workflow_path"] else None
-        text = text or run["workflow_text"]
-        if text:
+        if text := texts.get(run["workflow_path"]) or run["workflow_text"]:
             workflows[run["id"]] = text
     if cleaner is not None and info.summary:
         info = msgspec.structs.replace(info, summary=cleaner.text(info.summary))

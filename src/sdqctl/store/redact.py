@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -12,6 +13,8 @@ from sdqctl.store.secret_shapes import shaped_secrets
 MARK = "[redacted]"
 _SHORTEST = 8
 _SHORTEST_LINE = 16
+_LONG, _REMEMBERED = 256, 100_000
+"""Characters of a text that is not looked through twice, and of how many that is known."""
 _WRAPPED = 76
 """The width at which base64(1) breaks its lines."""
 _PLAIN_WORDS = frozenset(
@@ -30,10 +33,19 @@ class Redactor:
         values = {value for item in environment.items() for value in _secrets(*item)}
         forms = {form for value in values for form in _forms(value)}
         self._literal = sorted(forms, key=len, reverse=True)
+        self._without: set[bytes] = set()
+        """Digests of long texts that hold no secret: a session that is published again and again
+        has few that are new.
+        """
 
     def __call__(self, text: str) -> str:
+        digest = _digest(text) if len(text) >= _LONG else b""
+        if digest in self._without:
+            return text
         spans = sorted(self._spans(text))
         if not spans:
+            if digest and len(self._without) < _REMEMBERED:
+                self._without.add(digest)
             return text
         parts, end = [], 0
         for start, stop in spans:
@@ -66,6 +78,10 @@ class Redactor:
         lower = _lower(text)
         yield from shaped_secrets(text, lower)
         yield from named_secrets(text, lower)
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=20).digest()
 
 
 def _lower(text: str) -> str:
