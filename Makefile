@@ -7,7 +7,7 @@ STAMPS := .make
 # Compiled files are kept: hundreds of processes of a run of the suite would compile all anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: agents nightly fleet-crash fleet-demo fleet-load setup demo test lint types suite coverage bench bench-quick crash fuzz fuzz-ui docs clean thorough
+.PHONY: agents nightly fleet-crash fleet-demo fleet-load setup demo test lint types suite coverage bench bench-quick crash fuzz fuzz-ui docs clean thorough release-check
 
 setup: $(STAMPS)/python $(STAMPS)/runtime
 
@@ -46,6 +46,10 @@ thorough: setup
 # Random keys on the screen of sessions; SECONDS=3600 for an hour.
 fuzz-ui: setup
 	$(BIN)/python -m tests.fuzz.screen $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS))
+
+# Whether what would be published can be: builds, metadata, licences.
+release-check: setup
+	$(BIN)/python -m release.check
 
 docs: setup
 	$(BIN)/python docs/generate.py

@@ -38,7 +38,11 @@ def build_wheel(project: Path, target: Path) -> Path:
 def install(project: Path, folder: Path) -> None:
     """Install a project into a folder of its own, which then belongs on PYTHONPATH."""
     folder.mkdir(parents=True, exist_ok=True)
-    wheel = build_wheel(project, folder.parent)
+    install_wheel(build_wheel(project, folder.parent), folder)
+
+
+def install_wheel(wheel: Path, folder: Path) -> None:
+    """Install a wheel into a folder of its own, without what it needs."""
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     offline = ["--no-index", "--no-deps", "--no-compile", "--target", str(folder), str(wheel)]
     subprocess.run([*pip, *offline], check=True, capture_output=True, text=True)
