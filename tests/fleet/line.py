@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import threading
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager, suppress
@@ -10,25 +11,27 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 _SOCKET = ".s.PGSQL.5432"
+_TLS = bytes([0, 0, 0, 8, 4, 210, 22, 47])
+"""How a client asks for TLS (postgresql.org/docs/current/protocol-message-formats.html)."""
 
 
 class Line:
     """Relays connections on a port of this machine to the server of a store."""
 
-    def __init__(self, store: str, delay: float) -> None:
+    def __init__(self, store: str, host: str, delay: float, tls: ssl.SSLContext | None) -> None:
         self._parts = urlsplit(store)
-        self._delay = delay
+        self._delay, self._tls, self._host = delay, tls, host
         self._loop = asyncio.new_event_loop()
         self._open: set[asyncio.StreamWriter] = set()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
-        self._server = self._do(asyncio.start_server(self._relay, "127.0.0.1", 0))
+        self._server = self._do(asyncio.start_server(self._relay, host, 0))
         self.port: int = self._server.sockets[0].getsockname()[1]
 
     @property
     def store(self) -> str:
         """The address of the store over this line."""
-        return f"postgresql://postgres@127.0.0.1:{self.port}{self._parts.path}"
+        return f"postgresql://postgres@{self._host}:{self.port}{self._parts.path}"
 
     def cut(self) -> None:
         """End all connections, and refuse others."""
@@ -36,7 +39,7 @@ class Line:
 
     def mend(self) -> None:
         """Take connections again."""
-        self._server = self._do(asyncio.start_server(self._relay, "127.0.0.1", self.port))
+        self._server = self._do(asyncio.start_server(self._relay, self._host, self.port))
 
     def end(self) -> None:
         """Cut it for good."""
@@ -55,6 +58,9 @@ class Line:
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         path = f"{parse_qs(self._parts.query)['host'][0]}/{_SOCKET}"
         with self._noted(writer), suppress(OSError):
+            if self._tls is not None and await reader.readexactly(len(_TLS)) == _TLS:
+                writer.write(b"S")
+                await writer.start_tls(self._tls)
             theirs, there = await asyncio.open_unix_connection(path)
             with self._noted(there):
                 ways = (self._carry(reader, there), self._carry(theirs, writer))
@@ -84,9 +90,15 @@ class Line:
 
 
 @contextmanager
-def line(store: str, delay: float = 0.0) -> Iterator[Line]:
-    """A line to a store, which takes so many seconds in each direction."""
-    made = Line(store, delay)
+def line(
+    store: str,
+    host: str = "127.0.0.1",
+    *,
+    delay: float = 0.0,
+    tls: ssl.SSLContext | None = None,
+) -> Iterator[Line]:
+    """A line to a store, which takes so many seconds in each direction; `tls` is of all clients."""
+    made = Line(store, host, delay, tls)
     try:
         yield made
     finally:

@@ -82,7 +82,7 @@ def test_a_worker_waits_for_its_database_and_goes_on(outage: Outage, fleet: Flee
 def test_a_database_that_is_far_away_is_slow_alone(fleet: Fleet) -> None:
     enqueued(fleet)
     (fleet.folder / "go").touch()
-    with line(fleet.store, 0.15) as way:
+    with line(fleet.store, delay=0.15) as way:
         there = replace(fleet, store=way.store)
         running = working(there, "b", "--until-idle")
         assert running.wait(60) == 0

@@ -36,7 +36,14 @@ _HINTS = {
     "3D": "make the database first: `createdb NAME`",
     "42501": "the role lacks a right; see the roles in docs/fleet.md",
     _FULL: "make room on the disk of the database",
+    "TLS": "look at sslmode and sslrootcert in the address (libpq's words for TLS)",
 }
+_WORDS = {
+    "TLS": ("not support SSL", "verify failed", "root certificate", "server certificate"),
+    "28": ("authentication failed", "no password", 'role "'),
+    "3D": ("does not exist",),
+}
+"""What is said where there is no SQLSTATE: while connecting."""
 
 
 class Database(Closing):
@@ -118,24 +125,24 @@ class Database(Closing):
         )
 
     def _told(self, error: psycopg.Error) -> SharedStoreError | StoreUnreachableError:
-        state = error.sqlstate or ""
         words = self.address.without_secrets(" ".join(str(error).split()))[:_SHOWN]
         message = f"the shared store {self.address.shown}: {words}"
-        hint = next((hint for start, hint in _HINTS.items() if _is(state, words, start)), None)
-        if hint is None and passes(error):
+        kind = _kind(error)
+        if kind is None and passes(error):
             return StoreUnreachableError(
                 message, hint="try again when the database can be reached; nothing was lost here"
             )
-        return SharedStoreError(message, hint=hint)
+        return SharedStoreError(message, hint=None if kind is None else _HINTS[kind])
 
 
 def passes(error: psycopg.Error) -> bool:
     """Whether what failed may be tried again after a while, also when the disk is full."""
     import psycopg
 
+    if (kind := _kind(error)) is not None:
+        return kind == _FULL
     state = error.sqlstate or ""
-    lost = not state and isinstance(error, psycopg.OperationalError)
-    return lost or state.startswith((*_PASSING, _FULL))
+    return state.startswith(_PASSING) if state else isinstance(error, psycopg.OperationalError)
 
 
 def may_pass(error: SdqctlError) -> bool:
@@ -145,12 +152,12 @@ def may_pass(error: SdqctlError) -> bool:
     return isinstance(error.__cause__, psycopg.Error) and passes(error.__cause__)
 
 
-def _is(state: str, words: str, start: str) -> bool:
-    """Whether an error is of a kind; of one while connecting there is no SQLSTATE, but words."""
-    if state:
-        return state.startswith(start)
-    told = {"28": ("authentication failed", "no password", 'role "'), "3D": ("does not exist",)}
-    return any(part in words for part in told.get(start, ()))
+def _kind(error: psycopg.Error) -> str | None:
+    """Which of the errors it is that there is a hint for."""
+    if error.sqlstate:
+        return next((kind for kind in _HINTS if error.sqlstate.startswith(kind)), None)
+    found = (kind for kind, words in _WORDS.items() if any(word in str(error) for word in words))
+    return next(found, None)
 
 
 def import_client() -> None:

@@ -183,6 +183,7 @@ class Worker:
         from procrastinate.exceptions import ConnectorException
         from procrastinate.jobs import Status
 
+        await self._ask(partial(let_in, tags=self._tags))
         stalled = await app.job_manager.get_stalled_jobs(
             seconds_since_heartbeat=self._manner.take_over
         )
@@ -193,7 +194,6 @@ class Worker:
                     job_id=job.id, status=Status.FAILED, delete_job=False
                 )
         found = await self._ask(partial(queue.take_over, seconds=self._manner.take_over))
-        await self._ask(partial(let_in, tags=self._tags))
         if found:
             self._note(f"{found} of a worker that is gone are put in again")
 
