@@ -25,10 +25,10 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parent.parent
-EXTRAS = ("acp", "fleet", "mcp", "ui")
+EXTRAS = ("acp", "age", "fleet", "mcp", "ui")
 FREE = ("MIT", "BSD", "Apache", "PSF", "ISC", "MPL", "Mozilla Public License", "LGPL")
 """Licences under which all of it may be used beside code of any licence."""
-BY_THEIR_FILES = {"agent-client-protocol": "Apache-2.0"}
+BY_THEIR_FILES = {"agent-client-protocol": "Apache-2.0", "pyrage": "MIT"}
 """What a package's licence file says where its metadata says nothing."""
 
 

@@ -16,7 +16,6 @@ SPEAKS_OF_AN_AGENT = {
     "adapters/__init__.py": "its adapter is a name of the public API",
     "adapters/registry.py": "the table of our own entry points",
     "cli/demo.py": "the demo shows the default adapter",
-    "cli/topics.py": "a variable of the environment, in a page of help",
     "config.py": "the default adapter's name, and the variable that a model is named in",
 }
 OWN_ROOMS = ("adapters/copilot/", "adapters/acp/", "testing/")

@@ -84,6 +84,7 @@ ELSEWHERE = {
     "acp.rewind": "test_going_back_is_finished_by_the_command_after_a_kill",
     "fleet.launch": "test_a_worker_that_dies_as_it_begins_a_run_leaves_it_to_others",
     "fleet.publish": "test_a_step_that_was_done_and_not_published_is_done_anew_elsewhere",
+    "state.publish": "test_a_job_that_is_killed_anywhere_goes_on_where_its_state_says",
     "ledger.interrupt": "test_an_interrupt_that_was_killed_counts_once_it_is_recorded",
     "ledger.messages": "test_a_resume_that_is_killed_as_it_forgets_what_was_left_is_given_again",
     "ledger.question": "test_a_run_that_is_killed_as_it_asks_asks_again",
@@ -104,7 +105,7 @@ BEGUN = [
 """Runs that are killed for a first time; their resumes are killed everywhere."""
 _WRITE = re.compile(r"ledger\.(?!json$|db$)[a-z-]+|migrate")
 """What a write to the ledger is called."""
-_SINGLE = ("acp.", "fleet.", "mock.", "workspace.", "rewind.", "redo.", "worktree.")
+_SINGLE = ("acp.", "fleet.", "mock.", "workspace.", "rewind.", "redo.", "state.", "worktree.")
 _MOST = 60
 """More often no point is passed in one command."""
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sdqctl.cli.ci.options import job_of, report_options
 from sdqctl.cli.completion import complete_folder, complete_workflow
 from sdqctl.cli.options import examples, queue_options
 from sdqctl.cli.runs.options import (
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
 @queue_options
 @workflow_options
 @run_options
+@report_options
 @click.pass_obj
 def apply(
     app: App,
@@ -88,6 +90,7 @@ def apply(
     """
     from sdqctl.cli.runs.batch import ApplyRequest, Manner, apply_workflow
 
+    job = job_of(flags)
     options, display = asked_for(flags)
     request = ApplyRequest(
         path=workflow,
@@ -100,6 +103,7 @@ def apply(
         parallel=parallel,
         keep_going=keep_going,
         display=display,
+        job=job,
         queue=queue,
         tag=tag,
         priority=priority,

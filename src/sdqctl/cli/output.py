@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Protocol, TextIO
 
@@ -28,6 +28,29 @@ Part = tuple[str, str | None]
 _live: list[LiveLine] = []
 _before = ["\n\n"]
 """The end of what was written to the terminal last."""
+
+
+_log: list[Callable[[str], str]] = []
+"""What makes a text harmless for the log of a CI job that all is written to."""
+
+
+def begin_log(clean: Callable[[str], str]) -> None:
+    """From now on what is written is the log of a CI job: no terminal, so no colours and no live
+    rows, and each text goes through `clean`.
+    """
+    _log[:] = [clean]
+
+
+def is_log() -> bool:
+    """Whether what is written is the log of a CI job."""
+    return bool(_log)
+
+
+def _harmless(text: str) -> str:
+    text = sanitize(text)
+    for clean in _log:
+        text = clean(text)
+    return text
 
 
 def set_live_line(line: LiveLine | None) -> None:
@@ -74,7 +97,7 @@ def _put(stream: TextIO, text: str) -> None:
 
 def write(text: str) -> None:
     """Write text for people, without what could drive a terminal, also into a pipe or a file."""
-    _put(sys.stdout, sanitize(text))
+    _put(sys.stdout, _harmless(text))
 
 
 def write_line(text: str = "") -> None:
@@ -88,7 +111,9 @@ def write_painted(text: str) -> None:
 
 
 def write_data(data: bytes) -> None:
-    """Write what programs read: UTF-8, whatever the locale says."""
+    """Write what programs read, JSON: UTF-8, whatever the locale says."""
+    if _log:  # the same JSON, without what an agent may have written for a runner
+        data = data.replace(b"##[", b"##\\u005b")
     if sys.stdout.encoding.lower() == "utf-8":
         _put(sys.stdout, data.decode("utf-8", "surrogatepass"))
         return
@@ -121,7 +146,14 @@ def write_json_line(value: object) -> None:
 def note(text: str) -> None:
     """Narrate on stderr, harmless for a terminal."""
     sys.stdout.flush()
-    _put(sys.stderr, sanitize(text) + "\n")
+    _put(sys.stderr, _harmless(text) + "\n")
+    sys.stderr.flush()
+
+
+def note_command(text: str) -> None:
+    """Write a line on stderr that the runner of a CI job carries out."""
+    sys.stdout.flush()
+    sys.stderr.write(f"{text}\n")
     sys.stderr.flush()
 
 
@@ -133,6 +165,7 @@ def note_painted(text: str, colour: str | None) -> None:
 def note_parts(parts: Iterable[Part]) -> None:
     """The same, each part in its own colour."""
     line = "".join(paint_note(text, colour) if colour else sanitize(text) for text, colour in parts)
+    line = _harmless(line) if _log else line
     sys.stdout.flush()
     _put(sys.stderr, f"{line}\n")
     sys.stderr.flush()
@@ -156,13 +189,14 @@ def print_error(
 
         failure = FailureView(code=code, exit=exit_code, message=message, hint=hint)
         found = msgspec.to_builtins(ErrorView(error=failure))
-        sys.stderr.write(json.dumps(found, ensure_ascii=False) + "\n")
+        line = json.dumps(found, ensure_ascii=False)
+        sys.stderr.write((line.replace("##[", "##\\u005b") if _log else line) + "\n")
         return
     sys.stdout.flush()
     word, colour = ("paused:", "yellow") if exit_code == _PAUSED else ("error:", "red")
-    sys.stderr.write(f"{paint(word, colour, sys.stderr)} {sanitize(message)}\n")
+    sys.stderr.write(f"{paint(word, colour, sys.stderr)} {_harmless(message)}\n")
     if hint:
-        sys.stderr.write(f"{paint('hint:', 'dim', sys.stderr)} {sanitize(hint)}\n")
+        sys.stderr.write(f"{paint('hint:', 'dim', sys.stderr)} {_harmless(hint)}\n")
     sys.stderr.flush()
 
 
@@ -177,8 +211,8 @@ def abbreviated(number: int) -> str:
 
 
 def is_terminal(stream: TextIO | None = None) -> bool:
-    """Whether a stream (stdout by default) is a terminal."""
-    return bool((stream or sys.stdout).isatty())
+    """Whether a stream (stdout by default) is a terminal, and none that a CI job has."""
+    return not _log and bool((stream or sys.stdout).isatty())
 
 
 def terminal_width() -> int:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sdqctl.cli.ci.options import job_of, report_options, state_options
 from sdqctl.cli.completion import complete_workflow
 from sdqctl.cli.options import examples, queue_options, read_text_argument
 from sdqctl.cli.runs.options import (
@@ -33,6 +34,7 @@ _HINT = "`sdqctl init` has workflows to start from"
         "sdqctl run -p 'Which inputs reach a shell?' -p 'Write the report.'",
         "sdqctl run fix.conv --mode implement --allow-tool 'shell(npm test)'",
         "generate-workflow | sdqctl run - --format json",
+        "sdqctl run nightly.conv --ci --state nightly.state --junit nightly.xml",
     ),
 )
 @click.argument("targets", metavar="[WORKFLOW]...", nargs=-1, shell_complete=complete_workflow)
@@ -55,6 +57,8 @@ _HINT = "`sdqctl init` has workflows to start from"
 @workflow_options
 @run_options
 @detach_option
+@state_options
+@report_options
 @click.pass_obj
 def run(
     app: App,
@@ -76,6 +80,7 @@ def run(
     """
     from sdqctl.cli.runs.batch import Manner, run_workflows
 
+    job = job_of(flags)
     options, display = asked_for(flags)
     if bool(prompts) == bool(targets):
         raise UsageError("name a WORKFLOW or give a prompt with -p, one of them", hint=_HINT)
@@ -83,6 +88,7 @@ def run(
         parallel=parallel,
         keep_going=keep_going,
         display=display,
+        job=job,
         queue=queue,
         tag=tag,
         priority=priority,

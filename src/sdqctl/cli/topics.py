@@ -31,20 +31,18 @@ _CI = """\
 A run in CI asks nothing, and its exit code says how it ended.
 
   sdqctl validate --strict review.conv
-  sdqctl run review.conv --session-name nightly --resume-if-exists \\
-    --format json > result.json
+  sdqctl run review.conv --ci --state review.state \\
+    --summary review.md --junit review.xml
 
-The same command goes on where a killed job was, if SDQCTL_HOME and
-COPILOT_HOME are kept between jobs. Or carry the session as a file:
-
-  sdqctl sessions export nightly --format bundle -o nightly.sdqctl
-  sdqctl sessions import nightly.sdqctl
+The same command goes on where a failed or killed job was, on any runner that
+has the file of --state: keep it as an artifact or in a cache. At an ASK it
+ends with exit 8; `--answer VALUE` answers it.
 
   --max-tokens N, --max-time 20m   exit 4; it can be resumed with a higher one
   --warn-at 80                     warn when 80 % of a budget are used
   --wait 10m                       wait for a session that is in use
   --retry-for 5m                   try again what the provider refuses for now
-  exit 8                           PAUSE or CONSULT: a human is wanted
+  exit 8                           PAUSE, CONSULT or ASK: a human is wanted
   exit 75                          busy or rate limited: try again later
 
 `sdqctl help exit-codes` has all. `sdqctl sessions cleanup --older-than 30d`

@@ -34,6 +34,8 @@ class Setup:
         self.repository_use = RepositoryUse.AS_TRUSTED
         """Whether what a repository brings takes effect at all; set it before anything else."""
         self.reported: set[object] = set()
+        self.own_files: set[Path] = set()
+        """What the command itself writes: no snapshot of a work tree takes it in."""
         """What was said already and is not said again."""
         self._others: dict[Path, Self] = {}
         self._looked_at: Repository | None = None
@@ -90,6 +92,7 @@ class Setup:
             other.repository_use = self.repository_use
             other.directory = folder
             other.reported = self.reported
+            other.own_files = self.own_files
             other.settings = replace(
                 other.settings,
                 home=self.settings.home,

@@ -41,9 +41,8 @@ def _workspace(context: RunContext, policy: ToolPolicy) -> Workspace | None:
     settings, setup = context.setup.settings, context.setup
     limits = Limits(files=settings.snapshot_files, bytes=settings.snapshot_bytes)
     try:
-        return Workspace.open(
-            context.cwd, settings.home, limits=limits, outside=setup.agent_folders()
-        )
+        outside = (*setup.agent_folders(), *setup.own_files)
+        return Workspace.open(context.cwd, settings.home, limits=limits, outside=outside)
     except WorkspaceError as error:
         said = ("no snapshots", error.message)
         if said not in setup.reported:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,16 +13,18 @@ import msgspec
 
 from sdqctl.errors import BundleError, UsageError, WorkspaceError
 from sdqctl.model.session import SessionRef
+from sdqctl.model.workspace import FileStatus, Snapshot
 from sdqctl.sessions.bundle import Bundle, CarriedFiles
 from sdqctl.sessions.files import NO_SNAPSHOTS
 from sdqctl.sessions.fork_files import working_in
 from sdqctl.sessions.snapshots import forget, share
 from sdqctl.store.ledger import Ledger
 from sdqctl.store.snapshots import snapshots_of
-from sdqctl.store.transfer import SNAPSHOTS, SessionRows
+from sdqctl.store.transfer import SNAPSHOTS, SessionRows, take_rows
 from sdqctl.workspace.carry import is_commit, pack, unpack
 from sdqctl.workspace.history import History
-from sdqctl.workspace.repository import find_repository
+from sdqctl.workspace.repository import Repository, current_commit, find_repository
+from sdqctl.workspace.snapshots import NO_LIMITS, Workspace
 from sdqctl.workspace.worktrees import Made, make_worktree, remove_worktree
 
 _ALONE = "`--no-workspace` takes the conversation alone"
@@ -48,6 +50,8 @@ def packed(
             "the session's files lie in no git repository with a commit",
             hint="export it without --workspace, and carry the files yourself",
         )
+    if not history.list(ref):  # they were made in an earlier conversation of its run
+        share(take_rows(ledger, ref), ref)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "files"
         pack(history, ref, base, file, steady=steady)
@@ -57,24 +61,33 @@ def packed(
 
 @dataclass(frozen=True)
 class Arriving:
-    """The work tree of a bundle that is imported: `folder` is in the clone that takes it."""
+    """The work tree of a bundle that is imported: `folder` is in the clone that takes it.
+
+    `in_place`: it is to work in the clone itself, whose files `put_back` makes its own later.
+    """
 
     bundle: Bundle
     files: CarriedFiles
     folder: Path
     home: Path
+    in_place: bool = False
 
     def arrive(self, ref: SessionRef, name: str, undoing: ExitStack) -> ArrivedTree:
-        """A worktree with the files, on a branch that is named after the session; `undoing` takes
-        it away again.
+        """A worktree with the files, on a branch that is named after the session, or the clone;
+        `undoing` takes it away again.
 
         Raises BundleError where the repository does not fit, WorkspaceError, UsageError.
         """
-        tree = ArrivedTree(self, self._made(ref, name), ref)
+        repository, start = self._unpacked()
+        if self.in_place:
+            tree = ArrivedTree(self, repository.top, str(repository.common), ref)
+        else:
+            made = make_worktree(self.home, repository.top, ref, name, start=start)
+            tree = ArrivedTree(self, made.worktree.tree, made.worktree.common, ref, made)
         undoing.callback(tree.undo)
         return tree
 
-    def _made(self, ref: SessionRef, name: str) -> Made:
+    def _unpacked(self) -> tuple[Repository, Snapshot]:
         repository = find_repository(self.folder)
         if repository is None:
             raise BundleError(
@@ -93,34 +106,34 @@ class Arriving:
                     f"{error.message}",
                     hint=f"fetch its commits first, or give another clone with --cwd; {_ALONE}",
                 ) from error
-        start = history.snapshot(files.snapshot)
-        return make_worktree(self.home, repository.top, ref, name, start=start)
+        return repository, history.snapshot(files.snapshot)
 
 
 @dataclass(frozen=True)
 class ArrivedTree:
-    """The worktree that was made for a session which is imported."""
+    """The work tree of a session which is imported; `made` where it is a worktree of its own."""
 
     source: Arriving
-    made: Made
+    top: Path
+    common: str
     ref: SessionRef
+    made: Made | None = None
 
     @property
     def folder(self) -> Path:
         """The folder in it that stands for the one the session worked in."""
-        top = self.made.worktree.tree
-        cwd = Path(os.path.realpath(top / self.source.files.inside))
-        return cwd if cwd.is_dir() and cwd.is_relative_to(os.path.realpath(top)) else top
+        cwd = Path(os.path.realpath(self.top / self.source.files.inside))
+        return cwd if cwd.is_dir() and cwd.is_relative_to(os.path.realpath(self.top)) else self.top
 
     def undo(self) -> None:
         """Take worktree and snapshots away again, since the session did not become one."""
-        forget([self.made.worktree.common], self.ref)
-        if self.made.is_new:
+        forget([self.common], self.ref)
+        if self.made is not None and self.made.is_new:
             remove_worktree(self.source.home, self.made.worktree)
 
     def settled(self, rows: SessionRows) -> SessionRows:
         """The rows of runs that work in it, with the snapshots that came along and no others."""
-        keeper, came_from = self.made.worktree.common, self.source.files.keeper
+        keeper, came_from = self.common, self.source.files.keeper
         runs = [
             run | {"keeper": keeper if run["keeper"] == came_from else None} for run in rows.runs
         ]
@@ -133,6 +146,50 @@ class ArrivedTree:
         rows = working_in(rows, self.folder)
         share(rows, self.ref)
         return rows
+
+
+def refuse_other_commit(repository: Repository, base: str) -> None:
+    """Raise WorkspaceError where another commit is checked out than the one that snapshots were
+    made on.
+    """
+    if current_commit(repository) != base:
+        raise WorkspaceError(
+            f"the run's files were made on commit {base[:12]}, and another one is checked out in "
+            f"{repository.top}",
+            hint=f"`git checkout {base[:12]}`, or begin anew without the state",
+        )
+
+
+def put_back(folder: Path, home: Path, commit: str, outside: Sequence[Path]) -> bool:
+    """Make the clone around a folder what a snapshot says, but for what is `outside`; whether
+    anything changed.
+
+    Raises WorkspaceError, with nothing changed, where another commit is checked out than the one
+    that the snapshot was made on, and where changes would be lost that it does not have.
+    """
+    workspace = Workspace.open(folder, home, limits=NO_LIMITS, outside=outside)
+    history, repository = workspace.history, workspace.repository
+    target, now = history.snapshot(commit), workspace.tree()
+    base = history.base(commit)
+    if now == target.tree or repository is None or base is None:
+        return False
+    if history.snapshot(base).tree == target.tree:
+        return False  # nothing was changed by then
+    refuse_other_commit(repository, base)
+    own = {each.path: each.status for each in workspace.changes(base, now)}
+    lost = [
+        each.path
+        for each in workspace.changes(now, target.tree)
+        if each.path in own
+        and (own[each.path], each.status) != (FileStatus.ADDED, FileStatus.MODIFIED)
+    ]
+    if lost:
+        raise WorkspaceError(
+            f"{repository.top} has changes that the run's files have not: {', '.join(lost[:5])}",
+            hint="begin in a clean checkout, or have git ignore them",
+        )
+    workspace.restore(target)
+    return True
 
 
 def _known(commit: object) -> object:

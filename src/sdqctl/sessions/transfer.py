@@ -199,12 +199,12 @@ def import_bundle(
     cwd: Path | None = None,
     own: bool = False,
     files: Arriving | None = None,
+    workflow: Path | None = None,
 ) -> SessionInfo:
     """Make a session of a bundle; nothing is left when that fails.
 
-    What its runs were allowed is taken over from a bundle of one's `own` (the trash) alone.
-    Raises BundleError, SessionExistsError, UsageError, SessionUnusableError, StoreError,
-    WorkspaceError.
+    What its runs were allowed is taken over from one's `own` (the trash) alone. A workflow called
+    like `workflow` is that file here. Raises what `import_session` and `SessionLock` raise.
     """
     old = bundle.manifest.session
     label, session_id = _identity(old, name)
@@ -212,7 +212,7 @@ def import_bundle(
     ref = SessionRef(bundle.manifest.adapter, session_id)
     found = bundle.rows() if own else _foreign(bundle, files)
     with SessionLock.acquire(home, ref), ExitStack() as undoing:
-        paths = _place_workflows(bundle, home)
+        paths = _place_workflows(bundle, home, workflow)
         undoing.callback(_remove_workflows, home, paths)
         tree = None if files is None else files.arrive(ref, label or session_id, undoing)
         place = tree.folder if tree is not None else cwd and cwd.resolve()
@@ -222,7 +222,7 @@ def import_bundle(
                 found,
                 old_id=old.id,
                 new=ref,
-                name=label,
+                name=name,
                 cwd=(old.cwd, folder) if old.cwd and folder else None,
                 workflows=paths,
             )
@@ -293,13 +293,18 @@ def _identity(old: SessionInfo, name: str | None) -> tuple[str | None, str]:
     return old.name, old.id
 
 
-def _place_workflows(bundle: Bundle, home: Path) -> dict[str, str]:
-    """Where each run's workflow is: its old place if it still says the same, else a copy here."""
+def _place_workflows(bundle: Bundle, home: Path, workflow: Path | None) -> dict[str, str]:
+    """Where each run's workflow is: in `workflow` if that is called so, at its old place if it
+    still says the same, else a copy here.
+    """
     recorded = {run.get("id"): run.get("workflow_path") for run in bundle.rows().runs}
     paths = {}
     for run_id, text in bundle.workflows().items():
         path = recorded.get(run_id)
         if not isinstance(path, str) or not path:
+            continue
+        if workflow is not None and workflow.name == Path(path).name:
+            paths[run_id] = str(workflow)
             continue
         if _workflow_text(Path(path)) == text:
             paths[run_id] = path

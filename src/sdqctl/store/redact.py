@@ -30,8 +30,9 @@ class Redactor:
     """
 
     def __init__(self, environment: Mapping[str, str]) -> None:
-        values = {value for item in environment.items() for value in _secrets(*item)}
-        forms = {form for value in values for form in _forms(value)}
+        self.values = {value for item in environment.items() for value in _secrets(*item)}
+        """The secrets that variables hold, as they are."""
+        forms = {form for value in self.values for form in _forms(value)}
         self._literal = sorted(forms, key=len, reverse=True)
         self._without: set[bytes] = set()
         """Digests of long texts that hold no secret: a session that is published again and again

@@ -80,15 +80,15 @@ def moved(
     cwd: tuple[str, str] | None,
     workflows: Mapping[str, str],
 ) -> SessionRows:
-    """The rows for another session. `cwd` is the old and the new folder; `workflows` gives the
-    place of each run's workflow file.
+    """The rows for another session, whose runs keep their name unless one is given. `cwd` is the
+    old and the new folder; `workflows` gives the place of each run's workflow file.
     """
     runs = [
         run
         | {
             "adapter": new.adapter,
             "session_id": new.id,
-            "session_name": name,
+            "session_name": name or run["session_name"],
             "cwd": _mapped(run["cwd"], cwd),
             "workflow_path": workflows.get(run["id"], run["workflow_path"]),
         }

@@ -72,6 +72,7 @@ def apply_workflow(app: App, request: ApplyRequest, manner: Manner) -> int:
     What was done earlier is not done again. Raises UsageError and WorkflowError before anything
     starts.
     """
+    _begin_job(request.options, manner)
     _check_flags(request.options, manner, output="--output-dir")
     workflow = read_workflow(request.path, manner.display)
     setup, cwd, options = settle(workflow, request.options, app)
@@ -107,7 +108,7 @@ def apply_workflow(app: App, request: ApplyRequest, manner: Manner) -> int:
                 "--batch-max-tokens and --batch-max-cost are of a batch in a queue",
                 hint="give --queue; --max-tokens and --max-cost bound each run",
             )
-        return _run_items(app, items, manner)
+        return _run_items(app, items, manner, request.path.stem)
 
 
 def _only(items: list[Item], wanted: tuple[str, ...]) -> list[Item]:
@@ -132,15 +133,27 @@ def run_workflows(
     """Run a workflow, or prompts that were typed; several workflows each in its session, in one
     runtime. Returns the exit code.
     """
+    _begin_job(options, manner)
     if manner.queue is not None:
         return _enqueue_workflows(app, paths, options, manner, prompts)
+    if manner.job.wanted and len(paths) < 2 and not manner.display.dry_run:
+        from sdqctl.cli.ci.job import run_job
+
+        target = paths[0] if paths else prompts
+        return run_job(app, target, options, manner.display, manner.job)
     if prompts:
         return run_prompts(app, prompts, options, manner.display)
     if len(paths) == 1:
         return run_workflow(app, paths[0], options, manner.display)
+    return _run_together(app, paths, options, manner)
+
+
+def _run_together(app: App, paths: Sequence[Path], options: RunOptions, manner: Manner) -> int:
     _check_flags(options, manner, output="OUTPUT-FILE in each workflow")
     if options.session_name is not None:
         raise UsageError("--session-name is for one workflow; write SESSION-NAME into the files")
+    if manner.job.state is not None:
+        raise UsageError("--state is for one workflow; give the command once for each")
     if manner.display.detach:
         raise UsageError("--detach is for one workflow; give the command once for each")
     question = question_of(manner.display)
@@ -160,7 +173,15 @@ def run_workflows(
                 if not manner.display.dry_run or item.context.plan.workflow.session_name is not None
             ]
         )
-        return _run_items(app, items, manner)
+        return _run_items(app, items, manner, "run")
+
+
+def _begin_job(options: RunOptions, manner: Manner) -> None:
+    """Begin the log of a job, where one is wanted. Raises UsageError."""
+    if manner.job.wanted:
+        from sdqctl.cli.ci.job import begin_job
+
+        begin_job(manner.job, options, manner.display, queued=manner.queue is not None)
 
 
 def _enqueue_workflows(
@@ -218,7 +239,7 @@ def _component_options(
     return msgspec.structs.replace(options, output_file=Path(f"{file}.md"))
 
 
-def _run_items(app: App, items: list[Item], manner: Manner) -> int:
+def _run_items(app: App, items: list[Item], manner: Manner, title: str) -> int:
     display = manner.display
     for item in items:
         note_repository(item.context.setup, quiet=display.quiet)
@@ -241,6 +262,10 @@ def _run_items(app: App, items: list[Item], manner: Manner) -> int:
     finally:
         progress.end(items)
         print_summary(items, display.output_format)
+        if manner.job.wanted:
+            from sdqctl.cli.ci.reports import report_batch
+
+            report_batch(title, items, manner.job)
         for item in items:
             if isinstance(item.error, PausedError):
                 item.error.shown()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from sdqctl.cli.output import note
+from sdqctl.cli.output import is_log, note
 from sdqctl.cli.runs.report import Report, print_plan
 from sdqctl.cli.runs.repository import note_repository
 from sdqctl.cli.signals import interruptible
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from sdqctl.cli.runs.options import Display
     from sdqctl.engine.context import RunContext
     from sdqctl.engine.pool import RuntimePool
-    from sdqctl.fleet.sharing import Shared
     from sdqctl.model.options import RunOptions
+    from sdqctl.model.session import SessionRef
     from sdqctl.model.workflow import Diagnostic, Workflow
     from sdqctl.policy.ask import Question
     from sdqctl.sandbox.nets import Nets
@@ -133,10 +133,23 @@ def with_missing_inputs(workflow: Workflow, options: RunOptions) -> RunOptions:
 
 
 def _is_talking() -> bool:
-    return sys.stdin.isatty() and sys.stderr.isatty()
+    return not is_log() and sys.stdin.isatty() and sys.stderr.isatty()
 
 
-def show(context: RunContext, display: Display, shared: Shared | None = None) -> int:
+_Result = TypeVar("_Result")
+
+
+class Published(Protocol):
+    """A session that is published while it goes: into a shared store, or a file."""
+
+    async def after_step(self, ref: SessionRef) -> None:
+        """Publish its state after a step."""
+
+    async def keep(self, work: Coroutine[object, object, _Result]) -> _Result:
+        """Do the work, and publish how it ended."""
+
+
+def show(context: RunContext, display: Display, shared: Published | None = None) -> int:
     """Do a run and print its result, or only show its plan; returns 0. Raises the run's error.
 
     `shared` publishes it.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from sdqctl.cli.ci.options import Job
 from sdqctl.cli.runs.options import Display
 
 
@@ -16,6 +17,8 @@ class Manner:
     keep_going: bool = False
     queue: str | None = None
     """The queue that they go into instead; empty: the configured one."""
+    job: Job = field(default_factory=Job)
+    """What is reported of them as of a job of CI."""
     tag: str = "default"
     priority: int = 0
     max_tokens: int | None = None

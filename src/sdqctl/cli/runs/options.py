@@ -301,6 +301,7 @@ _GROUPS: dict[str, tuple[str, ...]] = {
         "keep_going",
     ),
     "Many machines": ("queue", "tag", "priority", "batch_max_tokens", "batch_max_cost", "store"),
+    "In CI": ("ci", "state", "state_recipients", "summary", "junit"),
     "Output": (
         "dry_run",
         "output_file",

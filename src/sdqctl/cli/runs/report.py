@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
+from sdqctl.cli.ci.log import groups_of
 from sdqctl.cli.keyboard import unechoed
 from sdqctl.cli.output import (
     counted,
@@ -96,6 +97,10 @@ class Report:
             self._live = LiveArea(rows)
             self.nest.show_rows(self._live, rows)
             sinks.append(self._live.sink(progress.note))
+        groups = groups_of(os.environ)
+        if groups is not None:
+            sinks = [groups.begin, *sinks, groups.finish]
+            self._stack.callback(groups.end)
         self.emit = fan_out(*sinks)
 
     def _narrate(self, label: str | None, context: RunContext) -> Narrator:

@@ -1,0 +1,1 @@
+"""Runs as jobs of CI: their state in a file, their log, and what they report."""

@@ -1,0 +1,90 @@
+"""The options that make a run a job of CI."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import click
+
+from sdqctl.errors import UsageError
+
+_Function = TypeVar("_Function", bound=Callable[..., object])
+_FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What a run was asked for as a job of CI."""
+
+    ci: bool = False
+    state: Path | None = None
+    state_recipients: tuple[str, ...] = ()
+    summary: Path | None = None
+    junit: Path | None = None
+    answer: str | None = None
+    comment: str | None = None
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anything of it was asked for."""
+        return self != Job()
+
+
+def job_of(flags: dict[str, object]) -> Job:
+    """Take what is of the job out of a command's flags. Raises UsageError."""
+    names = [field.name for field in fields(Job) if field.name in flags]
+    given = {name: flags.pop(name) for name in names}
+    job = Job(**cast("dict[str, Any]", given))
+    if job.state is None and (job.answer is not None or job.state_recipients):
+        raise UsageError(
+            "--answer and --state-recipient belong to --state FILE",
+            hint="without it: `sdqctl resume NAME --answer VALUE`",
+        )
+    if job.comment is not None and job.answer is None:
+        raise UsageError("--comment belongs to --answer")
+    return job
+
+
+_REPORT_OPTIONS = [
+    click.option(
+        "--ci",
+        is_flag=True,
+        help="The log of a CI job: no colours, no questions, groups and annotations on GitHub.",
+    ),
+    click.option("--summary", type=_FILE, metavar="FILE", help="Write how it ended, in markdown."),
+    click.option("--junit", type=_FILE, metavar="FILE", help="Write each step as a test, in XML."),
+]
+_STATE_OPTIONS = [
+    click.option(
+        "--state",
+        type=_FILE,
+        metavar="FILE",
+        help="Go on from the state in FILE if it is there, and keep it there after each step.",
+    ),
+    click.option(
+        "--state-recipient",
+        "state_recipients",
+        multiple=True,
+        metavar="AGE",
+        help="Encrypt it for age1...; SDQCTL_STATE_KEY reads it.",
+    ),
+    click.option("--answer", metavar="VALUE", help="With --state: the answer at an ASK."),
+    click.option("--comment", metavar="TEXT", help="Why; kept with the answer."),
+]
+
+
+def report_options(function: _Function) -> _Function:
+    """Add --ci, --summary and --junit."""
+    for option in reversed(_REPORT_OPTIONS):
+        function = option(function)
+    return function
+
+
+def state_options(function: _Function) -> _Function:
+    """Add --state and what belongs to it."""
+    for option in reversed(_STATE_OPTIONS):
+        function = option(function)
+    return function
