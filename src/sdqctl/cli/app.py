@@ -27,6 +27,7 @@ COMMANDS: CommandTable = {
     "queue": ("queue:queue", "See and change the runs of a queue."),
     "resume": ("resume:resume", "Go on in a session: a prompt, the remaining steps, or a talk."),
     "watch": ("watch:watch", "Follow a run that goes on in the background."),
+    "mcp": ("mcp.command:mcp", "Serve other agents: sessions and runs over MCP."),
     "ui": ("ui.command:ui", "See all sessions on one screen, what needs you first."),
     "sessions": (
         "sessions:sessions",
@@ -52,7 +53,7 @@ _SECTIONS = {
     "Workflow files": ("init", "validate", "render"),
     "Many machines": ("worker", "queue"),
     "What is kept": ("ui", "sessions", "worktrees", "store"),
-    "This machine": ("status", "login", "agents", "trust", "completion"),
+    "This machine": ("status", "login", "agents", "mcp", "trust", "completion"),
     "To learn": ("help", "demo"),
 }
 

@@ -40,10 +40,11 @@ def begin(
     )
     if done.returncode == 0:
         return msgspec.json.decode(done.stdout, type=DetachedView)
-    raise _error_of(done.stderr)
+    raise failure_of(done.stderr)
 
 
-def _error_of(told: bytes) -> SdqctlError:
+def failure_of(told: bytes) -> SdqctlError:
+    """The error that a command told on stderr, as `--format json` has it or in words."""
     for line in reversed(told.splitlines()):
         try:
             return error_of(msgspec.json.decode(line, type=ErrorView).error)

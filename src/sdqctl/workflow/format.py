@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator
 from operator import attrgetter
@@ -40,6 +41,19 @@ def whole_text(workflow: Workflow) -> str:
     """The workflow's own text, or one with its includes resolved when it has any."""
     includes = re.search(r"^INCLUDE\b", workflow.source, re.MULTILINE)
     return format_workflow(workflow) if includes else workflow.source
+
+
+def workflow_digest(workflow: Workflow) -> str:
+    """What tells a workflow, with all that it includes and calls, from one that was edited."""
+    digest, left, seen = hashlib.sha256(), [workflow], set[str]()
+    while left:
+        one = left.pop()
+        if one.path in seen:
+            continue
+        seen.add(one.path)
+        digest.update(hashlib.sha256(whole_text(one).encode("utf-8", "surrogatepass")).digest())
+        left += [each.workflow for each in one.called]
+    return digest.hexdigest()
 
 
 def _declarations(workflow: Workflow) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from collections.abc import Coroutine, Sequence
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
     from sdqctl.model.workflow import Diagnostic, Workflow
     from sdqctl.policy.ask import Question
     from sdqctl.sandbox.nets import Nets
+
+
+DIGEST = "SDQCTL_WORKFLOW_DIGEST"
+"""The variable that says which workflow is to be run: the one of this digest, and no other."""
 
 
 def run_workflow(app: App, path: Path, options: RunOptions, display: Display) -> int:
@@ -96,7 +101,8 @@ def read_workflow(path: Path, display: Display, *, folder: Path | None = None) -
     """A workflow that can be run, with its warnings shown. `folder`: where the user is, if it may
     come from stdin.
 
-    Raises UsageError for a file that is not there, WorkflowError with all errors.
+    Raises UsageError for a file that is not there, or that DIGEST says was another one,
+    WorkflowError with all errors.
     """
     from sdqctl.workflow import check_workflow
     from sdqctl.workflow.diagnostics import describe
@@ -105,7 +111,14 @@ def read_workflow(path: Path, display: Display, *, folder: Path | None = None) -
         if not display.quiet:
             note(describe(warning))
 
-    return check_workflow(path, warn, folder=folder)
+    workflow = check_workflow(path, warn, folder=folder)
+    expected = os.environ.pop(DIGEST, None)
+    if expected is not None:
+        from sdqctl.workflow.format import workflow_digest
+
+        if workflow_digest(workflow) != expected:
+            raise UsageError(f"{path} was changed since it was offered", hint="it is not run")
+    return workflow
 
 
 def question_of(display: Display) -> Question | None:

@@ -1,0 +1,1 @@
+"""Sessions and runs for other agents, over the Model Context Protocol."""

@@ -1,0 +1,1 @@
+"""Other agents over the Model Context Protocol."""
