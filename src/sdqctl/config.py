@@ -186,6 +186,13 @@ class Settings:
     sandbox_write: tuple[str, ...] = field(
         default=(), metadata=about("folders more that writing modes may write in it")
     )
+    on_event: tuple[str, ...] = field(
+        default=(),
+        metadata=about(
+            "shell commands and addresses that are told when a run is done, fails, pauses or asks "
+            "for permission ([background](background.md#being-told))"
+        ),
+    )
     store: str | None = field(
         default=None,
         metadata=about(

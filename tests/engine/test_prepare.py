@@ -154,6 +154,7 @@ def test_a_setting_of_a_run_is_an_option_of_its_name() -> None:
         "home",
         "env",
         "history_store",
+        "on_event",
         "sandbox_run",
         "sandbox_write",
         "snapshot_files",

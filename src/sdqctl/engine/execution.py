@@ -21,6 +21,7 @@ from sdqctl.engine.documents import write_document
 from sdqctl.engine.inputs import recorded_inputs
 from sdqctl.engine.live_session import LiveSession
 from sdqctl.engine.messages import asked_elsewhere, heeding
+from sdqctl.engine.notices import noticed
 from sdqctl.engine.own_tree import in_own_tree
 from sdqctl.engine.pool import RuntimePool, Runtimes
 from sdqctl.engine.runner import Runner
@@ -72,7 +73,7 @@ async def launch(
     """
     if emit is not None:
         context = replace(context, emit=emit)
-    context = in_own_tree(context)
+    context = noticed(in_own_tree(context))
     adapter = context.target.ref.adapter
     async with AsyncExitStack() as stack:
         if context.text is not None:
