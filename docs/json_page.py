@@ -17,6 +17,7 @@ from sdqctl.model.sandbox import Held
 from sdqctl.model.session import ToolCall, Usage
 from sdqctl.model.views import (
     agents,
+    doctor,
     failure,
     queue,
     run,
@@ -128,6 +129,7 @@ SECTIONS = (
     Section("A run in a queue", queue.QueuedRunView, "`queue list` writes an array of these."),
     Section("The runs of a tag", queue.TagView),
     Section("The status", status.StatusView),
+    Section("A part of an installation", doctor.PartView, "`doctor` writes an array of these."),
     Section("The sandbox of this machine", Held),
     Section("An adapter", Health),
     Section("The tools of an adapter", ToolNames),

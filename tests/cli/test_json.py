@@ -165,6 +165,11 @@ def test_status_writes_what_it_is_asked_for(flag: str, story: Path) -> None:
     assert {"--auth": "adapters"}.get(flag, flag.removeprefix("--")) in found
 
 
+def test_doctor_writes_each_part(bench: Bench) -> None:
+    found = read(sdqctl("doctor", "--format", "json"), "doctor")
+    assert {"data", "git", "runtime", "model", "ui"} <= {each["part"] for each in found}
+
+
 def test_validate_writes_findings(bench: Bench) -> None:
     done = sdqctl("validate", bench.write("bad.conv", "PROMT x\n"), "--format", "json")
     assert [finding["line"] for finding in read(done, "validate")] == [1]

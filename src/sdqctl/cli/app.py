@@ -34,6 +34,7 @@ COMMANDS: CommandTable = {
         "List, show, search, fork, export and clean up sessions.",
     ),
     "status": ("status:status", "Show what is installed, signed in, and kept."),
+    "doctor": ("doctor:doctor", "Say what is missing for runs, and what to do about it."),
     "login": ("login:login", "Sign in with the runtime's own command."),
     "validate": ("workflow:validate", "Check workflow files."),
     "render": ("workflow:render", "Show the prompts that a workflow would send."),
@@ -53,7 +54,7 @@ _SECTIONS = {
     "Workflow files": ("init", "validate", "render"),
     "Many machines": ("worker", "queue"),
     "What is kept": ("ui", "sessions", "worktrees", "store"),
-    "This machine": ("status", "login", "agents", "mcp", "trust", "completion"),
+    "This machine": ("status", "doctor", "login", "agents", "mcp", "trust", "completion"),
     "To learn": ("help", "demo"),
 }
 

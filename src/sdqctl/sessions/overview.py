@@ -80,7 +80,7 @@ def take_overview(
     """
     sessions = select(all_entries(of), Query(), datetime.now(UTC))
     health = _health(of) if adapters or auth else []
-    outlook = _outlook(of)
+    outlook = outlook_of(of)
     return Overview(
         home=of.home,
         configuration=[str(file) for file in of.settings.files],
@@ -116,7 +116,8 @@ def overview_view(of: Access, found: Overview, *, with_sessions: bool) -> Status
     )
 
 
-def _outlook(of: Installation) -> Outlook:
+def outlook_of(of: Installation) -> Outlook:
+    """What a run would use where nothing else is said."""
     name = of.settings.adapter
     try:
         return registry.entry(name).outlook(of.adapter_settings(name))

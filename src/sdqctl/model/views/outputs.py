@@ -6,6 +6,7 @@ from typing import Any
 
 from sdqctl.model.events import Event
 from sdqctl.model.views.agents import AgentSessionView, AgentView, CheckView
+from sdqctl.model.views.doctor import PartView
 from sdqctl.model.views.failure import ErrorView
 from sdqctl.model.views.queue import QueuedRunView, TagView
 from sdqctl.model.views.run import BatchRunView, DetachedView, PlanView, ResultLine, ResultView
@@ -47,6 +48,7 @@ OUTPUTS: dict[str, Any] = {
     "sessions trash list": list[TrashView],
     "worktrees list": list[WorktreeView],
     "status": StatusView,
+    "doctor": list[PartView],
     "validate": list[FindingView],
     "render": list[PromptView],
     "queue list": list[QueuedRunView],
