@@ -133,6 +133,20 @@ def test_a_worker_that_dies_as_it_begins_a_run_leaves_it_to_others(fleet: Fleet)
     check_whole(fleet)
 
 
+def test_a_job_whose_worker_did_not_hear_of_it_is_put_in_again(fleet: Fleet) -> None:
+    one = fleet.machine("a")
+    one.run("run", "-p", "say [[reply: A]]", "--session-name", "q", "--queue")
+    fleet.asked(
+        "SET search_path TO sdqctl;"
+        "INSERT INTO procrastinate_workers (last_heartbeat) VALUES (now() + interval '1 h');"
+        "UPDATE procrastinate_jobs SET status = 'doing', "
+        "worker_id = (SELECT max(id) FROM procrastinate_workers);"
+        "UPDATE procrastinate_events SET at = at - interval '1 minute'"
+    )
+    fleet.machine("b").run(*worker(fleet, "b", "--until-idle"))
+    assert states(fleet) == [("q", "completed")]
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
 def test_the_run_of_a_dead_or_frozen_worker_is_taken_over(
     number: signal.Signals, fleet: Fleet

@@ -294,6 +294,21 @@ def test_a_bundle_with_its_workspace_goes_on_with_talk_and_files_elsewhere(
     assert (tree / "a.txt").read_text() == "one\ntwo\n"
 
 
+def test_a_tree_that_arrives_leaves_a_branch_of_its_name_alone(
+    grown: Bench, tmp_path: Path
+) -> None:
+    file = tmp_path / "s.sdqctl"
+    assert sdqctl("sessions", "export", "s", "--workspace", "-o", file).code == 0
+    clone, there = _elsewhere(grown, tmp_path)
+    for branch in ("sdqctl/s", "sdqctl/s-2"):
+        git(clone, "branch", branch)
+    told = sdqctl("sessions", "import", file, "--cwd", clone, **there)
+    assert told.code == 0, told.err
+    tree = Path(sdqctl("worktrees", "path", "s", **there).out.strip())
+    assert git(tree, "branch", "--show-current") == "sdqctl/s-3\n"
+    assert git(clone, "rev-parse", "sdqctl/s") == git(clone, "rev-parse", "HEAD")
+
+
 def test_a_bundle_with_a_workspace_is_taken_whole_or_not_at_all(
     grown: Bench, tmp_path: Path
 ) -> None:
@@ -308,10 +323,6 @@ def test_a_bundle_with_a_workspace_is_taken_whole_or_not_at_all(
     told = sdqctl("sessions", "import", file, "--cwd", other, **there)
     assert told.code == 2
     assert "does not have commit" in told.err
-    git(clone, "branch", "sdqctl/s")
-    told = sdqctl("sessions", "import", file, "--cwd", clone, **there)
-    assert told.code == 2
-    assert "the branch sdqctl/s exists already" in told.err
     assert sdqctl("sessions", "list", "--format", "json", **there).json == []
     assert "there are no worktrees" in sdqctl("worktrees", "list", **there).err
     told = sdqctl("sessions", "import", file, "--cwd", clone, "--no-workspace", **there)

@@ -124,7 +124,8 @@ def _folder(setup: Setup, job: Job, shared: Shared, clone: Path | None) -> Path:
     if repository is None:
         raise WorkspaceError(f"{clone} is no git repository")
     start = History(repository.common).snapshot(job.origin.base)
-    made = make_worktree(setup.home, repository.top, shared.ref, job.name, start=start)
+    top, name = repository.top, job.name
+    made = make_worktree(setup.home, top, shared.ref, name, start=start, numbered=True)
     inside = (made.worktree.tree / job.origin.inside).resolve()
     is_there = inside.is_dir() and inside.is_relative_to(made.worktree.tree.resolve())
     return inside if is_there else made.worktree.tree

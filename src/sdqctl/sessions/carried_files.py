@@ -82,7 +82,8 @@ class Arriving:
         if self.in_place:
             tree = ArrivedTree(self, repository.top, str(repository.common), ref)
         else:
-            made = make_worktree(self.home, repository.top, ref, name, start=start)
+            top = repository.top
+            made = make_worktree(self.home, top, ref, name, start=start, numbered=True)
             tree = ArrivedTree(self, made.worktree.tree, made.worktree.common, ref, made)
         undoing.callback(tree.undo)
         return tree

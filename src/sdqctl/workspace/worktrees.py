@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
 
 import msgspec
@@ -109,14 +110,15 @@ def make_worktree(
     branch: str | None = None,
     carry: bool = False,
     start: Snapshot | None = None,
+    numbered: bool = False,
 ) -> Made:
     """The worktree of a session for a folder of a repository; made unless it is there.
 
     It starts from the commit that is checked out, on `branch` or `sdqctl/NAME`. With `carry` it has
     the uncommitted changes, too, uncommitted; with `start` it starts from the commit that this
-    snapshot was made on, and has its files, uncommitted. Raises WorkspaceRefusedError without a
-    repository or a commit, UsageError for a branch that is none or is there already,
-    WorkspaceError.
+    snapshot was made on, and has its files, uncommitted; `numbered`: on `sdqctl/NAME-2` and so on
+    where that branch is there already. Raises WorkspaceRefusedError without a repository or a
+    commit, UsageError for a branch that is none or is there already, WorkspaceError.
     """
     repository, base = _origin(cwd, start)
     refuse_programs(read_configuration(repository.top))
@@ -132,7 +134,7 @@ def make_worktree(
         top=str(repository.top),
         common=str(repository.common),
         path=str(folder / (repository.top.name or "tree")),
-        branch=branch or f"sdqctl/{_UNSAFE.sub('-', name).strip('-.') or 'session'}",
+        branch=branch or _own_branch(repository, name, numbered=numbered),
         base=base,
     )
     _add(repository, folder, worktree, is_again=known is not None)
@@ -142,6 +144,20 @@ def make_worktree(
     worktree = msgspec.structs.replace(worktree, ready=True)
     write_worktree(worktree)
     return Made(worktree, worktree.tree / inside, is_new=True, behind=behind)
+
+
+def _own_branch(repository: Repository, name: str, *, numbered: bool) -> str:
+    branch = f"sdqctl/{_UNSAFE.sub('-', name).strip('-.') or 'session'}"
+    if not numbered:
+        return branch
+    further = (f"{branch}-{number}" for number in count(2))
+    return next(name for name in chain([branch], further) if not _has_branch(repository, name))
+
+
+def _has_branch(repository: Repository, name: str) -> bool:
+    git = Git(repository.top, {"GIT_DIR": str(repository.git_folder)})
+    wanted = ("--verify", "--quiet", f"refs/heads/{name}")
+    return not git.finished("show-ref", *wanted, ok=range(256)).returncode
 
 
 def write_worktree(worktree: Worktree) -> None:
@@ -214,8 +230,7 @@ def _add(repository: Repository, folder: Path, worktree: Worktree, *, is_again: 
     git = Git(repository.top, {"GIT_DIR": str(repository.git_folder)})
     if git.finished("check-ref-format", "--branch", worktree.branch, ok=range(256)).returncode:
         raise UsageError(f"{worktree.branch!r} is no name of a branch")
-    ref = f"refs/heads/{worktree.branch}"
-    exists = not git.finished("show-ref", "--verify", "--quiet", ref, ok=range(256)).returncode
+    exists = _has_branch(repository, worktree.branch)
     if exists and not is_again:
         raise UsageError(
             f"the branch {worktree.branch} exists already",
