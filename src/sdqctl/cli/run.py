@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -81,6 +82,8 @@ def run(
     from sdqctl.cli.runs.batch import Manner, run_workflows
 
     job = job_of(flags)
+    if (given := job.store) and "://" not in given:
+        job, targets = replace(job, store=""), (given, *targets)
     options, display = asked_for(flags)
     if bool(prompts) == bool(targets):
         raise UsageError("name a WORKFLOW or give a prompt with -p, one of them", hint=_HINT)

@@ -54,12 +54,15 @@ def arrive(
     cwd: Path | None = None,
     force: bool = False,
     with_files: bool = True,
+    workflow: Path | None = None,
 ) -> Arrived:
     """Make a session of the newest state; an older copy of it goes into the trash.
 
     A copy that has gone on by itself is replaced by `force` alone. Under another `name` it becomes
-    a session of its own. Raises SessionExistsError, SessionBusyError, BundleError, and what an
-    import raises; nothing is left then, and the older copy is in the trash at worst.
+    a session of its own. A workflow called like `workflow` is that file here.
+
+    Raises SessionExistsError, SessionBusyError, BundleError, and what an import raises; nothing is
+    left then, and the older copy is in the trash at worst.
     """
     if name is not None:
         return Arrived(_import(access, database, stored, name, cwd, with_files), is_new=True)
@@ -70,7 +73,7 @@ def arrive(
         _check(access, store, stored, here, force=force)
         cwd = cwd or _place(access, here)
         put_aside(access, here)
-    info = _import(access, database, stored, None, cwd, with_files)
+    info = _import(access, database, stored, None, cwd, with_files, workflow)
     note_copy(access, store, stored, SessionRef(info.adapter, info.id))
     return Arrived(info, is_new=True, replaced=here is not None)
 
@@ -132,12 +135,13 @@ def _import(
     name: str | None,
     cwd: Path | None,
     with_files: bool,
+    workflow: Path | None = None,
 ) -> SessionInfo:
     with tempfile.TemporaryDirectory(prefix="sdqctl-") as folder:
         file = Path(folder) / "state"
         fetch(database, stored, file)
         try:
-            return import_session(access, file, name, cwd, with_files=with_files)
+            return import_session(access, file, name, cwd, with_files=with_files, workflow=workflow)
         except BundleError as error:
             text = error.message.replace(str(file), f"the state of session {stored.name!r}")
             raise _like(error, text) from error

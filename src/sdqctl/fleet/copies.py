@@ -50,7 +50,10 @@ def mark_of(access: Access, ref: SessionRef) -> str:
     turns = access.archive(ref.adapter).count_turns(ref.id)
     runs = [(run["id"], run["status"]) for run in rows.runs]
     steps = [
-        (row["run_id"], row["path"], row["status"], row["superseded"], row.get("answer"))
+        (
+            *(row["run_id"], row["path"], row["status"], row["superseded"], row.get("answer")),
+            *([shown] if (shown := row.get("shown_at")) else []),
+        )
         for row in rows.attempts
     ]
     return hashlib.sha256(msgspec.json.encode([runs, steps, turns])).hexdigest()

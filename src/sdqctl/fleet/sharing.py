@@ -118,6 +118,26 @@ class SharedStore(Closing):
             self.note("the copy that was here is older, and went into the trash")
         return self._shared(lease, arrived.info, is_new=arrived.is_new)
 
+    def join(self, name: str, adapter: str, cwd: Path, wait: float, *, workflow: Path) -> Shared:
+        """The session of a name, held: here as the store has it, else as it is here, else one that
+        is to be begun. A workflow called like `workflow` is that file here.
+
+        Raises SessionBusyError, and what `arrive` raises.
+        """
+        self.database.make()
+        lease = self._take(adapter, name, wait)
+        try:
+            stored = newest(self.database, lease.session)
+            if stored is None:
+                ref = SessionRef(adapter, session_id_for(name))
+                return self._shared(lease, self._here(adapter, name), ref)
+            access, database, identity = self.access, self.database, self.identity
+            arrived = arrive(access, database, identity, stored, cwd=cwd, workflow=workflow)
+        except BaseException:
+            self._let_go(lease)
+            raise
+        return self._shared(lease, arrived.info, is_new=arrived.is_new)
+
     def begin(self, adapter: str, name: str, clone: Path | None, *, seconds: float) -> Shared:
         """A session of a name, held to begin it or to go on with it: here as the store has it, in a
         worktree of a clone. A copy that went on by itself makes way.

@@ -108,9 +108,11 @@ def import_session(
     *,
     own: bool = False,
     with_files: bool = True,
+    workflow: Path | None = None,
 ) -> SessionInfo:
     """Make a session of a bundle, of one's `own` with what its runs were allowed. A work tree in it
-    becomes a worktree of the repository around `cwd`, unless it is to be without files.
+    becomes a worktree of the repository around `cwd`, unless it is to be without files. A workflow
+    called like `workflow` is that file here.
 
     Raises BundleError, SessionExistsError, UsageError, WorkspaceError.
     """
@@ -131,6 +133,7 @@ def import_session(
             cwd=cwd,
             own=own,
             files=files,
+            workflow=workflow,
         )
 
 

@@ -150,6 +150,13 @@ def test_a_run_that_is_done_is_followed_by_another_in_the_same_talk(folder: Path
     assert (ci.clone / "a.txt").read_text() == "one\ntwo\n"
 
 
+def test_a_job_without_snapshots_has_its_talk_carried(folder: Path) -> None:
+    ci = Pipeline(folder, HEAD + 'PROMPT a [[reply: A]]\nASK ok "On?"\nPROMPT b [[reply: B]]\n')
+    ci.job("--no-snapshots", code=8)
+    ci.job("--no-snapshots", "--answer", "yes")
+    assert [turn["response"] for turn in ci.turns()] == ["A", "B"]
+
+
 def test_an_older_copy_makes_way_and_a_newer_one_stays(folder: Path) -> None:
     ci = Pipeline(folder, HEAD + 'PROMPT a [[reply: A]]\nASK ok "On?"\nPROMPT b [[reply: B]]\n')
     ci.job(code=8)
@@ -232,15 +239,16 @@ def test_a_folder_that_is_no_repository_has_its_talk_carried_alone(
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        (["-p", "x", "--state", "s"], "--state needs a workflow in a file"),
-        (["work.conv", "--answer", "yes"], "belong to --state"),
+        (["-p", "x", "--state", "s"], "need a workflow in a file"),
+        (["work.conv", "--answer", "yes"], "belongs to --state"),
         (["work.conv", "--state", "s", "--comment", "x"], "--comment belongs to --answer"),
         (["work.conv", "--ci", "--detach"], "leave out --detach"),
         (["work.conv", "--ci", "--ask"], "leave out --ask"),
         (["work.conv", "--junit", "x", "--dry-run"], "--dry-run runs nothing"),
-        (["work.conv", "work.conv", "--state", "s"], "--state is for one workflow"),
+        (["work.conv", "work.conv", "--state", "s"], "are for one workflow"),
         (["work.conv", "--state", "s", "--state-recipient", "age1x"], "--state-recipient"),
         (["work.conv", "--state", "s", "--no-resume-if-exists"], "leave out --no-resume"),
+        (["work.conv", "--state", "s", "--store"], "give one"),
         (["work.conv", "--state", "s", "--worktree="], "leave out --worktree"),
         (["work.conv", "--state", "work.conv/s"], "File exists"),
     ],

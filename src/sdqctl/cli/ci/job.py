@@ -17,6 +17,7 @@ from sdqctl.cli.ci.options import Job
 from sdqctl.cli.ci.reports import Report, reported
 from sdqctl.cli.output import note
 from sdqctl.cli.runs.launch import read_workflow, show, with_missing_inputs
+from sdqctl.cli.shared import open_store
 from sdqctl.engine.gates import answer_gate, awaits_answer
 from sdqctl.engine.preparation import prepare, settle
 from sdqctl.engine.session_names import wanted_name
@@ -43,10 +44,10 @@ def begin_job(job: Job, options: RunOptions, display: Display, *, queued: bool) 
         raise UsageError("a job waits for its run: leave out --detach and --queue")
     if display.ask:
         raise UsageError("nobody is there to be asked in a job: leave out --ask")
-    if display.dry_run and (job.state or job.summary or job.junit):
-        raise UsageError("--dry-run runs nothing: leave out --state, --summary and --junit")
-    if job.state is not None and options.resume_if_exists is False:
-        raise UsageError("--state goes on where it was: leave out --no-resume-if-exists")
+    if display.dry_run and (job.is_kept or job.summary or job.junit):
+        raise UsageError("--dry-run runs nothing: leave out --state, --store and the reports")
+    if job.is_kept and options.resume_if_exists is False:
+        raise UsageError("the run goes on where it was: leave out --no-resume-if-exists")
     if job.ci:
         begin_job_log(os.environ)
 
@@ -84,8 +85,12 @@ class _Run:
         app, state = self.app, None
         files = (job.state, job.summary, job.junit)
         app.own_files.update(file.absolute() for file in files if file is not None)
+        if job.is_kept:
+            self._check(options)
+        if job.store is not None:
+            return self._in_store(options, display, job, job.store, report)
         if job.state is not None:
-            self._check_state(options, job.state)
+            _make_folder(job.state.absolute().parent)
             state = StateFile(
                 app,
                 job.state.absolute(),
@@ -103,16 +108,48 @@ class _Run:
             _answer(context, job)
             return _show_published(context, display, state)
 
-    def _check_state(self, options: RunOptions, file: Path) -> None:
+    def _check(self, options: RunOptions) -> None:
         """Raise UsageError where the state could not be kept, before anything is done."""
         if self.keeps_text:
-            raise UsageError("--state needs a workflow in a file: it is known by its name")
+            raise UsageError("--state and --store need a workflow in a file, whose name is known")
         if options.worktree is not None or self.workflow.worktree is not None:
-            raise UsageError("--state works in the checkout itself: leave out --worktree, WORKTREE")
-        try:
-            file.absolute().parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UsageError(f"--state {file}: {error.strerror}") from error
+            raise UsageError("--state and --store say where it works: leave out --worktree")
+
+    def _in_store(
+        self, options: RunOptions, display: Display, job: Job, store: str, report: Report
+    ) -> int:
+        """Run it as the shared store has it; its files are a worktree of the checkout then."""
+        app, path = self.app, Path(self.workflow.path)
+        _, cwd, whole = settle(self.workflow, options, app)
+        name, adapter = wanted_name(self.workflow, whole, cwd) or path.stem, whole.adapter or ""
+        with (
+            open_store(app, store) as opened,
+            opened.join(name, adapter, cwd, options.wait, workflow=path) as shared,
+            app.ledger() as ledger,
+        ):
+            info = shared.info
+            options = _going_on(options, whole, cwd, name if info is None else info.label)
+            if info is not None and shared.is_new and info.cwd:
+                options = msgspec.structs.replace(options, cwd=Path(info.cwd))
+            report.context = context = prepare(self.workflow, options, app, ledger)
+            _answer(context, job)
+            try:
+                return show(context, display, shared)
+            except SdqctlError as error:
+                _in_a_job(error, context.target.name)
+                if isinstance(error, PausedError):  # while the lease holds
+                    note(f"waits for a human: {one_line(error.message)}")
+                    error.shown()
+                    error.on_shown = None
+                    shared.publisher.publish(shared.ref)
+                raise
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--state in {folder}: {error.strerror}") from error
 
 
 def _show_published(context: RunContext, display: Display, state: StateFile) -> int:
@@ -140,8 +177,16 @@ def _restored(app: App, workflow: Workflow, options: RunOptions, state: StateFil
             )
         name = restored.info.label
         note(f"going on from {state.path}")
+    return _going_on(options, whole, cwd, name)
+
+
+def _going_on(options: RunOptions, whole: RunOptions, cwd: Path, name: str) -> RunOptions:
+    """The options of a run that goes on in the session of a name; what was cut off on another
+    machine is done anew where the files can be as they were.
+    """
     on_interrupted = whole.on_interrupted
-    if on_interrupted is None and find_repository(cwd) is not None:
+    keeps_files = whole.snapshots is not False and find_repository(cwd) is not None
+    if on_interrupted is None and keeps_files:
         on_interrupted = OnInterrupted.REWIND
     return msgspec.structs.replace(
         options, session_name=name, resume_if_exists=True, on_interrupted=on_interrupted

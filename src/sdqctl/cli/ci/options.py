@@ -9,6 +9,7 @@ from typing import Any, TypeVar, cast
 
 import click
 
+from sdqctl.cli.options import store_option
 from sdqctl.errors import UsageError
 
 _Function = TypeVar("_Function", bound=Callable[..., object])
@@ -22,10 +23,17 @@ class Job:
     ci: bool = False
     state: Path | None = None
     state_recipients: tuple[str, ...] = ()
+    store: str | None = None
+    """The shared store; empty: the configured one."""
     summary: Path | None = None
     junit: Path | None = None
     answer: str | None = None
     comment: str | None = None
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether the session is kept for other machines."""
+        return self.state is not None or self.store is not None
 
     @property
     def wanted(self) -> bool:
@@ -38,10 +46,14 @@ def job_of(flags: dict[str, object]) -> Job:
     names = [field.name for field in fields(Job) if field.name in flags]
     given = {name: flags.pop(name) for name in names}
     job = Job(**cast("dict[str, Any]", given))
-    if job.state is None and (job.answer is not None or job.state_recipients):
+    if job.state is not None and job.store is not None:
+        raise UsageError("--state and --store are two ways of one thing: give one")
+    if job.state is None and job.state_recipients:
+        raise UsageError("--state-recipient belongs to --state FILE")
+    if not job.is_kept and job.answer is not None:
         raise UsageError(
-            "--answer and --state-recipient belong to --state FILE",
-            hint="without it: `sdqctl resume NAME --answer VALUE`",
+            "--answer belongs to --state FILE or --store",
+            hint="without them: `sdqctl resume NAME --answer VALUE`",
         )
     if job.comment is not None and job.answer is None:
         raise UsageError("--comment belongs to --answer")
@@ -71,7 +83,8 @@ _STATE_OPTIONS = [
         metavar="AGE",
         help="Encrypt it for age1...; SDQCTL_STATE_KEY reads it.",
     ),
-    click.option("--answer", metavar="VALUE", help="With --state: the answer at an ASK."),
+    store_option("Go on as the shared store has it, and publish each step."),
+    click.option("--answer", metavar="VALUE", help="With --state or --store: answers an ASK."),
     click.option("--comment", metavar="TEXT", help="Why; kept with the answer."),
 ]
 

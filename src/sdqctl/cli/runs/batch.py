@@ -152,8 +152,8 @@ def _run_together(app: App, paths: Sequence[Path], options: RunOptions, manner: 
     _check_flags(options, manner, output="OUTPUT-FILE in each workflow")
     if options.session_name is not None:
         raise UsageError("--session-name is for one workflow; write SESSION-NAME into the files")
-    if manner.job.state is not None:
-        raise UsageError("--state is for one workflow; give the command once for each")
+    if manner.job.is_kept:
+        raise UsageError("--state and --store are for one workflow; give the command for each")
     if manner.display.detach:
         raise UsageError("--detach is for one workflow; give the command once for each")
     question = question_of(manner.display)
