@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+import threading
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -60,6 +61,8 @@ class StateFile:
     ref: SessionRef | None = None
     """The session, once there is one."""
     _writer: StateWriter = field(init=False)
+    _one: threading.Lock = field(default_factory=threading.Lock, init=False)
+    """A signal leaves the thread that publishes at work: the state after it is written after it."""
 
     def __post_init__(self) -> None:
         self._writer = StateWriter(self.access, self.note)
@@ -92,6 +95,10 @@ class StateFile:
 
     def publish(self) -> None:
         """Write the session as it is into the file. Raises SessionNotFoundError, StoreError."""
+        with self._one:
+            self._publish()
+
+    def _publish(self) -> None:
         assert self.ref is not None, "there is a session"
         info = self._writer.look(self.ref)
         if self.seal is None:
