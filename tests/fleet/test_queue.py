@@ -5,8 +5,12 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 
+import psycopg
 import pytest
 
+from sdqctl.fleet.address import store_address
+from sdqctl.fleet.database import Database
+from sdqctl.fleet.queue import take_over
 from tests.cli.test_json import read
 from tests.cli.test_waiting import wait_for
 from tests.command import Running
@@ -145,6 +149,19 @@ def test_a_job_whose_worker_did_not_hear_of_it_is_put_in_again(fleet: Fleet) -> 
     )
     fleet.machine("b").run(*worker(fleet, "b", "--until-idle"))
     assert states(fleet) == [("q", "completed")]
+
+
+def test_runs_are_taken_over_by_one_worker_at_a_time(fleet: Fleet) -> None:
+    one = fleet.machine("a")
+    one.run("run", "-p", "say [[reply: A]]", "--session-name", "q", "--queue")
+    fleet.asked("SET search_path TO sdqctl; UPDATE procrastinate_jobs SET status = 'cancelled'")
+    address = store_address(fleet.store, {"SDQCTL_STORE": fleet.store})
+    with Database(address) as database, psycopg.connect(fleet.store) as other:
+        other.execute("SELECT pg_advisory_xact_lock(7365712)")
+        assert take_over(database, 3.0) == 0
+        other.rollback()
+        assert take_over(database, 3.0) == 1
+        assert take_over(database, 3.0) == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])

@@ -28,6 +28,8 @@ WAITING = ("queued", "running")
 _AGAIN = ("failed", "interrupted", "cancelled")
 """Those of a run that is put in again when its batch is."""
 _AT_ONCE = 500
+_LOCK = 7_365_712
+"""Of the advisory lock under which runs are taken over."""
 
 
 @dataclass(frozen=True)
@@ -207,9 +209,12 @@ def give_back(database: Database, taken: Taken, message: str, seconds: float = 0
 def take_over(database: Database, seconds: float) -> int:
     """Put runs in again whose job has ended without their end: their worker died, or whoever put
     them in did, or the job was fetched by a worker that did not hear of it, so many seconds ago.
-    Returns how many.
+    Returns how many; none while another worker is doing it: both would not see each other's jobs.
     """
     with database.transaction() as connection:
+        alone = connection.execute("SELECT pg_try_advisory_xact_lock(%s)", (_LOCK,)).fetchone()
+        if alone != (True,):
+            return 0
         unheard = connection.execute(
             "SELECT job FROM sdqctl.runs AS r JOIN sdqctl.procrastinate_jobs AS j ON j.id = job "
             "WHERE r.status = 'queued' AND j.status = 'doing' AND (SELECT max(e.at) "
