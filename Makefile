@@ -7,7 +7,7 @@ STAMPS := .make
 # Compiled files are kept: hundreds of processes of a run of the suite would compile all anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: agents nightly fleet-crash fleet-demo fleet-load setup demo test lint types suite coverage bench bench-quick crash fuzz fuzz-ui docs clean thorough release-check
+.PHONY: site agents nightly fleet-crash fleet-demo fleet-load setup demo test lint types suite coverage bench bench-quick crash fuzz fuzz-ui docs clean thorough release-check
 
 setup: $(STAMPS)/python $(STAMPS)/runtime
 
@@ -57,6 +57,11 @@ docs: setup
 # An embedded Postgres, three workers, twelve components; one worker is killed.
 fleet-demo: setup
 	$(BIN)/python -m tests.fleet.demo
+
+# The pages as a site, in site/; its links are looked at.
+site: setup
+	$(BIN)/python -m pip install $(PIP_FLAGS) --constraint constraints.txt '.[site]'
+	$(BIN)/python docs/build_site.py
 
 fleet-crash: setup
 	$(BIN)/python -m pytest tests/fleet/test_take_over.py --kills $(or $(N),60) -s

@@ -146,6 +146,7 @@ def test_a_tool_is_asked_about(answer: str, made: bool, talk: Path, model: Loopb
 SHELL = '[[tool: bash {"command": "touch made.txt", "description": "make it"}]]'
 
 
+@pytest.mark.thorough
 def test_keys_typed_before_the_question_do_not_answer_it(talk: Path, model: LoopbackModel) -> None:
     with Terminal(["resume", "talk"]) as terminal:
         terminal.wait_for("Ctrl-D leaves.")
@@ -333,6 +334,7 @@ def test_hostile_output_cannot_drive_the_terminal(
         assert char.encode() not in raw
 
 
+@pytest.mark.thorough
 def test_a_run_has_a_live_line_that_goes_away(
     home: Path, project: Path, model: LoopbackModel
 ) -> None:
@@ -370,6 +372,7 @@ def test_a_consult_opens_with_the_agents_questions(
     assert model.user_messages()[-1].endswith("which way")
 
 
+@pytest.mark.thorough
 def test_a_run_asks_on_a_terminal_when_told_to(
     home: Path, project: Path, model: LoopbackModel
 ) -> None:
@@ -424,6 +427,7 @@ def test_options_of_a_run_open_no_conversation(flags: list[str], talk: Path) -> 
         assert flags[0] in terminal.text
 
 
+@pytest.mark.thorough
 def test_a_ctrl_d_during_a_turn_leaves_after_it(talk: Path, model: LoopbackModel) -> None:
     with Terminal(["resume", "talk"]) as terminal:
         terminal.wait_for("Ctrl-D leaves.")

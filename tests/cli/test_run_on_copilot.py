@@ -58,6 +58,7 @@ def test_a_multi_day_audit_goes_through_three_processes_with_its_whole_history(
     ]
 
 
+@pytest.mark.thorough
 def test_an_existing_name_is_refused_and_its_history_untouched(
     home: Path, project: Path, model: LoopbackModel
 ) -> None:
@@ -94,6 +95,7 @@ def test_ci_cleanup_deletes_what_is_old_and_made_by_sdqctl(
     assert not journal(home, "release-1").parent.exists()
 
 
+@pytest.mark.thorough
 def test_the_result_object_and_the_event_stream_have_their_documented_fields(
     home: Path, project: Path, model: LoopbackModel
 ) -> None:
@@ -165,6 +167,7 @@ def test_a_timeout_aborts_the_turn_and_the_run_goes_on_later(
         assert len(model.user_messages()) == 1
 
 
+@pytest.mark.thorough
 def test_a_tool_may_work_longer_than_the_model_may_be_silent(
     home: Path, project: Path, model: LoopbackModel
 ) -> None:
@@ -241,6 +244,7 @@ def test_a_second_writer_and_a_delete_are_refused_while_a_run_holds_the_session(
     assert done.code == 0, done.err
 
 
+@pytest.mark.thorough
 def test_tools_may_read_inside_the_folder_and_nothing_else(
     home: Path, project: Path, model: LoopbackModel
 ) -> None:

@@ -15,6 +15,7 @@ from tests.contract.on_loopback import LoopbackContract
 
 
 @pytest.mark.runtime
+@pytest.mark.each(2)
 class TestCopilot(LoopbackContract):
     name = "copilot"
 

@@ -150,6 +150,7 @@ def test_a_trusted_repository_gets_what_it_brings_in_new_and_in_resumed_sessions
         assert {*hooks, "mcp-file-0", "extension-evil"} <= set(marks)
 
 
+@pytest.mark.thorough
 def test_instructions_are_read_as_text_unless_one_leads_out_of_the_repository(
     home: Path, repository: HostileRepository, planned: LoopbackModel
 ) -> None:

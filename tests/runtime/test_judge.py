@@ -147,6 +147,7 @@ def test_what_the_mode_refuses_is_refused_once_and_has_no_effect(
     assert Counter(call["denied"] for call in tools) == {True: 11, False: 5}
 
 
+@pytest.mark.thorough
 def test_rules_hold_for_a_tool_that_says_of_itself_that_it_only_reads(
     home: Path, project: Path, called: Path, model_with: ModelWith
 ) -> None:
@@ -323,6 +324,7 @@ class LongOutput:
         return Reply(text=results[-1])
 
 
+@pytest.mark.thorough
 def test_the_runtimes_file_of_a_long_output_can_be_read(
     home: Path, project: Path, model_with: ModelWith
 ) -> None:

@@ -152,6 +152,7 @@ def test_a_long_retry_after_is_not_waited_for_beyond_the_time_of_the_retries(
         assert exit_codes()[entry["error"]["code"]] == 75, entry
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("budget", some(1, ["0s", "2s", "1s", "4s", "6s"]))
 def test_the_exit_code_does_not_depend_on_when_the_retries_end(budget: str, run: Run) -> None:
     done = run("prompt", Model(Reply(status=500)), "--retry-for", budget)
@@ -166,6 +167,7 @@ def test_a_failure_that_passes_is_got_over(kind: str, run: Run) -> None:
     assert "trying again in" in done.err
 
 
+@pytest.mark.thorough
 def test_a_compaction_that_failed_is_done_by_a_resume(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -125,6 +125,7 @@ def test_a_runtime_that_dies_before_it_stored_the_new_session_is_survived(
     assert model.user_messages() == ["hello [[reply: hi]]"]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("way_on", some(1, [["--continue"], ["--prompt", "hello [[reply: hi]]"]]))
 def test_a_session_killed_before_its_first_prompt_was_stored_goes_on(
     way_on: list[str], home: Path, project: Path, model: LoopbackModel
@@ -167,6 +168,7 @@ def test_a_later_conversation_that_the_runtime_forgot_is_begun_again(
     assert {entry["name"]: entry["turns"] for entry in listed} == {"s": 1, "s (2)": 1}
 
 
+@pytest.mark.thorough
 def test_a_journal_that_was_deleted_is_never_replaced_by_an_empty_conversation(
     home: Path, project: Path, model: LoopbackModel
 ) -> None:

@@ -115,6 +115,7 @@ def texts_of(home: Path) -> bytes:
     return b"".join(path.read_bytes() for path in (home / "copilot").glob("session-store.db*"))
 
 
+@pytest.mark.thorough
 def test_purge_removes_the_runtimes_own_copy_and_delete_says_that_it_is_kept(
     home: Path, project: Path, model: LoopbackModel
 ) -> None:

@@ -55,7 +55,7 @@ def received(model: LoopbackModel) -> str:
     return json.dumps([request.body["messages"] for request in model.requests])
 
 
-@pytest.mark.parametrize("mode", ["audit", "implement"])
+@pytest.mark.parametrize("mode", some(1, ["audit", "implement"]))
 def test_no_tool_and_no_command_reads_the_secret_or_writes_outside(
     mode: str, secret: Path, home: Path, project: Path, model: LoopbackModel
 ) -> None:
@@ -210,6 +210,7 @@ def test_tools_reach_neither_sdqctl_nor_its_data_nor_an_agent_that_holds_keys(
     assert str(data) in {entry["path"] for entry in done.json["sandbox"]["refused"]}
 
 
+@pytest.mark.thorough
 def test_a_tool_writes_into_no_terminal(home: Path, project: Path, model: LoopbackModel) -> None:
     ours, theirs = pty.openpty()
     try:
@@ -231,6 +232,7 @@ def test_a_long_output_is_read_from_the_runs_own_folder_which_is_gone_afterwards
     assert not folder.exists()
 
 
+@pytest.mark.thorough
 def test_what_node_compiled_is_kept_from_run_to_run(
     home: Path, project: Path, model: LoopbackModel
 ) -> None:
@@ -257,6 +259,7 @@ def test_runs_side_by_side_share_a_net_and_each_keeps_to_it(
     assert sorted(path.name for path in project.glob("?.txt")) == ["a.txt", "b.txt", "c.txt"]
 
 
+@pytest.mark.thorough
 def test_workflows_of_different_modes_side_by_side_have_a_net_each(
     home: Path, project: Path, model: LoopbackModel
 ) -> None:
