@@ -200,6 +200,21 @@ def test_what_is_offered_lies_in_the_folder(bench: Bench, tmp_path: Path) -> Non
             offered(bench.project, [pattern])
 
 
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (("--mode", "adit"), "did you mean audit"),
+        (("--allow-tool", "shel(x)"), "shel"),
+        (("--workflow", "none.conv"), "there is no such file"),
+    ],
+)
+def test_a_mistake_on_the_command_line_is_found_at_the_start(
+    bench: Bench, flags: tuple[str, ...], said: str
+) -> None:
+    done = sdqctl("mcp", *flags, stdin="")
+    assert (done.code, said in done.err) == (2, True), done.err
+
+
 def test_depth_is_known_by_the_processes_above_too(bench: Bench) -> None:
     assert depth_of({}) == depth_of({DEPTH: "x"}) == 0
     assert depth_of({DEPTH: "2"}) == 2

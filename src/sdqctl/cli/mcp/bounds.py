@@ -15,11 +15,12 @@ import msgspec
 
 from sdqctl.errors import UsageError
 from sdqctl.fs import make_private_folder, write_private
-from sdqctl.model.modes import may_write
+from sdqctl.model.modes import MODES, is_known_mode, may_write
 from sdqctl.model.session import SessionRef, folded
 from sdqctl.model.workflow import Workflow
+from sdqctl.policy.rules import parse_rule
 from sdqctl.text.duration import format_duration
-from sdqctl.text.suggest import nearest
+from sdqctl.text.suggest import meant, nearest
 from sdqctl.workflow import check_workflow
 from sdqctl.workflow.format import workflow_digest
 
@@ -79,6 +80,14 @@ class Policy:
     adapter: str | None = None
     max_tokens: int | None = None
     max_cost: float | None = None
+
+    def check(self) -> None:
+        """Raise UsageError for a mode that is not known, and for a rule that is none."""
+        if not is_known_mode(self.mode):
+            hint = meant(self.mode, MODES, "modes")
+            raise UsageError(f"--mode {self.mode}: there is no such mode", hint=hint)
+        for rule in (*self.allow_tools, *self.deny_tools):
+            parse_rule(rule)
 
     def flags(self, workflow: Workflow | None = None) -> list[str]:
         """What is put on the command line of a run, or of one that goes on."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -17,6 +19,7 @@ from mcp.types import ToolAnnotations
 from sdqctl import __version__
 from sdqctl.cli.mcp.bounds import Limits, Owned, Policy, depth_of, offered
 from sdqctl.cli.mcp.runs import Runs, shortened
+from sdqctl.cli.output import note
 from sdqctl.errors import SdqctlError
 
 if TYPE_CHECKING:
@@ -42,6 +45,7 @@ def serve(app: App, workflows: Sequence[str], policy: Mapping[str, object], limi
     cannot be offered.
     """
     bounds = Policy(**cast("dict[str, Any]", policy))
+    bounds.check()
     runs = Runs(
         app,
         offered(app.directory, workflows),
@@ -50,6 +54,10 @@ def serve(app: App, workflows: Sequence[str], policy: Mapping[str, object], limi
         depth_of(os.environ),
         Owned(app.home, bounds),
     )
+    # A thread waits for stdin, which no handler ends; there is nothing here to be ended in order.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if sys.stdin.isatty():
+        note("an agent is to start this, and talks to it on stdin and stdout; Ctrl-C ends it")
     asyncio.run(_on_stdio(server_of(runs)))
 
 
