@@ -189,6 +189,21 @@ def test_the_run_of_a_dead_or_frozen_worker_is_taken_over(
     check_whole(fleet)
 
 
+def test_a_run_in_a_later_conversation_is_taken_over_there(fleet: Fleet) -> None:
+    go = fleet.folder / "go"
+    later = "NEW-CONVERSATION\nPROMPT n [[reply: N]]\nRUN echo"
+    story = WAITS.format(go=go).replace("RUN echo", later)
+    fleet.machine("a").run("run", fleet.write(story), "--queue")
+    running = working(fleet, "b")
+    running.send_signal(signal.SIGKILL)
+    running.wait()
+    go.touch()
+    done = fleet.machine("c").run(*worker(fleet, "c", "--until-idle"))
+    assert states(fleet) == [("q", "completed")], done.err
+    (run,) = read(fleet.machine("a").run("queue", "list", "--format", "json"), "queue list")
+    assert (run["steps_done"], run["steps_total"]) == (5, 5)
+
+
 def test_runs_are_paused_cancelled_put_in_again_and_taken_out(fleet: Fleet) -> None:
     one = fleet.machine("a")
     one.run("queue", "pause")

@@ -79,16 +79,15 @@ def context_of(
     cwd = _own_folder(setup, run, clone) or _folder(setup, job, shared, clone)
     if clone is not None:
         options = msgspec.structs.replace(options, on_interrupted=OnInterrupted.REWIND)
-    options = msgspec.structs.replace(
-        options, cwd=cwd, session_name=job.name, resume_if_exists=True
-    )
+    name = job.name if shared.info is None else shared.info.label  # of a later conversation
+    options = msgspec.structs.replace(options, cwd=cwd, session_name=name, resume_if_exists=True)
     setup, cwd, options = settle(workflow, options, setup)
     context = decided(
         workflow,
         options,
         setup,
         ledger,
-        partial(choose_known, workflow.path, job.adapter, job.name, ledger),
+        partial(choose_known, workflow.path, job.adapter, name, ledger),
         setup.archive(job.adapter).sessions(),
         cwd=cwd,
         variables=job.variables,
