@@ -122,6 +122,7 @@ class Bench:
 
 def cases(bench: Bench) -> Iterator[Case]:
     """All figures, made when they are wanted."""
+    from bench.fleet import fleet
     from bench.growth import growth
     from bench.keys import typing
     from bench.screen import screen
@@ -136,6 +137,7 @@ def cases(bench: Bench) -> Iterator[Case]:
     yield from _sandboxed(bench)
     yield from growth(bench)
     yield from trees(bench)
+    yield from fleet(bench)
     yield from _cleanup(bench)
     yield from _inside(bench)
     yield from _components(bench)

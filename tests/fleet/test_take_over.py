@@ -178,5 +178,6 @@ def check(fleet: Fleet, names: list[str], prompts: int) -> None:
     for name in names:
         home.run("sessions", "pull", f"run-{name}")
         assert home.answers(f"run-{name}") == expected, name
-        lines = (home.tree(f"run-{name}") / "lines.txt").read_text().splitlines()
-        assert lines == expected, name
+    trees = home.folder / "home" / "sdqctl" / "worktrees"
+    lines = [path.read_text().splitlines() for path in trees.glob("*/*/lines.txt")]
+    assert lines == [expected] * len(names)
