@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.command import Running
-from tests.fleet.machines import Fleet
+from tests.fleet.machines import PATIENCE, Fleet
 from tests.fleet.postgres import new_database, served
 
 _STORY = """\
@@ -130,7 +130,7 @@ class Load:
             for one in workers.values():
                 one.send_signal(signal.SIGTERM)
             for one in workers.values():
-                one.wait(60)
+                one.wait(PATIENCE)
         finally:
             for one in workers.values():
                 one.kill()

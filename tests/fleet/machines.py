@@ -10,6 +10,9 @@ from tests.command import Done, Running, sdqctl
 from tests.fleet.postgres import asked
 from tests.workspace.gits import git, repository
 
+PATIENCE = 300
+"""Seconds for what takes one, on a machine that is busy."""
+
 
 @dataclass(frozen=True)
 class Machine:

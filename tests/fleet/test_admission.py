@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.cli.test_json import read
 from tests.cli.test_waiting import wait_for
-from tests.fleet.machines import Fleet, Machine
+from tests.fleet.machines import PATIENCE, Fleet, Machine
 from tests.fleet.test_queue import states, worker
 
 WAITS = """\
@@ -58,7 +58,7 @@ def test_so_many_runs_go_at_a_time_over_all_workers(fleet: Fleet) -> None:
     finally:
         for running in workers:
             running.terminate()
-            assert running.wait(60) == 0
+            assert running.wait(PATIENCE) == 0
     assert fleet.asked(_AT_ONCE.format("true")) == [(3,)]
     assert fleet.asked(_AT_ONCE.format("b.tag = 'big'")) == [(1,)]
     assert fleet.asked("SELECT max(attempts) FROM sdqctl.runs") == [(1,)]
@@ -75,7 +75,7 @@ def test_a_bound_that_is_lifted_lets_those_begin_that_wait(fleet: Fleet) -> None
         wait_for(lambda: states(fleet) == [("q", "completed")])
     finally:
         running.terminate()
-        assert running.wait(60) == 0
+        assert running.wait(PATIENCE) == 0
 
 
 def test_a_batch_begins_no_run_once_its_budget_is_used_up(fleet: Fleet) -> None:

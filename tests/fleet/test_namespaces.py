@@ -15,7 +15,7 @@ import pytest
 from tests.cli.test_waiting import wait_for
 from tests.command import SDQCTL
 from tests.fleet.line import line
-from tests.fleet.machines import Fleet, Machine
+from tests.fleet.machines import PATIENCE, Fleet, Machine
 from tests.fleet.test_queue import states
 from tests.workspace.gits import git
 
@@ -109,7 +109,7 @@ def test_workers_need_but_the_database_and_the_git_remote_in_common(fleet: Fleet
         go.touch()
         wait_for(lambda: {status for _, status in states(fleet)} == {"completed"})
         workers[1].terminate()
-        assert workers[1].wait(60) == 0
+        assert workers[1].wait(PATIENCE) == 0
     for session in ("q-a", "q-b"):
         home.run("sessions", "pull", session)
         assert home.answers(session) == ["A", "B"]

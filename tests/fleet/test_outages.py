@@ -10,7 +10,7 @@ import pytest
 
 from tests.cli.test_waiting import wait_for
 from tests.fleet.line import Line, line
-from tests.fleet.machines import Fleet
+from tests.fleet.machines import PATIENCE, Fleet
 from tests.fleet.test_queue import check_whole, enqueued, states, working
 from tests.sampling import some
 
@@ -73,7 +73,7 @@ def test_a_worker_waits_for_its_database_and_goes_on(outage: Outage, fleet: Flee
             wait_for(lambda: states(fleet) == [("q", "completed")])
         finally:
             running.terminate()
-            assert running.wait(60) == 0
+            assert running.wait(PATIENCE) == 0
     assert fleet.asked("SELECT attempts FROM sdqctl.runs") == [(1,)]
     check_whole(fleet)
 
@@ -85,6 +85,6 @@ def test_a_database_that_is_far_away_is_slow_alone(fleet: Fleet) -> None:
     with line(fleet.store, delay=0.15) as way:
         there = replace(fleet, store=way.store)
         running = working(there, "b", "--until-idle")
-        assert running.wait(60) == 0
+        assert running.wait(PATIENCE) == 0
     assert states(fleet) == [("q", "completed")]
     check_whole(fleet)

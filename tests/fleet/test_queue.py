@@ -14,7 +14,7 @@ from sdqctl.fleet.queue import take_over
 from tests.cli.test_json import read
 from tests.cli.test_waiting import wait_for
 from tests.command import Running
-from tests.fleet.machines import Fleet, Machine
+from tests.fleet.machines import PATIENCE, Fleet, Machine
 from tests.workspace.gits import git, write
 
 STORY = """\
@@ -119,7 +119,7 @@ def test_a_worker_that_is_told_to_stop_gives_its_run_back(fleet: Fleet) -> None:
     enqueued(fleet)
     running = working(fleet, "b")
     running.send_signal(signal.SIGTERM)
-    assert running.wait(60) == 0
+    assert running.wait(PATIENCE) == 0
     assert states(fleet) == [("q", "queued")]
     (fleet.folder / "go").touch()
     fleet.machine("c").run(*worker(fleet, "c", "--until-idle"))
@@ -180,7 +180,7 @@ def test_the_run_of_a_dead_or_frozen_worker_is_taken_over(
             running.send_signal(signal.SIGCONT)
             wait_for(lambda: "was taken over" in fleet.machine("b").said())
             running.send_signal(signal.SIGTERM)
-            assert running.wait(60) == 0
+            assert running.wait(PATIENCE) == 0
         assert fleet.asked("SELECT number, token FROM sdqctl.states") == published
         assert states(fleet) == [("q", "completed")]
     finally:

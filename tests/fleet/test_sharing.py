@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.test_waiting import wait_for
-from tests.fleet.machines import Fleet, Machine
+from tests.fleet.machines import PATIENCE, Fleet, Machine
 
 STORY = """\
 SESSION-NAME s
@@ -130,7 +130,7 @@ def test_a_frozen_run_that_was_taken_over_publishes_nothing_more(fleet: Fleet) -
         two.run(*ON)
         states = fleet.asked("SELECT number, token FROM sdqctl.states ORDER BY 1")
         running.send_signal(signal.SIGCONT)
-        assert running.wait(60) == 75
+        assert running.wait(PATIENCE) == 75
     finally:
         running.kill()
         running.wait()

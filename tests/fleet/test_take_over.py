@@ -15,7 +15,7 @@ import pytest
 
 from sdqctl.testing.loopback import LoopbackModel
 from tests.command import Running
-from tests.fleet.machines import Fleet, Machine
+from tests.fleet.machines import PATIENCE, Fleet, Machine
 
 pytestmark = [pytest.mark.runtime, pytest.mark.crash]
 
@@ -76,7 +76,7 @@ class Crew:
         """Let those go on that were frozen first, and end those that went on before."""
         for running in self.thawed:
             running.send_signal(signal.SIGTERM)
-            assert running.wait(60) == 0
+            assert running.wait(PATIENCE) == 0
         self.thawed = []
         while len(self.frozen) > kept:
             self.thawed.append(self.frozen.pop(0))
