@@ -196,6 +196,7 @@ def test_a_step_kind_that_is_forgotten_somewhere_is_a_type_error() -> None:
         assert ast.unparse(last.body[0]).startswith("assert_never("), name
 
 
+@pytest.mark.thorough
 def test_an_event_is_a_record_who_emits_it_who_shows_it_and_a_test(
     copy: Copy, project: Path
 ) -> None:
@@ -248,6 +249,7 @@ def test_a_command_is_a_module_a_row_and_a_test(copy: Copy) -> None:
     assert "count" in copy.sdqctl("sdqctl cou", "cou", _SDQCTL_COMPLETE="bash").out
 
 
+@pytest.mark.thorough
 def test_an_adapter_is_a_module_an_entry_point_and_the_contract(
     tmp_path: Path, home: Path, project: Path
 ) -> None:

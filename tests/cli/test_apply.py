@@ -264,6 +264,7 @@ def test_thirty_components_share_one_runtime_and_survive_its_death(
     assert all(len(messages) == 2 for messages in done)
 
 
+@pytest.mark.thorough
 @pytest.mark.runtime
 def test_a_killed_apply_does_only_what_is_not_done(
     home: Path, project: Path, model: LoopbackModel

@@ -37,6 +37,7 @@ def numbers(raw: bytes) -> list[int]:
     return [int(found) for found in re.findall(rb"line-(\d{5})", raw)]
 
 
+@pytest.mark.thorough
 def test_no_line_of_ten_thousand_is_lost(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     script = [{"match": "Tell me all", "orders": f"[[reply: {long_answer()}]]"}]
     monkeypatch.setenv("SDQCTL_MOCK_SCRIPT", str(bench.write("script.json", json.dumps(script))))

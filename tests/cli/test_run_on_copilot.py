@@ -145,6 +145,7 @@ def test_a_model_error_has_its_exit_code_and_leaves_a_clean_context(
     assert model.user_messages() == ["fine [[reply: ok]]", "after [[reply: clean]]"]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("limit", some(1, ["--idle-timeout", "--step-timeout"]))
 def test_a_timeout_aborts_the_turn_and_the_run_goes_on_later(
     limit: str, home: Path, project: Path, monkeypatch: pytest.MonkeyPatch
@@ -265,6 +266,7 @@ def test_tools_may_read_inside_the_folder_and_nothing_else(
     assert (project / "new.txt").read_text() == "x"
 
 
+@pytest.mark.thorough
 def test_a_session_with_a_torn_journal_is_listed_shown_and_resumed(
     home: Path, project: Path, model: LoopbackModel
 ) -> None:

@@ -66,6 +66,7 @@ def test_in_a_conversation_names_and_numbers_are_those_that_hold(bench: Bench) -
         assert terminal.wait_for_end() == 0
 
 
+@pytest.mark.thorough
 @pytest.mark.runtime
 def test_a_model_of_a_provider_that_lists_none_is_said_to_be_unchecked(
     bench: Bench, model: LoopbackModel, monkeypatch: pytest.MonkeyPatch

@@ -20,7 +20,7 @@ from tests.sampling import some
 pytestmark = [pytest.mark.crash, pytest.mark.runtime]
 
 _STORIES = 2
-_KILLS_IN_THE_SUITE = 8
+_KILLS_IN_THE_SUITE = 4
 _STEPS = 6
 _MOST_COMMANDS = 200
 VICTIMS_ENDS = (-signal.SIGKILL, 137, 5, 7)

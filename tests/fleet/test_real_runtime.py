@@ -24,6 +24,7 @@ PROMPT step-4 [[reply: four]]
 ON = ("resume", "s", "--store", "--continue", "--mode", "implement")
 
 
+@pytest.mark.thorough
 def test_a_killed_run_goes_on_elsewhere_with_its_whole_talk(
     fleet: Fleet, model: LoopbackModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -156,6 +156,7 @@ PROMPT step-2 [[tool: bash {"command": "echo two >> a.txt", "description": "x"}]
 """
 
 
+@pytest.mark.thorough
 def test_a_fork_has_the_talk_and_the_files_of_a_step(
     home: Path, project: Path, model: LoopbackModel
 ) -> None:

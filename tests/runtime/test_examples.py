@@ -92,6 +92,7 @@ def _went_on(name: str, session: str) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.thorough
 def test_a_release_waits_for_a_human_and_is_tagged(
     home: Path, shop: Path, model: LoopbackModel
 ) -> None:

@@ -79,6 +79,7 @@ def test_the_second_tool_runs_whatever_was_asked_in_between(
     assert [text.split()[0] for text in asked] == ["first", "second", *between, "The", "third"]
 
 
+@pytest.mark.thorough
 def test_a_resend_takes_nothing_out_that_was_asked_in_between(
     cut_off: Path, model: LoopbackModel
 ) -> None:

@@ -289,6 +289,7 @@ def session_files(folder: Path) -> Sequence[Call]:
     ]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("mode", some(1, ["full", "audit"]))
 def test_the_model_cannot_write_the_records_of_its_own_session(
     home: Path, project: Path, model_with: ModelWith, mode: str

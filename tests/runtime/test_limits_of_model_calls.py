@@ -126,6 +126,7 @@ def test_a_silent_model_is_waited_for_no_longer_than_the_limit(limit: str, run_a
         assert limit in entry["error"]["message"]
 
 
+@pytest.mark.thorough
 def test_the_kind_of_a_failure_decides_the_exit_code(run_all: RunAll) -> None:
     replies = {status: Reply(status=status) for status in FAILURES}
     entries = run_all(replies, "--retry-for", "2s")

@@ -58,6 +58,7 @@ def counting(
         yield model
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("sandbox", some(1, ["auto", "none"]))
 def test_the_model_may_look_at_an_output_that_was_too_long_for_it(
     sandbox: str, project: Path, counting: LoopbackModel

@@ -183,6 +183,7 @@ def test_a_journal_that_was_deleted_is_never_replaced_by_an_empty_conversation(
     assert [turn["response"] for turn in shown["turns"]] == ["hi"]
 
 
+@pytest.mark.thorough
 def test_a_runtime_that_dies_while_the_conversation_changes_is_survived(
     home: Path, project: Path, model: LoopbackModel
 ) -> None:

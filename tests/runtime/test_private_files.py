@@ -50,7 +50,7 @@ def modes(folder: Path) -> dict[str, str]:
     return found
 
 
-@pytest.mark.parametrize("adapter", some(1, ["copilot", "mock"]))
+@pytest.mark.parametrize("adapter", some(1, ["mock", "copilot"]))
 def test_all_that_is_kept_is_for_its_owner_alone(
     adapter: str, home: Path, project: Path, model: LoopbackModel, open_umask: None
 ) -> None:

@@ -108,6 +108,7 @@ def test_each_prompt_runs_with_what_stands_above_it(files: Path, model: Loopback
     assert [part["type"] for part in last_parts(resumed)] == ["text"]
 
 
+@pytest.mark.thorough
 def test_a_kill_leaves_no_effort_behind(files: Path, model: LoopbackModel) -> None:
     """The runtime keeps an effort over a resume; a cycle that begins anew is without it."""
     path = files / "work.conv"

@@ -226,6 +226,7 @@ def test_keys_are_in_no_file_and_no_output_of_ours(
 HOSTILE = 'allow_tools = ["shell", "write"]\nruntime_path = "./evil"\n'
 
 
+@pytest.mark.thorough
 def test_a_hostile_project_file_turns_nothing_on_before_it_is_trusted(
     home: Path, project: Path, model: LoopbackModel
 ) -> None:

@@ -146,6 +146,7 @@ def test_ordinary_work_is_done_inside_in_a_writing_mode(
     assert done.json["sandbox"]["refused"] == []
 
 
+@pytest.mark.thorough
 def test_a_session_goes_on_inside(
     secret: Path, home: Path, project: Path, model: LoopbackModel
 ) -> None:

@@ -45,6 +45,7 @@ def run(*arguments: str) -> Done:
     return done
 
 
+@pytest.mark.thorough
 def test_a_hook_runs_once_trusted_and_not_after_it_changed(repository: Path) -> None:
     assert "sdqctl trust" in run("w.conv", "--session-name", "untrusted").err
     assert said(repository) == []

@@ -16,6 +16,7 @@ from tests.command import SDQCTL, sdqctl
 from tests.sampling import some
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("hangs", some(1, ["called", "caller"]))
 def test_a_call_of_another_agent_goes_on_after_a_kill_in_either(
     scripted: Scripted, hangs: str

@@ -114,6 +114,20 @@ def drive(story: Story, size: tuple[int, int] = (80, 24)) -> None:
     asyncio.run(play())
 
 
+def test_a_message_that_comes_after_the_end_is_passed_over(bench: Bench) -> None:
+    left: list[SessionsApp] = []
+
+    async def leave(driven: Driven) -> None:
+        left.append(driven.app)
+
+    drive(leave)
+    (app,) = left
+    assert not app.screen_stack
+    app.on_sessions_app_board_read(SessionsApp.BoardRead([], (0, 0.0)))
+    app.on_session_list_chosen()
+    app.on_session_list_opened()
+
+
 @pytest.fixture
 def sessions(bench: Bench) -> Bench:
     """One session that is done, one that waits at an ASK, one at a PAUSE, one that failed."""

@@ -127,7 +127,7 @@ class SessionsApp(RunKeys, SessionKeys):
 
     @property
     def _has_ended(self) -> bool:
-        """Whether nothing is shown any more, while a thread still tells what it read."""
+        """Whether nothing is shown any more, while messages still come."""
         return not self.screen_stack
 
     def on_mount(self) -> None:
@@ -145,6 +145,8 @@ class SessionsApp(RunKeys, SessionKeys):
 
     def on_resize(self, event: events.Resize) -> None:
         """Where there is room, side by side."""
+        if self._has_ended:
+            return
         self.screen_stack[0].set_class(event.size.width >= _WIDE, "wide")
         self._show_keys(event.size.width)
 
@@ -180,6 +182,8 @@ class SessionsApp(RunKeys, SessionKeys):
 
     def on_session_list_chosen(self) -> None:
         """Another session is under the cursor."""
+        if self._has_ended:
+            return
         self._preview.want(self.item)
         self._show_keys(self.size.width)
         if self.item is None:
@@ -187,7 +191,8 @@ class SessionsApp(RunKeys, SessionKeys):
 
     def on_session_list_opened(self) -> None:
         """A click opens it."""
-        self.run_key("open")
+        if not self._has_ended:
+            self.run_key("open")
 
     def _previewed(self, ref: SessionRef, lines: Sequence[Line], streams: bool) -> None:
         self.post_message(self.PreviewRead(ref, lines, streams))
