@@ -13,7 +13,7 @@ from hypothesis import settings
 from sdqctl.testing.loopback import LoopbackModel
 from tests.bench import Bench
 
-settings.register_profile("suite", max_examples=100, derandomize=True, database=None, deadline=None)
+settings.register_profile("suite", max_examples=60, derandomize=True, database=None, deadline=None)
 settings.register_profile("fuzz", max_examples=20_000, deadline=None, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 

@@ -147,6 +147,7 @@ def test_a_directive_for_steps_leaves_those_that_do_not_use_it_what_they_were(co
     assert "RUN-NOTE why\n" in written
 
 
+@pytest.mark.thorough
 def test_a_step_kind_is_a_record_a_row_what_it_does_and_a_test(copy: Copy, project: Path) -> None:
     copy.insert(
         MODEL,

@@ -234,6 +234,7 @@ def test_a_question_is_left_by_aborting_the_turn(
     assert not Path("made.txt").exists()
 
 
+@pytest.mark.thorough
 def test_what_is_typed_during_a_turn_is_the_next_message(talk: Path, model: LoopbackModel) -> None:
     with Terminal(["resume", "talk"]) as terminal:
         terminal.wait_for("Ctrl-D leaves.")

@@ -54,6 +54,7 @@ def test_no_line_of_ten_thousand_is_lost(bench: Bench, monkeypatch: pytest.Monke
         assert terminal.wait_for_end() == 0
 
 
+@pytest.mark.thorough
 @pytest.mark.runtime
 @pytest.mark.parametrize("columns", some(1, [50, 120]))
 def test_a_resize_in_the_middle_of_an_answer_loses_nothing(

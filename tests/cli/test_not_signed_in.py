@@ -125,6 +125,7 @@ def test_status_says_which_configuration_would_be_read(home: Path, project: Path
     assert sdqctl("status", "--format", "json").json["configuration_places"] == []
 
 
+@pytest.mark.thorough
 def test_a_classic_token_is_refused_at_once(nobody: str) -> None:
     done = sdqctl("run", "w.conv", GH_TOKEN="ghp_" + "x" * 36)
     assert done.code == 6, done.err

@@ -15,7 +15,7 @@ from tests.contract.on_loopback import LoopbackContract
 
 
 @pytest.mark.runtime
-@pytest.mark.each(2)
+@pytest.mark.each(3)
 class TestCopilot(LoopbackContract):
     name = "copilot"
 

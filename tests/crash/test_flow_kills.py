@@ -57,6 +57,7 @@ class ChangingMind:
         return self._others(request)
 
 
+@pytest.mark.thorough
 def test_what_was_decided_holds_and_each_prompt_is_answered_once(
     home: Path,
     project: Path,

@@ -115,6 +115,7 @@ TALK = HEAD + "".join(
 )
 
 
+@pytest.mark.thorough
 @pytest.mark.runtime
 def test_a_killed_job_of_the_real_runtime_goes_on_with_talk_and_files(
     folder: Path, model: LoopbackModel, monkeypatch: pytest.MonkeyPatch

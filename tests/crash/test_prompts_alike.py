@@ -42,6 +42,7 @@ def test_each_is_answered_once_on_the_mock(point: str, home: Path, workflow: Pat
     check("mock", sdqctl, point, home, workflow)
 
 
+@pytest.mark.thorough
 @pytest.mark.runtime
 @pytest.mark.parametrize("point", some(1, CUT_OFF))
 def test_each_is_answered_once_on_the_runtime(

@@ -15,6 +15,7 @@ from tests.cli.test_json import read
 from tests.cli.test_waiting import wait_for
 from tests.command import Running
 from tests.fleet.machines import PATIENCE, Fleet, Machine
+from tests.sampling import some
 from tests.workspace.gits import git, write
 
 STORY = """\
@@ -164,7 +165,7 @@ def test_runs_are_taken_over_by_one_worker_at_a_time(fleet: Fleet) -> None:
         assert take_over(database, 3.0) == 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+@pytest.mark.parametrize("number", some(1, [signal.SIGSTOP, signal.SIGKILL]))
 def test_the_run_of_a_dead_or_frozen_worker_is_taken_over(
     number: signal.Signals, fleet: Fleet
 ) -> None:

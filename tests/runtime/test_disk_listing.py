@@ -75,6 +75,7 @@ def facts(info: SessionInfo) -> tuple[object, ...]:
     return (info.id, info.name, info.is_remote, info.cwd, info.repository, info.branch)
 
 
+@pytest.mark.thorough
 def test_sessions_of_all_kinds_are_listed_as_the_sdk_lists_them(
     home: Path, project: Path, model: LoopbackModel
 ) -> None:

@@ -132,6 +132,7 @@ async def ask_twice(settings: AdapterSettings, config: AdapterConfig, marks: Pat
     return first
 
 
+@pytest.mark.thorough
 def test_a_trusted_repository_gets_what_it_brings_in_new_and_in_resumed_sessions(
     home: Path, project: Path, planned: LoopbackModel
 ) -> None:

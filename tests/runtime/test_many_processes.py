@@ -146,6 +146,7 @@ def test_a_session_killed_before_its_first_prompt_was_stored_goes_on(
     ]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("forgotten", some(1, ["everything", "journal"]))
 @pytest.mark.parametrize("point", some(1, ["ledger.session.after:2", "ledger.run.after:3"]))
 def test_a_later_conversation_that_the_runtime_forgot_is_begun_again(

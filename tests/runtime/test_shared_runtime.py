@@ -89,7 +89,7 @@ def begun(home: Path, kind: str) -> bool:
 
 @pytest.mark.parametrize(
     ("delay", "number"),
-    each(5, itertools.product([0.0, 0.05, 0.02, 0.1, 0.2], [signal.SIGINT, signal.SIGTERM])),
+    each(10, itertools.product([0.0, 0.05, 0.02, 0.1, 0.2], [signal.SIGINT, signal.SIGTERM])),
 )
 def test_a_signal_in_a_new_conversation_interrupts_the_run(
     delay: float, number: signal.Signals, home: Path, project: Path, model: LoopbackModel

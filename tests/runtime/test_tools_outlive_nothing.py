@@ -110,6 +110,7 @@ def test_an_aborted_turn_takes_along_what_it_started_and_a_run_all_the_rest(
     until(lambda: not lives(first), "what an earlier turn of the same run had detached")
 
 
+@pytest.mark.thorough
 def test_what_a_turn_detached_is_there_for_the_next_turn(
     home: Path, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -274,6 +274,7 @@ def test_the_launcher_is_the_same_net_for_a_process_that_others_start(at: Place)
     assert started.arguments[0] == sys.executable
 
 
+@pytest.mark.thorough
 def test_programs_of_builds_work_in_a_writing_mode(at: Place) -> None:
     script = (
         "set -e; git init -q; git config user.name n; git config user.email e@x; git add -A; "

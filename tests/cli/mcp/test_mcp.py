@@ -252,6 +252,7 @@ def test_the_command_serves_on_its_streams_and_prints_its_skill(bench: Bench) ->
     assert skill.out.startswith("---\nname: sdqctl\ndescription: ")
 
 
+@pytest.mark.thorough
 @pytest.mark.runtime
 def test_the_real_runtime_starts_a_workflow_over_mcp_and_reads_its_outcome(
     model: LoopbackModel, project: Path
