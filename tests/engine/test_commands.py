@@ -218,6 +218,18 @@ def test_what_a_background_command_said_before_it_was_cut_off_is_reported(bench:
     assert done.prompts[0].count("&\n2\n") == 1
 
 
+def test_what_it_said_before_its_start_was_recorded_is_reported_too(bench: Bench) -> None:
+    text = "RUN-ASYNC sh -c 'echo >> starts; exec sleep 86'\nRUN-WAIT 1s\nPROMPT x [[reply: A]]\n"
+    killed = bench.run(text, SDQCTL_CRASH_AT="ledger.finish.before:1")
+    assert killed.done.code == -signal.SIGKILL
+    wait_until_gone(bench.home, b"86")
+    (started,) = commands(bench).rglob("started")
+    started.with_name("head").write_text("1\n")
+    done = bench.resume("--continue")
+    assert done.done.code == 0, done.done.err
+    assert "&\n1\n[ended with the process that had started it]\n\n$ sh" in done.prompts[0]
+
+
 def test_the_same_background_command_in_two_cycles_is_known_apart(bench: Bench) -> None:
     first_only = "echo >> starts; test $(wc -l < starts) = 1 || exec sleep 87"
     path = bench.write(

@@ -173,14 +173,19 @@ async def _found_end(
 async def _start_beside(
     step: PlannedStep, action: RunStep, record: StepRecord | None, run: LiveRun
 ) -> StepRecord:
-    """Start a RUN-ASYNC, unless an earlier process did so and it came to its end."""
+    """Start a RUN-ASYNC, unless an earlier process did so and it came to its end. What it said
+    there is reported either way.
+    """
     found = None
     if record is not None and record.status is StepStatus.BEGUN:
         found = run.commands.found(record)
+        if found.started:
+            run.background.adopt(action, found)
     if found is not None and found.ended is not None:
-        run.background.adopt(action, found)
         run.recovered(step, "recorded", f"the command had ended with status {found.ended}")
     else:
+        if found is not None:
+            end_command(found)
         await run.background.start(action, _begin(step, run))
     return run.finish(step, StepStatus.DONE, response=f"$ {action.command} &")
 
