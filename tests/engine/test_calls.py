@@ -74,6 +74,14 @@ def test_in_same_it_goes_on_in_the_conversation_of_its_caller(bench: Bench) -> N
     assert listed()[0]["turns"] == 3
 
 
+def test_it_is_held_to_a_mode_that_has_a_sandbox_as_its_caller_is(bench: Bench) -> None:
+    bench.write("part.conv", "MODE full\nPROMPT x [[reply: A]]\n")
+    told = bench.run("MODE implement\nCALL part.conv\n")
+    assert told.done.code == 0, told.done.err
+    warned = [event["message"] for event in told.of("warning")]
+    assert any("MODE full is held to what its caller may do" in each for each in warned)
+
+
 @pytest.mark.parametrize(("mode", "writes"), [("audit", False), ("implement", True)])
 def test_it_may_do_nothing_that_its_caller_may_not(mode: str, writes: bool, bench: Bench) -> None:
     bench.write("part.conv", "MODE implement\nPROMPT [[tool: write new.txt text]] [[reply: A]]\n")

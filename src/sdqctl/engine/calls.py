@@ -32,7 +32,7 @@ from sdqctl.errors import (
     UsageError,
 )
 from sdqctl.model.events import Warned
-from sdqctl.model.modes import may_write
+from sdqctl.model.modes import exceeds
 from sdqctl.model.options import RunOptions
 from sdqctl.model.run import RunRecord, RunStatus, StepRecord, StepStatus
 from sdqctl.model.session import SessionInfo, SessionRef, name_problem, session_id_for
@@ -197,7 +197,7 @@ def _options(workflow: Workflow, outer: RunContext, adapter: str) -> RunOptions:
     if model is None and adapter == outer.target.ref.adapter:
         model = options.model
     mode, bound = workflow.mode, options.mode or outer.workflow.mode
-    if mode is None or (may_write(mode) and not may_write(bound)):
+    if mode is None or exceeds(mode, bound):
         if mode is not None:
             what = f"{workflow.path}: MODE {mode} is held to what its caller may do"
             outer.emit(Warned(message=what))

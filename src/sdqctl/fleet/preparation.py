@@ -18,7 +18,7 @@ from sdqctl.engine.target import choose_known
 from sdqctl.errors import WorkflowError, WorkspaceError
 from sdqctl.fleet.jobs import Job, options_of_job
 from sdqctl.fs import make_private_folder
-from sdqctl.model.modes import may_write
+from sdqctl.model.modes import exceeds
 from sdqctl.model.options import OnInterrupted, RunOptions
 from sdqctl.workflow.diagnostics import describe_errors
 from sdqctl.workflow.parser import parse_workflow
@@ -50,7 +50,7 @@ class Policy:
     def bounded(self, options: RunOptions, workflow: Workflow) -> RunOptions:
         """The options of a job, with the mode that it asks for if this one allows as much."""
         wanted = options.mode or workflow.mode
-        mode = self.mode if may_write(wanted) and not may_write(self.mode) else wanted
+        mode = self.mode if exceeds(wanted, self.mode) else wanted
         return msgspec.structs.replace(
             options,
             mode=mode,

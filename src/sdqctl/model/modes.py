@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 WRITING_MODE = "implement"
-WRITING_MODES = frozenset({WRITING_MODE, "full", "write"})
+OPEN_MODE = "full"
+"""Like the writing modes, without a sandbox."""
+WRITING_MODES = frozenset({WRITING_MODE, OPEN_MODE, "write"})
 """Writing inside the working directory, and the shell, are allowed."""
 READING_MODES = frozenset({"audit", "analysis", "read-only", "verification"})
 
@@ -18,3 +20,17 @@ def is_known_mode(word: str) -> bool:
 def may_write(word: str | None) -> bool:
     """Whether a MODE allows writing and the shell."""
     return (word or "").strip().lower() in WRITING_MODES
+
+
+def is_open(word: str | None) -> bool:
+    """Whether a MODE has no sandbox unless one is asked for."""
+    return (word or "").strip().lower() == OPEN_MODE
+
+
+def exceeds(wanted: str | None, bound: str | None) -> bool:
+    """Whether a MODE allows more than another one."""
+    return _width(wanted) > _width(bound)
+
+
+def _width(word: str | None) -> int:
+    return may_write(word) + is_open(word)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from functools import cache
 
 from sdqctl.errors import SandboxError, UsageError
-from sdqctl.model.modes import WRITING_MODES
+from sdqctl.model.modes import WRITING_MODES, is_open
 from sdqctl.model.sandbox import SANDBOX_CHOICES, Held
 from sdqctl.sandbox import filters, landlock
 
@@ -31,8 +31,7 @@ def choose(wanted: str, mode: str | None, environment: Mapping[str, str]) -> str
     """
     match wanted:
         case "auto":
-            wide = (mode or "").strip().lower() == "full"
-            return "landlock" if not wide and landlock.version() > 0 else "none"
+            return "landlock" if not is_open(mode) and landlock.version() > 0 else "none"
         case "landlock" if landlock.version() == 0:
             raise SandboxError(
                 "--sandbox landlock: this machine has no Landlock",

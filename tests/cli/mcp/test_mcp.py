@@ -184,10 +184,12 @@ def test_another_policy_has_no_say_in_what_was_begun_under_this_one(bench: Bench
 def test_a_workflow_may_ask_for_less_than_the_server_gives_and_not_for_more(bench: Bench) -> None:
     bench.write("less.conv", "MODE audit\nPROMPT x\n")
     bench.write("more.conv", "MODE implement\nPROMPT x\n")
+    bench.write("most.conv", "MODE full\nPROMPT x\n")
     found = offered(bench.project, ["*.conv"])
     wide, narrow = Policy(mode="implement"), Policy(mode="audit", max_tokens=5)
     assert wide.flags(found["less.conv"].workflow) == ["--mode=audit"]
     assert wide.flags(found["more.conv"].workflow) == ["--mode=implement"]
+    assert wide.flags(found["most.conv"].workflow) == ["--mode=implement"], "full has no sandbox"
     assert narrow.flags(found["more.conv"].workflow) == ["--mode=audit", "--max-tokens=5"]
 
 

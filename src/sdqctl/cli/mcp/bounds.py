@@ -15,7 +15,7 @@ import msgspec
 
 from sdqctl.errors import UsageError
 from sdqctl.fs import make_private_folder, write_private
-from sdqctl.model.modes import MODES, is_known_mode, may_write
+from sdqctl.model.modes import MODES, exceeds, is_known_mode
 from sdqctl.model.session import SessionRef, folded
 from sdqctl.model.workflow import Workflow
 from sdqctl.policy.rules import parse_rule
@@ -92,7 +92,7 @@ class Policy:
     def flags(self, workflow: Workflow | None = None) -> list[str]:
         """What is put on the command line of a run, or of one that goes on."""
         wanted = workflow.mode if workflow is not None else None
-        mode = wanted if wanted and (may_write(self.mode) or not may_write(wanted)) else self.mode
+        mode = self.mode if wanted is None or exceeds(wanted, self.mode) else wanted
         flags = [f"--mode={mode}"]
         flags += [f"--allow-tool={each}" for each in self.allow_tools]
         flags += [f"--deny-tool={each}" for each in self.deny_tools]
