@@ -86,7 +86,7 @@ def test_of_three_that_wait_without_resume_if_exists_one_runs_and_two_are_refuse
         waiting = [stack.enter_context(started("run", str(path), "--wait", "60s")) for _ in "123"]
         for process in waiting:
             announced(process)
-        held.release()
+        held.close()
         told = [(process.communicate(timeout=120)[1], process.returncode) for process in waiting]
     assert sorted(code for _, code in told) == [0, 7, 7], told
     assert all("exists already" in err for err, code in told if code == 7)
@@ -127,7 +127,7 @@ def test_a_run_that_is_deleted_while_it_is_waited_for_is_not_begun_anew(
         shutil.rmtree(home / "mock" / "job", ignore_errors=True)
         with Ledger.open(home) as ledger:
             ledger.forget_session(JOB)
-        held.release()
+        held.close()
         out, err = waiting.communicate(timeout=120)
     assert (waiting.returncode, out) == (7, ""), err
     assert "was deleted meanwhile" in err

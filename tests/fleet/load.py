@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.command import Running
-from tests.fleet.machines import PATIENCE, Fleet
+from tests.fleet.machines import OVERLAPS, PATIENCE, Fleet
 from tests.fleet.postgres import new_database, served
 
 _STORY = """\
@@ -34,17 +34,6 @@ _STEPS, _TURNS = 3, 2
 _TAKE_OVER = "4s"
 _PULLED = 50
 """Sessions that are brought home at the end, to look at talk and tree."""
-_OVERLAPS = """
-    WITH attempts AS (
-        SELECT j.args->>'run' AS run, j.id,
-            min(e.at) FILTER (WHERE e.type = 'started') AS begun,
-            max(e.at) FILTER (WHERE e.type IN ('succeeded', 'failed', 'aborted')) AS ended
-        FROM sdqctl.procrastinate_jobs AS j JOIN sdqctl.procrastinate_events AS e ON e.job_id = j.id
-        GROUP BY 1, 2
-    )
-    SELECT count(*) FROM attempts AS a JOIN attempts AS b ON a.run = b.run AND a.id < b.id
-    WHERE a.ended IS NULL OR a.ended > b.begun
-"""
 _WHOLE = """
     SELECT count(*) FROM sdqctl.runs AS r JOIN sdqctl.sessions AS s USING (adapter, known_by)
     JOIN LATERAL (
@@ -182,7 +171,7 @@ class Load:
                 lambda: self._count(_WHOLE.format(turns=_TURNS, steps=_STEPS)),
             ),
             ("runs whose command ran", self.runs, lambda: len(lines)),
-            ("attempts at once", 0, lambda: self._count(_OVERLAPS)),
+            ("attempts at once", 0, lambda: self._count(OVERLAPS)),
         ]
         wrong += [f"{found} {what}, not {n}" for what, n, ask in checks if (found := ask()) != n]
         if again > self.kills * self._options.parallel:

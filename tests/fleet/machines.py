@@ -12,6 +12,18 @@ from tests.workspace.gits import git, repository
 
 PATIENCE = 300
 """Seconds for what takes one, on a machine that is busy."""
+OVERLAPS = """
+    WITH attempts AS (
+        SELECT j.args->>'run' AS run, j.id,
+            min(e.at) FILTER (WHERE e.type = 'started') AS begun,
+            max(e.at) FILTER (WHERE e.type IN ('succeeded', 'failed', 'aborted')) AS ended
+        FROM sdqctl.procrastinate_jobs AS j JOIN sdqctl.procrastinate_events AS e ON e.job_id = j.id
+        GROUP BY 1, 2
+    )
+    SELECT count(*) FROM attempts AS a JOIN attempts AS b ON a.run = b.run AND a.id < b.id
+    WHERE a.ended IS NULL OR a.ended > b.begun
+"""
+"""Attempts at one run of which the next began before the one before it had ended, or was ended."""
 
 
 @dataclass(frozen=True)

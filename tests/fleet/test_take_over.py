@@ -15,7 +15,7 @@ import pytest
 
 from sdqctl.testing.loopback import LoopbackModel
 from tests.command import Running
-from tests.fleet.machines import PATIENCE, Fleet, Machine
+from tests.fleet.machines import OVERLAPS, PATIENCE, Fleet, Machine
 
 pytestmark = [pytest.mark.runtime, pytest.mark.crash]
 
@@ -98,18 +98,6 @@ _PUBLISHED = (
     "SELECT coalesce(sum(number), 0) FROM ("
     "SELECT max(number) AS number FROM sdqctl.states GROUP BY session) AS s"
 )
-_OVERLAPS = """
-    WITH attempts AS (
-        SELECT j.args->>'run' AS run, j.id,
-            min(e.at) FILTER (WHERE e.type = 'started') AS begun,
-            max(e.at) FILTER (WHERE e.type IN ('succeeded', 'failed', 'aborted')) AS ended
-        FROM sdqctl.procrastinate_jobs AS j JOIN sdqctl.procrastinate_events AS e ON e.job_id = j.id
-        GROUP BY 1, 2
-    )
-    SELECT count(*) FROM attempts AS a JOIN attempts AS b ON a.run = b.run AND a.id < b.id
-    WHERE a.ended IS NULL OR a.ended > b.begun
-"""
-"""Attempts at one run of which the next began before the one before it had ended, or was ended."""
 
 
 @contextmanager
@@ -157,7 +145,7 @@ def test_killed_and_frozen_workers_lose_no_step_and_repeat_none(
         workers.thaw()
         check(fleet, names, prompts)
         workers.thaw()
-    assert value(fleet, _OVERLAPS) == 0
+    assert value(fleet, OVERLAPS) == 0
 
 
 def until(condition: Callable[[], bool]) -> None:

@@ -67,7 +67,7 @@ def test_a_second_writer_is_told_who_holds_the_session(tmp_path: Path) -> None:
         found = holder(tmp_path, REF)
         assert found is not None
         assert found.pid == process.pid
-        SessionLock.acquire(tmp_path, SessionRef("copilot", "Audit")).release()
+        SessionLock.acquire(tmp_path, SessionRef("copilot", "Audit")).close()
     finally:
         kill(process)
 
@@ -99,7 +99,7 @@ def test_the_runtime_of_a_dead_holder_still_counts(tmp_path: Path) -> None:
     while holder(tmp_path, REF) is not None:
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    SessionLock.acquire(tmp_path, REF).release()
+    SessionLock.acquire(tmp_path, REF).close()
 
 
 def test_waiting_takes_the_lock_when_it_is_given_back(tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def test_waiting_takes_the_lock_when_it_is_given_back(tmp_path: Path) -> None:
     with pytest.raises(SessionBusyError):
         SessionLock.acquire(tmp_path, REF, wait=0.2)
     process.stdin.close()
-    SessionLock.acquire(tmp_path, REF, wait=30).release()
+    SessionLock.acquire(tmp_path, REF, wait=30).close()
     process.wait()
     assert process.stdout is not None
     process.stdout.close()
@@ -128,7 +128,7 @@ def test_a_wait_in_an_event_loop_can_be_cancelled_and_leaves_the_lock_alone(tmp_
 
     asyncio.run(wait_and_cancel())
     kill(process)
-    asyncio.run(SessionLock.wait_for(tmp_path, REF)).release()
+    asyncio.run(SessionLock.wait_for(tmp_path, REF)).close()
 
 
 def test_another_run_of_the_same_process_is_refused_and_said_so(tmp_path: Path) -> None:
@@ -143,12 +143,12 @@ def test_a_process_of_the_same_number_is_not_the_holder(tmp_path: Path) -> None:
     lock = SessionLock.acquire(tmp_path, REF)
     (file,) = (tmp_path / "locks").glob("*.json")
     text = file.read_bytes()
-    lock.release()
+    lock.close()
     pid = str(os.getpid()).encode()
     assert pid in text
     file.write_bytes(text.replace(b'"mark":"', b'"mark":"9'))
     assert holder(tmp_path, REF) is None
-    SessionLock.acquire(tmp_path, REF).release()
+    SessionLock.acquire(tmp_path, REF).close()
 
 
 def test_a_runtime_that_does_not_end_with_its_dead_holder_is_ended(
@@ -160,5 +160,5 @@ def test_a_runtime_that_does_not_end_with_its_dead_holder_is_ended(
     assert read(process) == "held"
     kill(process)
     monkeypatch.delenv(MARK)
-    SessionLock.acquire(tmp_path, REF).release()
+    SessionLock.acquire(tmp_path, REF).close()
     assert not is_alive(runtime)

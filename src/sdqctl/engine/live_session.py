@@ -50,7 +50,7 @@ class LiveSession:
                 raise  # else a second signal: what ended the run is what is to be reported
         finally:
             for lock in self._locks:
-                lock.release()
+                lock.close()
 
     @property
     def session(self) -> AdapterSession:

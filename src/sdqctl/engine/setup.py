@@ -34,9 +34,9 @@ class Setup:
         self.repository_use = RepositoryUse.AS_TRUSTED
         """Whether what a repository brings takes effect at all; set it before anything else."""
         self.reported: set[object] = set()
+        """What was said already and is not said again."""
         self.own_files: set[Path] = set()
         """What the command itself writes: no snapshot of a work tree takes it in."""
-        """What was said already and is not said again."""
         self._others: dict[Path, Self] = {}
         self._looked_at: Repository | None = None
         self._archives: dict[str, SessionArchive] = {}

@@ -174,22 +174,12 @@ class StateFile:
         self.note(f"the copy of {here.info.label!r} that was here is older, and is in the trash")
 
     def _arrived(self, bundle: Bundle, folder: Path, workflow: Path) -> SessionInfo:
-        access, adapter, files = self.access, bundle.manifest.adapter, None
+        files = None
         carried, repository = bundle.manifest.workspace, find_repository(folder)
         if carried is not None and repository is not None and _has_files(bundle):
             refuse_other_commit(repository, carried.base)
-            files = Arriving(bundle, carried, folder, access.home, in_place=True)
-        with access.ledger() as ledger:
-            return import_bundle(
-                bundle,
-                archive=access.archive(adapter),
-                ledger=ledger,
-                home=access.home,
-                taken=[entry.info for entry in all_entries(access, adapter)],
-                cwd=folder,
-                files=files,
-                workflow=workflow,
-            )
+            files = Arriving(bundle, carried, folder, self.access.home, in_place=True)
+        return import_bundle(self.access, bundle, cwd=folder, files=files, workflow=workflow)
 
     def _put_files_back(self, ref: SessionRef, folder: Path) -> None:
         """Make the files those of the unfinished run, where it has snapshots in this clone."""

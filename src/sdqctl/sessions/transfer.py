@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -118,22 +118,12 @@ def import_session(
     """
     if cwd is not None and not cwd.is_dir():
         raise UsageError(f"--cwd {cwd}: there is no such folder")
-    with Bundle.open(file) as bundle, access.ledger() as ledger:
-        adapter, carried = bundle.manifest.adapter, bundle.manifest.workspace
-        files = None
+    with Bundle.open(file) as bundle:
+        carried, files = bundle.manifest.workspace, None
         if carried is not None and with_files:
             files = Arriving(bundle, carried, cwd or access.directory, access.home)
         return import_bundle(
-            bundle,
-            archive=access.archive(adapter),
-            ledger=ledger,
-            home=access.home,
-            taken=[entry.info for entry in all_entries(access, adapter)],
-            name=name,
-            cwd=cwd,
-            own=own,
-            files=files,
-            workflow=workflow,
+            access, bundle, name=name, cwd=cwd, own=own, files=files, workflow=workflow
         )
 
 
@@ -192,12 +182,9 @@ def export_bundle(
 
 
 def import_bundle(
+    access: Access,
     bundle: Bundle,
     *,
-    archive: SessionArchive,
-    ledger: Ledger,
-    home: Path,
-    taken: Iterable[SessionInfo],
     name: str | None = None,
     cwd: Path | None = None,
     own: bool = False,
@@ -209,12 +196,15 @@ def import_bundle(
     What its runs were allowed is taken over from one's `own` (the trash) alone. A workflow called
     like `workflow` is that file here. Raises what `import_session` and `SessionLock` raise.
     """
-    old = bundle.manifest.session
+    old, home = bundle.manifest.session, access.home
     label, session_id = _identity(old, name)
-    refuse_taken(taken, session_id, label or session_id, hint=_OTHER_NAME)
     ref = SessionRef(bundle.manifest.adapter, session_id)
-    found = bundle.rows() if own else _foreign(bundle, files)
-    with SessionLock.acquire(home, ref), ExitStack() as undoing:
+    archive = access.archive(ref.adapter)
+    with access.ledger() as ledger, ExitStack() as held, ExitStack() as undoing:
+        taken = [entry.info for entry in all_entries(access, ref.adapter)]
+        refuse_taken(taken, session_id, label or session_id, hint=_OTHER_NAME)
+        found = bundle.rows() if own else _foreign(bundle, files)
+        held.enter_context(SessionLock.acquire(home, ref))
         paths = _place_workflows(bundle, home, workflow)
         undoing.callback(_remove_workflows, home, paths)
         tree = None if files is None else files.arrive(ref, label or session_id, undoing)

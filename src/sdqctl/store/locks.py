@@ -13,11 +13,11 @@ import time
 from collections.abc import Callable, Generator
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
 from typing import Self, cast
 
 import msgspec
 
+from sdqctl.closing import Closing
 from sdqctl.errors import SessionBusyError, StoreError
 from sdqctl.fs import FILE_MODE, make_private_folder, write_private
 from sdqctl.model.session import Holder, SessionRef
@@ -52,7 +52,7 @@ class _HolderFile(msgspec.Struct):
         return Holder(pid=self.pid, host=self.host, command=self.command, since=self.since)
 
 
-class SessionLock:
+class SessionLock(Closing):
     """A held lock. Release it, or leave it as a context manager, or die."""
 
     def __init__(self, ref: SessionRef, path: Path, handle: int, state: _HolderFile) -> None:
@@ -117,17 +117,6 @@ class SessionLock:
         """Whether this is a session's lock; ids are compared without case, as files may be."""
         return _key(self.ref) == _key(ref)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.release()
-
     def note_runtime(self, pid: int, family: str | None = None) -> None:
         """Record the runtime child, and the mark of all that it starts, before it opens the
         session.
@@ -136,7 +125,7 @@ class SessionLock:
         self._state.family = family
         write_private(_holder_path(self._path), msgspec.json.encode(self._state), lasting=False)
 
-    def release(self) -> None:
+    def close(self) -> None:
         """Give the lock back; a second time is harmless."""
         if self._handle < 0:
             return

@@ -23,9 +23,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
+from sdqctl.closing import Closing
 from sdqctl.model.followup import is_correction, quoted_prompt
 from sdqctl.testing.dialects import Event, dialect_of
 from sdqctl.testing.exchange import Reply as Reply
@@ -39,7 +39,7 @@ MODEL = "loopback-1"
 Script = Callable[[Request], Reply]
 
 
-class LoopbackModel:
+class LoopbackModel(Closing):
     """The server, as a context manager. It records every request it received."""
 
     def __init__(self, script: Script | None = None, *, record: Path | None = None) -> None:
@@ -57,12 +57,8 @@ class LoopbackModel:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Answer nothing more."""
         self._stopping.set()
         self._server.shutdown()
         self._server.server_close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from textwrap import fill
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from sdqctl.cli.output import (
@@ -22,6 +21,7 @@ from sdqctl.cli.runs.refusals import ReportedRefusals, net_line, refused_line
 from sdqctl.cli.runs.sinks import Answers, Sink, fan_out
 from sdqctl.cli.runs.tools import ToolLines
 from sdqctl.cli.table import age, short_path
+from sdqctl.closing import Closing
 from sdqctl.model.events import (
     BudgetNearing,
     Event,
@@ -46,7 +46,7 @@ _NARROWEST = 20
 _SHOWN_LINES = 8
 
 
-class TurnScreen:
+class TurnScreen(Closing):
     """The screen of one turn. `emit` is the sink that the engine feeds."""
 
     def __init__(self, folder: Path, typed: TypedAhead) -> None:
@@ -64,12 +64,8 @@ class TurnScreen:
             self._live.start()
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Take the live row away."""
         if self._live is not None:
             self._live.stop()
 

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from sdqctl.cli.keyboard import unechoed
@@ -18,6 +17,7 @@ from sdqctl.cli.runs.refusals import Denials, net_line, refused_line
 from sdqctl.cli.runs.rows import RunRows
 from sdqctl.cli.runs.sinks import fan_out
 from sdqctl.cli.table import Cell, Column, print_rows
+from sdqctl.closing import Closing
 from sdqctl.errors import InterruptedRunError, PausedError, SdqctlError, StepError
 from sdqctl.model.events import (
     BudgetNearing,
@@ -68,7 +68,7 @@ class Item:
     denials: Denials = field(default_factory=Denials)
 
 
-class Progress:
+class Progress(Closing):
     """A line for each begin and end on stderr, with -v for each step, too; on a terminal a live row
     for each that is at work, and lines for what is wrong alone.
     """
@@ -93,12 +93,8 @@ class Progress:
             self._stack.callback(self._live.stop)
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Take the live rows away."""
         self._stack.close()
 
     def begin(self, skipped: int) -> None:

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from sdqctl.cli.ci.log import groups_of
@@ -38,6 +37,7 @@ from sdqctl.cli.runs.sinks import (
     Verbosity,
     fan_out,
 )
+from sdqctl.closing import Closing
 from sdqctl.errors import PausedError, SdqctlError
 from sdqctl.model.run import StepStatus
 from sdqctl.model.session import SessionRef
@@ -57,7 +57,7 @@ if TYPE_CHECKING:
 _Result = TypeVar("_Result", bound="ResultView")
 
 
-class Report:
+class Report(Closing):
     """The screens of one run. `emit` is the sink that the engine feeds."""
 
     def __init__(self, context: RunContext, display: Display) -> None:
@@ -120,12 +120,8 @@ class Report:
             self._stack.callback(self._live.stop)
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Take the live rows away, and end what is open in the log."""
         self._stack.close()
 
     def begin(self) -> None:
