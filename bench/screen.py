@@ -92,7 +92,8 @@ def main() -> None:
     try:
         began = time.perf_counter()
         shown = Conversation([program, "ui"])
-        paint = shown.wait_for(f"s-{sessions - 1:05d}") - began
+        first = f"RECENT {sessions}" if names else f"s-{sessions - 1:05d}"
+        paint = shown.wait_for(first) - began
         for _ in range(int(runs) + 1):
             time.sleep(_BETWEEN)
             shown.type(_DOWN)
@@ -107,6 +108,8 @@ def main() -> None:
     finally:
         for name in names:
             os.spawnvp(os.P_WAIT, program, [program, "sessions", "interrupt", name])
+        if names:  # else they need somebody at the top of the next round's screen
+            os.spawnvp(os.P_WAIT, program, [program, "sessions", "delete", "--force", *names])
     file.write_text(json.dumps({"paint": [paint], "keys": keys}))
 
 

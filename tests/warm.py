@@ -28,6 +28,7 @@ from pkgutil import walk_packages
 from typing import Any, NoReturn
 
 import sdqctl
+from sdqctl.adapters.copilot.prestart import import_sdk
 
 _LENGTH = 8
 _AT_START = ("PYTHON", "LC_", "LANG", "COVERAGE_")
@@ -245,9 +246,12 @@ def _load(library: str) -> None:
     if library == "copilot":
         inner = walk_packages([f"{sdqctl.__path__[0]}/adapters/copilot"], f"{copilot}.")
         names += [module.name for module in inner]
-    names += [library] if library else []
     for name in names:
         import_module(name)
+    if library == "copilot":
+        import_sdk()
+    elif library:
+        import_module(library)
     gc.collect()
     gc.freeze()
 

@@ -152,14 +152,17 @@ def test_a_list_that_cannot_be_decided_loses_no_round(bench: Bench) -> None:
     assert edited(bench, work("[2, 1, 3]")) == ["a3", "b3", "all A2,A1,A3"]
 
 
-def test_a_called_run_goes_with_its_item(bench: Bench) -> None:
+@pytest.mark.parametrize("after", ["", " PARALLEL 2", " PARALLEL 3"])
+@pytest.mark.parametrize("before", ["", " PARALLEL 2"])
+def test_a_called_run_goes_with_its_item(before: str, after: str, bench: Bench) -> None:
+    """Also where the items go side by side from now on, or no longer do."""
     bench.write("each.conv", "INPUT x\nPROMPT do {{x}}\nRETURN x | upper\n")
     text = (
         "FOR x IN LIST\n  CALL each.conv WITH x={{x}} AS up\nEND\n"
         'RUN test -e go\nPROMPT all {{ up_all | join(",") }}\n'
     )
-    assert bench.run(text.replace("LIST", '["a", "b"]')).done.code == 4
-    found = edited(bench, text.replace("LIST", '["c", "b", "a"]'))
+    assert bench.run(text.replace("LIST", '["a", "b"]' + before)).done.code == 4
+    found = edited(bench, text.replace("LIST", '["c", "b", "a"]' + after))
     assert found == ["do c", "all C,B,A"]
 
 

@@ -146,6 +146,14 @@ PROMPT end
 """
 
 
+def test_of_a_loop_that_was_killed_no_more_is_done_than_there_is(bench: Bench) -> None:
+    """How far it unfolds stands at no place before it has."""
+    killed = bench.run("REPEAT MAX 9\n  CHECKPOINT\nEND\n", SDQCTL_CRASH_AT="ledger.finish.after:6")
+    assert killed.done.code in KILLED
+    run = sdqctl("sessions", "list", "--format", "json").json[0]["run"]
+    assert (run["steps_done"], run["steps_total"]) == (6, 7)
+
+
 def test_an_edit_in_a_loop_leaves_what_is_done_in_each_round(bench: Bench) -> None:
     assert bench.run(LOOP.replace("HERE", "FAIL")).done.code == 4
     bench.write("work.conv", LOOP.replace("HERE", "PROMPT b{{x}}"))

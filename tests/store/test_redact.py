@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from sdqctl.store.redact import Redactor
+from sdqctl.store.redact import MARK, Redactor
+from sdqctl.store.secret_names import is_secret_member
 
 VALUE = "some-long-value-1"
 SECRET_NAMES = [
@@ -65,3 +68,38 @@ def test_a_value_is_taken_out_of_json_too() -> None:
 def test_of_two_values_the_longer_is_taken_out_whole() -> None:
     redact = Redactor({"A_KEY": "abcdefgh", "B_KEY": "abcdefgh-and-more"})
     assert redact("x abcdefgh-and-more y abcdefgh") == "x [redacted] y [redacted]"
+
+
+_TEXTS = st.sampled_from(
+    [*SHAPES, "", "a", "password", "password=", "hunter2x", "token: abcdef123456", "login me",
+     "password pw1", "--token", "q7w8e9r0t1y2", "Private-Lines: 2", "x" * 20, "see https://", "..."]
+)  # fmt: skip
+_NAMES = st.sampled_from(["id", "password", "api_key", "text", "q7w8e9r0t1y2"])
+
+
+@given(
+    st.recursive(
+        _TEXTS | st.integers() | st.none(),
+        lambda inner: st.lists(inner, max_size=4) | st.dictionaries(_NAMES, inner, max_size=4),
+        max_leaves=12,
+    )
+)
+def test_a_json_value_is_cleaned_as_each_of_its_texts_is(value: object) -> None:
+    """However many of them are looked through at once."""
+    redact = Redactor({"A_KEY": "hunter2x"})
+
+    def cleaned(value: object) -> object:
+        if isinstance(value, str):
+            return redact(value)
+        if isinstance(value, list):
+            return [cleaned(each) for each in value]
+        if isinstance(value, dict):
+            return {
+                redact(name): MARK
+                if isinstance(each, str) and is_secret_member(name, each)
+                else cleaned(each)
+                for name, each in value.items()
+            }
+        return value
+
+    assert redact.data(value) == cleaned(value)

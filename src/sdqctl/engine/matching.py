@@ -157,7 +157,7 @@ class _Matching:
     def _outdated(self, records: MutableSequence[StepRecord], steps: Iterable[PlannedStep]) -> None:
         """Give each FOR that changed the rounds of the one that had most of its steps."""
         for step in steps:
-            if not isinstance(step.action, ForStep) or step.action.parallel is not None:
+            if not isinstance(step.action, ForStep):
                 continue
             inside = {inner.digest for inner in every_step(step.lists[0])}
             shared = [len(inside.intersection(self._inside(r.path))) for r in records]

@@ -14,7 +14,7 @@ from sdqctl.sessions.access import Access
 from sdqctl.sessions.audit import audit_of
 from sdqctl.sessions.files import StepFiles, files_of_steps
 from sdqctl.sessions.query import Entry, effective_status
-from sdqctl.sessions.redaction import clean_record
+from sdqctl.sessions.redaction import clean_record, clean_records
 from sdqctl.sessions.resolve import find_session
 from sdqctl.sessions.transcript import read_turns
 from sdqctl.store.calls import tree_of
@@ -89,10 +89,9 @@ def _without_secrets(found: SessionDetail, redact: Redactor) -> SessionDetail:
             info=msgspec.structs.replace(info, summary=summary),
             run=clean_record(entry.run, redact) if entry.run else None,
         ),
-        turns=[clean_record(turn, redact) for turn in found.turns],
+        turns=clean_records(found.turns, redact),
         runs=[
-            (_clean_tree(tree, redact), [clean_record(step, redact) for step in steps])
-            for tree, steps in found.runs
+            (_clean_tree(tree, redact), clean_records(steps, redact)) for tree, steps in found.runs
         ],
     )
 

@@ -25,9 +25,15 @@ _Record = TypeVar("_Record")
 
 
 def clean_record(record: _Record, redact: Redactor) -> _Record:
-    """A record, or a list of them, without the secrets in its texts."""
-    kind = type(record)
-    return msgspec.convert(redact.data(msgspec.to_builtins(record)), kind)
+    """A record without the secrets in its texts."""
+    return clean_records([record], redact)[0]
+
+
+def clean_records(records: list[_Record], redact: Redactor) -> list[_Record]:
+    """Records of one kind without the secrets in their texts."""
+    data = [msgspec.to_builtins(record) for record in records]
+    clean = redact.data(data)
+    return records if clean is data else msgspec.convert(clean, list[type(records[0])])  # type: ignore[misc]
 
 
 class Cleaner:

@@ -15,6 +15,10 @@ _SHORTEST = 8
 _SHORTEST_LINE = 16
 _LONG, _REMEMBERED = 256, 100_000
 """Characters of a text that is not looked through twice, and of how many that is known."""
+_AT_ONCE = 4
+"""So many levels of a JSON value are looked through at once: most hold no secret, and many short
+texts cost more than a long one.
+"""
 _WRAPPED = 76
 """The width at which base64(1) breaks its lines."""
 _PLAIN_WORDS = frozenset(
@@ -40,13 +44,8 @@ class Redactor:
         """
 
     def __call__(self, text: str) -> str:
-        digest = _digest(text) if len(text) >= _LONG else b""
-        if digest in self._without:
-            return text
-        spans = sorted(self._spans(text))
+        spans = self._found(text)
         if not spans:
-            if digest and len(self._without) < _REMEMBERED:
-                self._without.add(digest)
             return text
         parts, end = [], 0
         for start, stop in spans:
@@ -56,19 +55,43 @@ class Redactor:
         return "".join([*parts, text[end:]])
 
     def data(self, value: object) -> object:
-        """A JSON value without secrets, in its strings and in members that are named so."""
+        """A JSON value without secrets, in its strings and in members that are named so.
+
+        One that has none is returned as it is.
+        """
+        return self._clean(value, _AT_ONCE)
+
+    def _clean(self, value: object, levels: int) -> object:
+        """`levels` deep it is looked whether there is a secret in all texts at once."""
         if isinstance(value, str):
             return self(value)
-        if isinstance(value, list | tuple):
-            return [self.data(each) for each in value]
+        if not isinstance(value, list | tuple | dict) or (levels > 0 and self._is_clean(value)):
+            return value
         if isinstance(value, dict):
-            return {self(str(key)): self._member(str(key), each) for key, each in value.items()}
-        return value
+            return {
+                self(str(key)): self._member(str(key), each, levels - 1)
+                for key, each in value.items()
+            }
+        return [self._clean(each, levels - 1) for each in value]
 
-    def _member(self, name: str, value: object) -> object:
+    def _member(self, name: str, value: object, levels: int) -> object:
         if isinstance(value, str) and is_secret_member(name, value):
             return MARK
-        return self.data(value)
+        return self._clean(value, levels)
+
+    def _is_clean(self, value: object) -> bool:
+        texts: list[str] = []
+        return _gather(value, texts) and not self._found("\n".join(texts))
+
+    def _found(self, text: str) -> list[tuple[int, int]]:
+        """Where its secrets are, in order."""
+        digest = _digest(text) if len(text) >= _LONG else b""
+        if digest in self._without:
+            return []
+        spans = sorted(self._spans(text))
+        if digest and not spans and len(self._without) < _REMEMBERED:
+            self._without.add(digest)
+        return spans
 
     def _spans(self, text: str) -> Iterator[tuple[int, int]]:
         for form in self._literal:
@@ -79,6 +102,22 @@ class Redactor:
         lower = _lower(text)
         yield from shaped_secrets(text, lower)
         yield from named_secrets(text, lower)
+
+
+def _gather(value: object, texts: list[str]) -> bool:
+    """Gather all texts of a JSON value; False where a member's name makes a secret of one."""
+    if isinstance(value, str):
+        texts.append(value)
+    elif isinstance(value, dict):
+        for key, each in value.items():
+            texts.append(str(key))
+            if isinstance(each, str) and is_secret_member(str(key), each):
+                return False
+            if not _gather(each, texts):
+                return False
+    elif isinstance(value, list | tuple):
+        return all(_gather(each, texts) for each in value)
+    return True
 
 
 def _digest(text: str) -> bytes:

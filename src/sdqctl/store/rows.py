@@ -26,7 +26,9 @@ def read_run(row: sqlite3.Row) -> RunRecord:
         values.pop(name, None)
     for name in ("started_at", "updated_at", "completed_at", "running_since"):
         values[name] = _time(values.get(name))
-    values["status"] = RunStatus(values["status"])
+    status = values["status"] = RunStatus(values["status"])
+    if values["steps_done"] > values["steps_total"]:  # blocks unfolded, and it has not ended yet
+        values["steps_total"] = values["steps_done"] + status.unfinished
     return RunRecord(**values)
 
 

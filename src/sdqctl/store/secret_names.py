@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 _VARIABLE = re.compile(
     r"(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|PASSCODE|CREDENTIAL|CREDS|AUTH|AUTHORIZATION"
@@ -64,8 +65,15 @@ def is_secret_variable(name: str) -> bool:
 
 def is_secret_member(name: str, value: str) -> bool:
     """Whether a member of a JSON object is secret by its name, and its value looks like one."""
+    found = _named(name)
+    return found is not None and _is_secret(value, found == "password", quoted=True, tight=True)
+
+
+@lru_cache(1024)
+def _named(name: str) -> str | None:
+    """The kind of secret that a name tells of; the same members come again and again."""
     found = _NAME.search(name)
-    return found is not None and _is_secret(value, bool(found["password"]), quoted=True, tight=True)
+    return None if found is None else found.lastgroup
 
 
 def named_secrets(text: str, lower: str) -> Iterator[tuple[int, int]]:

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from sdqctl.adapters.copilot.late_classes import late_classes
 from sdqctl.adapters.copilot.pipes import guard
 from sdqctl.adapters.copilot.times import read_times_quickly
 from sdqctl.model.sandbox import Sandbox
@@ -79,7 +80,7 @@ def import_sdk() -> tuple[type[CopilotClient], Callable[..., RuntimeConnection]]
     """The SDK's client class, and what makes the connection to a runtime's program."""
     # The SDK logs tracebacks of errors that it also raises; the errors are enough.
     logging.getLogger("copilot").addHandler(logging.NullHandler())
-    with _quiet_collector():
+    with _quiet_collector(), late_classes():
         from copilot import CopilotClient, RuntimeConnection
 
         read_times_quickly()
