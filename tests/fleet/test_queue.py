@@ -34,6 +34,39 @@ PROMPT a [[reply: A]]
 RUN echo line >> done.txt; until test -e {go}; do sleep 0.1; done
 PROMPT b [[reply: B]]
 """
+CALLS = """\
+SESSION-NAME q
+MODE implement
+ALLOW-SHELL true
+PROMPT a [[reply: A]]
+FOR x IN [1, 2, 3]
+  CALL lib/part.conv WITH n={{x}} AS way
+END
+PROMPT b {{ way_all | join(",") }} [[reply: B]]
+"""
+PART = """\
+MODE implement
+ALLOW-SHELL true
+INPUT n
+RUN echo {{n}} >> done.txt
+CALL last.conv WITH n={{n}} AS found
+RETURN found
+"""
+LAST = """\
+MODE implement
+ALLOW-SHELL true
+INPUT n
+PROMPT {{n}} [[reply: P]]
+RUN until test {{n}} != 2 -o -e GO; do sleep 0.1; done
+RETURN n
+"""
+SIDE_BY_SIDE = """\
+SESSION-NAME q
+MODE implement
+FOR x IN [1] PARALLEL 2
+  CALL other.conv
+END
+"""
 
 
 @pytest.fixture
@@ -205,6 +238,49 @@ def test_a_run_in_a_later_conversation_is_taken_over_there(fleet: Fleet) -> None
     assert (run["steps_done"], run["steps_total"]) == (5, 5)
 
 
+def test_what_a_run_calls_is_done_anew_where_it_is_taken_over(fleet: Fleet) -> None:
+    """In a tree that never saw its half; what was done before is not done again."""
+    go, one = fleet.folder / "go", fleet.machine("a")
+    (fleet.folder / "lib").mkdir()
+    fleet.write(PART, "lib/part.conv")
+    fleet.write(LAST.replace("GO", str(go)), "lib/last.conv")
+    one.run("run", fleet.write(CALLS), "--queue")
+    running = fleet.machine("b").start(*worker(fleet, "b"))
+    trees = fleet.machine("b").folder / "home" / "sdqctl" / "worktrees"
+    wait_for(lambda: any("2" in file.read_text() for file in trees.glob("*/*/done.txt")))
+    running.send_signal(signal.SIGKILL)
+    running.wait()
+    go.touch()
+    done = fleet.machine("c").run(*worker(fleet, "c", "--until-idle"))
+    assert states(fleet) == [("q", "completed")], done.err
+    one.run("sessions", "pull", "q")
+    assert one.answers("q") == ["A", "B"]
+    assert "b 1,2,3" in one.run("sessions", "show", "q", "--transcript").out
+    assert (one.tree("q") / "done.txt").read_text() == "1\n2\n3\n"
+
+
+def test_what_a_run_called_before_it_went_elsewhere_does_not_count_when_it_comes_back(
+    fleet: Fleet,
+) -> None:
+    ok, one = fleet.folder / "ok", fleet.machine("a")
+    ok.touch()
+    part = "MODE implement\nALLOW-SHELL true\nRUN echo line >> done.txt\nRUN test -e OK\n"
+    fleet.write(part.replace("OK", str(ok)), "part.conv")
+    text = "SESSION-NAME q\nMODE implement\nPROMPT a [[reply: A]]\nCALL part.conv\nPROMPT b\n"
+    one.run("run", fleet.write(text), "--queue")
+    two = fleet.machine("b")
+    two.run(*worker(fleet, "b"), code=-signal.SIGKILL, SDQCTL_CRASH_AT="ledger.finish.before:4")
+    ok.unlink()
+    fleet.machine("c").run(*worker(fleet, "c", "--until-idle"))
+    assert states(fleet) == [("q", "failed")]
+    ok.touch()
+    one.run("queue", "retry", "q")
+    two.run(*worker(fleet, "b", "--until-idle"))
+    assert states(fleet) == [("q", "completed")]
+    one.run("sessions", "pull", "q")
+    assert (one.tree("q") / "done.txt").read_text() == "line\n"
+
+
 def test_runs_are_paused_cancelled_put_in_again_and_taken_out(fleet: Fleet) -> None:
     one = fleet.machine("a")
     one.run("queue", "pause")
@@ -267,13 +343,17 @@ def test_a_rate_limit_of_one_makes_all_wait(fleet: Fleet) -> None:
     ("text", "said"),
     [
         ("PROMPT a\n", "needs a name"),
-        ("SESSION-NAME q\nCALL other.conv\n", "CALLs others"),
+        ("SESSION-NAME q\nALLOW-DIR HERE\nCALL ../other.conv\n", "leads out of the workflow's folder"),
+        ("SESSION-NAME q\nCALL asks.conv\n", "waits for somebody"),
+        (SIDE_BY_SIDE, "cannot change files"),
         ("SESSION-NAME q\nPROMPT key hunter2hunter2\n", "looks like a secret"),
     ],
 )
 def test_what_a_queue_cannot_hold_is_refused(text: str, said: str, fleet: Fleet) -> None:
+    (fleet.folder / "in").mkdir()
     fleet.write("PROMPT x\n", "other.conv")
-    done = fleet.machine("a").run(
-        "run", fleet.write(text), "--queue", code=2, MY_TOKEN="hunter2" * 2
-    )
+    fleet.write("PROMPT x\n", "in/other.conv")
+    fleet.write("ASK ok \"Go on?\" choice(yes|no)\n", "in/asks.conv")
+    file = fleet.write(text.replace("HERE", str(fleet.folder)), "in/work.conv")
+    done = fleet.machine("a").run("run", file, "--queue", code=2, MY_TOKEN="hunter2" * 2)
     assert said in done.err

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -22,9 +22,13 @@ class KeptText:
     home: Path
     path: Path
     text: str
+    called: Mapping[str, str] = field(default_factory=dict)
+    """The workflows that it calls, by their paths from its folder."""
 
     def write(self) -> None:
-        """Have the text in its place. Raises StoreError."""
+        """Have the text in its place, and what it calls beside it. Raises StoreError."""
+        for name, text in self.called.items():
+            keep_text(self.path.parent / name, text)
         keep_text(self.path, self.text)
 
     @contextmanager

@@ -13,7 +13,7 @@ from sdqctl.fleet.states import Stored, fetch
 from sdqctl.model.session import SessionInfo, SessionRef, find_called
 from sdqctl.sessions.access import Access
 from sdqctl.sessions.delete import delete_entries
-from sdqctl.sessions.query import Entry, all_entries
+from sdqctl.sessions.query import Entry, all_entries, tree_of
 from sdqctl.sessions.transfer import import_session
 from sdqctl.workspace.snapshots import NO_LIMITS, Workspace
 from sdqctl.workspace.worktrees import remove_worktree, worktree_of
@@ -85,16 +85,18 @@ def note_copy(access: Access, store: str, stored: Stored, ref: SessionRef) -> No
 
 
 def put_aside(access: Access, entry: Entry) -> None:
-    """Put a copy into the trash, with its worktrees as they are now.
+    """Put a copy into the trash, with what its runs called and its worktrees as they are now: what
+    they did is done anew, where the store has it undone.
 
     Raises the error for which it cannot go.
     """
+    going = tree_of(entry, all_entries(access))
     found = worktree_of(access.home, entry.ref)
     for worktree in found:
         if worktree.tree.is_dir():
             workspace = Workspace.open(worktree.tree, access.home, limits=NO_LIMITS)
             workspace.snapshot(entry.ref, f"aside/{worktree.tree.parent.name}")
-    deletion = delete_entries(access, [entry])
+    deletion = delete_entries(access, going)
     errors = [error for _, error in (*deletion.failed, *deletion.unsaved)]
     if errors:
         raise errors[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ import msgspec
 
 from sdqctl.engine.context import RunContext
 from sdqctl.engine.continuation import last_run
-from sdqctl.engine.kept_text import kept
+from sdqctl.engine.kept_text import KeptText, kept
 from sdqctl.engine.preflight import check, check_destinations
 from sdqctl.engine.preparation import decided, settle
 from sdqctl.engine.target import choose_known
@@ -20,6 +21,8 @@ from sdqctl.fleet.jobs import Job, options_of_job
 from sdqctl.fs import make_private_folder
 from sdqctl.model.modes import exceeds
 from sdqctl.model.options import OnInterrupted, RunOptions
+from sdqctl.store.workflows import forget_text, kept_file, workflows_folder
+from sdqctl.workflow import load_workflow
 from sdqctl.workflow.diagnostics import describe_errors
 from sdqctl.workflow.parser import parse_workflow
 from sdqctl.workspace.history import History
@@ -68,13 +71,15 @@ def context_of(
 
     Raises WorkflowError, UsageError, WorkspaceError, SandboxError.
     """
-    workflow = _workflow(job)
     run = last_run(shared.info, ledger) if shared.info is not None else None
+    workflow, text = _workflow(job, setup.home, run)
     options = policy.bounded(options_of_job(job), workflow)
     if run is not None and run.workflow_path is not None:
+        if text is not None and str(text.path) != run.workflow_path:
+            forget_text(setup.home, text.path)
         workflow, text = msgspec.structs.replace(workflow, path=run.workflow_path), None
         options = msgspec.structs.replace(options, inputs=())
-    else:
+    elif text is None:
         workflow, text = kept(workflow, setup.home, job.adapter, job.name)
     cwd = _own_folder(setup, run, clone) or _folder(setup, job, shared, clone)
     if clone is not None:
@@ -106,11 +111,21 @@ def _own_folder(setup: Setup, run: RunRecord | None, clone: Path | None) -> Path
     return cwd if clone is None or own_folder(setup.home, cwd) is not None else None
 
 
-def _workflow(job: Job) -> Workflow:
-    parsed = parse_workflow(job.text, Path(job.file).name or "workflow.conv")
+def _workflow(job: Job, home: Path, run: RunRecord | None) -> tuple[Workflow, KeptText | None]:
+    """The workflow of a job; one that calls others is read from its place, where they are, too."""
+    file, text = Path(job.file).name or "workflow.conv", None
+    if job.called:
+        whole = "\0".join([job.text, *chain(*sorted(job.called.items()))])
+        path = kept_file(home, file, job.adapter, job.name, whole)
+        if run is not None and run.workflow_path is not None:
+            own = Path(run.workflow_path)
+            path = own if own.is_relative_to(workflows_folder(home)) else path
+        text = KeptText(home, path, job.text, job.called)
+        text.write()
+    parsed = parse_workflow(job.text, file) if text is None else load_workflow(text.path)
     if parsed.workflow is None:
         raise WorkflowError(describe_errors(parsed.diagnostics))
-    return parsed.workflow
+    return parsed.workflow, text
 
 
 def _folder(setup: Setup, job: Job, shared: Shared, clone: Path | None) -> Path:

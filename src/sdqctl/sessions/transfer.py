@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -42,7 +42,7 @@ from sdqctl.store.transfer import (
     without_permissions,
     without_snapshots,
 )
-from sdqctl.store.workflows import keep_text, workflows_folder
+from sdqctl.store.workflows import forget_text, keep_text, workflows_folder
 from sdqctl.workflow import load_workflow
 from sdqctl.workflow.format import whole_text
 from sdqctl.workflow.parser import parse_workflow
@@ -316,12 +316,8 @@ def _safe(run_id: str) -> str:
 
 
 def _remove_workflows(home: Path, paths: Mapping[str, str]) -> None:
-    folder = workflows_folder(home)
     for path in map(Path, paths.values()):
-        if path.is_relative_to(folder):
-            path.unlink(missing_ok=True)
-            with suppress(OSError):
-                path.parent.rmdir()
+        forget_text(home, path)
 
 
 def _workflow_text(path: Path) -> str | None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 
 from sdqctl.fs import make_private_folder, write_private
@@ -29,6 +29,12 @@ def keep_text(path: Path, text: str) -> None:
     write_private(path, text.encode("utf-8", "surrogatepass"))
 
 
+def forget_text(home: Path, path: Path) -> None:
+    """Remove a text that lies here, with what stands beside it."""
+    if path.parent.parent == workflows_folder(home) and ".." not in path.parts:
+        shutil.rmtree(path.parent, ignore_errors=True)
+
+
 def is_used(path: str, ledger: Ledger) -> bool:
     """Whether a run has a file for its workflow."""
     return bool(ledger.rows("SELECT 1 FROM runs WHERE workflow_path = ? LIMIT 1", path))
@@ -36,11 +42,6 @@ def is_used(path: str, ledger: Ledger) -> bool:
 
 def remove_unused(home: Path, paths: Iterable[str | None], ledger: Ledger) -> None:
     """Remove those of the files that lie here and that no run has for its workflow any more."""
-    folder = workflows_folder(home)
     for name in {path for path in paths if path is not None}:
-        path = Path(name)
-        if not path.is_relative_to(folder) or ".." in path.parts or is_used(name, ledger):
-            continue
-        path.unlink(missing_ok=True)
-        with suppress(OSError):
-            path.parent.rmdir()
+        if not is_used(name, ledger):
+            forget_text(home, Path(name))
