@@ -343,7 +343,7 @@ def test_a_rate_limit_of_one_makes_all_wait(fleet: Fleet) -> None:
     ("text", "said"),
     [
         ("PROMPT a\n", "needs a name"),
-        ("SESSION-NAME q\nALLOW-DIR HERE\nCALL ../other.conv\n", "leads out of the workflow's folder"),
+        ("SESSION-NAME q\nALLOW-DIR HERE\nCALL ../other.conv\n", "leads out of"),
         ("SESSION-NAME q\nCALL asks.conv\n", "waits for somebody"),
         (SIDE_BY_SIDE, "cannot change files"),
         ("SESSION-NAME q\nPROMPT key hunter2hunter2\n", "looks like a secret"),
@@ -353,7 +353,7 @@ def test_what_a_queue_cannot_hold_is_refused(text: str, said: str, fleet: Fleet)
     (fleet.folder / "in").mkdir()
     fleet.write("PROMPT x\n", "other.conv")
     fleet.write("PROMPT x\n", "in/other.conv")
-    fleet.write("ASK ok \"Go on?\" choice(yes|no)\n", "in/asks.conv")
+    fleet.write('ASK ok "Go on?" choice(yes|no)\n', "in/asks.conv")
     file = fleet.write(text.replace("HERE", str(fleet.folder)), "in/work.conv")
     done = fleet.machine("a").run("run", file, "--queue", code=2, MY_TOKEN="hunter2" * 2)
     assert said in done.err
