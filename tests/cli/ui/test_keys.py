@@ -20,6 +20,7 @@ from sdqctl.cli.ui.lines_view import LinesView
 from sdqctl.cli.ui.pages import Page
 from sdqctl.cli.ui.screen import SessionsApp
 from tests.bench import Bench
+from tests.cli.test_waiting import wait_for
 from tests.command import sdqctl
 from tests.terminal import Terminal
 from tests.workspace.gits import repository
@@ -347,6 +348,63 @@ def test_no_key_is_shown_that_cannot_be_pressed(size: tuple[int, int], sessions:
                 assert not shown or at.app.check_action(key.action, ()), key
 
     drive(story, size)
+
+
+@pytest.mark.parametrize("key", ["N", "e"])
+def test_a_permission_question_is_refused_for_good_or_with_words(key: str, sessions: Bench) -> None:
+    text = (
+        "SESSION-NAME asks\nPROMPT a [[tool: shell touch made]] [[reply: A]]\n"
+        "PROMPT b [[tool: shell touch made]] [[reply: B]]\n"
+    )
+    assert sdqctl("run", sessions.write("asks.conv", text), "--ask", "--detach").code == 0
+
+    async def story(at: Driven) -> None:
+        for _ in range(1 if key == "N" else 2):
+            await at.until(lambda: "asks you" in at.screen)
+            await at.at("asks")
+            await at.press("a")
+            await at.dialog()
+            await at.press(key)
+            if key == "e":
+                await at.until(lambda: isinstance(at.app.screen, AskLine))
+                await at.type("write a test first")
+                await at.press("enter")
+            await at.closed()
+            await at.until(lambda: "asks you" not in at.screen)
+        await at.until(lambda: at.status("asks") == "completed")
+
+    drive(story)
+    assert not (sessions.project / "made").exists()
+    if key == "e":
+        assert "with another way" in sdqctl("sessions", "show", "asks", "--audit").out
+
+
+def test_what_is_not_seen_by_itself_is_read_anew(sessions: Bench) -> None:
+    async def story(at: Driven) -> None:
+        await at.until(lambda: len(at.names) == 4)
+        read: list[object] = []
+        at.app._board.read_anew, before = lambda: read.append(before()), at.app._board.read_anew
+        await at.press("r")
+        assert read
+
+    drive(story)
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_a_shell_is_opened_in_its_folder(exists: bool, sessions: Bench) -> None:
+    shell = sessions.write("shell", "#!/bin/sh\npwd > seen\n")
+    shell.chmod(0o700 if exists else 0o600)
+    with Terminal(["ui"], rows=24, environment={"SHELL": str(shell)}) as terminal:
+        terminal.wait_for("NEEDS YOU 3")
+        terminal.type("o")
+        if exists:
+            seen = sessions.project / "seen"
+            wait_for(lambda: seen.exists() and seen.read_text() == f"{sessions.project}\n")
+        else:
+            terminal.wait_for("no shell can be opened")
+        terminal.wait_for("NEEDS YOU 3")
+        terminal.type("q")
+        assert terminal.wait_for_end() == 0
 
 
 def test_the_palette_offers_what_the_keys_do(sessions: Bench) -> None:

@@ -236,10 +236,21 @@ class SessionKeys(Asking):
             self.tell(f"there is no folder {folder} any more", severity="error")
             return
         shell = self.access.environment.get("SHELL") or "/bin/sh"
-        with self.suspend():
+        with self.suspend():  # an error that left it would leave the screen as it is
             print(f"{shell} in {one_line(str(folder))}; exit comes back")
-            subprocess.run([shell], cwd=folder, env=dict(os.environ), check=False)
+            problem = _in_shell(shell, folder)
+        if problem is not None:
+            self.tell(f"no shell can be opened (SHELL): {problem}", severity="error")
         self.action_reread()
+
+
+def _in_shell(shell: str, folder: Path) -> str | None:
+    """Let the user work in a shell; returns why that cannot be."""
+    try:
+        subprocess.run([shell], cwd=folder, env=dict(os.environ), check=False)
+    except OSError as error:
+        return str(error)
+    return None
 
 
 def _what_goes(entries: Sequence[Entry]) -> list[Line]:
