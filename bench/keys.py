@@ -17,6 +17,7 @@ import sys
 import termios
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -113,7 +114,7 @@ class Conversation:
             found.append(self.wait_for(letter) - began)
         return found
 
-    def end(self) -> None:
+    def close(self) -> None:
         """End the program."""
         os.kill(self._pid, signal.SIGTERM)
         os.waitpid(self._pid, 0)
@@ -126,15 +127,14 @@ class Conversation:
 
 def main() -> None:
     """Talk, and write what was measured; the arguments are the program and the file."""
-    conversation = Conversation([sys.argv[1], "resume", "talk"])
-    conversation.wait_for("leaves.")
-    conversation.wait_for("\x1b[0m>")
-    rest = conversation.seconds_for_keys()
-    conversation.type("\x15")  # the line is empty again
-    conversation.type(_MESSAGE)
-    conversation.wait_for("writing, ")
-    streaming = conversation.seconds_for_keys()
-    conversation.end()
+    with closing(Conversation([sys.argv[1], "resume", "talk"])) as conversation:
+        conversation.wait_for("leaves.")
+        conversation.wait_for("\x1b[0m>")
+        rest = conversation.seconds_for_keys()
+        conversation.type("\x15")  # the line is empty again
+        conversation.type(_MESSAGE)
+        conversation.wait_for("writing, ")
+        streaming = conversation.seconds_for_keys()
     found = {"rest": rest, "streaming": streaming}
     Path(sys.argv[2]).write_text(json.dumps(found))
 

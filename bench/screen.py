@@ -11,6 +11,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -89,9 +90,10 @@ def main() -> None:
     begin = ["run", "w.conv", "-a", "mock", "--detach", "-q", "--session-name"]
     for name in names:
         os.spawnvp(os.P_WAIT, program, [program, *begin, name])
+    begun = ExitStack()
     try:
         began = time.perf_counter()
-        shown = Conversation([program, "ui"])
+        shown = begun.enter_context(closing(Conversation([program, "ui"])))
         first = f"RECENT {sessions}" if names else f"s-{sessions - 1:05d}"
         paint = shown.wait_for(first) - began
         for _ in range(int(runs) + 1):
@@ -104,8 +106,8 @@ def main() -> None:
             at = time.perf_counter()
             shown.type(_DOWN)
             keys.append(shown.wait_for(f"s-{number:05d}") - at)
-        shown.end()
     finally:
+        begun.close()
         for name in names:
             os.spawnvp(os.P_WAIT, program, [program, "sessions", "interrupt", name])
         if names:  # else they need somebody at the top of the next round's screen

@@ -109,6 +109,15 @@ class Terminal:
             assert time.monotonic() < deadline, f"there is no prompt:\n{self.text}"
             assert self._pump(), f"it ended:\n{self.text}"
 
+    def take_away(self) -> int:
+        """Close the terminal while the program goes on; returns how it ended."""
+        os.close(self._master)
+        self._master, theirs = os.openpty()  # what is closed at the end
+        os.close(theirs)
+        status = self._child.status(time.monotonic() + LIMIT)
+        assert status is not None, "it goes on without a terminal"
+        return os.waitstatus_to_exitcode(status)
+
     def wait_for_end(self) -> int:
         """Read to the end; returns the exit code."""
         deadline = time.monotonic() + LIMIT

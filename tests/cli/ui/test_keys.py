@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -21,7 +22,7 @@ from sdqctl.cli.ui.pages import Page
 from sdqctl.cli.ui.screen import SessionsApp
 from tests.bench import Bench
 from tests.cli.test_waiting import wait_for
-from tests.command import sdqctl
+from tests.command import SDQCTL, sdqctl
 from tests.terminal import Terminal
 from tests.workspace.gits import repository
 
@@ -382,10 +383,9 @@ def test_a_permission_question_is_refused_for_good_or_with_words(key: str, sessi
 def test_what_is_not_seen_by_itself_is_read_anew(sessions: Bench) -> None:
     async def story(at: Driven) -> None:
         await at.until(lambda: len(at.names) == 4)
-        read: list[object] = []
-        at.app._board.read_anew, before = lambda: read.append(before()), at.app._board.read_anew
+        at.app.view.items = []
         await at.press("r")
-        assert read
+        await at.until(lambda: len(at.names) == 4)
 
     drive(story)
 
@@ -463,6 +463,14 @@ def test_without_a_terminal_or_the_library_it_says_what_to_do(
     with Terminal(["ui"], environment={"PYTHONPATH": str(hidden.parent.parent)}) as terminal:
         assert terminal.wait_for_end() == 5
         assert "pipx install 'sdqctl[ui]'" in terminal.text
+
+
+def test_it_ends_with_its_terminal(sessions: Bench) -> None:
+    """Also where it was begun by what no end of a terminal ends."""
+    begin = f"trap '' HUP; exec {' '.join(SDQCTL)} ui"
+    with Terminal(["-c", begin], program="/bin/sh", rows=24) as terminal:
+        terminal.wait_for("NEEDS YOU 3")
+        assert terminal.take_away() == -signal.SIGHUP
 
 
 def test_the_real_thing_on_a_real_terminal(sessions: Bench) -> None:

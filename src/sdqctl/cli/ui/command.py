@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -35,5 +36,6 @@ def ui(app: App, /, here: bool) -> int:
             "the screen needs the library textual, which is not installed",
             hint="install sdqctl with it: `pipx install 'sdqctl[ui]'`",
         ) from error
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # without its terminal it has nothing to do
     SessionsApp(app, here=here).run()
     return 0
