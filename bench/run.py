@@ -15,6 +15,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "bench" / "results.json"
+Rows = dict[str, dict[str, object]]
 sys.path.insert(0, str(ROOT))
 
 from bench.cases import Bench, Case, cases  # noqa: E402
@@ -26,11 +28,12 @@ def main() -> int:
     """Measure, print, write; 1 when a bound is not kept."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true", help="few runs, small sizes, nothing kept")
-    parser.add_argument("--only", help="only cases whose name holds this")
+    parser.add_argument("--only", help="only cases whose name holds this; the others stay")
     parser.add_argument("--times", type=int, help="runs of each; default 5, quick 2")
     options = parser.parse_args()
     times = options.times or (2 if options.quick else 5)
-    results = []
+    results: Rows = {} if options.quick else earlier()
+    measured = []
     with tempfile.TemporaryDirectory() as folder, LoopbackModel() as model:
         bench = Bench(Path(folder), model, quick=options.quick)
         for case in cases(bench):
@@ -38,20 +41,30 @@ def main() -> int:
                 continue
             rounds = min(times, case.rounds or times)
             time_all(case.timed, rounds, bench.environment, warm_up=case.warm_up)
-            results.append(record(case))
+            results[case.name] = record(case)
+            measured.append(case.name)
             print(line(case), flush=True)
-            if not options.quick and not options.only:
+            if not options.quick:
                 write(results)
-    broken = [r["name"] for r in results if r["kept"] is False]
+    if not options.quick and not options.only:
+        write({name: results[name] for name in measured})
+    broken = [name for name in measured if results[name]["kept"] is False]
     if broken:
-        print(f"bounds not kept: {', '.join(map(str, broken))}")
+        print(f"bounds not kept: {', '.join(broken)}")
     return 1 if broken and not options.quick else 0
+
+
+def earlier() -> Rows:
+    """The rows of the last run."""
+    found = json.loads(RESULTS.read_text())
+    return {row["name"]: {"measured_at": found["measured_at"], **row} for row in found["cases"]}
 
 
 def record(case: Case) -> dict[str, object]:
     """One case for the results."""
     return {
         "name": case.name,
+        "measured_at": now(),
         "ours": case.ours.record(),
         "yardsticks": {
             yardstick.name: {
@@ -77,17 +90,22 @@ def line(case: Case) -> str:
     return "   ".join(parts)
 
 
-def write(results: list[dict[str, object]]) -> None:
+def now() -> str:
+    """The moment, in UTC."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def write(results: Rows) -> None:
     """The results as data and as a page."""
     found = {
-        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "measured_at": now(),
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "cores": os.cpu_count(),
         "load_after": load(),
-        "cases": results,
+        "cases": [*results.values()],
     }
-    (ROOT / "bench" / "results.json").write_text(json.dumps(found, indent=2) + "\n")
+    RESULTS.write_text(json.dumps(found, indent=2) + "\n")
     (ROOT / "docs" / "performance.md").write_text(page(found))
 
 
@@ -99,8 +117,9 @@ def page(found: dict[str, object]) -> str:
         "Written by `make bench`: medians, each as a ratio to a yardstick that was measured in",
         f"turn with it in the same run ({found['cores']} cores, Python {found['python']},",
         f"{found['system']}, {found['measured_at']}). Ratios carry over to other machines; seconds",
-        "do not. Minimum and maximum are in `bench/results.json`. Peaks of memory are sampled",
-        "twenty times a second, so that those of very short commands are too low.",
+        "do not. Minimum and maximum are in `bench/results.json`, and when each row was measured.",
+        "Peaks of memory are sampled twenty times a second, so that those of very short commands",
+        "are too low.",
         "",
         "| what | median | ratio | of the yardstick | bound | own peak MB | runtime peak MB |",
         "| --- | --- | --- | --- | --- | --- | --- |",
