@@ -19,7 +19,7 @@ BETTER_WHOLE = {
     "sdqctl/adapters/base.py": 480,
     "sdqctl/cli/runs/options.py": 425,
     "sdqctl/config.py": 440,
-    "sdqctl/model/workflow.py": 680,
+    "sdqctl/model/workflow.py": 530,
     "sdqctl/store/ledger.py": 520,
     "sdqctl/workflow/directives.py": 480,
 }

@@ -13,7 +13,8 @@ from typing import Any, get_args
 
 import pytest
 
-from sdqctl.model.workflow import Action, Step
+from sdqctl.model.plan import Action
+from sdqctl.model.workflow import Step
 from sdqctl.workflow.parser import parse_workflow
 from sdqctl.workflow.plan import build_plan
 from tests.command import Done, sdqctl

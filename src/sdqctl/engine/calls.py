@@ -34,10 +34,11 @@ from sdqctl.errors import (
 from sdqctl.model.events import Warned
 from sdqctl.model.modes import exceeds
 from sdqctl.model.options import RunOptions
+from sdqctl.model.plan import PlannedStep
 from sdqctl.model.run import RunRecord, RunStatus, StepRecord, StepStatus
 from sdqctl.model.session import SessionInfo, SessionRef, name_problem, session_id_for
 from sdqctl.model.values import Kind
-from sdqctl.model.workflow import CallStep, Input, PlannedStep, Workflow
+from sdqctl.model.workflow import CallStep, Input, Workflow
 from sdqctl.store.calls import adopt, called_at
 
 if TYPE_CHECKING:

@@ -11,8 +11,9 @@ from sdqctl.model.followup import correction
 
 if TYPE_CHECKING:
     from sdqctl.engine.context import RunContext
+    from sdqctl.model.plan import PromptAction
     from sdqctl.model.values import ValueType
-    from sdqctl.model.workflow import Capture, PromptAction
+    from sdqctl.model.workflow import Capture
     from sdqctl.workflow.flow.schemas import Schema
 
 

@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     from sdqctl.engine.target import Choose, Target
     from sdqctl.engine.tree import Tree
     from sdqctl.model.options import RunOptions
+    from sdqctl.model.plan import Plan, PlannedStep
     from sdqctl.model.sandbox import Sandbox
-    from sdqctl.model.workflow import AskStep, Plan, PlannedStep, Workflow
+    from sdqctl.model.workflow import AskStep, Workflow
     from sdqctl.policy.ask import Question
     from sdqctl.sandbox.nets import Nets
     from sdqctl.store.evidence import CommandFolders

@@ -15,6 +15,7 @@ from sdqctl.engine.matching import is_outdated
 from sdqctl.engine.scope import encoded
 from sdqctl.errors import PausedError, StepError
 from sdqctl.model.events import Warned
+from sdqctl.model.plan import PlannedStep
 from sdqctl.model.run import RunStatus, StepRecord, StepStatus
 from sdqctl.model.views.run import GateView
 from sdqctl.model.workflow import (
@@ -22,7 +23,6 @@ from sdqctl.model.workflow import (
     FailStep,
     ForStep,
     IfStep,
-    PlannedStep,
     RepeatStep,
     ReturnStep,
     StopStep,

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from sdqctl.engine.decisions import answer_value
 from sdqctl.errors import StepError, UsageError
 from sdqctl.model.paths import number_of
-from sdqctl.model.workflow import AskStep, CallStep, Plan, PlannedStep, list_of
+from sdqctl.model.plan import Plan, PlannedStep, list_of
+from sdqctl.model.workflow import AskStep, CallStep
 from sdqctl.store.calls import tree_of
 from sdqctl.workflow.plan import build_plan
 

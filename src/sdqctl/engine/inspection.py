@@ -16,20 +16,9 @@ from sdqctl.engine.setup import Setup, working_directory
 from sdqctl.engine.variables import base_variables, cycle_variables, layered
 from sdqctl.errors import SdqctlError, UsageError
 from sdqctl.model.options import RunOptions
+from sdqctl.model.plan import EarlierPart, OutputPart, Plan, PlannedStep, PromptAction
 from sdqctl.model.views.workflow import FindingView, PromptView
-from sdqctl.model.workflow import (
-    CallStep,
-    Diagnostic,
-    EarlierPart,
-    Input,
-    OutputPart,
-    Plan,
-    PlannedStep,
-    PromptAction,
-    Severity,
-    Span,
-    Workflow,
-)
+from sdqctl.model.workflow import CallStep, Diagnostic, Input, Severity, Span, Workflow
 from sdqctl.workflow import check_workflow, load_workflow
 from sdqctl.workflow.calls import all_called
 from sdqctl.workflow.checks import FileChecks, adapter_finding

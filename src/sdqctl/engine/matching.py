@@ -17,16 +17,9 @@ from difflib import SequenceMatcher
 from typing import Any
 
 from sdqctl.model.paths import UNTIL, number_of, outer_paths
+from sdqctl.model.plan import Plan, PlannedStep, every_step, list_of, parts_of
 from sdqctl.model.run import StepRecord
-from sdqctl.model.workflow import (
-    ForStep,
-    Plan,
-    PlannedStep,
-    RepeatStep,
-    every_step,
-    list_of,
-    parts_of,
-)
+from sdqctl.model.workflow import ForStep, RepeatStep
 from sdqctl.workflow.plan import until_step
 
 

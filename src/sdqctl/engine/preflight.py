@@ -14,7 +14,8 @@ from sdqctl.engine.setup import Setup, working_directory
 from sdqctl.errors import UsageError, WorkflowError
 from sdqctl.model.options import OnInterrupted, RunOptions, encode_options
 from sdqctl.model.paths import UNTIL, is_path, number_of, path_key
-from sdqctl.model.workflow import CallStep, CheckpointStep, Diagnostic, Plan, Workflow, list_of
+from sdqctl.model.plan import Plan, list_of
+from sdqctl.model.workflow import CallStep, CheckpointStep, Diagnostic, Workflow
 from sdqctl.store.redact import Redactor
 from sdqctl.workflow.calls import all_called
 from sdqctl.workflow.checks import ACTING, FileChecks, adapter_finding, weakened

@@ -28,6 +28,7 @@ from sdqctl.errors import (
 )
 from sdqctl.model.events import RunFinished, RunStarted, StepFinished, StepStarted, Warned
 from sdqctl.model.paths import Key, outer_paths, path_key, position_of
+from sdqctl.model.plan import PlannedStep
 from sdqctl.model.run import OutcomeStatus, RunRecord, RunStatus, StepRecord, StepStatus
 from sdqctl.model.session import SessionRef, Usage
 from sdqctl.model.workflow import (
@@ -37,7 +38,6 @@ from sdqctl.model.workflow import (
     ForStep,
     NewConversationStep,
     PauseStep,
-    PlannedStep,
 )
 from sdqctl.process import commit_point
 from sdqctl.store.calls import steps_of_tree

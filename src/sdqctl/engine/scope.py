@@ -10,17 +10,9 @@ from typing import Any
 import msgspec
 
 from sdqctl.errors import StoreError
+from sdqctl.model.plan import PlannedStep, PromptAction
 from sdqctl.model.run import StepRecord, StepStatus
-from sdqctl.model.workflow import (
-    AskStep,
-    CallStep,
-    Capture,
-    PlannedStep,
-    PromptAction,
-    RunStep,
-    RunWaitStep,
-    VerifyStep,
-)
+from sdqctl.model.workflow import AskStep, CallStep, Capture, RunStep, RunWaitStep, VerifyStep
 
 Values = Mapping[str, Any]
 """JSON values by their names."""

@@ -13,8 +13,9 @@ from sdqctl.engine.batch import run_batch
 from sdqctl.engine.context import Caller, LiveRun
 from sdqctl.engine.scope import Scope
 from sdqctl.errors import BudgetError, BusyError, PausedError, SdqctlError, StepError, StoreError
+from sdqctl.model.plan import PlannedStep
 from sdqctl.model.run import StepRecord
-from sdqctl.model.workflow import ForStep, PlannedStep
+from sdqctl.model.workflow import ForStep
 from sdqctl.text.terminal import one_line
 
 Do = Callable[[PlannedStep, Caller], Awaitable[StepRecord]]

@@ -18,6 +18,7 @@ from sdqctl.engine.turns import TurnRunner
 from sdqctl.errors import PausedError, RuntimeDiedError, StepError
 from sdqctl.model.events import Warned
 from sdqctl.model.paths import following, number_of, sibling
+from sdqctl.model.plan import OutputPart, PlannedStep, PromptAction, list_of
 from sdqctl.model.run import RunStatus, StepRecord, StepStatus
 from sdqctl.model.session import SessionInfo, SessionRef, folded
 from sdqctl.model.workflow import (
@@ -27,14 +28,10 @@ from sdqctl.model.workflow import (
     ConsultStep,
     NewConversationStep,
     OnError,
-    OutputPart,
     PauseStep,
-    PlannedStep,
-    PromptAction,
     RunStep,
     RunWaitStep,
     VerifyStep,
-    list_of,
 )
 from sdqctl.workflow.render import Told, render_prompt
 from sdqctl.workflow.verify import verify

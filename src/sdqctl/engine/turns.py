@@ -27,9 +27,9 @@ from sdqctl.model.events import (
     Warned,
 )
 from sdqctl.model.options import OnInterrupted
+from sdqctl.model.plan import PlannedStep, PromptAction
 from sdqctl.model.run import StepRecord, StepStatus, TurnOutcome
 from sdqctl.model.session import SessionRef
-from sdqctl.model.workflow import PlannedStep, PromptAction
 from sdqctl.text.duration import format_duration
 
 UNFIT = "the answer does not fit: "

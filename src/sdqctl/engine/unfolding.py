@@ -11,17 +11,9 @@ from typing import Any, assert_never
 
 from sdqctl.engine.scope import Scope, captured_in, value_of
 from sdqctl.errors import StepError
+from sdqctl.model.plan import PlannedStep, parts_of
 from sdqctl.model.run import StepRecord, StepStatus
-from sdqctl.model.workflow import (
-    ForStep,
-    IfStep,
-    Nesting,
-    PlannedStep,
-    RepeatStep,
-    ReturnStep,
-    StopStep,
-    parts_of,
-)
+from sdqctl.model.workflow import ForStep, IfStep, Nesting, RepeatStep, ReturnStep, StopStep
 from sdqctl.workflow.plan import until_step
 
 Together = Callable[

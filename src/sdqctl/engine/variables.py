@@ -7,7 +7,8 @@ from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 from typing import cast
 
-from sdqctl.model.workflow import Plan, PlannedStep, Workflow
+from sdqctl.model.plan import Plan, PlannedStep
+from sdqctl.model.workflow import Workflow
 from sdqctl.workflow.template import standard_variables
 
 

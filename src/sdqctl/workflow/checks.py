@@ -9,18 +9,13 @@ from pathlib import Path
 import msgspec
 
 from sdqctl.errors import WorkflowError
+from sdqctl.model.plan import FilePart, FirstPart, Plan, PlannedStep, PromptAction, ReferencesPart
 from sdqctl.model.workflow import (
     CallStep,
     ConsultStep,
     Diagnostic,
-    FilePart,
-    FirstPart,
     PauseStep,
-    Plan,
-    PlannedStep,
-    PromptAction,
     Reference,
-    ReferencesPart,
     RunStep,
     Severity,
     Span,

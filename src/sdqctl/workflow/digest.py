@@ -6,23 +6,25 @@ import hashlib
 
 import msgspec
 
-from sdqctl.model.workflow import (
+from sdqctl.model.plan import (
     Action,
+    Condition,
+    FilePart,
+    OutputPart,
+    PromptAction,
+    ReferencesPart,
+    TextPart,
+)
+from sdqctl.model.workflow import (
     CheckpointStep,
     CompactStep,
-    Condition,
     ConsultStep,
-    FilePart,
     NewConversationStep,
-    OutputPart,
     PauseStep,
-    PromptAction,
     Reference,
-    ReferencesPart,
     RunStep,
     RunWaitStep,
     Span,
-    TextPart,
     VerifyStep,
 )
 

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any, assert_never
 
 from sdqctl.errors import WorkflowError
-from sdqctl.model.workflow import (
-    SANDBOX,
+from sdqctl.model.plan import (
     EarlierPart,
     FilePart,
     FirstPart,
@@ -20,11 +19,10 @@ from sdqctl.model.workflow import (
     PlannedStep,
     PromptAction,
     PromptPart,
-    Reference,
     ReferencesPart,
     TextPart,
-    Workflow,
 )
+from sdqctl.model.workflow import SANDBOX, Reference, Workflow
 from sdqctl.text.fences import fenced
 from sdqctl.workflow.references import (
     LARGEST_TOTAL,

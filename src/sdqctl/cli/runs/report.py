@@ -49,9 +49,9 @@ if TYPE_CHECKING:
     from sdqctl.cli.runs.options import Display
     from sdqctl.engine.context import RunContext
     from sdqctl.engine.target import Target
+    from sdqctl.model.plan import Plan, PlannedStep
     from sdqctl.model.run import RunRecord, StepRecord
     from sdqctl.model.views.run import DeniedView, NearingView, ResultView, SandboxView
-    from sdqctl.model.workflow import Plan, PlannedStep
     from sdqctl.store.ledger import Ledger
 
 _Result = TypeVar("_Result", bound="ResultView")

@@ -26,8 +26,9 @@ from sdqctl.errors import StepError
 from sdqctl.model.events import NetRefused, Warned
 from sdqctl.model.options import OnInterrupted
 from sdqctl.model.paths import first_round, following, number_of
+from sdqctl.model.plan import PlannedStep, list_of
 from sdqctl.model.run import StepRecord, StepStatus
-from sdqctl.model.workflow import OnError, OutputRule, PlannedStep, RunStep, RunWaitStep, list_of
+from sdqctl.model.workflow import OnError, OutputRule, RunStep, RunWaitStep
 from sdqctl.store.evidence import ENDED, Evidence
 from sdqctl.text.duration import format_duration
 from sdqctl.workflow.expansion import expand

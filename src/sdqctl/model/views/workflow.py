@@ -6,8 +6,9 @@ from typing import Self
 
 import msgspec
 
+from sdqctl.model.plan import PlannedStep
 from sdqctl.model.values import Kind
-from sdqctl.model.workflow import Diagnostic, Input, PlannedStep, Severity
+from sdqctl.model.workflow import Diagnostic, Input, Severity
 
 
 class InputView(msgspec.Struct, frozen=True, kw_only=True):
