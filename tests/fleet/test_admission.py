@@ -44,7 +44,8 @@ def test_so_many_runs_go_at_a_time_over_all_workers(fleet: Fleet) -> None:
     one.run("queue", "limit", "--max-running", "1", "--tag", "big")
     one.run(*batch(fleet, text, "a", "b", "c"), "--tag", "big")
     one.run(*batch(fleet, text.replace("q-", "r-"), "a", "b", "c", "d"))
-    workers = [fleet.machine(name).start(*worker(fleet, name, "--parallel", "4")) for name in "bc"]
+    slow = ("--parallel", "4", "--take-over", "5m")  # a starved worker is not a dead one
+    workers = [fleet.machine(name).start(*worker(fleet, name, *slow)) for name in "bc"]
     try:
         wait_for(lambda: fleet.asked(f"{_BEGUN} AND tag = 'big'") == [(1,)])
         wait_for(lambda: fleet.asked(f"{_BEGUN}") == [(3,)])

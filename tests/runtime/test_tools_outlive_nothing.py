@@ -100,7 +100,7 @@ def test_an_aborted_turn_takes_along_what_it_started_and_a_run_all_the_rest(
         f"SESSION-NAME v\nMODE implement\nPROMPT a [[tool: bash {server}]] [[reply: A]]\n"
         f"PROMPT b [[tool: bash {helper}]] [[reply: B]]\n"
     )
-    process = Running("run", "w.conv", "--step-timeout", "3s", stderr=subprocess.PIPE)
+    process = Running("run", "w.conv", "--step-timeout", "20s", stderr=subprocess.PIPE)
     started = number("helper")
     first = number("server")
     until(lambda: not lives(started), "what the aborted turn had detached")
