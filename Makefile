@@ -47,9 +47,10 @@ thorough: setup
 fuzz-ui: setup
 	$(BIN)/python -m tests.fuzz.screen $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS))
 
-# Whether what would be published can be: builds, metadata, licences.
+# Whether what would be published can be: builds, metadata, licences; it lies in dist/ then.
+# REPOSITORY=owner/name is whose releases the Homebrew formula names.
 release-check: setup
-	$(BIN)/python -m release.check
+	REPOSITORY=$(REPOSITORY) $(BIN)/python -m release.check
 
 docs: setup
 	$(BIN)/python docs/generate.py

@@ -2,7 +2,8 @@
 
 Builds the source archive and the wheel, and both once more from the source archive in another
 folder: all to the byte alike. Then what they say of themselves, and the licences of all that comes
-along with an installation. Ends with 1 at the first thing that is not as it must be.
+along with an installation. Ends with 1 at the first thing that is not as it must be; else they lie
+in `dist/`, with their digests and the Homebrew formula (REPOSITORY: whose releases it names).
 """
 
 from __future__ import annotations
@@ -10,19 +11,22 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
 import tempfile
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
 
 from packaging.metadata import Metadata
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+from release.formula import formula
 
 ROOT = Path(__file__).resolve().parent.parent
 EXTRAS = ("acp", "age", "fleet", "mcp", "ui")
@@ -72,8 +76,9 @@ def check_metadata(wheel: Path) -> str:
         raise NotReadyError("the wheel has no templates for `sdqctl init`")
     if not any(name.endswith("/licenses/LICENSE") for name in names):
         raise NotReadyError("the wheel has no licence file")
-    if not re.search(rf"^## {re.escape(version)}\b", (ROOT / "CHANGELOG.md").read_text(), re.M):
-        raise NotReadyError(f"CHANGELOG.md has no section for {version}")
+    section = rf"^## {re.escape(version)} \(\d{{4}}-\d\d-\d\d\)$"
+    if not re.search(section, (ROOT / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE):
+        raise NotReadyError(f"CHANGELOG.md has no section `## {version} (DATE)`")
     if about.license_expression is None or about.description is None:
         raise NotReadyError("the metadata lacks a licence or a description")
     return version
@@ -124,6 +129,19 @@ def licence_of(distribution: metadata.Distribution) -> str:
     return next(filter(None, found), "")
 
 
+def keep(archives: Sequence[Path], version: str, repository: str, folder: Path) -> None:
+    """Lay archives into a folder of their own, with their digests and the formula of the first."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    digests = {archive.name: _digest(archive) for archive in archives}
+    for archive in archives:
+        shutil.copy(archive, folder)
+    lines = "".join(f"{digest}  {name}\n" for name, digest in digests.items())
+    (folder / "SHA256SUMS").write_text(lines, "utf-8")
+    source = next(iter(digests.values()))
+    (folder / "sdqctl.rb").write_text(formula(version, source, repository), "utf-8")
+
+
 def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
@@ -136,6 +154,8 @@ def main() -> int:
             source, wheel = check_builds(Path(name))
             version = check_metadata(wheel)
             licences = check_licences()
+            repository = os.environ.get("REPOSITORY") or "OWNER/sdqctl"
+            keep((source, wheel), version, repository, ROOT / "dist")
         except NotReadyError as error:
             print(f"not ready: {error}", file=sys.stderr)
             return 1

@@ -1,3 +1,3 @@
 """Run scripted workflows in named, persistent coding-agent sessions."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -1,7 +1,8 @@
 """Makes what a released version leaves on disk: `python -m tests.released.generate VERSION`.
 
-It runs the sdqctl that is first on PYTHONPATH, so check the released commit out beside this one and
-put its `src` there. Folders of this machine are written as `/released/...`; ids of processes go.
+VERSION is `0.1`, `0.2`, ... It runs the sdqctl that is first on PYTHONPATH, so check the released
+commit out beside this one and put its `src` there. Folders of this machine are written as
+`/released/...`; ids of processes go.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import sys
 import tempfile
 import time
 import zipfile
+from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 
@@ -41,6 +43,12 @@ WORKFLOWS = {
     "moved": "SESSION-MODE fresh\nMAX-CYCLES 2\nPROMPT first [[reply: one]]\n"
     "PROMPT second [[reply: two]]\n",
 }
+SINCE_0_2 = {
+    "asked": 'PROMPT first [[reply: one]]\nASK go "On?" choice(yes|no)\nPROMPT second {{go}}\n',
+    "looped": "FOR word IN ['first', 'second', 'third']\nPROMPT {{word}} [[reply: said]]\nEND\n",
+    "calling": "CALL called.conv WITH word=first AS said\nPROMPT second {{said}} [[reply: two]]\n",
+}
+CALLED = "INPUT word\nPROMPT {{word}} [[reply: one]]\nCAPTURE text\nRETURN text\n"
 KILLS = {
     "unsent": "ledger.begin.after:2",
     "unanswered": "mock.stored:2",
@@ -49,6 +57,12 @@ KILLS = {
     "commanded": "ledger.finish.before:2",
     "moving": "ledger.run.after:3",
     "moved": "ledger.begin.after:4",
+    "looped": "mock.answered:2",
+    "calling": "mock.answered:2",
+}
+BUNDLES = {
+    "0.1": ("paused", "acted", "carried"),
+    "0.2": ("paused", "asked", "looped", "carried"),
 }
 ON_THE_RUNTIME = """\
 SESSION-NAME carried
@@ -61,19 +75,20 @@ PROMPT third [[reply: three]]
 
 
 def main(version: str) -> None:
-    """Make the folder of one version anew, but for `plans.json`."""
+    """Make the folder of one version anew; `plans.json` only where it is not there yet."""
     target = HERE / version
     with tempfile.TemporaryDirectory() as folder:
         base = Path(folder)
         for name in ("project", "home"):
             (base / name).mkdir()
         environment = _environment(base)
-        _run_all(base, environment)
+        workflows = WORKFLOWS if version == "0.1" else {**WORKFLOWS, **SINCE_0_2}
+        _run_all(base, environment, workflows)
         bundles = target / "bundles"
         for made in (bundles, target / "home"):
             shutil.rmtree(made, ignore_errors=True)
         bundles.mkdir(parents=True)
-        for name in ("paused", "acted", "carried"):
+        for name in BUNDLES[version]:
             file = f"{name}.zip"
             _sdqctl(base, environment, "sessions", "export", name, "--format=bundle", "-o", file)
             _strip_bundle(base / "project" / file, bundles / f"{name}.sdqctl", base)
@@ -81,6 +96,27 @@ def main(version: str) -> None:
         _keep_home(base, target / "home")
         for path in sorted((base / "project").glob("*.conv")):
             shutil.copy(path, target / "home" / "project" / path.name)
+    if not (target / "plans.json").exists():
+        lines = ",\n".join(json.dumps(plan) for plan in _plans())
+        (target / "plans.json").write_text(f"[\n{lines}\n]\n", "utf-8")
+
+
+def _plans() -> Iterator[dict[str, object]]:
+    """The digests that the example workflows have."""
+    from sdqctl.model.options import RunOptions
+    from sdqctl.workflow import check_workflow
+    from sdqctl.workflow.plan import build_plan
+
+    examples = HERE.parent.parent / "examples"
+    for path in sorted(examples.glob("*.conv")):
+        text = path.read_text("utf-8")
+        called = [other for other in examples.glob("*.conv") if f"CALL {other.name}" in text]
+        steps = build_plan(check_workflow(path), RunOptions()).steps
+        yield {
+            "text": text,
+            "files": {other.name: other.read_text("utf-8") for other in called},
+            "steps": [[step.kind, step.digest] for step in steps],
+        }
 
 
 def _sdqctl(base: Path, environment: dict[str, str], *arguments: str, **more: str) -> None:
@@ -106,11 +142,13 @@ def _environment(base: Path) -> dict[str, str]:
     }
 
 
-def _run_all(base: Path, environment: dict[str, str]) -> None:
-    for name, text in WORKFLOWS.items():
+def _run_all(base: Path, environment: dict[str, str], workflows: dict[str, str]) -> None:
+    for name, text in workflows.items():
         head = f"ADAPTER mock\nMODE implement\nSESSION-NAME {name}\n"
         (base / "project" / f"{name}.conv").write_text(head + text)
-    for name in WORKFLOWS:
+    if "calling" in workflows:
+        (base / "project" / "called.conv").write_text(CALLED)
+    for name in workflows:
         if name == "signalled":
             _interrupt(base, environment)
         else:
