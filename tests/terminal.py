@@ -138,6 +138,13 @@ class Terminal:
         """The same with times masked."""
         return _TIMES.sub("#s", self.text) + "\n"
 
+    @property
+    def cells(self) -> list[list[pyte.screens.Char]]:
+        """The screen's characters with their colours, row by row to the last that has any."""
+        used = range(len(self.text.splitlines()))
+        columns = range(self._screen.columns)
+        return [[self._screen.buffer[row][column] for column in columns] for row in used]
+
     def _pump(self) -> bool:
         """Take in what there is; False at the end."""
         if not select.select([self._master], [], [], _TICK)[0]:
