@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 from pathlib import Path
 
 import pytest
 
 from sdqctl.errors import StoreError
-from sdqctl.fs import replacing, write_private
+from sdqctl.fs import replacing, sync_file, write_private
 
 
 def test_a_file_is_as_it_was_when_its_writer_fails(tmp_path: Path) -> None:
@@ -45,6 +47,25 @@ def test_a_file_and_its_name_are_on_disk_unless_it_can_be_made_again(
     write_private(tmp_path / "file", b"x")
     file, folder = synced
     assert (os.path.dirname(file), folder) == (str(tmp_path), str(tmp_path))
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_where_the_system_can_empty_the_drive_s_memory_a_file_is_past_it(
+    known: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def ask(handle: int, request: int) -> None:
+        asked.append("full")
+        if not known:
+            raise OSError(errno.ENOTSUP, "no")
+
+    monkeypatch.setattr(fcntl, "F_FULLFSYNC", 51, raising=False)
+    monkeypatch.setattr(fcntl, "fcntl", ask)
+    monkeypatch.setattr(os, "fsync", lambda handle: asked.append("plain"))
+    with (tmp_path / "file").open("w") as stream:
+        sync_file(stream.fileno())
+    assert asked == (["full"] if known else ["full", "plain"])
 
 
 def test_a_folder_that_is_not_there_is_a_store_error(tmp_path: Path) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -48,7 +49,7 @@ def replacing(path: Path, *, mode: int = FILE_MODE, lasting: bool = True) -> Ite
             stream.flush()
             os.fchmod(handle, mode)
             if lasting:
-                os.fsync(handle)
+                sync_file(handle)
         os.replace(temporary, path)
         if lasting:
             _sync_folder(path.parent)
@@ -63,6 +64,20 @@ def write_private(path: Path, data: bytes, *, lasting: bool = True) -> None:
             stream.write(data)
     except OSError as error:
         raise StoreError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def sync_file(handle: int) -> None:
+    """Have a file on disk. Raises OSError.
+
+    On macOS fsync(2) leaves it in the drive's memory, which a power cut empties; some file systems
+    know no more there.
+    """
+    full: int | None = getattr(fcntl, "F_FULLFSYNC", None)
+    if full is not None:
+        with suppress(OSError):
+            fcntl.fcntl(handle, full)
+            return
+    os.fsync(handle)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -31,16 +31,7 @@ def start_mark(pid: int) -> str | None:
     fields = _stat_fields(pid)
     if fields:
         return fields[19] if len(fields) > 19 else None
-    return None if Path("/proc/self/stat").exists() else _start_by_ps(pid)
-
-
-def _start_by_ps(pid: int) -> str | None:
-    import subprocess
-
-    done = subprocess.run(
-        ["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
-    )
-    return done.stdout.strip() or None
+    return None if _has_proc() else _by_ps(pid, "lstart")
 
 
 def is_same(pid: int, mark: str | None) -> bool:
@@ -52,7 +43,7 @@ def may_hold(pid: int, since: float, program: str) -> bool:
     """Whether a live process may have left a marker of its id at a time (seconds since the epoch).
 
     Ids are used again, soonest in containers and after a reboot: a process that began after the
-    marker and runs another program did not leave it. What is not known counts as yes.
+    marker and runs another program did not leave it. What is not known, as on macOS, counts as yes.
     """
     if not is_alive(pid):
         return False
@@ -90,8 +81,24 @@ def _began(pid: int) -> float | None:
 
 
 def _state(pid: int) -> str | None:
+    """The letter of a process's state, on Linux and in ps alike (proc(5), ps(1): `Z` is dead)."""
     fields = _stat_fields(pid)
-    return fields[0] if fields else None
+    if fields:
+        return fields[0]
+    return None if _has_proc() else (_by_ps(pid, "state") or "")[:1] or None
+
+
+def _has_proc() -> bool:
+    return Path("/proc/self/stat").exists()
+
+
+def _by_ps(pid: int, column: str) -> str | None:
+    """What ps(1) says of a process, where there is no /proc."""
+    import subprocess
+
+    command = ["ps", "-o", f"{column}=", "-p", str(pid)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stdout.strip() or None
 
 
 def _stat_fields(pid: int) -> list[str]:

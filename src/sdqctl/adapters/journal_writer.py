@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from sdqctl.errors import RuntimeFailure
-from sdqctl.fs import replacing
+from sdqctl.fs import replacing, sync_file
 
 
 def write_event(journal: Path, kind: str, data: dict[str, object]) -> None:
@@ -48,7 +48,7 @@ def _append_whole(handle: int, line: bytes) -> None:
     try:
         if os.write(handle, data) != len(data):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        os.fsync(handle)
+        sync_file(handle)
     except OSError:
         os.ftruncate(handle, end)
         raise

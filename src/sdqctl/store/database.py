@@ -49,6 +49,7 @@ class Database:
             connection = _connect(f"file:{_quoted(path)}?mode=rw")
             _use_write_ahead_log(connection)
             connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA fullfsync = ON")  # macOS: past the drive's memory
             connection.execute("PRAGMA foreign_keys = ON")
         database = cls(path, connection, read_only=False)
         database.migrate()

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from sdqctl.adapters.acp.profiles import expanded
 from sdqctl.errors import SessionUnusableError, StoreError
-from sdqctl.fs import make_private_folder
+from sdqctl.fs import make_private_folder, sync_file
 
 FOLDER = "agent"
 LARGEST = 512 * 1024**2
@@ -112,7 +112,7 @@ def _place(path: Path, target: Path) -> bool:
         with path.open("rb") as source:
             shutil.copyfileobj(source, copy)
         copy.flush()
-        os.fsync(copy.fileno())
+        sync_file(copy.fileno())
         try:
             os.link(copy.name, target)
         except FileExistsError:

@@ -151,7 +151,8 @@ class Owned:
 
 def depth_of(environment: Mapping[str, str], pid: int | None = None) -> int:
     """How many servers stand between the user and this process, by its environment and by those of
-    the processes that started it: an agent may hand its own servers less.
+    the processes that started it: an agent may hand its own servers less. Without /proc, as on
+    macOS, its own environment alone tells.
     """
     found = [_number(environment.get(DEPTH))]
     pid = os.getppid() if pid is None else pid
