@@ -1,4 +1,4 @@
-"""Branches, called workflows and items side by side on the real runtime, killed in each of them."""
+"""Branches, loops, called workflows and items side by side on the real runtime, killed in each."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ pytestmark = [pytest.mark.crash, pytest.mark.runtime]
 
 _MOST_COMMANDS = 60
 _ITEMS = "abc"
+_KILLS_A_STORY = 10
 WORK = """\
 ADAPTER copilot
 SESSION-NAME victim
@@ -34,7 +35,15 @@ END
 FOR x IN items PARALLEL 2
   CALL part.conv WITH n={{x}} AS done
 END
-PROMPT end {{way}} {{ done_all | join(",") }} [[reply: E]]
+FOR y IN ["x", "y"]
+  PROMPT loop-{{y}} [[sleep: 0.3]] [[reply: L{{y}}]]
+  CAPTURE said
+END
+REPEAT MAX 5 UNTIL enough == "yes"
+  PROMPT loop-again
+  CAPTURE enough AS choice(yes|no)
+END
+PROMPT end {{way}} {{ done_all | join(",") }} {{ said_all | join(",") }} [[reply: E]]
 """
 PART = """\
 INPUT n
@@ -45,7 +54,7 @@ RETURN n
 
 
 class ChangingMind:
-    """Answers yes, and no once anything was killed."""
+    """Answers yes, and no once anything was killed; and when a loop is to end."""
 
     def __init__(self) -> None:
         self.answer = "yes"
@@ -54,6 +63,9 @@ class ChangingMind:
     def __call__(self, request: Request) -> Reply:
         if "decide: yes or no?" in request.prompt:
             return Reply(text=self.answer)
+        if "loop-again" in request.prompt:
+            rounds = sum("loop-again" in message for message in request.user_messages)
+            return Reply(text="yes" if rounds > 2 else "no", delay=0.3)
         return self._others(request)
 
 
@@ -93,11 +105,16 @@ def play(
     *,
     more: bool,
 ) -> str:
-    """Run a workflow that is killed in the called one of its branch, then in an item of its list,
-    and `more` at random; go on with it until it is done. What all commands said.
+    """Run a workflow that is killed in the called one of its branch, in an item of its list, in
+    each of its loops, and `more` at random; go on with it until it is done. What all commands said.
     """
     (project / f"{name}.conv").write_text(WORK.replace("victim", name))
-    places = [seen(model, "part-left-"), seen(model, *(f"part-{x}-" for x in _ITEMS))]
+    places = [
+        seen(model, "part-left-"),
+        seen(model, *(f"part-{x}-" for x in _ITEMS)),
+        seen(model, "loop-y"),
+        seen(model, "loop-again"),
+    ]
     arguments = ["run", f"{name}.conv"]
     told = ""
     with ThreadPoolExecutor(1) as pool:
@@ -106,7 +123,7 @@ def play(
             if places:
                 killer.strike_when(command, places.pop(0), "sdqctl")
                 mind.answer = "no"
-            elif more and killer.kills.total() < 6:
+            elif more and killer.kills.total() < _KILLS_A_STORY:
                 killer.strike(command)
             done = command.result()
             told += f"{' '.join(arguments)} -> {done.code}\n{done.err}"
@@ -128,7 +145,10 @@ def look(name: str, home: Path, model: LoopbackModel, told: str) -> None:
     """
     prompts = [request.prompt for request in model.requests]
     assert sum("decide: yes or no?" in prompt for prompt in prompts) == 1, told
-    assert "end left a,b,c" in prompts[-1], told
+    assert "end left a,b,c Lx,Ly" in prompts[-1], told
+    said = [message.splitlines()[0].split(" [[")[0] for message in model.requests[-1].user_messages]
+    loops = [line for line in said if line.startswith("loop-")]
+    assert loops == ["loop-x", "loop-y", *["loop-again"] * 3], told
     for n in ("left", *_ITEMS):
         last = [r for r in model.requests if f"part-{n}-2" in r.prompt][-1]
         own = [m.split(" [[")[0] for m in last.user_messages if "part-" in m]
