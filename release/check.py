@@ -29,7 +29,7 @@ from packaging.utils import canonicalize_name
 from release.formula import formula
 
 ROOT = Path(__file__).resolve().parent.parent
-EXTRAS = ("acp", "age", "fleet", "mcp", "ui")
+EXTRAS = ("acp", "age", "fleet", "mcp", "telemetry", "ui")
 FREE = ("MIT", "BSD", "Apache", "PSF", "ISC", "MPL", "Mozilla Public License", "LGPL")
 """Licences under which all of it may be used beside code of any licence."""
 BY_THEIR_FILES = {"agent-client-protocol": "Apache-2.0", "pyrage": "MIT"}

@@ -28,7 +28,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     home = tmp_path / "home"
     home.mkdir()
     for name in list(os.environ):
-        if name.startswith(("COPILOT_", "SDQCTL_", "XDG_")) or name.endswith("_TOKEN"):
+        own = name.startswith(("COPILOT_", "SDQCTL_", "XDG_", "OTEL_", "TRACEPARENT"))
+        if own or name.endswith("_TOKEN"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("XDG_CACHE_HOME", SHARED_CACHE)

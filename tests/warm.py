@@ -38,6 +38,7 @@ _BESIDE = ("entry", "disk", "repository_files", "account")
 _NOT_LOADED = (
     *("sdqctl.testing", "sdqctl.cli.chat", "sdqctl.cli.ui", "sdqctl.adapters.copilot"),
     "sdqctl.__main__",
+    *(f"sdqctl.engine.telemetry.{name}" for name in ("export", "spans", "trace", "cut_off")),
 )
 
 

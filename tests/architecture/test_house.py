@@ -38,6 +38,7 @@ HEAVY = {
     "hypothesis",
     "jinja2",
     "jsonschema",
+    "opentelemetry",
 }
 
 
@@ -209,6 +210,7 @@ def test_a_workflow_without_values_loads_neither_expressions_nor_schemas(
     workflow.write_text("PROMPT Explain {{ .Values.image }} and ${{ github.ref }} of {{DATE}}.\n")
     for command in (["validate"], ["render"], ["run", "-a", "mock", "--session-name", "s"]):
         assert not loaded_by(*command, str(workflow)) & {
+            "opentelemetry",
             "jinja2",
             "markupsafe",
             "jsonschema",

@@ -28,7 +28,7 @@ from tests.bench import Bench
 from tests.command import sdqctl
 
 WORK = "PROMPT one [[reply: first]]\nPROMPT two [[reply: second]]\n"
-COMPUTED = {"repository_tools", "inputs"}
+COMPUTED = {"repository_tools", "inputs", "traceparent"}
 """What no flag of its name asks for: inputs are given by --set as well as by a file."""
 
 

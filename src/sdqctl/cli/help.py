@@ -19,6 +19,7 @@ _ENVIRONMENT = (
     ("SDQCTL_CONFIG", "the user's configuration file"),
     ("SDQCTL_ADAPTER", "the adapter to use, as in `status --adapters`"),
     ("NO_COLOR", "no colours"),
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", "where traces go, with `sdqctl[telemetry]`"),
 )
 
 

@@ -27,6 +27,7 @@ from sdqctl.engine.pool import RuntimePool, Runtimes
 from sdqctl.engine.runner import Runner
 from sdqctl.engine.scope import Scope, encoded
 from sdqctl.engine.session_config import adapter_config, policy_of
+from sdqctl.engine.telemetry.following import traced
 from sdqctl.engine.tree import Tree
 from sdqctl.engine.tree_opening import open_tree
 from sdqctl.errors import (
@@ -73,9 +74,9 @@ async def launch(
     """
     if emit is not None:
         context = replace(context, emit=emit)
-    context = noticed(in_own_tree(context))
-    adapter = context.target.ref.adapter
     async with AsyncExitStack() as stack:
+        context = await stack.enter_async_context(traced(noticed(in_own_tree(context))))
+        adapter = context.target.ref.adapter
         if context.text is not None:
             stack.enter_context(context.text.held(context.ledger))
         if nets is None:

@@ -68,6 +68,8 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Percent of a budget at which that is reported, once; 0: it is not."""
     output_file: Path | None = None
     """Where the answers go instead of the workflow's OUTPUT-FILE; starts from `cwd`."""
+    traceparent: str | None = None
+    """The span that it is part of, as W3C writes it; what telemetry takes from the environment."""
 
     adapter: Annotated[str | None, _ONCE] = None
     session_name: Annotated[str | None, _ONCE] = None

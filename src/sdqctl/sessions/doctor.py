@@ -20,6 +20,7 @@ _EXTRAS = {
     "age": ("pyrage", "encrypted states of CI jobs"),
     "fleet": ("psycopg", "sessions and queues on many machines"),
     "mcp": ("mcp", "the server for other agents"),
+    "telemetry": ("opentelemetry.sdk", "traces of runs"),
     "ui": ("textual", "the screen of all sessions"),
 }
 """An extra -> a module that it brings, and what it is for."""
@@ -127,7 +128,7 @@ def _sandbox(of: Installation) -> PartView:
 
 def _extra(name: str) -> PartView:
     module, use = _EXTRAS[name]
-    if find_spec(module) is not None:
+    if find_spec(module.partition(".")[0]) is not None and find_spec(module) is not None:
         return _ok(name, use)
     hint = f"`pipx install 'sdqctl[{name}]'`"
     return PartView(part=name, state=Finding.LACKS, found=f"not installed: {use}", hint=hint)

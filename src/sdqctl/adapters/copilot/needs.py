@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
 _BASE_URL = "COPILOT_PROVIDER_BASE_URL"
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+_COLLECTORS = tuple(
+    f"OTEL_EXPORTER_OTLP_{of}ENDPOINT" for of in ("", "TRACES_", "METRICS_", "LOGS_")
+)
+"""Where the runtime sends traces of its own."""
 _TOKENS = ("COPILOT_GITHUB_TOKEN", "GH_TOKEN", "GITHUB_TOKEN")
 _PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 
@@ -80,9 +84,10 @@ def _program(settings: AdapterSettings) -> Iterator[Path]:
 
 
 def _ports(environment: Mapping[str, str]) -> Iterator[int]:
-    """Of the provider, of GitHub where that is asked, and of a proxy before them."""
+    """Of the provider, of GitHub where that is asked, of a proxy before them, of a collector."""
     addresses = [environment.get(_BASE_URL) or "https://api.githubcopilot.com"]
     addresses += [environment.get(name) or environment.get(name.lower(), "") for name in _PROXIES]
+    addresses += [environment.get(name, "") for name in _COLLECTORS]
     for address in filter(None, addresses):
         parts = urlsplit(address if "://" in address else f"http://{address}")
         try:

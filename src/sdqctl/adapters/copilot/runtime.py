@@ -79,10 +79,12 @@ def runtime_version(program: RuntimeProgram, environment: dict[str, str]) -> str
 def runtime_environment(settings: AdapterSettings) -> dict[str, str]:
     """The environment of the runtime's process: ours, with its home and without updates.
 
-    A login shell would give its tools what our environment leaves out.
+    A login shell would give its tools what our environment leaves out. Contents in traces of its
+    own would have the secrets in them that ours have not.
     """
     return {
         **settings.environment,
+        "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT": "false",
         "COPILOT_HOME": str(copilot_home(settings)),
         "COPILOT_AUTO_UPDATE": "false",
         "COPILOT_DISABLE_LOGIN_SHELL_ENV": "1",
