@@ -59,6 +59,15 @@ def test_the_password_of_an_address_and_a_bearer_are_taken_out() -> None:
     assert redact("Authorization: Bearer abcdefghijklmnop1") == "Authorization: Bearer [redacted]"
 
 
+@pytest.mark.parametrize("of", ["", "TRACES_"])
+def test_what_a_collector_is_signed_in_with_is_taken_out(of: str) -> None:
+    value = "x-team=abcdefgh1234,authorization=Basic%20Zm9vOmJhcmJheg=="
+    redact = Redactor({f"OTEL_EXPORTER_OTLP_{of}HEADERS": value})
+    assert redact("abcdefgh1234 Zm9vOmJhcmJheg==") == "[redacted] [redacted]"
+    assert redact(f"={value}") == "=x-team=[redacted],authorization=[redacted]"
+    assert redact("x-team authorization Basic") == "x-team authorization Basic"
+
+
 def test_a_value_is_taken_out_of_json_too() -> None:
     value = 'pa"ss\\word\nin two lines é'
     text = json.dumps({"said": f"it is {value}."}, ensure_ascii=False)

@@ -24,6 +24,7 @@ _WRAPPED = 76
 _PLAIN_WORDS = frozenset(
     {"loopback", "disabled", "required", "optional", "password", "anonymous", "postgres"}
 )
+_OF_COLLECTOR = re.compile(r"OTEL_EXPORTER_OTLP_(?:[A-Z]+_)?HEADERS")
 _IN_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/:@]*:([^\s/]+)@", re.IGNORECASE)
 
 
@@ -135,12 +136,23 @@ def _secrets(name: str, value: str) -> Iterator[str]:
     found = [match[1] for match in _IN_ADDRESS.finditer(value)]
     if is_secret_variable(name) or found:
         found.append(value)
+    if _OF_COLLECTOR.fullmatch(name):
+        found += _headers(value)
     if "\n" in value and is_secret_variable(name):
         found += [line for line in value.splitlines() if len(line) >= _SHORTEST_LINE]
     for each in found:
         plain = each.casefold() in _PLAIN_WORDS or each.isdecimal() or each in MARK
         if len(each) >= _SHORTEST and not plain and not each.startswith("-----"):
             yield each
+
+
+def _headers(value: str) -> Iterator[str]:
+    """The values of `name=value,name=value`, encoded or not, and without a scheme before them."""
+    from urllib.parse import unquote
+
+    for pair in value.split(","):
+        given = pair.partition("=")[2].strip()
+        yield from {given, unquote(given), unquote(given).rpartition(" ")[2]}
 
 
 def _forms(value: str) -> set[str]:
