@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -43,6 +43,8 @@ class Collector(Closing):
     def __init__(self, status: int = 200) -> None:
         """`status` is what it answers."""
         self.spans: list[Span] = []
+        self.heard: Callable[[], object] = lambda: None
+        """Called when spans came."""
         collector = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -55,6 +57,7 @@ class Collector(Closing):
                     body = gzip.decompress(body)
                 if self.path == "/v1/traces" and status == 200:
                     collector.spans += _spans(body)
+                    collector.heard()
                 self.send_response(status)
                 self.send_header("Content-Type", "application/x-protobuf")
                 self.send_header("Content-Length", "0")

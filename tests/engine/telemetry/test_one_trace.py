@@ -10,6 +10,7 @@ import pytest
 from tests.bench import Bench
 from tests.command import sdqctl
 from tests.engine.telemetry.collector import Collector
+from tests.sampling import some
 
 STORY = """\
 PROMPT one [[reply: one]]
@@ -48,9 +49,18 @@ def test_a_run_that_was_killed_goes_on_in_its_trace_and_what_was_cut_off_is_ende
 def test_what_had_ended_before_a_kill_is_in_the_spans_that_are_made_after_it(
     bench: Bench, collector: Collector
 ) -> None:
-    text = f"{STORY}RUN sleep 0.5\nRUN true\n"
+    seen = bench.project / "seen"
+
+    def heard() -> None:
+        if len(collector.named("step prompt")) == 4:
+            seen.touch()
+
+    collector.heard = heard
+    bench.write(
+        "wait.sh", "for i in $(seq 900); do [ -e seen ] && exit; sleep 0.05; done; exit 1\n"
+    )
+    text = f"{STORY}RUN sh wait.sh\nRUN true\n"
     bench.run(text, "--mode", "implement", SDQCTL_CRASH_AT="ledger.finish.before:6", **SOON)
-    assert len(collector.named("step prompt")) == 4, "they came before the kill"
     assert bench.go_on("--mode", "implement", "--on-interrupted", "resend").done.code == 0
     assert collector.tree()[:11] == [
         "invoke_workflow work",
@@ -103,7 +113,7 @@ def test_a_run_that_paused_or_failed_goes_on_in_its_trace(
     assert len({span.id for span in collector.spans}) == len(collector.spans)
 
 
-@pytest.mark.parametrize("parent", [PARENT, "no-parent"])
+@pytest.mark.parametrize("parent", some(1, [PARENT, "no-parent"]))
 def test_a_new_run_is_below_what_called_the_command_and_stays_there(
     bench: Bench, collector: Collector, parent: str
 ) -> None:
@@ -119,7 +129,9 @@ def test_a_new_run_is_below_what_called_the_command_and_stays_there(
 
 @pytest.mark.parametrize(
     "environment",
-    [{"TRACEPARENT": f"{PARENT[:-1]}0"}, {"OTEL_TRACES_SAMPLER": "parentbased_always_off"}],
+    some(
+        1, [{"TRACEPARENT": f"{PARENT[:-1]}0"}, {"OTEL_TRACES_SAMPLER": "parentbased_always_off"}]
+    ),
 )
 def test_a_trace_that_is_not_sampled_is_not_made(
     bench: Bench, collector: Collector, environment: dict[str, str]

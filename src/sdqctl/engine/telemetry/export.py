@@ -31,6 +31,8 @@ from sdqctl import __version__
 from sdqctl.engine.telemetry.choice import ENDPOINTS
 
 Attributes = Mapping[str, str | int | bool]
+_DELAY = 1000
+"""Milliseconds that spans wait in the queue; a kill loses those that do."""
 _PATIENCE = 2.0
 """Seconds that the end of a run waits for a collector."""
 _LOG = logging.getLogger(__name__)
@@ -53,7 +55,10 @@ class Export:
         self._ids = _Ids()
         self._making = threading.Lock()
         self._exporters = [_Watched(_exporter(name)) for name in exporters]
-        self._queues = [BatchSpanProcessor(each) for each in self._exporters]
+        delay = None if os.environ.get("OTEL_BSP_SCHEDULE_DELAY") else _DELAY
+        self._queues = [
+            BatchSpanProcessor(each, schedule_delay_millis=delay) for each in self._exporters
+        ]
         self._waits_in_vain = False
         provider = TracerProvider(
             resource=_resource(), id_generator=self._ids, shutdown_on_exit=False
