@@ -96,13 +96,13 @@ class Export:
         if self._waits_in_vain and not any(each.answers for each in self._exporters):
             return
         loop, done = asyncio.get_running_loop(), asyncio.Event()
-        threading.Thread(target=self._flush, args=(loop, done.set), daemon=True).start()
         try:
+            threading.Thread(target=self._flush, args=(loop, done.set), daemon=True).start()
             async with asyncio.timeout(_PATIENCE):
                 await done.wait()
             self._waits_in_vain = False
-        except (TimeoutError, asyncio.CancelledError):  # a signal: the run has ended already
-            self._waits_in_vain = True
+        except (TimeoutError, RuntimeError, asyncio.CancelledError):
+            self._waits_in_vain = True  # or a signal came: the run has ended already
 
     def _flush(self, loop: asyncio.AbstractEventLoop, then: Callable[[], None]) -> None:
         for queue in self._queues:
