@@ -31,7 +31,7 @@ kinds = [
     for module in (rpc, session_events)
     for kind in vars(module).values()
     if isinstance(kind, type) and kind.__module__ == module.__name__
-    if "__annotations__" in vars(kind) and "__init__" in vars(kind)
+    if "__dataclass_fields__" in vars(kind)
 ]
 whole = sum("__repr__" in vars(kind) for kind in kinds)
 found = {kind.__qualname__: told(kind, index) for index, kind in enumerate(kinds[::7])}
