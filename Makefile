@@ -61,7 +61,7 @@ fleet-demo: setup
 
 # The pages as a site, in site/; its links are looked at.
 site: setup
-	$(BIN)/python -m pip install $(PIP_FLAGS) --constraint constraints.txt '.[site]'
+	$(BIN)/python -m pip install $(PIP_FLAGS) --constraint constraints.txt --editable '.[site]'
 	$(BIN)/python docs/build_site.py
 
 fleet-crash: setup
@@ -88,7 +88,7 @@ agents: setup $(STAMPS)/agents
 		; status=$$?; $(BIN)/python docs/generate.py; exit $$status
 
 coverage: setup
-	$(BIN)/python -m pip install $(PIP_FLAGS) --constraint constraints.txt '.[coverage]'
+	$(BIN)/python -m pip install $(PIP_FLAGS) --constraint constraints.txt --editable '.[coverage]'
 	COVERAGE_FILE=$(CURDIR)/.coverage $(BIN)/python -m coverage run -m pytest
 	$(BIN)/python -m coverage combine --quiet && $(BIN)/python -m coverage report
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 from dataclasses import dataclass
@@ -176,9 +177,18 @@ def page() -> str:
 def schemas() -> dict[str, str]:
     """File name -> text of each schema."""
     return {
-        _schema_file(kind): json.dumps(schema(kind), indent=2) + "\n"
+        _schema_file(kind): json.dumps(_dedented(schema(kind)), indent=2) + "\n"
         for kind in (*OUTPUTS.values(), *LINES.values())
     }
+
+
+def _dedented(part: Any) -> Any:  # noqa: ANN401 - any JSON
+    """The same with the texts as they are from Python 3.13 on, which dedents docstrings."""
+    if isinstance(part, dict):
+        return {name: _dedented(value) for name, value in part.items()}
+    if isinstance(part, list):
+        return [_dedented(value) for value in part]
+    return inspect.cleandoc(part) if isinstance(part, str) else part
 
 
 def _link(kind: type) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import signal
 from pathlib import Path
 
@@ -61,11 +62,11 @@ def test_a_migration_of_which_one_component_fails(shop: Path) -> None:
     line = ("apply", "migrate-one.conv", "--components", "src/*.py")
     with on_screen(*line) as terminal:
         assert terminal.wait_for_end() == 4
-        compare_picture("migration-failed", f"sdqctl {' '.join(line)}", terminal)
+        compare_picture("migration-failed", f"sdqctl {shlex.join(line)}", terminal)
     (shop / "src" / "list.py").write_text("new\n")
     with on_screen(*line) as terminal:
         assert terminal.wait_for_end() == 0
-        compare_picture("migration-again", f"sdqctl {' '.join(line)}", terminal)
+        compare_picture("migration-again", f"sdqctl {shlex.join(line)}", terminal)
 
 
 def test_triage_with_a_gate(shop: Path, tmp_path: Path) -> None:
@@ -77,4 +78,4 @@ def test_triage_with_a_gate(shop: Path, tmp_path: Path) -> None:
         terminal.wait_for("[keep|revert]")
         terminal.type(f"keep{ENTER}")
         assert terminal.wait_for_end() == 0
-        compare_picture("triage", f"sdqctl {' '.join(arguments)}", terminal)
+        compare_picture("triage", f"sdqctl {shlex.join(arguments)}", terminal)
