@@ -194,8 +194,9 @@ def _glob(root: Path, pattern: str, reference: Reference) -> list[Path]:
     anchor = Path(pattern).anchor
     start = Path(anchor) if anchor else root
     try:
+        # From Python 3.13 on glob takes it for `*`.
         if any("**" in part and part != "**" for part in Path(pattern).parts):
-            raise ValueError("`**` is a part of a name")  # from Python 3.13 on glob takes it for `*`
+            raise ValueError("`**` is a part of a name")
         return sorted(path for path in start.glob(pattern[len(anchor) :]) if path.is_file())
     except (ValueError, OSError) as error:
         raise WorkflowError(
