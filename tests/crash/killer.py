@@ -31,7 +31,14 @@ class Killer:
         self.kills: Counter[str] = Counter()
 
     def strike(self, command: Future[Done]) -> None:
-        """Wait by the clock or for a model call, and kill; nothing if it has ended by then."""
+        """Wait by the clock or for a model call, and kill; again until something was there to be
+        killed. Nothing if the command has ended by then.
+        """
+        before = self.kills.total()
+        while not command.done() and self.kills.total() == before:
+            self._strike_once(command)
+
+    def _strike_once(self, command: Future[Done]) -> None:
         asked = len(self._model.requests)
         by_call = self._random.random() < 0.8
         limit = time.monotonic() + (60 if by_call else self._random.uniform(0.2, 1.5))
