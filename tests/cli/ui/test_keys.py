@@ -353,28 +353,27 @@ def test_no_key_is_shown_that_cannot_be_pressed(size: tuple[int, int], sessions:
 
 @pytest.mark.parametrize("key", ["N", "e"])
 def test_a_permission_question_is_refused_for_good_or_with_words(key: str, sessions: Bench) -> None:
-    text = (
-        "SESSION-NAME asks\nPROMPT a [[tool: shell touch made]] [[reply: A]]\n"
-        "PROMPT b [[tool: shell touch made]] [[reply: B]]\n"
-    )
+    text = "SESSION-NAME asks\nPROMPT a [[tool: shell touch made]] [[reply: A]]\n"
+    if key == "N":  # it is not asked again
+        text += "PROMPT b [[tool: shell touch made]] [[reply: B]]\n"
     assert sdqctl("run", sessions.write("asks.conv", text), "--ask", "--detach").code == 0
 
     async def story(at: Driven) -> None:
-        for _ in range(1 if key == "N" else 2):
-            await at.until(lambda: "asks you" in at.screen)
-            await at.at("asks")
-            await at.press("a")
-            await at.dialog()
-            await at.press(key)
-            if key == "e":
-                await at.until(lambda: isinstance(at.app.screen, AskLine))
-                await at.type("write a test first")
-                await at.press("enter")
-            await at.closed()
-            await at.until(lambda: "asks you" not in at.screen)
+        await at.until(lambda: "asks you" in at.screen)
+        await at.at("asks")
+        await at.press("a")
+        await at.dialog()
+        await at.press(key)
+        if key == "e":
+            await at.until(lambda: isinstance(at.app.screen, AskLine))
+            await at.type("write a test first")
+            await at.press("enter")
         await at.until(lambda: at.status("asks") == "completed")
 
-    drive(story)
+    try:
+        drive(story)
+    finally:
+        sdqctl("sessions", "interrupt", "asks")
     assert not (sessions.project / "made").exists()
     if key == "e":
         assert "with another way" in sdqctl("sessions", "show", "asks", "--audit").out
