@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -88,6 +89,15 @@ class Running(subprocess.Popen[str]):
         self.pid = self._forked.pid
         self._child_created = True
         self._close_pipe_fds(*pipes)  # type: ignore[attr-defined]
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end. One that does not come to it writes to stderr where it is, and ends."""
+        try:
+            return super().wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.send_signal(signal.SIGABRT)
+            super().wait(timeout)
+            raise
 
     def _try_wait(self, flags: int) -> tuple[int, int]:
         """What Popen waits with: the process and its status, or zeros while it is at work."""

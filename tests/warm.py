@@ -7,6 +7,7 @@ interpreter ends. What it does not do is load modules: of that, tests of `tests.
 from __future__ import annotations
 
 import atexit
+import faulthandler
 import functools
 import gc
 import json
@@ -253,6 +254,7 @@ def _load(library: str) -> None:
         import_sdk()
     elif library:
         import_module(library)
+    faulthandler.enable()  # SIGABRT has a command write where it is
     gc.collect()
     gc.freeze()
 
