@@ -133,7 +133,8 @@ def page(found: dict[str, object]) -> str:
         ours = case["ours"]
         for number, (name, yardstick) in enumerate(case["yardsticks"].items()):
             first = number == 0
-            notes.setdefault(name, yardstick["note"])
+            if note := yardstick.get("note"):
+                notes.setdefault(name, note)
             fields = (
                 case["name"] if first else "",
                 _value(ours),

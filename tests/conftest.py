@@ -74,7 +74,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what needs more than a run of the suite may take, unless it is asked for."""
+    """Leave out what needs more than a run of the suite may take, unless it is asked for; what
+    takes long goes first, so that no worker is left with it at the end.
+    """
+    items.sort(key=lambda item: item.get_closest_marker("crash") is None)
     places = Counter[object]()
     for item in items:
         if (marker := item.get_closest_marker("each")) is not None:
