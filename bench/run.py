@@ -151,7 +151,7 @@ def page(found: dict[str, object]) -> str:
 
 
 def _value(figure: dict[str, object]) -> str:
-    unit = next(unit for unit in ("s", "ms", "x") if f"median_{unit}" in figure)
+    unit = next(unit for unit in ("s", "ms", "MB", "x") if f"median_{unit}" in figure)
     return f"{figure[f'median_{unit}']} {unit}"
 
 
