@@ -91,14 +91,15 @@ def _further_prompt(bench: Bench) -> Case:
         bare.append(sdk_prompts(bench, home, 1, number, 1, WORDS))
     return Case(
         "a further prompt",
-        _slope("run", ours, many - few),
-        [_slope("bare SDK script", bare, many - few)],
+        slope("run", ours, many - few),
+        [slope("bare SDK script", bare, many - few)],
         1.10,
         commands=[*ours, *bare],
     )
 
 
-def _slope(name: str, commands: list[Command], more: int) -> Derived:
+def slope(name: str, commands: list[Command], more: int) -> Derived:
+    """What one more costs: of two commands the second does `more` than the first."""
     few, many = commands
     return Derived(
         name,

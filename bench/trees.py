@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench.cases import LATENCY, SDQCTL, YARDSTICKS, Bench, Case
+from bench.growth import slope
 from bench.measure import Command, time_all
 
 _A_FOLDER = 100
@@ -46,18 +47,23 @@ def _repository(bench: Bench, files: int) -> Path:
 
 
 def _snapshots(bench: Bench, folder: Path, files: int, changed: int, bound: float | None) -> Case:
-    times = bench.sized(20, 5)
-    home = bench.new_home(f"snapshots-{files}-{changed}")
+    few, many = 5, bench.sized(25, 10)
     script = str(YARDSTICKS / "snapshots.py")
-    ours = Command(
-        "snapshot",
-        [sys.executable, script, str(folder), str(home), str(times), str(changed)],
-    )
-    loop = f"for i in $(seq {times}); do git status > /dev/null; done"
     note = "says what changed since the last commit, and keeps nothing of it"
-    status = Command("git status", ["/bin/sh", "-c", loop], cwd=folder, note=note)
-    title = f"{times} snapshots of {files:,} files, {changed or 'none'} changed"
-    return Case(title, ours, [status], bound)
+    ours, status = [], []
+    for times in (few, many):
+        home = bench.new_home(f"snapshots-{files}-{changed}-{times}")
+        arguments = map(str, (script, folder, home, times, changed))
+        ours.append(Command("snapshots", [sys.executable, *arguments]))
+        loop = f"for i in $(seq {times}); do git status > /dev/null; done"
+        status.append(Command("git status", ["/bin/sh", "-c", loop], cwd=folder, note=note))
+    return Case(
+        f"a snapshot of {files:,} files, {changed or 'none'} changed",
+        slope("snapshot", ours, many - few),
+        [slope("git status", status, many - few)],
+        bound,
+        commands=[*ours, *status],
+    )
 
 
 def _step(bench: Bench, folder: Path, files: int) -> Case:
