@@ -127,8 +127,10 @@ class SessionsApp(RunKeys, SessionKeys):
 
     @property
     def _has_ended(self) -> bool:
-        """Whether nothing is shown any more, while messages still come."""
-        return not self.screen_stack
+        """Whether nothing is shown any more, while messages still come: what the screen holds goes
+        before it does.
+        """
+        return not self.screen_stack or not self.screen_stack[0].query(SessionList)
 
     def on_mount(self) -> None:
         """Begin to read."""
