@@ -10,7 +10,8 @@ from pathlib import Path
 from tests.fleet.postgres import new_database, served
 
 from bench.cases import SDQCTL, WORDS, Bench, Case
-from bench.measure import Command, Derived
+from bench.growth import slope
+from bench.measure import Command
 
 FEW = 5
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
@@ -37,8 +38,8 @@ def _published_step(bench: Bench, store: str) -> Case:
     note = "the same without a store: an agent that answers at once, and the ledger"
     return Case(
         "a further prompt on the mock that is published",
-        _slope("published", ours, many - FEW),
-        [_slope("not published", bare, many - FEW, note)],
+        slope("published", ours, many - FEW),
+        [slope("not published", bare, many - FEW, note)],
         commands=commands,
     )
 
@@ -61,15 +62,6 @@ def _further(bench: Bench, number: int, more: Sequence[str]) -> Command:
 
     command = bench.at(home, SDQCTL, "resume", "--continue", "-q", *more)
     return Command(f"{number}", command, prepare, home)
-
-
-def _slope(name: str, commands: Sequence[Command], more: int, note: str = "") -> Derived:
-    few, many = commands
-    return Derived(
-        name,
-        lambda: [(m - f) / more for f, m in zip(few.seconds, many.seconds, strict=True)],
-        note=note,
-    )
 
 
 def _long_talk(bench: Bench, store: str) -> Case:

@@ -98,13 +98,13 @@ def _further_prompt(bench: Bench) -> Case:
     )
 
 
-def slope(name: str, commands: list[Command], more: int) -> Derived:
+def slope(name: str, commands: Sequence[Command], more: int, note: str = "") -> Derived:
     """What one more costs: of two commands the second does `more` than the first."""
     few, many = commands
     return Derived(
         name,
         lambda: [(m - f) / more for f, m in zip(few.seconds, many.seconds, strict=True)],
-        note=commands[0].note,
+        note=note or commands[0].note,
     )
 
 

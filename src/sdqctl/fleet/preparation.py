@@ -21,7 +21,7 @@ from sdqctl.fleet.jobs import Job, options_of_job
 from sdqctl.fs import make_private_folder
 from sdqctl.model.modes import exceeds
 from sdqctl.model.options import OnInterrupted, RunOptions
-from sdqctl.store.workflows import forget_text, kept_file, workflows_folder
+from sdqctl.store.workflows import kept_file, remove_unused, workflows_folder
 from sdqctl.workflow import load_workflow
 from sdqctl.workflow.diagnostics import describe_errors
 from sdqctl.workflow.parser import parse_workflow
@@ -76,7 +76,7 @@ def context_of(
     options = policy.bounded(options_of_job(job), workflow)
     if run is not None and run.workflow_path is not None:
         if text is not None and str(text.path) != run.workflow_path:
-            forget_text(setup.home, text.path)
+            remove_unused(setup.home, [str(text.path)], ledger)
         workflow, text = msgspec.structs.replace(workflow, path=run.workflow_path), None
         options = msgspec.structs.replace(options, inputs=())
     elif text is None:

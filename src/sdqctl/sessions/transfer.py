@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -42,7 +41,7 @@ from sdqctl.store.transfer import (
     without_permissions,
     without_snapshots,
 )
-from sdqctl.store.workflows import forget_text, keep_text, workflows_folder
+from sdqctl.store.workflows import keep_text, remove_unused, workflows_folder
 from sdqctl.workflow import load_workflow
 from sdqctl.workflow.format import whole_text
 from sdqctl.workflow.parser import parse_workflow
@@ -206,7 +205,7 @@ def import_bundle(
         found = bundle.rows() if own else _foreign(bundle, files)
         held.enter_context(SessionLock.acquire(home, ref))
         paths = _place_workflows(bundle, home, workflow)
-        undoing.callback(_remove_workflows, home, paths)
+        undoing.callback(remove_unused, home, paths.values(), ledger)
         tree = None if files is None else files.arrive(ref, label or session_id, undoing)
         place = tree.folder if tree is not None else cwd and cwd.resolve()
         folder = str(place) if place is not None else old.cwd
@@ -313,11 +312,6 @@ def _safe(run_id: str) -> str:
     if not run_id or not all(char.isalnum() or char in "-_" for char in run_id):
         raise BundleError(f"the bundle's run id {run_id!r} is none")
     return run_id
-
-
-def _remove_workflows(home: Path, paths: Mapping[str, str]) -> None:
-    for path in map(Path, paths.values()):
-        forget_text(home, path)
 
 
 def _workflow_text(path: Path) -> str | None:

@@ -29,19 +29,18 @@ def keep_text(path: Path, text: str) -> None:
     write_private(path, text.encode("utf-8", "surrogatepass"))
 
 
-def forget_text(home: Path, path: Path) -> None:
-    """Remove a text that lies here, with what stands beside it."""
-    if path.parent.parent == workflows_folder(home) and ".." not in path.parts:
-        shutil.rmtree(path.parent, ignore_errors=True)
-
-
 def is_used(path: str, ledger: Ledger) -> bool:
     """Whether a run has a file for its workflow."""
     return bool(ledger.rows("SELECT 1 FROM runs WHERE workflow_path = ? LIMIT 1", path))
 
 
 def remove_unused(home: Path, paths: Iterable[str | None], ledger: Ledger) -> None:
-    """Remove those of the files that lie here and that no run has for its workflow any more."""
-    for name in {path for path in paths if path is not None}:
-        if not is_used(name, ledger):
-            forget_text(home, Path(name))
+    """Remove those of the files that lie here and that no run has for its workflow any more, nor
+    any file beside them: a workflow and those that it calls stand together.
+    """
+    query = "SELECT 1 FROM runs WHERE substr(workflow_path, 1, length(?)) = ? LIMIT 1"
+    for path in {Path(name) for name in paths if name is not None}:
+        beside = f"{path.parent}/"
+        kept = path.parent.parent == workflows_folder(home) and ".." not in path.parts
+        if kept and not ledger.rows(query, beside, beside):
+            shutil.rmtree(path.parent, ignore_errors=True)
