@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import stat
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -122,7 +123,7 @@ def test_a_terminal_is_no_workflow_and_hangs_nothing(bench: Bench) -> None:
 def test_a_session_whose_workflow_was_a_terminal_is_deleted_at_once(bench: Bench) -> None:
     assert bench.run("PROMPT hello\n").done.code == 0
     ledger = bench.home / "sdqctl" / "ledger.db"
-    with sqlite3.connect(ledger) as connection:
+    with closing(sqlite3.connect(ledger, isolation_level=None)) as connection:
         connection.execute("UPDATE runs SET workflow_path = '/dev/stdin'")
     with Terminal(["sessions", "delete", "s"]) as terminal:
         terminal.wait_for("[y/N]")
