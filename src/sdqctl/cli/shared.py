@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from sdqctl.cli.context import App
     from sdqctl.fleet.database import Database
     from sdqctl.fleet.sharing import SharedStore
+    from sdqctl.model.session import SessionRef
     from sdqctl.sessions.query import Entry
 
 _Result = TypeVar("_Result")
@@ -23,6 +24,25 @@ def with_stored(app: App, given: str, entries: list[Entry], adapter: str | None)
 
     with open_store(app, given) as store:
         return with_stored(entries, store, adapter)
+
+
+class ConfiguredStore:
+    """The configured store, for a screen that is open for long: asked anew each time."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+
+    def sessions(self) -> list[Entry]:
+        """The sessions in it. Raises SdqctlError."""
+        from sdqctl.fleet.listing import in_store
+
+        with open_store(self._app, None) as store:
+            return list(in_store(store)) if store.database.is_made() else []
+
+    def bring(self, ref: SessionRef) -> None:
+        """Bring a session here, with its files. Raises SdqctlError."""
+        with open_store(self._app, None) as store:
+            store.pull(ref.id, ref.adapter)
 
 
 def ask_queue(app: App, given: str | None, work: Callable[[Database], _Result]) -> _Result:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -18,10 +18,15 @@ def with_stored(
     """The sessions of this machine, and those of a store that are not here, which are remote."""
     found = list(entries)
     here = {(entry.info.adapter, folded(entry.info.id)) for entry in found}
-    for stored in stored_sessions(store.database, adapter):
-        if (stored.adapter, folded(stored.view.info.id)) not in here:
-            found.append(_entry(stored))
+    for entry in in_store(store, adapter):
+        if (entry.info.adapter, folded(entry.info.id)) not in here:
+            found.append(entry)
     return found
+
+
+def in_store(store: SharedStore, adapter: str | None = None) -> Iterator[Entry]:
+    """The sessions of a store, as remote ones."""
+    return map(_entry, stored_sessions(store.database, adapter))
 
 
 def _entry(stored: Stored) -> Entry:

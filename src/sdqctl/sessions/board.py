@@ -7,7 +7,7 @@ of the sessions that somebody has open it is looked whether that process lives.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -15,7 +15,7 @@ from enum import StrEnum
 import msgspec
 
 from sdqctl.model.run import RunRecord, RunStatus
-from sdqctl.model.session import SessionRef
+from sdqctl.model.session import SessionRef, folded
 from sdqctl.model.tools import PermissionQuestion
 from sdqctl.sessions.access import Access
 from sdqctl.sessions.query import Entry, all_entries, standing
@@ -60,6 +60,7 @@ class Board:
         self._access = access
         self._ledger: Ledger | None = None
         self._items: dict[SessionRef, Item] = {}
+        self._elsewhere: Sequence[Item] = ()
         self._made: set[SessionRef] = set()
         self._looked = datetime.now(UTC)
         self._spent, self._summed = (0, 0.0), -_SUM_EVERY
@@ -106,6 +107,12 @@ class Board:
         if not news:
             return None
         self._items |= news
+        return self._sorted()
+
+    def put_elsewhere(self, entries: Iterable[Entry]) -> list[Item]:
+        """The same with sessions that live elsewhere, of which those are left out that are here."""
+        now = datetime.now(UTC)
+        self._elsewhere = [_item(entry, None, now) for entry in entries]
         return self._sorted()
 
     def spent(self) -> tuple[int, float]:
@@ -176,13 +183,22 @@ class Board:
         return found
 
     def _sorted(self) -> list[Item]:
-        return sorted(self._items.values(), key=_place)
+        items = [*self._items.values()]
+        if self._elsewhere:
+            here = {_known_by(item) for item in items}
+            items += [item for item in self._elsewhere if _known_by(item) not in here]
+        return sorted(items, key=_place)
 
 
 def _item(entry: Entry, question: PermissionQuestion | None, now: datetime) -> Item:
     if question is not None and entry.holder is None:
         question = None
     return Item(entry, _group(entry, question, now), question)
+
+
+def _known_by(item: Item) -> tuple[str, str]:
+    info = item.entry.info
+    return info.adapter, folded(info.id)
 
 
 def _group(entry: Entry, question: PermissionQuestion | None, now: datetime) -> Group:

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["ResumeRequest", "resume_session"]
 
 
-def resume_session(app: App, request: ResumeRequest, shared: Shared | None = None) -> int:
-    """Go on in a session and print the result; returns the exit code. `shared` publishes it.
+def resume_session(app: App, request: ResumeRequest) -> int:
+    """Go on in a session and print the result; returns the exit code.
 
     Raises SessionNotFoundError and SessionAmbiguousError, SessionUnusableError for a remote
     session, UsageError when nothing says how to go on, and what the run raises.
@@ -37,10 +37,8 @@ def resume_session(app: App, request: ResumeRequest, shared: Shared | None = Non
     from sdqctl.engine.continuation import prompt_step
 
     if request.store is not None:
-        if request.display.detach:
-            raise UsageError("--detach and --store do not go together")
-        return _resume_shared(app, request, request.store)
-    if request.session is None:
+        _check_shared(request)
+    elif request.session is None:
         from sdqctl.cli.runs.choosing import choose_session
 
         session, request = choose_session(app, request)
@@ -48,11 +46,12 @@ def resume_session(app: App, request: ResumeRequest, shared: Shared | None = Non
     if _talks(request):
         _check_talk(request)
     step = prompt_step(read_text_argument(request.prompt)) if request.prompt is not None else None
+    work = partial(_resume if request.store is None else _resume_shared, app, request, step)
     if request.display.detach:
         from sdqctl.cli.runs.background import in_background
 
-        return in_background(app, request.display, partial(_resume, app, request, step))
-    return _resume(app, request, step, request.display, shared)
+        return in_background(app, request.display, work)
+    return work(request.display)
 
 
 def _talks(request: ResumeRequest) -> bool:
@@ -85,11 +84,8 @@ def _resume(
         return show(context, display, shared)
 
 
-def _resume_shared(app: App, request: ResumeRequest, store: str) -> int:
-    """Go on in a session as a shared store has it; each step is published."""
-    from sdqctl.cli.shared import open_store
-
-    options = request.options
+def _check_shared(request: ResumeRequest) -> None:
+    """Raise UsageError where nothing says how to go on in a session of the store."""
     if request.session is None:
         raise UsageError("--store needs the name of a session", hint="`sessions list --store`")
     if request.prompt is None and not request.continues:
@@ -97,14 +93,21 @@ def _resume_shared(app: App, request: ResumeRequest, store: str) -> int:
             "--store needs --prompt or --continue",
             hint="to talk, `sessions pull` before and `sessions push` after it",
         )
+
+
+def _resume_shared(app: App, request: ResumeRequest, step: Step | None, display: Display) -> int:
+    """Go on in a session as a shared store has it; each step is published."""
+    from sdqctl.cli.shared import open_store
+
+    options = request.options
     with (
-        open_store(app, store) as shared,
-        shared.open(request.session, options.adapter, options.cwd, options.wait) as held,
+        open_store(app, request.store) as shared,
+        shared.open(request.session or "", options.adapter, options.cwd, options.wait) as held,
     ):
-        here = replace(request, store=None, session=held.ref.id)
+        here = replace(request, session=held.ref.id)
         if held.is_new:  # its tree was made where --cwd is
             here = replace(here, options=structs.replace(options, cwd=None))
-        return resume_session(app, here, held)
+        return _resume(app, here, step, display, held)
 
 
 def _check_talk(request: ResumeRequest) -> None:

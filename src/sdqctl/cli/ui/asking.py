@@ -17,6 +17,7 @@ from sdqctl.errors import SdqctlError
 from sdqctl.text.terminal import one_line
 
 if TYPE_CHECKING:
+    from sdqctl.cli.ui.readers import Store
     from sdqctl.cli.ui.view import View
     from sdqctl.sessions.access import Access
     from sdqctl.sessions.board import Item
@@ -32,6 +33,7 @@ class Asking(App[None]):
 
     access: Access
     view: View
+    store: Store | None
 
     @property
     @abstractmethod
@@ -82,6 +84,19 @@ class Asking(App[None]):
     async def line(self, title: str, about: Sequence[Line] = (), value: str = "") -> str | None:
         """A line that is typed; None for none."""
         return await self.push_screen_wait(AskLine(title, about, value=value))
+
+    async def bring(self, entry: Entry) -> bool:
+        """Bring a session here from the shared store; whether it is here now."""
+
+        def bring() -> bool:
+            assert self.store is not None, "the session came from there"
+            self.store.bring(entry.ref)
+            return True
+
+        self.tell(f"fetching {one_line(entry.info.label)} …")
+        brought = await self.in_thread(bring)
+        self.action_reread()
+        return brought is not None
 
     def detail(self, entry: Entry) -> SessionDetail:
         """A session in full."""

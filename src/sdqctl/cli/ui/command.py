@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sdqctl.cli.options import examples
+from sdqctl.cli.shared import ConfiguredStore
 from sdqctl.errors import RuntimeMissingError, UsageError
 
 if TYPE_CHECKING:
@@ -37,5 +38,6 @@ def ui(app: App, /, here: bool) -> int:
             hint="install sdqctl with it: `pipx install 'sdqctl[ui]'`",
         ) from error
     signal.signal(signal.SIGHUP, signal.SIG_DFL)  # without its terminal it has nothing to do
-    SessionsApp(app, here=here).run()
+    store = ConfiguredStore(app) if app.settings.store else None
+    SessionsApp(app, here=here, store=store).run()
     return 0

@@ -17,16 +17,24 @@ def _always(item: Item | None) -> bool:
     return True
 
 
-def _any(item: Item | None) -> bool:
-    return item is not None
+def _is_here(item: Item | None) -> bool:
+    return item is not None and not item.entry.info.is_remote
+
+
+def _is_elsewhere(item: Item | None) -> bool:
+    return item is not None and item.entry.info.is_remote
+
+
+def _is_free(item: Item | None) -> bool:
+    return item is not None and item.entry.holder is None
 
 
 def _at_rest(item: Item | None) -> bool:
-    return item is not None and item.entry.holder is None and not item.entry.info.is_remote
+    return _is_here(item) and _is_free(item)
 
 
 def _with_run(item: Item | None) -> bool:
-    return item is not None and item.entry.run is not None
+    return _is_here(item) and item is not None and item.entry.run is not None
 
 
 def _at_rest_with_run(item: Item | None) -> bool:
@@ -43,17 +51,17 @@ def _asked(item: Item | None) -> bool:
 
 
 def _unfinished(item: Item | None) -> bool:
-    return _at_rest(item) and item is not None and item.entry.unfinished()
+    return _is_free(item) and item is not None and item.entry.unfinished()
 
 
 def _under_way(item: Item | None) -> bool:
     run = item.entry.run if item is not None else None
-    held = item is not None and item.entry.holder is not None
+    held = _is_here(item) and not _is_free(item)
     return held and run is not None and run.status is RunStatus.RUNNING
 
 
 def _in_folder(item: Item | None) -> bool:
-    return item is not None and item.entry.info.cwd is not None
+    return _is_here(item) and item is not None and item.entry.info.cwd is not None
 
 
 class Key(NamedTuple):
@@ -68,18 +76,19 @@ class Key(NamedTuple):
 
 
 KEYS = (
-    Key("enter", "↵", "open", "open", "Show its steps and the whole talk", _any),
+    Key("enter", "↵", "open", "open", "Show its steps and the whole talk", _is_here),
     Key("a", "a", "answer", "answer", "Answer what its run asks", _asked),
     Key("c", "c", "continue", "continue", "Go on with its run, in the background", _unfinished),
-    Key("p", "p", "prompt", "prompt", "Send a prompt, in the background", _at_rest),
+    Key("p", "p", "prompt", "prompt", "Send a prompt, in the background", _is_free),
     Key("x", "x", "interrupt", "interrupt", "End the run that is under way", _under_way),
     Key("d", "d", "diff", "diff", "Show what a step, or all, changed in files", _with_run),
     Key("n", "n", "new", "new run", "Begin a run in the background"),
     Key("f", "f", "fork", "fork", "Copy it under another name, up to a step", _at_rest),
     Key("w", "w", "rewind", "rewind", "Go back to a step, in talk and files", _at_rest_with_run),
     Key("m", "m", "apply", "apply", "Bring its changes into your branch", _at_rest_with_run),
-    Key("e", "e", "export", "export", "Write it to a file: a page, text, data, a bundle", _any),
-    Key("k", "k", "keep", "keep", "Protect it from cleanup, or no longer", _any),
+    Key("g", "g", "get", "get it here", "Bring it here from the shared store", _is_elsewhere),
+    Key("e", "e", "export", "export", "Write it to a file: a page, text, data, a bundle", _is_here),
+    Key("k", "k", "keep", "keep", "Protect it from cleanup, or no longer", _is_here),
     Key("delete,backspace", "del", "delete", "delete", "Move it to the trash", _at_rest),
     Key("o", "o", "folder", "folder", "Open a shell in its folder", _in_folder),
     Key("slash", "/", "search", "search", "Find sessions by name and by all that was said"),

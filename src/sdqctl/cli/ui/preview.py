@@ -23,6 +23,13 @@ def of_session(access: Access, item: Item) -> list[Line]:
     return [*_head(item), *_said(prompt, answer)]
 
 
+def of_remote(item: Item) -> list[Line]:
+    """A session that lives elsewhere: how it stands, as far as the store tells."""
+    turns = item.entry.turns
+    talk = f", {turns} turn{'' if turns == 1 else 's'}" if turns is not None else ""
+    return [*_head(item), Line(f"It is in the shared store{talk}; g brings it here.", "dim")]
+
+
 def of_following(item: Item, following: Following) -> list[Line]:
     """A session whose run goes on, as it is heard."""
     doing = [Line(one_line(following.doing), "blue")] if following.doing else []
@@ -47,7 +54,7 @@ def _head(item: Item) -> list[Line]:
     if info.damage:
         lines.append(Line(one_line(info.damage), "red"))
     if entry.holder is not None and item.question is None:
-        lines.append(Line(one_line(f"open in process {entry.holder.pid}"), "dim"))
+        lines.append(Line(one_line(f"open in {entry.holder.describe()}"), "dim"))
     if item.question is not None:
         lines += [Line(""), *question_lines(item)]
     return [*lines, Line("")]

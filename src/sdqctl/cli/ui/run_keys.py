@@ -51,7 +51,8 @@ class RunKeys(Asking):
             self.tell(f"{one_line(begun.session.name or begun.session.id)} goes on")
 
     async def _resume(self, entry: Entry, *arguments: str) -> None:
-        session = [*arguments, "--wait=10s", "-a", entry.info.adapter, "--", entry.info.id]
+        shared = ["--store"] if entry.info.is_remote else []
+        session = [*shared, *arguments, "--wait=10s", "-a", entry.info.adapter, "--", entry.info.id]
         await self._begin(["resume", *session])
 
     @work
@@ -63,6 +64,8 @@ class RunKeys(Asking):
     async def _answer(self, item: Item) -> None:
         if item.question is not None:
             await self._reply(item)
+            return
+        if item.entry.info.is_remote and not await self.bring(item.entry):
             return
         gate = await self.in_thread(lambda: self._gate(item.entry))
         if gate is not None:

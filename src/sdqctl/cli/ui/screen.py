@@ -21,7 +21,7 @@ from textual.widgets import Input, Static
 
 from sdqctl.cli.ui.keys import KEYS, applying
 from sdqctl.cli.ui.lines_view import LinesView
-from sdqctl.cli.ui.readers import BoardReader, PreviewReader
+from sdqctl.cli.ui.readers import BoardReader, PreviewReader, Store, StoreReader
 from sdqctl.cli.ui.run_keys import RunKeys
 from sdqctl.cli.ui.session_keys import SessionKeys
 from sdqctl.cli.ui.session_list import SessionList
@@ -88,8 +88,8 @@ class SessionsApp(RunKeys, SessionKeys):
     class Found(Message):
         """More was found of what is searched for."""
 
-    def __init__(self, access: Access, *, here: bool = False) -> None:
-        """`here`: begin with the sessions of this project alone."""
+    def __init__(self, access: Access, *, here: bool = False, store: Store | None = None) -> None:
+        """`here`: begin with the sessions of this project alone. `store`: what machines share."""
         super().__init__()
         self.access = access
         self.view = View(access, lambda: self.post_message(self.Found()))
@@ -99,8 +99,12 @@ class SessionsApp(RunKeys, SessionKeys):
         self._board = BoardReader(
             access,
             lambda items, spent: self.post_message(self.BoardRead(items, spent)),
-            lambda message: self.post_message(self.Failed(message)),
+            self._failed,
         )
+        self.store = store
+        self._stored: StoreReader | None = None
+        if store is not None:
+            self._stored = StoreReader(store, self._board.put_elsewhere, self._failed)
         self._preview = PreviewReader(access, self._previewed)
         self._shown: SessionRef | None = None
 
@@ -138,9 +142,13 @@ class SessionsApp(RunKeys, SessionKeys):
         self._state("reading …")
         self._board.start()
         self._preview.start()
+        if self._stored is not None:
+            self._stored.start()
 
     def on_unmount(self) -> None:
         """End the threads."""
+        if self._stored is not None:
+            self._stored.close()
         self._board.close()
         self._preview.close()
         self.view.close()
@@ -195,6 +203,9 @@ class SessionsApp(RunKeys, SessionKeys):
         """A click opens it."""
         if not self._has_ended:
             self.run_key("open")
+
+    def _failed(self, message: str) -> None:
+        self.post_message(self.Failed(message))
 
     def _previewed(self, ref: SessionRef, lines: Sequence[Line], streams: bool) -> None:
         self.post_message(self.PreviewRead(ref, lines, streams))
@@ -298,6 +309,8 @@ class SessionsApp(RunKeys, SessionKeys):
     def action_reread(self) -> None:
         """Read everything anew."""
         self._board.read_anew()
+        if self._stored is not None:
+            self._stored.read_anew()
 
     # -- keys -----------------------------------------------------------------------------------
 

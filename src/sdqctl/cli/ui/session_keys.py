@@ -168,6 +168,12 @@ class SessionKeys(Asking):
             self.tell(f"{done.files} files applied in {done.top}")
 
     @work
+    async def action_get(self) -> None:
+        """Bring it here."""
+        if (item := self.item) is not None and await self.bring(item.entry):
+            self.tell(f"{one_line(item.entry.info.label)} is here")
+
+    @work
     async def action_export(self) -> None:
         """Write it to a file."""
         from sdqctl.sessions.export import export_file
