@@ -266,8 +266,11 @@ class Ledger(Closing):
         return self._existing_step(run_id, path)
 
     def accept_step(self, run_id: str, path: str, message_id: str) -> None:
-        """Record the runtime's id of the prompt that was sent."""
-        self._change("ledger.accept", self._open_attempt(run_id, path), {"message_id": message_id})
+        """Record the runtime's id of the prompt that was sent, soon: the journal knows it by its
+        text as well.
+        """
+        number = self._open_attempt(run_id, path)
+        self._change("ledger.accept", number, {"message_id": message_id}, soon=True)
 
     def finish_step(
         self,
@@ -481,9 +484,17 @@ class Ledger(Closing):
             raise StoreError(f"step {path} of run {run_id} has its outcome already")
         return int(rows[0]["number"])
 
-    def _change(self, name: str, number: int, values: Mapping[str, object]) -> None:
+    def _change(
+        self,
+        name: str,
+        number: int,
+        values: Mapping[str, object],
+        *,
+        soon: bool = False,
+    ) -> None:
         columns = ", ".join(f"{column} = ?" for column in values)
-        with self.database.write(name) as connection:
+        write = self.database.write_soon if soon else self.database.write
+        with write(name) as connection:
             changed = connection.execute(
                 f"UPDATE attempts SET {columns} WHERE number = ? AND status = 'begun'",
                 (*values.values(), number),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -146,10 +147,13 @@ class CopilotSession:
         queue: asyncio.Queue[SessionEvent | PermissionDecided] = asyncio.Queue(_MOST_WAITING)
         self._queue, self._turn_id, self._overflowed = queue, turn_id, False
         self._turn_began = moment()
-        loop = asyncio.get_running_loop()
+        loop, here = asyncio.get_running_loop(), threading.get_ident()
 
         def hear(event: SessionEvent) -> None:
-            loop.call_soon_threadsafe(self._put, queue, event)
+            if threading.get_ident() == here:  # where the SDK calls it
+                self._put(queue, event)
+            else:
+                loop.call_soon_threadsafe(self._put, queue, event)
 
         unsubscribe = listen(self._sdk, self._process, hear)
         try:
@@ -221,8 +225,7 @@ class CopilotSession:
         quiet = 0.0
         while not translator.idle:
             try:
-                async with asyncio.timeout(POLL):  # wait_for loses a cancellation (before 3.12)
-                    event = await queue.get()
+                event = await _next(queue)
             except TimeoutError:
                 self._process.check()
                 quiet += POLL
@@ -359,6 +362,16 @@ class CopilotSession:
             self._sdk.rpc.metadata.is_processing(), "tell whether a turn runs"
         )
         return found.processing
+
+
+async def _next(
+    queue: asyncio.Queue[SessionEvent | PermissionDecided],
+) -> SessionEvent | PermissionDecided:
+    """The next event. Raises TimeoutError when none comes for POLL seconds."""
+    with suppress(asyncio.QueueEmpty):
+        return queue.get_nowait()
+    async with asyncio.timeout(POLL):  # wait_for loses a cancellation (before 3.12)
+        return await queue.get()
 
 
 def _not_sent(translator: TurnTranslator, error: Exception) -> TurnFailed:

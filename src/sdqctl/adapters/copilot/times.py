@@ -5,6 +5,7 @@ The SDK reads each with dateutil, which took a fifth of a turn's CPU (docs/perfo
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
@@ -23,13 +24,17 @@ class _Quick:
         return self.slow(value)
 
 
+_READERS = ("copilot.generated.session_events", "copilot.generated.rpc", "copilot.client")
+"""The modules that read times, each by a name of its own."""
+
+
 def read_times_quickly() -> None:
     """Have the SDK read ISO 8601 by `datetime.fromisoformat`, and anything else as it did.
 
     An SDK that reads times in another place is left as it is.
     """
-    from copilot.generated import session_events
-
-    slow = getattr(session_events, "from_datetime", None)
-    if slow is not None and not isinstance(slow, _Quick):
-        setattr(session_events, "from_datetime", _Quick(slow))  # noqa: B010 - not the SDK's to type
+    for name in _READERS:
+        module = sys.modules.get(name)
+        slow = getattr(module, "from_datetime", None)
+        if slow is not None and not isinstance(slow, _Quick):
+            setattr(module, "from_datetime", _Quick(slow))  # noqa: B010 - not the SDK's to type
