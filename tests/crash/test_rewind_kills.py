@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.crash, pytest.mark.runtime]
 
 _STORIES = 2
 _KILLS_IN_THE_SUITE = 40
-_STEPS = 6
+_STEPS = 12
 _MOST_COMMANDS = 200
 VICTIMS_ENDS = (-signal.SIGKILL, 137, 5, 7)
 """Exit codes of a command that was killed, or whose runtime was."""
@@ -107,5 +107,5 @@ def look(folder: Path, name: str, home: Path, model: LoopbackModel, told: str) -
     connection.close()
     assert len(done) == len(set(done)) == _STEPS + _STEPS // 3, told
     assert sdqctl("resume", name, "--prompt", "the end", cwd=folder).code == 0
-    asked = re.findall(r"^step-\d", "\n".join(model.user_messages()), re.MULTILINE)
+    asked = re.findall(r"^step-\d+", "\n".join(model.user_messages()), re.MULTILINE)
     assert asked == [f"step-{n}" for n in numbers], told
