@@ -20,7 +20,7 @@ from tests.command import sdqctl
 KEYS = [
     *("up", "down", "pageup", "pagedown", "home", "end", "enter", "escape", "tab", "space"),
     *("a", "c", "p", "x", "d", "n", "f", "w", "m", "e", "k", "delete", "slash", "F", "r"),
-    *("question_mark", "y", "N", "ctrl+p", "left", "right", "j", "G", "1"),
+    *("question_mark", "y", "N", "ctrl+p", "left", "right", "j", "g", "G", "1"),
 ]
 """All but those that leave the screen: q and o."""
 _WORKFLOWS = {
