@@ -28,8 +28,12 @@ _UPDATES = bool(os.environ.get("SDQCTL_UPDATE_SCREENS"))
 
 def compare_picture(name: str, title: str, terminal: Terminal) -> None:
     """Fail where a page's picture is not what the terminal shows; one that is missing is drawn."""
+    compare(name, draw(name, title, terminal))
+
+
+def compare(name: str, drawn: str) -> None:
+    """Fail where a page's picture is not what was drawn now; one that is missing is written."""
     file = IMAGES / f"{name}.svg"
-    drawn = draw(name, title, terminal)
     if _UPDATES or not file.exists():
         file.write_text(drawn, "utf-8")
         assert _UPDATES, f"{file} was not there; look at it and run again"
@@ -47,7 +51,12 @@ def draw(name: str, title: str, terminal: Terminal) -> str:
         for found in reversed([*_TIMES.finditer(line.plain)]):
             line = line[: found.start()] + Text("…") + line[found.end() :]
         console.print(line, no_wrap=True, crop=True, soft_wrap=True)
-    return _FONT.sub("", console.export_svg(title=title, theme=MONOKAI, unique_id=name))
+    return without_font(console.export_svg(title=title, theme=MONOKAI, unique_id=name))
+
+
+def without_font(drawn: str) -> str:
+    """A picture that fetches nothing."""
+    return _FONT.sub("", drawn)
 
 
 def _style(colour: str, *, bold: bool) -> Style:

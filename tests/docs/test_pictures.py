@@ -9,8 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from sdqctl.cli.ui import session_list
+from tests.cli.ui.test_keys import Driven, drive
+from tests.command import sdqctl
 from tests.conftest import ROOT
-from tests.pictures import COLUMNS, ROWS, compare_picture
+from tests.pictures import COLUMNS, ROWS, compare, compare_picture, without_font
 from tests.terminal import ENTER, Terminal
 from tests.workspace.gits import repository
 
@@ -22,6 +25,18 @@ ONE = """\
 PROMPT Move {{COMPONENT_PATH}} to the new interface. [[reply: Moved.]]
 RUN grep -q new {{COMPONENT_PATH}}
 """
+SESSIONS = {
+    "nightly-check": "PROMPT Look at what fails. [[reply: Two tests fail for one reason.]]\n",
+    "audit-main": "PROMPT Which inputs reach a shell?\n"
+    "[[reply: Two do:\n- `name` in report.py\n- `path` in export.py]]\n",
+    "release": "PROMPT Write the notes. [[reply: The notes are written.]]\n"
+    'ASK verdict "Publish it?" choice(yes|no)\nPROMPT {{verdict}}\n',
+    "docs-sync": "PROMPT Compare the pages. [[fail: request]]\n",
+}
+BACKGROUND = {
+    "migration": ("PROMPT Move the tables. [[stall]]\n", ()),
+    "clean-up": ("PROMPT Tidy. [[tool: shell rm -r build]]\n", ("--ask",)),
+}
 
 
 @pytest.fixture
@@ -48,7 +63,7 @@ def block(page: str, language: str) -> str:
 def test_ten_minutes(shop: Path) -> None:
     (shop / "audit.conv").write_text(block("index.md", "dockerfile"))
     with on_screen("run", "audit.conv") as terminal:
-        terminal.wait_until(lambda: re.search(r"for the model \d+s", terminal.text) is not None)
+        terminal.wait_until(lambda: re.search(r"3/5\] waiting for the model \d+s", terminal.text) is not None)
         compare_picture("ten-minutes-run", "sdqctl run audit.conv", terminal)
         terminal.kill(signal.SIGKILL)
     with on_screen("resume", "audit", "--continue") as terminal:
@@ -79,3 +94,36 @@ def test_triage_with_a_gate(shop: Path, tmp_path: Path) -> None:
         terminal.type(f"keep{ENTER}")
         assert terminal.wait_for_end() == 0
         compare_picture("triage", f"sdqctl {shlex.join(arguments)}", terminal)
+
+
+@pytest.mark.parametrize(("columns", "rows"), [(80, 24), (120, 40)])
+def test_the_screen_of_sessions(
+    columns: int, rows: int, shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session_list, "age", lambda item: "now")
+    for name, text in SESSIONS.items():
+        assert sdqctl("run", workflow(name, text)).code in (0, 4, 8)
+    for name, (text, flags) in BACKGROUND.items():
+        assert sdqctl("run", workflow(name, text), "--detach", *flags).code == 0
+
+    async def story(at: Driven) -> None:
+        await at.until(lambda: len(at.names) == len(SESSIONS) + len(BACKGROUND))
+        await at.until(lambda: at.app.view.items[0].question is not None)
+        await at.at("docs-sync")
+        await at.until(lambda: "docs-sync: failed" in at.preview)
+        drawn = without_font(at.app.export_screenshot(title="sdqctl ui"))
+        drawn = drawn.replace("https://www.textualize.io", "")
+        compare(f"ui-{columns}x{rows}", re.sub(r"terminal-\d+", "ui", drawn))
+
+    try:
+        drive(story, (columns, rows))
+    finally:
+        for name in BACKGROUND:
+            sdqctl("sessions", "interrupt", name)
+
+
+def workflow(name: str, text: str) -> Path:
+    """A workflow of the user's."""
+    path = Path(f"{name}.conv")
+    path.write_text(f"SESSION-NAME {name}\n{text}")
+    return path

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from sdqctl.errors import StoreUnreachableError
+from sdqctl.fleet import database
+from sdqctl.fleet.address import store_address
+from sdqctl.fleet.database import Database
+from sdqctl.fleet.engine import server
+from sdqctl.fleet.leases import take
 from tests.cli.test_waiting import wait_for
 from tests.fleet.line import Line, line
 from tests.fleet.machines import PATIENCE, Fleet
@@ -23,6 +31,7 @@ _REFUSED = """
         RAISE 'could not extend file: No space left on device' USING ERRCODE = 'disk_full';
     END $$
 """
+_LOCKED = "SELECT name FROM sdqctl.sessions FOR UPDATE"
 _TABLES = ("states", "runs", "procrastinate_jobs")
 
 
@@ -76,6 +85,39 @@ def test_a_worker_waits_for_its_database_and_goes_on(outage: Outage, fleet: Flee
             assert running.wait(PATIENCE) == 0
     assert fleet.asked("SELECT attempts FROM sdqctl.runs") == [(1,)]
     check_whole(fleet)
+
+
+def test_who_freezes_within_a_transaction_holds_up_nobody_for_long(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "LONGEST_IDLE", "1s")
+    address = store_address(fleet.store, {})
+    with Database(address) as frozen, Database(address) as other:
+        frozen.make()
+        take(frozen, "mock", "s")
+        seen = []
+        with pytest.raises(StoreUnreachableError), frozen.transaction() as connection:
+            assert connection.execute(_LOCKED).fetchall() == [("s",)]
+            with other.transaction() as theirs:
+                theirs.execute("SET LOCAL lock_timeout = '60s'")
+                seen = theirs.execute(_LOCKED).fetchall()
+            connection.execute("SELECT 1")
+        assert seen == [("s",)]
+        with frozen.connection() as connection:
+            assert connection.execute("SELECT 1").fetchall() == [(1,)]
+
+
+def test_the_engine_that_freezes_within_a_transaction_is_given_up_as_well(fleet: Fleet) -> None:
+    async def act(run: int, job: int) -> None:
+        raise AssertionError("there is no run")
+
+    async def ask() -> dict[str, Any]:
+        app, _ = server(store_address(fleet.store, {}), act, print)
+        async with app.open_async():
+            query = "SELECT current_setting('idle_in_transaction_session_timeout') AS idle"
+            return await app.connector.execute_query_one_async(query)
+
+    assert asyncio.run(ask()) == {"idle": database.LONGEST_IDLE}
 
 
 @pytest.mark.thorough

@@ -23,11 +23,17 @@ KEPT_ALIVE: Mapping[str, Any] = {
     "application_name": "sdqctl",
 }
 """How each connection is opened: after so many seconds, or milliseconds, it counts as lost."""
+LONGEST_IDLE = "15s"
+"""How long a client may say nothing within a transaction. One that froze there, or whose network is
+cut, keeps what it locked from all others until the server gives it up
+(postgresql.org/docs/current/runtime-config-client.html).
+"""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
 _SHOWN = 200
-_PASSING = ("08", "57P", "40", "53300", "55P03", "25006")
+_PASSING = ("08", "57P", "40", "53300", "55P03", "25006", "25P03")
 """Beginnings of SQLSTATEs that pass: connection lost, restarts, deadlocks, too many clients, a
-standby that is still read only (postgresql.org/docs/current/errcodes-appendix.html).
+standby that is still read only, a transaction that was idle for too long
+(postgresql.org/docs/current/errcodes-appendix.html).
 """
 _FULL = "53100"
 """No room on its disk: somebody has to make some, and who has time waits for it."""
@@ -118,11 +124,9 @@ class Database(Closing):
     def _connected(self) -> psycopg.Connection:
         import psycopg
 
-        return psycopg.connect(
-            self.address.secret,
-            autocommit=True,
-            **KEPT_ALIVE,
-        )
+        connection = psycopg.connect(self.address.secret, autocommit=True, **KEPT_ALIVE)
+        connection.execute(f"SET idle_in_transaction_session_timeout = '{LONGEST_IDLE}'".encode())
+        return connection
 
     def _told(self, error: psycopg.Error) -> SharedStoreError | StoreUnreachableError:
         words = self.address.without_secrets(" ".join(str(error).split()))[:_SHOWN]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sdqctl.errors import RuntimeMissingError
 from sdqctl.fleet.address import Address
-from sdqctl.fleet.database import KEPT_ALIVE
+from sdqctl.fleet.database import KEPT_ALIVE, LONGEST_IDLE
 
 if TYPE_CHECKING:
     from procrastinate import App, JobContext
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 TASK = "sdqctl.run"
 _SCHEMA = "sdqctl"
+_IDLE = "idle_in_transaction_session_timeout"
 _CONNECTIONS = 2
 """Of a worker's engine at most, beside the one that it listens on: a server has a hundred."""
 _WAIT = 5.0
@@ -102,7 +103,7 @@ def server(address: Address, act: Act, note: Callable[[str], None]) -> tuple[App
     connector = PatientConnector(
         note,
         conninfo=address.secret,
-        kwargs={"options": f"-c search_path={_SCHEMA}", **KEPT_ALIVE},
+        kwargs={"options": f"-c search_path={_SCHEMA} -c {_IDLE}={LONGEST_IDLE}", **KEPT_ALIVE},
         min_size=1,
         max_size=_CONNECTIONS,
         timeout=_WAIT,

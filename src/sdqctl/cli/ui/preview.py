@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 from sdqctl.cli.ui.text import Line, lines_of
@@ -40,7 +41,7 @@ def _head(item: Item) -> list[Line]:
     entry, info = item.entry, item.entry.info
     run = entry.run
     model = info.model or (run.model if run else None)
-    about = [info.adapter, model, info.branch, info.cwd]
+    about = [info.adapter, model, info.branch, _below_home(info.cwd)]
     lines = [
         Line(one_line(info.label), "bold"),
         Line(one_line(" · ".join(part for part in about if part)), "dim"),
@@ -54,10 +55,19 @@ def _head(item: Item) -> list[Line]:
     if info.damage:
         lines.append(Line(one_line(info.damage), "red"))
     if entry.holder is not None and item.question is None:
-        lines.append(Line(one_line(f"open in {entry.holder.describe()}"), "dim"))
+        who = entry.holder
+        by = who.describe() if info.is_remote else f"process {who.pid}"
+        lines.append(Line(one_line(f"open in {by}"), "dim"))
     if item.question is not None:
         lines += [Line(""), *question_lines(item)]
     return [*lines, Line("")]
+
+
+def _below_home(folder: str | None) -> str | None:
+    """A folder as a shell would show it."""
+    home = os.path.expanduser("~")
+    below = folder is not None and folder.startswith(f"{home}{os.sep}")
+    return f"~{folder[len(home) :]}" if folder is not None and below else folder
 
 
 def question_lines(item: Item) -> list[Line]:
