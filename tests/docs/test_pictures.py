@@ -63,7 +63,8 @@ def block(page: str, language: str) -> str:
 def test_ten_minutes(shop: Path) -> None:
     (shop / "audit.conv").write_text(block("index.md", "dockerfile"))
     with on_screen("run", "audit.conv") as terminal:
-        terminal.wait_until(lambda: re.search(r"3/5\] waiting for the model \d+s", terminal.text) is not None)
+        waiting = re.compile(r"3/5\] waiting for the model \d+s")
+        terminal.wait_until(lambda: waiting.search(terminal.text) is not None)
         compare_picture("ten-minutes-run", "sdqctl run audit.conv", terminal)
         terminal.kill(signal.SIGKILL)
     with on_screen("resume", "audit", "--continue") as terminal:
