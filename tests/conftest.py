@@ -92,6 +92,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Five for two cores: a third of the time a test waits for others."""
+    """Two for each core: a third of the time a test waits for others."""
     known = hasattr(os, "sched_getaffinity")  # Linux: those that this process may use
-    return 5 * (len(os.sched_getaffinity(0)) if known else os.cpu_count() or 1) // 2
+    return 2 * (len(os.sched_getaffinity(0)) if known else os.cpu_count() or 1)
