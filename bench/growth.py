@@ -72,7 +72,8 @@ def growth(bench: Bench) -> Iterator[Case]:
     for flow in (
         Flow("rounds of a loop", "REPEAT MAX {}\nCHECKPOINT\nEND\n", bench.sized(1000, 100)),
         Flow("items of a list", items, bench.sized(5000, 100)),
-        Flow("items side by side", SIDE_BY_SIDE, bench.sized(800, 20)),
+        Flow("items side by side", SIDE_BY_SIDE, bench.sized(400, 20)),
+        Flow("items side by side", SIDE_BY_SIDE, bench.sized(800, 40)),
     ):
         yield _time_of_twice_as_many(bench, flow)
         yield _memory_of_twice_as_many(bench, flow)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sdqctl.errors import UsageError
@@ -293,6 +293,7 @@ WORDS = (
 shellish = st.lists(st.sampled_from([*WORDS.split(), *' \n\\"']), max_size=14).map("".join)
 
 
+@settings(max_examples=500, deadline=None)
 @given(st.one_of(shellish, st.text(max_size=60)))
 @example("$((1+`rm x`))")
 @example("a" * 100_000)
@@ -303,6 +304,7 @@ def test_the_policy_never_raises(line: str) -> None:
     assert decision.allowed or decision.reason
 
 
+@settings(max_examples=300, deadline=None)
 @given(st.text(max_size=40))
 def test_a_rule_is_read_or_refused(text: str) -> None:
     try:
