@@ -43,7 +43,7 @@ def opened(path: str) -> Path | None:
 
 
 @pytest.mark.parametrize(
-    ("longest", "least"), [(3, 100), pytest.param(4, 400, marks=pytest.mark.thorough)]
+    ("longest", "least"), [(3, 75), pytest.param(4, 400, marks=pytest.mark.thorough)]
 )
 def test_what_the_kernel_finds_outside_is_refused_however_it_is_written(
     longest: int, least: int, project: Path
