@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from functools import partial
 
 import pytest
 
@@ -11,10 +12,27 @@ from sdqctl.cli.context import App
 from sdqctl.cli.shared import ConfiguredStore
 from sdqctl.cli.ui.keys import applying
 from sdqctl.cli.ui.screen import SessionsApp
+from sdqctl.sessions.query import Entry
 from tests.cli.ui.test_keys import Driven, Story
 from tests.fleet.machines import Fleet, Machine
 
 WORK = "SESSION-NAME s\nPROMPT a [[reply: A]]\nASK v 'Publish?' choice(yes|no)\nPROMPT said {{v}}\n"
+
+
+class Counted(ConfiguredStore):
+    """A store that knows how often it was asked."""
+
+    asked = 0
+
+    def sessions(self) -> list[Entry]:
+        try:
+            return super().sessions()
+        finally:
+            self.asked += 1
+
+    def was_asked(self, times: int) -> bool:
+        """Whether it was asked so often."""
+        return self.asked >= times
 
 
 def drive(machine: Machine, story: Story) -> None:
@@ -23,7 +41,7 @@ def drive(machine: Machine, story: Story) -> None:
     app.directory = machine.clone
 
     async def play() -> None:
-        screen = SessionsApp(app, store=ConfiguredStore(app))
+        screen = SessionsApp(app, store=Counted(app))
         async with screen.run_test(size=(100, 30)) as pilot:
             await story(Driven(screen, pilot))
 
@@ -106,7 +124,31 @@ def test_a_store_that_cannot_be_reached_is_told_once_and_the_rest_is_seen(fleet:
     away = Machine(one.name, one.folder, "postgresql://nobody@127.0.0.1:9/none")
 
     async def story(at: Driven) -> None:
+        store = at.app.store
+        assert isinstance(store, Counted)
         await at.at("mine")
-        await at.until(lambda: "postgresql://nobody@127.0.0.1:9/none" in at.said)
+        for times in (1, 2, 3):
+            await at.until(partial(store.was_asked, times))
+            await at.press("r")
+        told = [note.message for note in at.app._notifications if "127.0.0.1:9" in note.message]
+        assert len(told) == 1
 
     drive(away, story)
+
+
+def test_a_pause_elsewhere_is_shown_here_before_it_is_passed(fleet: Fleet) -> None:
+    one, two = fleet.machine("a"), fleet.machine("b")
+    one.run("run", fleet.write("SESSION-NAME s\nPROMPT a\nPAUSE look first\nPROMPT b\n"), code=8)
+    one.run("sessions", "push", "s")
+
+    async def story(at: Driven) -> None:
+        await at.at("s")
+        await at.press("c")
+        await at.dialog()
+        assert "look first" in at.screen
+        await at.press("y")
+        await at.until(lambda: at.status("s") == "completed")
+
+    drive(two, story)
+    one.run("sessions", "pull", "s")
+    assert len(one.answers()) == 2

@@ -8,7 +8,6 @@ import msgspec
 
 from sdqctl.fleet.sharing import SharedStore
 from sdqctl.fleet.states import Stored, stored_sessions
-from sdqctl.model.session import folded
 from sdqctl.sessions.query import Entry, effective_status, status_of
 
 
@@ -17,11 +16,8 @@ def with_stored(
 ) -> list[Entry]:
     """The sessions of this machine, and those of a store that are not here, which are remote."""
     found = list(entries)
-    here = {(entry.info.adapter, folded(entry.info.id)) for entry in found}
-    for entry in in_store(store, adapter):
-        if (entry.info.adapter, folded(entry.info.id)) not in here:
-            found.append(entry)
-    return found
+    here = {entry.known_by for entry in found}
+    return found + [entry for entry in in_store(store, adapter) if entry.known_by not in here]
 
 
 def in_store(store: SharedStore, adapter: str | None = None) -> Iterator[Entry]:

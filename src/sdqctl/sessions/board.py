@@ -15,7 +15,7 @@ from enum import StrEnum
 import msgspec
 
 from sdqctl.model.run import RunRecord, RunStatus
-from sdqctl.model.session import SessionRef, folded
+from sdqctl.model.session import SessionRef
 from sdqctl.model.tools import PermissionQuestion
 from sdqctl.sessions.access import Access
 from sdqctl.sessions.query import Entry, all_entries, standing
@@ -185,8 +185,8 @@ class Board:
     def _sorted(self) -> list[Item]:
         items = [*self._items.values()]
         if self._elsewhere:
-            here = {_known_by(item) for item in items}
-            items += [item for item in self._elsewhere if _known_by(item) not in here]
+            here = {item.entry.known_by for item in items}
+            items += [item for item in self._elsewhere if item.entry.known_by not in here]
         return sorted(items, key=_place)
 
 
@@ -194,11 +194,6 @@ def _item(entry: Entry, question: PermissionQuestion | None, now: datetime) -> I
     if question is not None and entry.holder is None:
         question = None
     return Item(entry, _group(entry, question, now), question)
-
-
-def _known_by(item: Item) -> tuple[str, str]:
-    info = item.entry.info
-    return info.adapter, folded(info.id)
 
 
 def _group(entry: Entry, question: PermissionQuestion | None, now: datetime) -> Group:

@@ -14,7 +14,7 @@ import msgspec
 
 from sdqctl.errors import UsageError
 from sdqctl.model.run import RunRecord, RunStatus
-from sdqctl.model.session import Holder, SessionInfo, SessionRef, SessionStatus
+from sdqctl.model.session import Holder, SessionInfo, SessionRef, SessionStatus, folded
 from sdqctl.project import project_folder
 from sdqctl.sessions.access import Access, with_adapter
 from sdqctl.store.calls import sessions_of_trees
@@ -68,6 +68,11 @@ class Entry:
     def ref(self) -> SessionRef:
         """Which session."""
         return SessionRef(self.info.adapter, self.info.id)
+
+    @property
+    def known_by(self) -> tuple[str, str]:
+        """What it has in common with the same session on another machine."""
+        return self.info.adapter, folded(self.info.id)
 
     @property
     def modified(self) -> datetime | None:

@@ -5,7 +5,7 @@ help and the palette show them from here.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
 
 from sdqctl.model.run import RunStatus
 from sdqctl.sessions.board import Item
@@ -17,7 +17,7 @@ def _always(item: Item | None) -> bool:
     return True
 
 
-def _is_here(item: Item | None) -> bool:
+def _is_here(item: Item | None) -> TypeGuard[Item]:
     return item is not None and not item.entry.info.is_remote
 
 
@@ -25,7 +25,7 @@ def _is_elsewhere(item: Item | None) -> bool:
     return item is not None and item.entry.info.is_remote
 
 
-def _is_free(item: Item | None) -> bool:
+def _is_free(item: Item | None) -> TypeGuard[Item]:
     return item is not None and item.entry.holder is None
 
 
@@ -34,7 +34,7 @@ def _at_rest(item: Item | None) -> bool:
 
 
 def _with_run(item: Item | None) -> bool:
-    return _is_here(item) and item is not None and item.entry.run is not None
+    return _is_here(item) and item.entry.run is not None
 
 
 def _at_rest_with_run(item: Item | None) -> bool:
@@ -51,7 +51,7 @@ def _asked(item: Item | None) -> bool:
 
 
 def _unfinished(item: Item | None) -> bool:
-    return _is_free(item) and item is not None and item.entry.unfinished()
+    return _is_free(item) and item.entry.unfinished()
 
 
 def _under_way(item: Item | None) -> bool:
@@ -61,7 +61,7 @@ def _under_way(item: Item | None) -> bool:
 
 
 def _in_folder(item: Item | None) -> bool:
-    return _is_here(item) and item is not None and item.entry.info.cwd is not None
+    return _is_here(item) and item.entry.info.cwd is not None
 
 
 class Key(NamedTuple):
