@@ -7,6 +7,8 @@ import os
 import signal
 import sqlite3
 import stat
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -361,6 +363,33 @@ def test_ctrl_c_before_the_run_is_under_way_ends_it_there(bench: Bench) -> None:
             assert waiting.wait_for_end() == 130
         first.send_signal(signal.SIGINT)
         assert first.wait(60) == 130
+    assert not [*(bench.home / "sdqctl" / "logs").iterdir()]
+
+
+INTERRUPTED = """
+import os, signal, sys
+from sdqctl.store import run_logs
+
+def interrupted(pid):
+    os.kill(pid, signal.SIGTERM)
+
+run_logs.start_mark = interrupted
+from sdqctl.__main__ import main
+sys.exit(main())
+"""
+
+
+def test_an_interrupt_while_the_log_is_made_leaves_none(bench: Bench) -> None:
+    path = bench.write("work.conv", STALLS)
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED, "run", path, "--detach"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 130, done.stderr
+    assert "interrupted" in done.stderr
     assert not [*(bench.home / "sdqctl" / "logs").iterdir()]
 
 

@@ -10,8 +10,8 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, NoReturn
 
@@ -125,7 +125,8 @@ def _do(app: App, display: Display, work: Callable[[Display], int], tells: int) 
     log: RunLog | None = None
     paused_at = None
     try:
-        log = RunLog(app.home, redact.data)
+        with _deaf():
+            log = RunLog(app.home, redact.data)
         _leave_terminal()
         teller = _Teller(tells, log)
         display = replace(display, output_format="none", quiet=True, detach=False, log=teller)
@@ -141,13 +142,25 @@ def _do(app: App, display: Display, work: Callable[[Display], int], tells: int) 
         code, text = 1, f"{type(error).__name__}: {error}"
         hint = "this is a bug in sdqctl; without --detach, `sdqctl --debug` shows the traceback"
         failure = FailureView(code="bug", exit=1, message=text, hint=hint)
-    if log is not None:
-        log.end(LogEnded(exit=code, error=failure, paused_at=paused_at))
-    if failure is not None:
-        clean = msgspec.convert(redact.data(msgspec.to_builtins(failure)), FailureView)
-        with suppress(OSError):  # nobody waits any more
-            os.write(tells, msgspec.json.encode(_Told(failure=clean)) + b"\n")
+    with _deaf():
+        if log is not None:
+            log.end(LogEnded(exit=code, error=failure, paused_at=paused_at))
+        if failure is not None:
+            clean = msgspec.convert(redact.data(msgspec.to_builtins(failure)), FailureView)
+            with suppress(OSError):  # nobody waits any more
+                os.write(tells, msgspec.json.encode(_Told(failure=clean)) + b"\n")
     return code
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """What asks this process to end waits, so that no log is begun that nobody ends."""
+    asks = {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, asks)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, asks)
 
 
 def _leave_terminal() -> None:
