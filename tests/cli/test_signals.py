@@ -1,15 +1,19 @@
-"""A signal ends every command cleanly, also one that only asks the runtime."""
+"""The work of a command: a signal ends it cleanly, also where it only asks the runtime."""
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
+import weakref
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from sdqctl.cli.signals import interruptible
 from sdqctl.process import is_alive
 from tests.cli.test_waiting import wait_for
 from tests.command import Running
@@ -45,3 +49,32 @@ def test_a_signal_ends_a_question_to_the_runtime_and_the_runtime_with_it(
         asking.kill()
         with suppress(FileNotFoundError, ProcessLookupError, ValueError):
             os.kill(int(pid.read_text()), signal.SIGKILL)
+
+
+class Knot:
+    """Garbage that only the collector takes."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+@pytest.fixture
+def as_at_start() -> Iterator[None]:
+    before = gc.get_threshold()
+    gc.set_threshold(100_000)
+    yield
+    gc.set_threshold(*before)
+    gc.unfreeze()
+
+
+@pytest.mark.usefixtures("as_at_start")
+def test_garbage_of_long_work_is_collected_while_it_goes_on() -> None:
+    async def work() -> int:
+        first = weakref.ref(Knot())
+        knots = 0
+        while first() is not None and knots < 20_000:
+            Knot()
+            knots += 1
+        return knots
+
+    assert interruptible(work()) < 20_000

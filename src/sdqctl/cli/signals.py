@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import threading
 from collections.abc import Coroutine
@@ -11,6 +12,8 @@ from typing import TypeVar
 from sdqctl.errors import InterruptedRunError
 
 _Result = TypeVar("_Result")
+_THRESHOLD = 10_000
+"""Objects until the garbage of a work that may be long is collected; start-up waits for more."""
 
 
 def interruptible(
@@ -24,6 +27,9 @@ def interruptible(
     """
 
     async def main() -> _Result:
+        if not gc.get_freeze_count():
+            gc.freeze()  # what start-up made stays
+        gc.set_threshold(_THRESHOLD)
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         assert task is not None, "a coroutine under asyncio.run is a task"
         heard = threading.current_thread() is threading.main_thread()
