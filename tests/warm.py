@@ -37,8 +37,8 @@ _AT_START = ("PYTHON", "LC_", "LANG", "COVERAGE_")
 _BESIDE = ("entry", "disk", "repository_files", "account")
 """What commands load of the adapter for Copilot without its SDK."""
 _NOT_LOADED = (
-    *("sdqctl.testing", "sdqctl.cli.chat", "sdqctl.cli.ui", "sdqctl.adapters.copilot"),
-    "sdqctl.__main__",
+    *("sdqctl.testing", "sdqctl.cli.chat", "sdqctl.cli.mcp", "sdqctl.cli.ui"),
+    *("sdqctl.adapters.copilot", "sdqctl.__main__"),
     *(f"sdqctl.engine.telemetry.{name}" for name in ("export", "spans", "trace", "cut_off")),
 )
 
@@ -269,6 +269,8 @@ def _asked(channel: socket.socket) -> tuple[list[int], list[Any]]:
     arguments, terminal, program = (what[0], what[4], what[5]) if what else ([], False, None)
     if terminal and program is None and "resume" in arguments:
         import_module("sdqctl.cli.chat.repl")
+    if arguments[:1] == ["mcp"]:
+        import_module("sdqctl.cli.mcp.serving")
     return streams, what
 
 

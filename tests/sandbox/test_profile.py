@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import os
+import random
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from sdqctl.model.sandbox import Access, SandboxNeeds
-from sdqctl.sandbox.profile import Profile, Wanted, command_profile, runtime_profile
+from sdqctl.sandbox.profile import (
+    Profile,
+    Wanted,
+    _resolved,
+    command_profile,
+    is_below,
+    runtime_profile,
+)
 from sdqctl.sandbox.repository import git_folders
 from tests.sandbox.confined import Place
 
@@ -184,3 +192,29 @@ def test_equal_wishes_make_one_net_and_others_another(at: Place) -> None:
 
     assert net(at.wanted("audit")) is net(at.wanted("analysis"))
     assert net(at.wanted("audit")) is not net(at.wanted("implement"))
+
+
+def test_links_are_resolved_and_what_lies_in_a_folder_that_is_granted_is_left_out(
+    tmp_path: Path,
+) -> None:
+    top = Path(os.path.realpath(tmp_path))
+    (top / "a" / "b").mkdir(parents=True)
+    (top / "a-b" / "c").mkdir(parents=True)
+    for name, leads in (
+        ("l", "a"),
+        ("a/up", ".."),
+        ("c", "c"),
+        ("a-b/l", f"{top}/l/b"),
+        ("n", "x"),
+    ):
+        (top / name).symlink_to(leads)
+    names = ["a", "b", "a-b", "c", "l", "n", "up", "..", ".", "x"]
+    numbers = random.Random(1)
+    for _ in range(2_000):
+        paths = [
+            "/".join([str(top), *numbers.choices(names, k=numbers.randrange(5))])
+            for _ in range(numbers.randrange(1, 8))
+        ]
+        real = {os.path.realpath(path) for path in paths}
+        outermost = [p for p in real if not any(q != p and is_below(p, q) for q in real)]
+        assert _resolved(paths) == tuple(sorted(outermost)), paths

@@ -27,7 +27,7 @@ def interruptible(
     """
 
     async def main() -> _Result:
-        if not gc.get_freeze_count():
+        if gc.get_threshold()[0] != _THRESHOLD:
             gc.freeze()  # what start-up made stays
         gc.set_threshold(_THRESHOLD)
         loop, task = asyncio.get_running_loop(), asyncio.current_task()

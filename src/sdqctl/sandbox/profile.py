@@ -194,9 +194,20 @@ class _Granted:
 
 def _resolved(paths: Iterable[str]) -> tuple[str, ...]:
     """Paths with links resolved, each once, without those that lie in another."""
-    real = sorted({os.path.realpath(path) for path in paths})
+    known: dict[str, str] = {}
     kept: list[str] = []
-    for path in real:
-        if not any(is_below(path, folder) for folder in kept):
+    for path in sorted({_real(path, known) for path in paths}, key=lambda path: path.split("/")):
+        if not kept or not is_below(path, kept[-1]):  # what lies in a folder comes right after it
             kept.append(path)
-    return tuple(kept)
+    return tuple(sorted(kept))
+
+
+def _real(path: str, known: dict[str, str]) -> str:
+    """As `os.path.realpath`; what is known of the folders above is not looked at again."""
+    folder, name = os.path.split(path)
+    if not name or not folder.startswith("/") or os.path.normpath(path) != path:
+        return os.path.realpath(path)
+    if folder not in known:
+        known[folder] = _real(folder, known)
+    real = os.path.join(known[folder], name)
+    return os.path.realpath(real) if os.path.islink(real) else real

@@ -1,14 +1,19 @@
-"""What a permission request of an agent means to the policy."""
+"""What a permission request of an agent means to the policy.
+
+The agents' library is imported by the one test that uses it: that takes a second in each worker.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from acp.schema import AllowedOutcome, DeniedOutcome, PermissionOption
 
 from sdqctl.adapters.acp.requests import answer, permission_request
 from sdqctl.model.tools import ToolKind
+
+if TYPE_CHECKING:
+    from acp.schema import PermissionOption
 
 
 @pytest.mark.parametrize(
@@ -75,6 +80,8 @@ def test_a_write_has_its_diff() -> None:
 
 
 def _options(*kinds: Any) -> list[PermissionOption]:  # noqa: ANN401 - the library's literals
+    from acp.schema import PermissionOption
+
     return [PermissionOption(option_id=f"id-{kind}", name=kind, kind=kind) for kind in kinds]
 
 
@@ -92,6 +99,8 @@ def _options(*kinds: Any) -> list[PermissionOption]:  # noqa: ANN401 - the libra
 def test_a_yes_is_for_this_once_and_a_no_is_never_an_abort_where_it_can_be_said(
     kinds: tuple[str, ...], allowed: bool, chosen: str | None
 ) -> None:
+    from acp.schema import AllowedOutcome, DeniedOutcome
+
     outcome = answer(_options(*kinds), allowed=allowed).outcome
     if chosen is None:
         assert isinstance(outcome, DeniedOutcome)

@@ -1,4 +1,7 @@
-"""What other agents can do over MCP, and what they cannot, whatever they ask for."""
+"""What other agents can do over MCP, and what they cannot, whatever they ask for.
+
+Its library is imported by the tests that use it: that takes a second in each worker.
+"""
 
 from __future__ import annotations
 
@@ -9,21 +12,21 @@ import subprocess
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from mcp.client.client import Client
-from mcp.client.stdio import StdioServerParameters
 
 from sdqctl.cli.context import App
 from sdqctl.cli.mcp.bounds import DEPTH, Limits, Owned, Policy, depth_of, offered
 from sdqctl.cli.mcp.runs import Runs
-from sdqctl.cli.mcp.serving import server_of
 from sdqctl.errors import UsageError
 from sdqctl.model.session import SessionRef
 from sdqctl.testing.loopback import LoopbackModel
 from tests.bench import Bench
 from tests.command import SDQCTL, sdqctl
+
+if TYPE_CHECKING:
+    from mcp.client.client import Client
 
 REVIEW = """\
 MODE implement
@@ -72,9 +75,17 @@ def runs_of(*globs: str, depth: int = 0, runs: int = 10, **policy: Any) -> Runs:
 
 def tell(runs: Runs, story: Story) -> None:
     """Have a client do what a story says."""
+    from sdqctl.cli.mcp.serving import server_of
+
+    talk(server_of(runs), story)
+
+
+def talk(server: Any, story: Story) -> None:  # noqa: ANN401 - the library's, which is not loaded
+    """Have a client of that server do what a story says."""
+    from mcp.client.client import Client
 
     async def told() -> None:
-        async with Client(server_of(runs)) as client:
+        async with Client(server) as client:
             await story(Caller(client))
 
     asyncio.run(told())
@@ -232,6 +243,8 @@ def test_depth_is_known_by_the_processes_above_too(bench: Bench) -> None:
 
 
 def test_the_command_serves_on_its_streams_and_prints_its_skill(bench: Bench) -> None:
+    from mcp.client.stdio import StdioServerParameters
+
     bench.write("a.conv", "PROMPT a [[reply: A]]\n")
     program, *arguments = SDQCTL
     server = StdioServerParameters(
@@ -241,15 +254,13 @@ def test_the_command_serves_on_its_streams_and_prints_its_skill(bench: Bench) ->
         cwd=bench.project,
     )
 
-    async def told() -> None:
-        async with Client(server) as client:
-            call = Caller(client)
-            assert {"start_workflow", "wait_for_run", "list_sessions"} <= await call.tools()
-            await call("start_workflow", workflow="a.conv", session="a")
-            done = await call("wait_for_run", session="a", seconds=120)
-            assert (done["status"], done["output"]) == ("completed", "A")
+    async def story(call: Caller) -> None:
+        assert {"start_workflow", "wait_for_run", "list_sessions"} <= await call.tools()
+        await call("start_workflow", workflow="a.conv", session="a")
+        done = await call("wait_for_run", session="a", seconds=120)
+        assert (done["status"], done["output"]) == ("completed", "A")
 
-    asyncio.run(told())
+    talk(server, story)
     skill = sdqctl("mcp", "--skill")
     assert skill.out.startswith("---\nname: sdqctl\ndescription: ")
 
