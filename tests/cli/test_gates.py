@@ -1,4 +1,6 @@
-"""PAUSE and CONSULT are passed by a command that was given after their message was shown."""
+"""PAUSE and CONSULT are passed by a command that was given after their message was shown; an ASK is
+answered by what is typed after its question was.
+"""
 
 from __future__ import annotations
 
@@ -116,3 +118,24 @@ def test_a_gate_that_a_conversation_s_recap_showed_is_passed_in_it(
         terminal.wait_for_prompt()
         terminal.type(CTRL_D)
         assert terminal.wait_for_end() == 0
+
+
+def test_an_answer_is_typed_after_the_question_and_stands_on_the_screen(bench: Bench) -> None:
+    text = (
+        "SESSION-NAME job\nALLOW-SHELL true\nRUN until [ -e go ]; do sleep 0.05; done\n"
+        'ASK sure "Is it right?" choice(yes|no)\nPAUSE look\nPROMPT said {{sure}}\n'
+    )
+    path = bench.write("work.conv", text)
+    with Terminal(["run", path]) as terminal:
+        terminal.wait_for("run: until")
+        terminal.type(f"no{ENTER}n")
+        (bench.project / "go").touch()
+        terminal.wait_for("Is it right? [yes|no]")
+        terminal.type("yes")
+        terminal.wait_for("[yes|no]\nyes")
+        terminal.type(ENTER)
+        assert terminal.wait_for_end() == 8
+        assert "[yes|no]\nyes\n[2/4] answered: yes\n" in terminal.text
+    passed = sdqctl("resume", "job", "--continue")
+    assert passed.code == 0, passed.err
+    assert "[3/4] passed\n" in passed.err

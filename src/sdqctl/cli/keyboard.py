@@ -40,6 +40,26 @@ def unechoed(*, by_line: bool = True) -> Iterator[None]:
             termios.tcsetattr(handle, termios.TCSANOW, before)
 
 
+@contextmanager
+def echoed() -> Iterator[None]:
+    """Show what is typed to a question, though the run is `unechoed`. What was typed before the
+    question is no answer to it.
+    """
+    import termios
+
+    handle = sys.stdin.fileno()
+    termios.tcflush(handle, termios.TCIFLUSH)
+    before = termios.tcgetattr(handle)
+    shown = [*before]
+    shown[3] |= termios.ECHO
+    termios.tcsetattr(handle, termios.TCSANOW, shown)
+    try:
+        yield
+    finally:
+        with suppress(termios.error):  # the terminal is gone
+            termios.tcsetattr(handle, termios.TCSANOW, before)
+
+
 class TypedAhead:
     """What is typed during turns: messages that Enter ended, and the one that is begun.
 

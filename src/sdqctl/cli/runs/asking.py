@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from sdqctl.cli.keyboard import echoed
 from sdqctl.cli.output import note
 from sdqctl.engine.inputs import described, input_value, missing_inputs
 from sdqctl.errors import UsageError
@@ -45,7 +46,8 @@ def ask_at_gate(action: AskStep, elsewhere: Callable[[], str | None]) -> str | N
     """
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        return _answer(action, elsewhere)
+        with echoed():
+            return _answer(action, elsewhere)
     except KeyboardInterrupt as error:
         raise asyncio.CancelledError from error
     finally:

@@ -49,7 +49,9 @@ from sdqctl.model.events import (
     UsageReported,
     Warned,
 )
+from sdqctl.model.run import StepStatus
 from sdqctl.text.duration import format_duration
+from sdqctl.text.terminal import one_line
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -319,6 +321,9 @@ class Narrator:
 
     def _step_finished(self, event: StepFinished) -> str:
         took = f" in {format_duration(event.seconds)}" if event.seconds is not None else ""
+        if event.kind in ("ask", "pause") and event.status == StepStatus.DONE:
+            said = f"answered: {one_line(event.response)}" if event.kind == "ask" else "passed"
+            return f"[{event.path}/{self._total}] {said}"
         exit_status = "" if event.exit_status is None else f", exit {event.exit_status}"
         but = ""
         if event.tolerated:
