@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.bench import Bench
-from tests.command import SDQCTL, Done, sdqctl
+from tests.command import Done, Running, sdqctl
 
 STEP = (
     "second [[tool: shell echo 1 >> acts]] [[tool: shell echo 2 >> acts]] [[reply: both are done]]"
@@ -178,7 +178,7 @@ def test_a_command_that_was_cut_off_is_taken_back_and_run_again(repository: Benc
     command = f"echo line >> acts; while [ ! -e {go} ]; do sleep 0.05; done; echo end >> acts"
     head = "SESSION-NAME s\nADAPTER mock\nALLOW-SHELL true\n"
     path = repository.write("work.conv", f"{head}RUN {command}\nPROMPT then\n")
-    process = subprocess.Popen([*SDQCTL, "run", path], stderr=subprocess.DEVNULL)
+    process = Running("run", path, stderr=subprocess.DEVNULL)
     wait_for(lambda: (repository.project / "acts").exists())
     process.kill()
     process.wait()

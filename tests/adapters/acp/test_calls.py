@@ -12,7 +12,7 @@ import pytest
 
 from sdqctl.testing.acp_agent import command
 from tests.adapters.acp.scripted import Scripted
-from tests.command import SDQCTL, sdqctl
+from tests.command import Running, sdqctl
 from tests.sampling import some
 
 
@@ -49,8 +49,9 @@ def _prompts(session: str, adapter: str) -> Counter[str]:
 
 
 def _kill_when_it_hangs(agent: Path) -> None:
-    with subprocess.Popen(
-        [*SDQCTL, "run", "audit.conv"],
+    with Running(
+        "run",
+        "audit.conv",
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.adapters.acp.scripted import Scripted
-from tests.command import SDQCTL, sdqctl
+from tests.command import Running, sdqctl
 
 _REWIND = ("--on-interrupted", "rewind")
 
@@ -74,8 +74,11 @@ def _cut_off(scripted: Scripted, *flags: str, first: bool = False) -> None:
         f"SESSION-NAME talk\nMODE implement\nALLOW-DIR {beside}\n{before}"
         f"PROMPT Two. [[run: {act}]] [[reply: second]]\nPROMPT Three. [[reply: third]]\n"
     )
-    with subprocess.Popen(
-        [*SDQCTL, "run", "talk.conv", "--allow-all-tools", *flags],
+    with Running(
+        "run",
+        "talk.conv",
+        "--allow-all-tools",
+        *flags,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.adapters.acp.scripted import Scripted
-from tests.command import SDQCTL, sdqctl
+from tests.command import Running, sdqctl
 from tests.sampling import some
 
 
@@ -285,8 +285,10 @@ def test_a_table_that_is_wrong_is_an_error_of_use(scripted: Scripted) -> None:
 
 def _kill_at_prompt(scripted: Scripted, number: int, *flags: str, when: object = None) -> None:
     """Start the workflow, and kill it by SIGKILL when a prompt is under way."""
-    with subprocess.Popen(
-        [*SDQCTL, "run", "talk.conv", *flags],
+    with Running(
+        "run",
+        "talk.conv",
+        *flags,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
