@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import functools
 import inspect
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -81,10 +82,14 @@ def field_docs(record: type) -> dict[str, str]:
     return found
 
 
+@functools.cache
+def _tree_of(file: Path) -> ast.Module:
+    return ast.parse(file.read_text(encoding="utf-8"))
+
+
 def _own_docs(record: type) -> dict[str, str]:
-    tree = ast.parse(Path(inspect.getfile(record)).read_text(encoding="utf-8"))
     found = {}
-    for node in tree.body:
+    for node in _tree_of(Path(inspect.getfile(record))).body:
         if not isinstance(node, ast.ClassDef) or node.name != record.__name__:
             continue
         for field, text in zip(node.body, node.body[1:], strict=False):

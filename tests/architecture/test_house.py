@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.architecture.sources import nodes_of, tree_of
 from tests.conftest import ROOT
 
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
@@ -54,10 +55,10 @@ def test_files_and_functions_stay_short_and_public_names_are_described(folder: P
         name = path.relative_to(ROOT / "src").as_posix()
         length = len(text.splitlines())
         assert length <= BETTER_WHOLE.get(name, LONGEST_FILE), f"{name} has {length} lines"
-        tree = ast.parse(text)
+        tree = tree_of(path)
         if path.name != "__main__.py":
             assert ast.get_docstring(tree), f"{name} says what it is for"
-        for node in ast.walk(tree):
+        for node in nodes_of(path):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 length = (node.end_lineno or node.lineno) - node.lineno + 1
                 assert length <= LONGEST_FUNCTION, f"{name}: {node.name} has {length} lines"
@@ -69,9 +70,9 @@ def test_files_and_functions_stay_short_and_public_names_are_described(folder: P
 
 def test_the_sdk_is_imported_in_its_adapter_alone_and_never_at_module_scope() -> None:
     for path in SOURCES:
-        tree = ast.parse(path.read_text())
+        tree = tree_of(path)
         at_top = {module for node in tree.body for module in _imported(node)}
-        anywhere = {module for node in ast.walk(tree) for module in _imported(node)}
+        anywhere = {module for node in nodes_of(path) for module in _imported(node)}
         assert "copilot" not in at_top, path
         if "adapters/copilot" not in path.as_posix():
             assert "copilot" not in anywhere, path
@@ -107,7 +108,7 @@ def _module_name(path: Path) -> str:
 def _imports_of(path: Path, known: set[str]) -> set[str]:
     """The modules of ours that a file imports anywhere."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes_of(path):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -146,7 +147,7 @@ def test_a_command_imports_its_work_once() -> None:
         name = path.relative_to(ROOT / "src" / "sdqctl").as_posix()
         if {name, name.rpartition("/")[0]} & {*LATE_IMPORTS}:
             continue
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in nodes_of(path):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 within = [n for n in ast.walk(node) if isinstance(n, ast.Import | ast.ImportFrom)]
                 assert len(within) <= _is_command(node), f"{name}: {node.name}"
@@ -223,7 +224,7 @@ def test_files_are_replaced_in_one_place() -> None:
     found = {
         str(path.relative_to(ROOT / "src"))
         for path in SOURCES
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in nodes_of(path)
         if isinstance(node, ast.Attribute) and ast.unparse(node) == "os.replace"
     }
     assert found == {"sdqctl/fs.py"}
@@ -234,7 +235,7 @@ def test_names_of_sessions_are_compared_in_one_place() -> None:
     found = {
         str(path.relative_to(ROOT / "src"))
         for path in SOURCES
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in nodes_of(path)
         if isinstance(node, ast.Call) and folding.fullmatch(ast.unparse(node.func))
     }
     assert found == {"sdqctl/store/locks.py"}, "which makes the name of a file of it"

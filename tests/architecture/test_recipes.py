@@ -17,6 +17,7 @@ from sdqctl.model.plan import Action
 from sdqctl.model.workflow import Step
 from sdqctl.workflow.parser import parse_workflow
 from sdqctl.workflow.plan import build_plan
+from tests.architecture.sources import nodes_of
 from tests.command import Done, sdqctl
 from tests.conftest import ROOT
 from tests.packages import install
@@ -188,7 +189,7 @@ def test_a_step_kind_that_is_forgotten_somewhere_is_a_type_error() -> None:
     choices = [
         (path.name, node)
         for path in sorted((ROOT / "src").rglob("*.py"))
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in nodes_of(path)
         if isinstance(node, ast.Match) and STEP_RECORDS & set(map(ast.unparse, patterns(node)))
     ]
     assert len(choices) > 1

@@ -8,6 +8,7 @@ import tomllib
 
 from sdqctl.adapters import registry
 from sdqctl.adapters.base import POWERS
+from tests.architecture.sources import nodes_of
 from tests.conftest import ROOT
 
 HOUSE = ROOT / "src" / "sdqctl"
@@ -41,7 +42,7 @@ def test_our_own_adapters_are_entry_points_like_any_other() -> None:
 def test_a_power_is_asked_for_by_its_helper_alone() -> None:
     names = {kind.__name__ for kind in POWERS}
     for path in HOUSE.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in nodes_of(path):
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") in (
                 "isinstance",
                 "cast",
