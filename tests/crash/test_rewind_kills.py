@@ -78,7 +78,7 @@ def play(folder: Path, name: str, killer: Killer, wanted: int) -> str:
     with ThreadPoolExecutor(1) as pool:
         for _ in range(_MOST_COMMANDS):
             command = pool.submit(sdqctl, *arguments, cwd=folder)
-            if killer.kills.total() < wanted:
+            while killer.kills.total() < wanted and not command.done():
                 killer.strike(command)
             done = command.result()
             told += f"{' '.join(arguments)} -> {done.code}\n{done.err}"
