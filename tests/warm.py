@@ -267,11 +267,22 @@ def _asked(channel: socket.socket) -> tuple[list[int], list[Any]]:
         asked += channel.recv(int.from_bytes(length) - len(asked))
     what: list[Any] = json.loads(asked) if asked else []
     arguments, terminal, program = (what[0], what[4], what[5]) if what else ([], False, None)
-    if terminal and program is None and "resume" in arguments:
-        import_module("sdqctl.cli.chat.repl")
-    if arguments[:1] == ["mcp"]:
-        import_module("sdqctl.cli.mcp.serving")
+    if what and program is None:
+        _load_for(arguments, what[2], terminal=terminal)
     return streams, what
+
+
+def _load_for(arguments: list[str], environment: Mapping[str, str], *, terminal: bool) -> None:
+    """Load what only some commands load: from then on all have it."""
+    names = ["rich.markdown"] if terminal else []
+    if terminal and {"resume", "chat"} & {*arguments}:
+        names += ["sdqctl.cli.chat.repl"]
+    if arguments[:1] == ["mcp"]:
+        names += ["sdqctl.cli.mcp.serving"]
+    if any(name.startswith("OTEL_EXPORTER") for name in environment):
+        names += ["requests", "opentelemetry.proto.collector.trace.v1.trace_service_pb2"]
+    for name in names:
+        import_module(name)
 
 
 def _say_how_it_ended(handle: int, pid: int, tells: int) -> None:
