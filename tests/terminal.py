@@ -38,6 +38,8 @@ class Terminal:
         environment: Mapping[str, str] | None = None,
     ) -> None:
         self._screen = _Screen(columns, rows)
+        self._text: str | None = None
+        """What it shows, once that is asked for."""
         self._stream = pyte.ByteStream(self._screen)
         self.raw = b""
         variables = {**os.environ, "TERM": "xterm-256color", "NO_COLOR": "1"}
@@ -86,6 +88,7 @@ class Terminal:
     def resize(self, columns: int, rows: int = 50) -> None:
         """Another size."""
         self._screen.resize(rows, columns)
+        self._text = None
         termios.tcsetwinsize(self._master, (rows, columns))
 
     def wait_for(self, text: str) -> None:
@@ -130,8 +133,10 @@ class Terminal:
     @property
     def text(self) -> str:
         """What the screen shows, without blanks at the ends."""
-        lines = [line.rstrip() for line in self._screen.display]
-        return "\n".join(lines).rstrip("\n")
+        if self._text is None:
+            lines = [line.rstrip() for line in self._screen.display]
+            self._text = "\n".join(lines).rstrip("\n")
+        return self._text
 
     @property
     def golden(self) -> str:
@@ -154,6 +159,7 @@ class Terminal:
         except OSError:  # nobody has the terminal any more
             return False
         self.raw += data
+        self._text = None
         self._stream.feed(data)
         return True
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import pytest
 
+from sdqctl.adapters.copilot.prestart import import_sdk
 from sdqctl.adapters.copilot.times import read_times_quickly
 
 TIMES = [
@@ -30,6 +31,7 @@ class Reading(NamedTuple):
 
 @pytest.fixture(params=["generated.session_events", "generated.rpc", "client"])
 def reading(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Reading:
+    import_sdk()
     module = importlib.import_module(f"copilot.{request.param}")
     plain = getattr(module.from_datetime, "slow", module.from_datetime)
     monkeypatch.setattr(module, "from_datetime", plain)
