@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,10 +20,10 @@ REF = SessionRef("mock", "s")
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
-    ledger = Ledger.open(tmp_path / "home")
-    ledger.record_session(REF, name="s", cwd=None, created_at=datetime.now(UTC))
-    return ledger
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    with Ledger.open(tmp_path / "home") as ledger:
+        ledger.record_session(REF, name="s", cwd=None, created_at=datetime.now(UTC))
+        yield ledger
 
 
 @pytest.fixture
