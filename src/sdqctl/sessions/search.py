@@ -22,6 +22,7 @@ from sdqctl.model.session import SessionRef, Turn
 from sdqctl.model.views.session import HitView
 from sdqctl.sessions.access import Access
 from sdqctl.sessions.query import all_entries
+from sdqctl.store.database import closed_by_errors
 from sdqctl.store.redact import Redactor
 
 FILE_NAME = "search.db"
@@ -248,13 +249,13 @@ def _connect(path: Path) -> sqlite3.Connection:
     except OSError as error:
         raise StoreError(f"{path} cannot be written: {error.strerror}") from error
     connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version not in (0, _VERSION):
-        connection.close()
-        raise sqlite3.DatabaseError("another version")
-    connection.execute("PRAGMA synchronous = NORMAL")
-    if version == 0:
-        _make_schema(connection)
+    with closed_by_errors(connection):
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        if version not in (0, _VERSION):
+            raise sqlite3.DatabaseError("another version")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        if version == 0:
+            _make_schema(connection)
     return connection
 
 

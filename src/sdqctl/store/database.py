@@ -47,12 +47,13 @@ class Database:
             _refuse_emptied(path)
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE))
             connection = _connect(f"file:{_quoted(path)}?mode=rw")
-            _use_write_ahead_log(connection)
-            connection.execute("PRAGMA synchronous = FULL")
-            connection.execute("PRAGMA fullfsync = ON")  # macOS: past the drive's memory
-            connection.execute("PRAGMA foreign_keys = ON")
-        database = cls(path, connection, read_only=False)
-        database.migrate()
+            with closed_by_errors(connection):
+                _use_write_ahead_log(connection)
+                connection.execute("PRAGMA synchronous = FULL")
+                connection.execute("PRAGMA fullfsync = ON")  # macOS: past the drive's memory
+                connection.execute("PRAGMA foreign_keys = ON")
+                database = cls(path, connection, read_only=False)
+                database.migrate()
         return database
 
     @classmethod
@@ -67,12 +68,15 @@ class Database:
         with explained(path):
             _refuse_emptied(path)
             connection = connect_read_only(path)
-            known = _applied(connection)
-        _refuse_newer(path, known)
-        if known and any(name not in known for name, _ in MIGRATIONS):
-            with explained(path):
-                connection = _newer_copy(connection, known)
-        return cls(path, connection, read_only=True) if known else None
+            with closed_by_errors(connection):
+                known = _applied(connection)
+                _refuse_newer(path, known)
+                if known and any(name not in known for name, _ in MIGRATIONS):
+                    connection = _newer_copy(connection, known)
+        if not known:
+            connection.close()
+            return None
+        return cls(path, connection, read_only=True)
 
     def close(self) -> None:
         """Close the connection."""
@@ -171,9 +175,10 @@ def connect_read_only(path: Path) -> sqlite3.Connection:
     connection = _connect(f"file:{_quoted(path)}?mode=ro")
     try:
         connection.execute("SELECT 1 FROM sqlite_master").fetchone()
-    except sqlite3.OperationalError as error:
+    except sqlite3.DatabaseError as error:
         connection.close()
-        if not (error.sqlite_errorname or "").startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY")):
+        code = getattr(error, "sqlite_errorname", "") or ""
+        if not code.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY")):
             raise
         log = path.with_name(f"{path.name}-wal")
         if log.exists() and log.stat().st_size > 0:
@@ -189,9 +194,10 @@ def connect_read_only(path: Path) -> sqlite3.Connection:
 def _newer_copy(connection: sqlite3.Connection, known: set[str]) -> sqlite3.Connection:
     """A copy in memory of an older ledger, with the migrations that it misses."""
     copy = _connect("file::memory:")
-    connection.backup(copy)
-    connection.close()
-    _change_schema(copy, known)
+    with closed_by_errors(copy):
+        connection.backup(copy)
+        connection.close()
+        _change_schema(copy, known)
     return copy
 
 
@@ -242,6 +248,16 @@ def _refuse_newer(path: Path, applied: set[str]) -> None:
             f"the ledger {path} was written by a newer sdqctl (it knows {', '.join(unknown)})",
             hint="use that version, or set SDQCTL_HOME to another folder",
         )
+
+
+@contextmanager
+def closed_by_errors(connection: sqlite3.Connection) -> Iterator[None]:
+    """What fails on the way to an open database leaves no connection behind."""
+    try:
+        yield
+    except BaseException:
+        connection.close()
+        raise
 
 
 @contextmanager
