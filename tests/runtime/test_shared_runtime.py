@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -77,13 +78,12 @@ def begun(home: Path, kind: str) -> bool:
     file = home / "sdqctl" / "ledger.db"
     if not file.exists():
         return False
-    with sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=10) as connection:
+    with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=10)) as connection:
         try:
             query = "SELECT count(*) FROM attempts WHERE kind = ?"
             found = connection.execute(query, (kind,)).fetchone()[0]
         except sqlite3.OperationalError:  # it is being made
             return False
-    connection.close()
     return bool(found)
 
 
