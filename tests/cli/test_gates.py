@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import signal
 import sqlite3
+import time
 from pathlib import Path
 
 import pytest
@@ -120,10 +121,15 @@ def test_a_gate_that_a_conversation_s_recap_showed_is_passed_in_it(
         assert terminal.wait_for_end() == 0
 
 
-def test_an_answer_is_typed_after_the_question_and_stands_on_the_screen(bench: Bench) -> None:
+@pytest.mark.parametrize("called", [False, True])
+def test_an_answer_is_typed_after_the_question_and_stands_on_the_screen(
+    called: bool, bench: Bench
+) -> None:
+    ask = 'ASK sure "Is it right?" choice(yes|no)\n'
+    bench.write("part.conv", f"{ask}RETURN sure\n")
     text = (
         "SESSION-NAME job\nALLOW-SHELL true\nRUN until [ -e go ]; do sleep 0.05; done\n"
-        'ASK sure "Is it right?" choice(yes|no)\nPAUSE look\nPROMPT said {{sure}}\n'
+        f"{'CALL part.conv AS sure' if called else ask}\nPAUSE look\nPROMPT said {{{{sure}}}}\n"
     )
     path = bench.write("work.conv", text)
     with Terminal(["run", path]) as terminal:
@@ -133,9 +139,12 @@ def test_an_answer_is_typed_after_the_question_and_stands_on_the_screen(bench: B
         terminal.wait_for("Is it right? [yes|no]")
         terminal.type("yes")
         terminal.wait_for("[yes|no]\nyes")
+        time.sleep(0.6)  # the live row would come back
+        assert terminal.text.endswith("[yes|no]\nyes")
         terminal.type(ENTER)
         assert terminal.wait_for_end() == 8
-        assert "[yes|no]\nyes\n[2/4] answered: yes\n" in terminal.text
+        at = "part: [1/2]" if called else "[2/4]"
+        assert f"[yes|no]\nyes\n{at} answered: yes\n" in terminal.text
     passed = sdqctl("resume", "job", "--continue")
     assert passed.code == 0, passed.err
     assert "[3/4] passed\n" in passed.err

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from sdqctl.cli.keyboard import echoed
-from sdqctl.cli.output import note
+from sdqctl.cli.output import live_line_away, note
 from sdqctl.engine.inputs import described, input_value, missing_inputs
 from sdqctl.errors import UsageError
 from sdqctl.model.options import RunOptions
@@ -46,7 +46,7 @@ def ask_at_gate(action: AskStep, elsewhere: Callable[[], str | None]) -> str | N
     """
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        with echoed():
+        with live_line_away(), echoed():
             return _answer(action, elsewhere)
     except KeyboardInterrupt as error:
         raise asyncio.CancelledError from error

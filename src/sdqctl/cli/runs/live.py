@@ -53,6 +53,7 @@ class LiveArea:
         self._thread = threading.Thread(target=self._tick, daemon=True)
         self._shown = ""
         self._free = True
+        self._writers = 0
 
     def start(self) -> None:
         """Begin to draw."""
@@ -88,13 +89,18 @@ class LiveArea:
     def before_write(self) -> None:
         """Something else is about to be written."""
         self._lock.acquire()
+        self._writers += 1
         self._erase()
 
     def after_write(self, text: str) -> None:
-        """It was; the rows come back after a whole line."""
+        """It was; the rows come back after a whole line, and after the last of several writers that
+        are at work within one another.
+        """
         if text:
             self._free = text.endswith("\n")
-        self._draw()
+        self._writers -= 1
+        if not self._writers:
+            self._draw()
         self._lock.release()
 
     def _tick(self) -> None:

@@ -75,8 +75,6 @@ class RunProgress:
         step, now = self._step, time.monotonic()
         if step is None:
             return "" if self._over else fitted([f"starting{_for(now - self._began)}"], width)
-        if step.kind == "ask":
-            return ""  # what is typed stands there
         parts = [self._doing(step, now, width)]
         if self._retries:
             parts.append(f"tried again {counted(self._retries, 'time')}")
