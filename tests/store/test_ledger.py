@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -198,14 +200,24 @@ def test_every_older_schema_is_brought_up_to_date(count: int, tmp_path: Path) ->
     assert check_ledger(tmp_path).migrations == tuple(name for name, _ in MIGRATIONS)
 
 
+def opened(file: Path) -> Iterator[int]:
+    """The descriptors of this process that are open on a file."""
+    for name in os.listdir("/dev/fd"):
+        with suppress(OSError):
+            if os.path.samestat(os.fstat(int(name)), file.stat()):
+                yield int(name)
+
+
 def test_a_newer_ledger_is_refused_for_reading_and_writing(tmp_path: Path) -> None:
     Ledger.open(tmp_path).close()
     connection = sqlite3.connect(tmp_path / FILE_NAME, isolation_level=None)
     connection.execute("INSERT INTO migrations VALUES ('9999-next', '2099-01-01')")
     connection.close()
     for read_only in (False, True):
-        with pytest.raises(StoreNewerError, match="9999-next"):
+        with pytest.raises(StoreNewerError, match="9999-next") as refused:
             Ledger.open(tmp_path, read_only=read_only)
+        assert refused.tb is not None, "its frames hold what was open"
+        assert not [*opened(tmp_path / FILE_NAME)]
 
 
 def test_a_damaged_ledger_is_reported_with_what_can_be_read(tmp_path: Path) -> None:

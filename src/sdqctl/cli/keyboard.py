@@ -9,6 +9,7 @@ import sys
 from codecs import getincrementaldecoder
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 _KEY = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|O.|[^\[O])|[^\x1b]", re.DOTALL)
 """One key, as a terminal sends it."""
@@ -24,20 +25,13 @@ def unechoed(*, by_line: bool = True) -> Iterator[None]:
         return
     import termios
 
-    handle = sys.stdin.fileno()
-    before = termios.tcgetattr(handle)
-    quiet = [*before]
-    quiet[3] = (before[3] & ~termios.ECHO) | termios.NOFLSH  # a Ctrl-C leaves what was typed
+    quiet = termios.tcgetattr(sys.stdin)
+    quiet[3] = (quiet[3] & ~termios.ECHO) | termios.NOFLSH  # a Ctrl-C leaves what was typed
     if not by_line:
         quiet[3] &= ~termios.ICANON
-        quiet[6] = [*before[6]]
         quiet[6][termios.VMIN], quiet[6][termios.VTIME] = 1, 0
-    termios.tcsetattr(handle, termios.TCSANOW, quiet)
-    try:
+    with _as(quiet):
         yield
-    finally:
-        with suppress(termios.error):  # the terminal is gone
-            termios.tcsetattr(handle, termios.TCSANOW, before)
 
 
 @contextmanager
@@ -47,17 +41,25 @@ def echoed() -> Iterator[None]:
     """
     import termios
 
-    handle = sys.stdin.fileno()
-    termios.tcflush(handle, termios.TCIFLUSH)
-    before = termios.tcgetattr(handle)
-    shown = [*before]
+    termios.tcflush(sys.stdin, termios.TCIFLUSH)
+    shown = termios.tcgetattr(sys.stdin)
     shown[3] |= termios.ECHO
-    termios.tcsetattr(handle, termios.TCSANOW, shown)
+    with _as(shown):
+        yield
+
+
+@contextmanager
+def _as(attributes: list[Any]) -> Iterator[None]:
+    """The terminal with other attributes (`termios.tcgetattr`) for a while."""
+    import termios
+
+    before = termios.tcgetattr(sys.stdin)
+    termios.tcsetattr(sys.stdin, termios.TCSANOW, attributes)
     try:
         yield
     finally:
         with suppress(termios.error):  # the terminal is gone
-            termios.tcsetattr(handle, termios.TCSANOW, before)
+            termios.tcsetattr(sys.stdin, termios.TCSANOW, before)
 
 
 class TypedAhead:

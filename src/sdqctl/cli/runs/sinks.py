@@ -321,7 +321,7 @@ class Narrator:
 
     def _step_finished(self, event: StepFinished) -> str:
         took = f" in {format_duration(event.seconds)}" if event.seconds is not None else ""
-        if event.kind in ("ask", "pause") and event.status == StepStatus.DONE:
+        if event.kind in ("ask", "pause", "consult") and event.status == StepStatus.DONE:
             said = f"answered: {one_line(event.response)}" if event.kind == "ask" else "passed"
             return f"[{event.path}/{self._total}] {said}"
         exit_status = "" if event.exit_status is None else f", exit {event.exit_status}"
