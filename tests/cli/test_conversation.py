@@ -22,6 +22,7 @@ PROMPT Look around [[reply: I looked at **everything**.]]
 PAUSE "read it first"
 PROMPT Go on [[reply: The rest is done.]]
 """
+SHELL = '[[tool: bash {"command": "touch made.txt", "description": "make it"}]]'
 
 
 @pytest.fixture(scope="module")
@@ -127,12 +128,38 @@ def test_commands_and_a_message_of_many_lines(talk: Path, model: LoopbackModel) 
     assert set(names) == {"talk", "twin"}
 
 
-@pytest.mark.parametrize(("answer", "made"), some(1, [("y", True), ("n", False)]))
-def test_a_tool_is_asked_about(answer: str, made: bool, talk: Path, model: LoopbackModel) -> None:
-    shell = '[[tool: bash {"command": "touch made.txt", "description": "make it"}]]'
+def test_a_question_is_answered_left_and_answered_again(talk: Path, model: LoopbackModel) -> None:
     with Terminal(["resume", "talk"]) as terminal:
         terminal.wait_for("Ctrl-D leaves.")
-        terminal.type(f"Do it {shell} [[reply: well]]{ENTER}")
+        terminal.type(f"First {SHELL} [[reply: another way]]{ENTER}")
+        terminal.wait_for("[N]ever,")
+        assert "asked because: the program touch is not allowed" in terminal.text
+        terminal.type(f"e{ENTER}")
+        terminal.wait_for("do instead?")
+        terminal.type(f"use make{ENTER}")
+        terminal.wait_for("\nanother way")
+        terminal.wait_for_prompt()
+        terminal.type(f"Second {SHELL} [[reply: never]]{ENTER}")
+        terminal.wait_until(lambda: terminal.text.count("[N]ever,") == 2)
+        terminal.type(CTRL_C)
+        terminal.wait_for("aborted; the conversation goes on")
+        terminal.wait_for_prompt()
+        assert not Path("made.txt").exists()
+        terminal.type(f"Third {SHELL} [[reply: it is made]]{ENTER}")
+        terminal.wait_until(lambda: terminal.text.count("[N]ever,") == 3)
+        terminal.type(f"y{ENTER}")
+        terminal.wait_for("\nit is made")
+        assert "\nnever" not in terminal.text
+    assert Path("made.txt").exists()
+    assert "says what to do instead: use make" in str(model.requests[-1].body)
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize(("answer", "made"), [("y", True), ("n", False)])
+def test_a_tool_is_asked_about(answer: str, made: bool, talk: Path, model: LoopbackModel) -> None:
+    with Terminal(["resume", "talk"]) as terminal:
+        terminal.wait_for("Ctrl-D leaves.")
+        terminal.type(f"Do it {SHELL} [[reply: well]]{ENTER}")
         terminal.wait_for("The agent wants to run touch made.txt")
         terminal.wait_for("[N]ever,")
         terminal.type(f"{answer}{ENTER}")
@@ -141,9 +168,6 @@ def test_a_tool_is_asked_about(answer: str, made: bool, talk: Path, model: Loopb
         terminal.type(CTRL_D)
         assert terminal.wait_for_end() == 0
     assert Path("made.txt").exists() is made
-
-
-SHELL = '[[tool: bash {"command": "touch made.txt", "description": "make it"}]]'
 
 
 @pytest.mark.thorough
@@ -180,7 +204,8 @@ def test_keys_typed_before_a_run_asks_do_not_answer_it(
     assert not Path("made.txt").exists()
 
 
-@pytest.mark.parametrize("answers", some(1, [["e", "use make"], ["e use make"]]))
+@pytest.mark.thorough
+@pytest.mark.parametrize("answers", [["e", "use make"], ["e use make"]])
 def test_the_agent_hears_what_to_do_instead(
     answers: list[str], talk: Path, model: LoopbackModel
 ) -> None:
@@ -216,7 +241,8 @@ def test_a_write_is_asked_about_with_its_diff_and_never_is_remembered(
     assert not Path("new.txt").exists()
 
 
-@pytest.mark.parametrize("key", some(1, [CTRL_C, CTRL_D]))
+@pytest.mark.thorough
+@pytest.mark.parametrize("key", [CTRL_C, CTRL_D])
 def test_a_question_is_left_by_aborting_the_turn(
     key: str, talk: Path, model: LoopbackModel
 ) -> None:
@@ -286,16 +312,15 @@ def test_sigterm_ends_the_conversation_and_not_only_the_turn(
 def test_never_holds_for_the_rest_of_the_conversation_and_is_reported_in_one_line(
     talk: Path, model: LoopbackModel
 ) -> None:
-    shell = '[[tool: bash {"command": "touch made.txt", "description": "make it"}]]'
     with Terminal(["resume", "talk"]) as terminal:
         terminal.wait_for("Ctrl-D leaves.")
-        terminal.type(f"Do it {shell} [[reply: well]]{ENTER}")
+        terminal.type(f"Do it {SHELL} [[reply: well]]{ENTER}")
         terminal.wait_for("[N]ever,")
         terminal.type(f"N{ENTER}")
         terminal.wait_for("\nwell")
         terminal.wait_for_prompt()
         assert terminal.text.count("  denied") == 1
-        terminal.type(f"Do it now {shell} [[reply: again well]]{ENTER}")
+        terminal.type(f"Do it now {SHELL} [[reply: again well]]{ENTER}")
         terminal.wait_for("\nagain well")
         terminal.wait_for_prompt()
         assert terminal.text.count("The agent wants to run") == 1
@@ -377,9 +402,8 @@ def test_a_consult_opens_with_the_agents_questions(
 def test_a_run_asks_on_a_terminal_when_told_to(
     home: Path, project: Path, model: LoopbackModel
 ) -> None:
-    shell = '[[tool: bash {"command": "touch made.txt", "description": "make it"}]]'
     path = project / "w.conv"
-    path.write_text(f"SESSION-NAME asks\nPROMPT {shell} [[reply: well]]\n")
+    path.write_text(f"SESSION-NAME asks\nPROMPT {SHELL} [[reply: well]]\n")
     with Terminal(["run", path, "--ask"]) as terminal:
         terminal.wait_for("[N]ever,")
         terminal.type(f"a{ENTER}")

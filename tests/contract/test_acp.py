@@ -60,6 +60,12 @@ class TestCopilotOverAcp(LoopbackContract):
         environment = {**os.environ, "PATH": f"{RUNTIME.parent}{os.pathsep}{os.environ['PATH']}"}
         return AdapterSettings(data_dir=home / "sdqctl", environment=environment)
 
+    @pytest.mark.thorough  # it starts the runtime for each name
+    def test_names_that_are_allowed_are_kept_and_found(
+        self, settings: AdapterSettings, folder: Path
+    ) -> None:
+        super().test_names_that_are_allowed_are_kept_and_found(settings, folder)
+
     def writing(self, path: Path) -> str:
         arguments = json.dumps({"path": str(path), "file_text": "text"})
         return f"[[tool: create {arguments}]] [[reply: written]]"

@@ -204,8 +204,8 @@ RESUMES = [(*begun, point) for begun in BEGUN for point in [*AFTER_COMMITS, *OF_
 @pytest.mark.parametrize(
     ("name", "point"),
     [
-        *each(3, [("straight", point) for point in points(OF_A_RUN + OF_THE_MOCK + OF_THE_TREE)]),
-        *each(6, OTHERS),
+        *each(4, [("straight", point) for point in points(OF_A_RUN + OF_THE_MOCK + OF_THE_TREE)]),
+        *each(8, OTHERS),
     ],
 )
 def test_a_kill_at_any_commit_point_loses_and_repeats_nothing(
@@ -245,7 +245,7 @@ def between(home: Home, number: int) -> int:
     return 0
 
 
-@pytest.mark.parametrize(("name", "first", "point"), each(8, RESUMES))
+@pytest.mark.parametrize(("name", "first", "point"), each(11, RESUMES))
 def test_a_kill_during_a_resume_loses_and_repeats_nothing(
     name: str, first: str, point: str, home: Path, places: Places, passings: Passings
 ) -> None:

@@ -344,7 +344,7 @@ def test_a_skipped_step_is_not_done_in_a_dry_run(bench: Bench) -> None:
 
 def keepers(home: Path) -> list[int]:
     """The keepers of this test's commands."""
-    return alive(home, b"keeper.py")
+    return alive(home, b"keeper.main()")
 
 
 def test_no_command_outlives_its_killed_keeper(bench: Bench) -> None:

@@ -19,7 +19,7 @@ from tests.fleet.machines import OVERLAPS, PATIENCE, Fleet, Machine
 
 pytestmark = [pytest.mark.runtime, pytest.mark.crash]
 
-KILLS = 6
+KILLS = 4
 WORKERS = 3
 _TAKE_OVER = "4s"
 _WAIT = 300.0

@@ -85,4 +85,4 @@ def test_the_allowed_lines_of_the_table_run_nothing_else_in_real_shells(
 
 
 def test_a_value_becomes_no_variable_no_step_and_no_command(bench: Bench) -> None:
-    assert play(bench.project, values(3, 30)) == []
+    assert play(bench.project, values(3, 15)) == []

@@ -40,6 +40,9 @@ HOLDS_PORTS = 4
 _SCOPES = 3
 """Abstract Unix sockets, and signals."""
 
+_LIBC = ctypes.CDLL(None, use_errno=True)
+_LIBC.syscall.restype = ctypes.c_long
+
 Rule = tuple[str, int]
 
 
@@ -90,13 +93,12 @@ def entry(ruleset: int, filtered: Callable[[], None]) -> Callable[[], None]:
 
     `filtered` is called after it, under no_new_privs. Root loses what would lead out.
     """
-    libc = _library()
     lost = [n for n in range(_CAPABILITIES) if n not in _KEPT_BY_ROOT] if os.geteuid() == 0 else []
 
     def enter() -> None:
         for number in lost:
-            libc.prctl(_DROP_CAPABILITY, number, 0, 0, 0)  # the kernel does not know all of them
-        if libc.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0) or libc.syscall(_RESTRICT, ruleset, 0):
+            _LIBC.prctl(_DROP_CAPABILITY, number, 0, 0, 0)  # the kernel does not know all of them
+        if _LIBC.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0) or _LIBC.syscall(_RESTRICT, ruleset, 0):
             raise OSError(ctypes.get_errno(), "the sandbox cannot be entered")
         filtered()
 
@@ -124,15 +126,9 @@ def _add_path(ruleset: int, path: str, access: int) -> None:
         os.close(handle)
 
 
-def _library() -> ctypes.CDLL:
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.syscall.restype = ctypes.c_long
-    return libc
-
-
 def _call(number: int, *arguments: object) -> int:
     wide = [ctypes.c_long(a) if isinstance(a, int) else a for a in arguments]
-    return int(_library().syscall(ctypes.c_long(number), *wide))
+    return int(_LIBC.syscall(ctypes.c_long(number), *wide))
 
 
 def _checked(result: int) -> int:

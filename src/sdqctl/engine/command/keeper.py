@@ -1,6 +1,6 @@
 """The program that keeps one command: it starts it, stores what it says, and notes how it ended.
 
-    python -I -S keeper.py FOLDER KEEP[+] COMMAND [ARGUMENT...]
+    python -I -S -c '...keeper.main()' FOLDER KEEP[+] COMMAND [ARGUMENT...]
 
 It is a process of its own so that a kill of sdqctl loses nothing: then its input ends, it kills the
 command's group, and stores what is still in the pipe. In FOLDER, which is the command's own:
@@ -250,7 +250,3 @@ def main() -> None:
     _note_start(folder)
     apart = keep.endswith("+")
     os._exit(Keeper(folder, int(keep.rstrip("+")), arguments, apart=apart).run())
-
-
-if __name__ == "__main__":
-    main()

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
+from sdqctl.engine.command import keeper
 from sdqctl.errors import SandboxError, StepError
 from sdqctl.model.sandbox import Confined, NoSandbox, Sandbox
 from sdqctl.model.workflow import RunStep
@@ -27,7 +28,8 @@ from sdqctl.store.evidence import KEEP, Evidence, Output
 NOT_FOUND = 127
 TIMED_OUT = 124
 """The exit status of a command that was ended by a limit, as timeout(1) gives it."""
-_KEEPER = Path(__file__).with_name("keeper.py")
+_KEEP = "import sys; sys.path.append(sys.argv.pop(1)); import keeper; keeper.main()"
+"""Imported, since a third of its start is compiling; it was compiled when it was imported here."""
 _GRACE = 5.0
 """Seconds for the keeper to end a command; it asks it first and kills it after three."""
 
@@ -95,8 +97,8 @@ class Command:
                 marks=evidence.folder,
                 folder=folder if step.cwd else None,
             ) as inside:
-                keeper = (*_keeper(), str(evidence.folder), keep, *inside.arguments)
-                process = await _start(keeper, folder, inside, watched)
+                arguments = (*_keeper(), str(evidence.folder), keep, *inside.arguments)
+                process = await _start(arguments, folder, inside, watched)
         except BaseException:
             os.close(lifeline)
             raise
@@ -225,7 +227,7 @@ def _missing(step: RunStep, cwd: Path, environment: Mapping[str, str]) -> str:
 
 
 def _keeper() -> Sequence[str]:
-    return (sys.executable, "-I", "-S", str(_KEEPER))
+    return (sys.executable, "-I", "-S", "-c", _KEEP, os.path.dirname(keeper.__file__))
 
 
 async def _start(
