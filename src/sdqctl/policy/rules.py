@@ -55,9 +55,10 @@ class ToolRule:
         """Whether an allow rule means this simple command."""
         if self.pattern is None:
             return True
-        if len(words) < len(self.words) or (len(words) > len(self.words) and not self.open_ended):
+        wanted = self.words
+        if len(words) < len(wanted) or (len(words) > len(wanted) and not self.open_ended):
             return False
-        for word, text in zip(words, self.words, strict=False):
+        for word, text in zip(words, wanted, strict=False):
             if word.text != text or word.tilde:
                 return False
         return True

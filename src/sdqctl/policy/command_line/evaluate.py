@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from operator import attrgetter
 
 from sdqctl.errors import UsageError
 from sdqctl.policy.command_line.denials import denied_by, denied_in
@@ -17,34 +18,21 @@ from sdqctl.policy.rules import ToolRule, parse_rule
 from sdqctl.policy.shell import filters, variables
 from sdqctl.policy.shell.builtins import CHANGED_BY_FUNCTIONS, EVALUATING, facts_of
 from sdqctl.policy.shell.facts import Doubt, Fact, Risk, Set, UnclearCommandError, Use
-from sdqctl.policy.shell.flow import Numbers, Outcome, Walker, survey
+from sdqctl.policy.shell.flow import Numbers, Outcome, Walker
 from sdqctl.policy.shell.grammar import new_meter, parse_command_line
 from sdqctl.policy.shell.location import MOVERS, UNKNOWN, Move, Place, Places, joined, move
+from sdqctl.policy.shell.meter import Meter
 from sdqctl.policy.shell.tree import Assignment, Compound, Shape, SimpleCommand
 from sdqctl.policy.shell.word import Word
-from sdqctl.policy.shell.words import Meter
 from sdqctl.policy.shell.wrappers import NOTHING, Inner, Text, runs_others, unwrap
 
 _UNKNOWN_PROGRAM = "which program it runs is known only when the shell runs"
 _EXIT_STATUS = re.compile(r"\d{1,3}|\$\?", re.ASCII)
+_TEXT = attrgetter("text")
 _DEEPEST = 20
 _SETTLED = frozenset(
-    {
-        "cd",
-        "pushd",
-        "popd",
-        "chdir",
-        "echo",
-        "printf",
-        "true",
-        "false",
-        ":",
-        "test",
-        "[",
-        "pwd",
-        "set",
-    }
-    | {"export", "local", "read", "type", "command", "builtin", "exit", "return"}
+    {"cd", "pushd", "popd", "chdir", "echo", "printf", "true", "false", ":", "test", "[", "pwd"}
+    | {"set", "export", "local", "read", "type", "command", "builtin", "exit", "return"}
 )
 """After these the folders are as they were."""
 
@@ -144,14 +132,15 @@ class _Judge(Walker):
 
     def simple(self, command: SimpleCommand, places: Places) -> Outcome:
         """Judge a simple command."""
-        self.meter.spend(1 + len(command.words))
         words = command.words
         if command.bare:
             return self._program(words, places)
+        self.meter.spend(1 + len(words))
         for line in command.inner:
             self.apart(line, places)
         mark = self.numbers.mark()
-        self._facts(command.facts)
+        if command.facts:
+            self._facts(command.facts)
         if command.assignments:
             self._assignments(command.assignments, words, alone=not words)
         if command.redirections:
@@ -177,9 +166,15 @@ class _Judge(Walker):
             if varies:
                 self.files.mentions(words[1:], places)
             return places, places
-        if self._is_plain(words[0].text):
-            self._plain_program(words, places)
-            self._judged[key] = any(word.text is None for word in words)
+        name = words[0].text
+        if name in self._plain_names or self._is_plain(name):
+            if self.rules.deny:
+                self._denials(words, NOTHING)
+            if self._strict:
+                self._is_allowed(words, places)
+            self.files.mentions(words[1:], places)
+            self._settled = self._settled and name in _SETTLED
+            self._judged[key] = None in map(_TEXT, words)
             return places, places
         inner = unwrap(words, posix=self._posix)
         self._denials(words, inner)
@@ -193,26 +188,19 @@ class _Judge(Walker):
             return moved.succeeded, moved.failed
         if self._depth == 0 and _exits(words):
             return frozenset(), frozenset()
-        self._settled = self._settled and (words[0].text in _SETTLED)
-        if inner is NOTHING and not facts and words[0].text != "exit":
-            self._judged[key] = any(word.text is None for word in words)
+        self._settled = self._settled and name in _SETTLED
+        if inner is NOTHING and not facts and name != "exit":
+            self._judged[key] = None in map(_TEXT, words)
         return outcome
 
     def _is_plain(self, name: str | None) -> bool:
         """Whether a program runs no others, evaluates and sets nothing, and moves nowhere."""
-        if name is None or name in self._plain_names:
-            return name is not None
+        if name is None:
+            return False
         special = runs_others(name) or name in EVALUATING or name in MOVERS or name == "exit"
         if not special:
             self._plain_names.add(name)
         return not special
-
-    def _plain_program(self, words: tuple[Word, ...], places: Places) -> None:
-        self._denials(words, NOTHING)
-        if self._strict:
-            self._permission(words, NOTHING, None, places)
-        self.files.mentions(words[1:], places)
-        self._settled = self._settled and (words[0].text in _SETTLED)
 
     def _inner(self, inner: Inner, places: Places) -> Outcome:
         """Judge what a program runs."""
@@ -237,7 +225,7 @@ class _Judge(Walker):
         posix, self._posix = self._posix, text.posix
         goes_on, self._goes_on = self._goes_on, self._goes_on or text.here or "\n" in text.line
         if text.here:
-            elsewhere = text.later or survey(line, deep=True)[0]
+            elsewhere = text.later or line.defines
             after = self.line(line, UNKNOWN if elsewhere else places)
             places = UNKNOWN if elsewhere else after
         else:
@@ -284,9 +272,8 @@ class _Judge(Walker):
             raise RefusedError(f"it cannot be judged: {why}; use plain commands")
 
     def _assignments(
-        self, assignments: Iterable[Assignment], words: tuple[Word, ...], *, alone: bool
+        self, assignments: Sequence[Assignment], words: tuple[Word, ...], *, alone: bool
     ) -> None:
-        assignments = list(assignments)
         together = len(assignments) == 1 or all(map(_is_plain, assignments))
         for assignment in assignments:  # where one fails, the others may not be made
             self._gives(assignment)
@@ -301,6 +288,8 @@ class _Judge(Walker):
     def _gives(self, assignment: Assignment) -> None:
         """A variable is given a value. Raises RefusedError where that may be a denied program."""
         self.files.note(assignment)
+        if not self.rules.deny:
+            return
         words = [*_values([assignment])]
         texts = {word.text for word in words if word is not None}
         if assignment.appends or not words or None in words:
@@ -341,6 +330,10 @@ class _Judge(Walker):
             raise RefusedError(f"it cannot be judged: {inner.unclear}; use plain commands")
         if inner.transparent or inner.asks or (moved is not None and moved.allowed):
             return False
+        return self._is_allowed(words, places)
+
+    def _is_allowed(self, words: tuple[Word, ...], places: Places) -> bool:
+        """The same of a program that runs no others and moves nowhere."""
         called = words[0].text
         if called is None:
             raise RefusedError(f"{_UNKNOWN_PROGRAM}; write the program's name")

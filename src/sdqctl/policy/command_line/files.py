@@ -15,9 +15,9 @@ from sdqctl.policy.shell.builtins import EVALUATING, facts_of
 from sdqctl.policy.shell.facts import Set, UnclearCommandError
 from sdqctl.policy.shell.flow import commands_of
 from sdqctl.policy.shell.location import Place, Places, in_order
+from sdqctl.policy.shell.meter import Meter
 from sdqctl.policy.shell.tree import Assignment, Line, Redirection
 from sdqctl.policy.shell.word import Word
-from sdqctl.policy.shell.words import Meter
 
 _STREAMS = re.compile(r"/dev/(null|stdin|stdout|stderr|fd/\d+)")
 _MOST_REDIRECTIONS = 500

@@ -17,9 +17,9 @@ from sdqctl.policy.paths import PathRefusal, PathRules
 from sdqctl.policy.places import Links
 from sdqctl.policy.shell.facts import UnclearCommandError
 from sdqctl.policy.shell.location import Place, Places, in_order
+from sdqctl.policy.shell.meter import Meter
 from sdqctl.policy.shell.tree import Assignment
 from sdqctl.policy.shell.word import Kind, Piece, Word
-from sdqctl.policy.shell.words import Meter
 
 _SEPARATORS = re.compile(r"[=:,@]")
 _SPECIAL = "*?[]{},"
@@ -44,6 +44,8 @@ class Mentions:
         """Words that name no denied file, by folder."""
         self._harmless_yet: dict[str, set[str]] = {}
         """The same of words that hold variables, until a variable may hold something else."""
+        self._passed: dict[Places, set[Word]] = {}
+        """The words that named none in these places, just as long."""
         self._overfull: set[str] = set()
         """Variables that are given more values than are kept."""
         self._vague: set[str] = set()
@@ -59,11 +61,11 @@ class Mentions:
         """A variable is given a value."""
         words = assignment.elements if assignment.value is None else (assignment.value,)
         kept = self._values.setdefault(assignment.name, [])
-        before = kept[:] if assignment.appends else [""]
+        before = kept[:] if assignment.appends else None
         if not words or any(map(self._is_vague, words)):
             self._vague.add(assignment.name)
         for text in self._given(words):
-            for value in [start + text for start in before]:
+            for value in (text,) if before is None else [start + text for start in before]:
                 if value and value not in kept:
                     self._keep(assignment.name, kept, value)
 
@@ -81,6 +83,7 @@ class Mentions:
         if len(kept) < _MOST_VALUES:
             kept.append(value)
             self._harmless_yet.clear()
+            self._passed.clear()
         else:
             self._overfull.add(name)
 
@@ -90,13 +93,18 @@ class Mentions:
             if word.text is not None:
                 yield os.path.expanduser(word.text) if word.tilde else word.text
                 continue
+            if self._says_nothing(word):
+                continue
             options = [self._options(piece, str(self._paths.root)) for piece in word.pieces]
             for parts in islice(product(*options), _MOST_VALUES):
                 yield "".join(parts).translate(_UNQUOTED)
 
     def denied(self, words: Sequence[Word], places: Places) -> tuple[str, PathRefusal] | None:
         """The first name of a denied file, with its denial. Raises UnclearCommandError."""
-        for place in in_order(places) if words else ():
+        passed = self._passed.setdefault(places, set())
+        if passed.issuperset(words):
+            return None
+        for place in in_order(places):
             folder = self._folder(place)
             harmless = self._harmless.setdefault(folder, set())
             harmless_yet = self._harmless_yet.setdefault(folder, set())
@@ -106,15 +114,22 @@ class Mentions:
                     continue
                 if word.text is None and self._says_nothing(word):
                     continue
-                texts = self._texts(word, folder) if word.text is None else (word.text,)
-                for text in texts:
-                    for name in _names(text, tilde=word.tilde or word.text is None):
-                        if found := self._denial(name, folder):
-                            return name, found
-                if word.text is None and (found := self._denied_somewhere(word)):
-                    return word.raw, found
+                if found := self._denied_as(word, folder):
+                    return found
                 if raw:
                     (harmless_yet if word.pieces and _varies(word) else harmless).add(raw)
+        passed.update(words)
+        return None
+
+    def _denied_as(self, word: Word, folder: str) -> tuple[str, PathRefusal] | None:
+        """What a word names that is denied, from this folder."""
+        texts = self._texts(word, folder) if word.text is None else (word.text,)
+        for text in texts:
+            for name in _names(text, tilde=word.tilde or word.text is None):
+                if found := self._denial(name, folder):
+                    return name, found
+        if word.text is None and (found := self._denied_somewhere(word)):
+            return word.raw, found
         return None
 
     def _denied_somewhere(self, word: Word) -> PathRefusal | None:
@@ -131,12 +146,13 @@ class Mentions:
 
     def _says_nothing(self, word: Word) -> bool:
         """Whether a word whose text is not known has no part that is."""
-        return not any(
-            piece.default or piece.text in self._values or piece.text in ("PWD", "HOME")
-            if piece.kind is Kind.VARIABLE
-            else piece.text
-            for piece in word.pieces
-        )
+        for piece in word.pieces:
+            if piece.kind is Kind.VARIABLE:
+                if piece.default or piece.text in self._values or piece.text in ("PWD", "HOME"):
+                    return False
+            elif piece.text:
+                return False
+        return True
 
     def _folder(self, place: Place | None) -> str:
         if place is None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from sdqctl.policy.shell.location import MOVERS, UNKNOWN, Places, joined
-from sdqctl.policy.shell.tree import Command, Compound, Line, Shape, SimpleCommand, Step
+from sdqctl.policy.shell.tree import Compound, Line, Shape, SimpleCommand, Step
 
 Outcome = tuple[Places, Places]
 """Where a command leaves the line when it succeeds, and when it fails."""
@@ -77,16 +77,21 @@ class Walker(ABC):
 
     def start(self, line: Line, places: Places) -> Places:
         """Walk a line that a shell runs from its beginning."""
-        defines, moves = survey(line, deep=True)
-        return self.line(line, UNKNOWN if defines and moves else places)
+        return self.line(line, UNKNOWN if line.defines and _moves(line, deep=True) else places)
 
     def line(self, line: Line, places: Places) -> Places:
         """Walk commands one after another."""
-        begin = 0
-        for index, step in enumerate(line.steps):
-            if step.then not in ("&&", "||"):
-                places = self._chain(line.steps[begin : index + 1], places)
-                begin = index + 1
+        steps, begin = line.steps, 0
+        for index, step in enumerate(steps):
+            if step.then in ("&&", "||"):
+                continue
+            if index == begin and step.then != "&":
+                succeeded, failed = self._pipeline(step, places)
+                both = succeeded if succeeded is failed else joined(succeeded, failed)
+                places = both or places
+            else:
+                places = self._chain(steps[begin : index + 1], places)
+            begin = index + 1
         return places
 
     def apart(self, line: Line, places: Places) -> None:
@@ -96,10 +101,7 @@ class Walker(ABC):
         self.numbers.back_to(mark)
 
     def _chain(self, steps: Sequence[Step], places: Places) -> Places:
-        """Pipelines joined by `&&` and `||`."""
-        if len(steps) == 1 and steps[0].then != "&":
-            succeeded, failed = self._pipeline(steps[0], places)
-            return joined(succeeded, failed) or places
+        """Pipelines joined by `&&` and `||`, or one before `&`."""
         begin = self.numbers.mark()
         succeeded, failed = self._pipeline(steps[0], places)
         after_first = self.numbers.mark()
@@ -123,25 +125,28 @@ class Walker(ABC):
         return joined(succeeded, failed) or places
 
     def _pipeline(self, step: Step, places: Places) -> Outcome:
-        if len(step.commands) == 1:
-            succeeded, failed = self._command(step.commands[0], places)
-            return (failed, succeeded) if step.negated else (succeeded, failed)
+        alone = len(step.commands) == 1
+        mark = 0 if alone else self.numbers.mark()
         for command in step.commands:
-            mark = self.numbers.mark()
-            self._command(command, places)
-            self.numbers.back_to(mark)
-        return places, places
+            if isinstance(command, SimpleCommand):
+                succeeded, failed = self.simple(command, places)
+            else:
+                succeeded = failed = self._whole_compound(command, places)
+            if not alone:
+                self.numbers.back_to(mark)
+        if not alone:
+            return places, places
+        return (failed, succeeded) if step.negated else (succeeded, failed)
 
-    def _command(self, command: Command, places: Places) -> Outcome:
-        if isinstance(command, SimpleCommand):
-            return self.simple(command, places)
+    def _whole_compound(self, command: Compound, places: Places) -> Places:
+        """A compound command with what belongs to it."""
         mark = self.numbers.mark()
         self.around(command, places)
         after = self._compound(command, places)
         if command.may_fail:
             self.numbers.back_to(mark)
             after = joined(after, places)
-        return after, after
+        return after
 
     def _compound(self, compound: Compound, places: Places) -> Places:
         if compound.shape is Shape.GROUP:
@@ -150,7 +155,7 @@ class Walker(ABC):
             self.apart(compound.lines[0], places)
             return places
         repeated = compound.shape is not Shape.BRANCH
-        if repeated and any(survey(line)[1] for line in compound.lines):
+        if repeated and any(map(_moves, compound.lines)):
             places = UNKNOWN
         if compound.shape is Shape.FUNCTION:
             self.apart(compound.lines[0], places)
@@ -181,23 +186,23 @@ def commands_of(line: Line) -> Iterator[SimpleCommand]:
                 yield from commands_of(each)
 
 
-def survey(line: Line, *, deep: bool = False) -> tuple[bool, bool]:
-    """Whether a line defines functions, and whether it changes the folder of its shell.
+def _moves(line: Line, *, deep: bool = False) -> bool:
+    """Whether a line changes the folder of its shell.
 
     `deep`: whether that happens anywhere, also in subshells and substitutions.
     """
-    defines = moves = False
     for step in line.steps:
         for command in step.commands:
-            inner = list(command.inner) if deep else []
             if isinstance(command, SimpleCommand):
                 name = command.words[0].text if command.words else ""
-                moves = moves or name is None or name in _MAY_MOVE
+                if name is None or name in _MAY_MOVE:
+                    return True
+                inner = [*command.inner] if deep and command.inner else []
             else:
-                defines = defines or command.shape is Shape.FUNCTION
+                inner = [*command.inner] if deep else []
                 inner += command.lines if deep or command.shape is not Shape.SUBSHELL else []
                 inner += command.head.inner if deep and command.head else []
             for each in inner:
-                found = survey(each, deep=deep)
-                defines, moves = defines or found[0], moves or found[1]
-    return defines, moves
+                if _moves(each, deep=deep):
+                    return True
+    return False

@@ -10,8 +10,10 @@ import re
 from collections.abc import Callable
 
 from sdqctl.policy.shell.facts import UnclearCommandError, uncertain
-from sdqctl.policy.shell.lists import RESERVED_WORD, ListReader
-from sdqctl.policy.shell.simple import RESERVED
+from sdqctl.policy.shell.lists import AFTER_WORD, PARENTHESIS, RESERVED_WORD, ListReader
+from sdqctl.policy.shell.meter import Meter
+from sdqctl.policy.shell.plain_commands import RESERVED
+from sdqctl.policy.shell.simple import NO_REDIRECTION
 from sdqctl.policy.shell.tree import (
     Assignment,
     Command,
@@ -22,16 +24,23 @@ from sdqctl.policy.shell.tree import (
     Step,
 )
 from sdqctl.policy.shell.word import Word
-from sdqctl.policy.shell.words import Meter
 
 LONGEST = 100_000
 """Characters that are judged; a longer line is refused."""
 _EFFORT = 12
 """Steps per character that a line may cost."""
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
+_NO_CONTROLS = re.compile(r"[ -~\t\n\x80-\ud7ff\ue000-\U0010ffff]*+")
 _IDENTIFIER = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _FUNCTION_NAME = re.compile(r"[A-Za-z_][\w-]*", re.ASCII)
 _EMPTY_PARENTHESES = re.compile(r"\([ \t]*\)")
+_THEN = re.compile(rf"then{AFTER_WORD}")
+_BRANCH = re.compile(rf"(?:elif|else|fi){AFTER_WORD}")
+_FI = re.compile(rf"fi{AFTER_WORD}")
+_DO = re.compile(rf"do{AFTER_WORD}")
+_DONE = re.compile(rf"done{AFTER_WORD}")
+_BRACE = re.compile(rf"\}}{AFTER_WORD}")
+_BRACKETS = re.compile(rf"\]\]{AFTER_WORD}")
+_END_OF_BRANCH = re.compile(rf";;|;&|esac{AFTER_WORD}")
 _TEST_OPERATORS = ("&&", "||", "(", ")", "<", ">", "|")
 
 
@@ -41,7 +50,7 @@ def parse_command_line(
     """The commands of a line. Raises UnclearCommandError."""
     if len(line) > LONGEST:
         raise UnclearCommandError(f"it is longer than {LONGEST} characters")
-    if _CONTROL.search(line):
+    if not _NO_CONTROLS.fullmatch(line):
         raise UnclearCommandError("it holds control characters")
     meter = meter or new_meter(line)
     meter.spend(len(line))
@@ -61,7 +70,7 @@ class _Parser(ListReader):
         if word == "(":
             return self._parenthesis()
         if found is None or (word == "time" and self.posix):
-            return self._simple()
+            return self.plain_setting() or self._simple()
         if word == "[[":
             return self._test()
         reader = _READERS.get(word)
@@ -75,6 +84,9 @@ class _Parser(ListReader):
 
     def _with_redirections(self, compound: Compound) -> Compound:
         """A compound command with the redirections after it."""
+        if self.text[self.at : self.at + 1] in NO_REDIRECTION:
+            compound.inner, compound.facts = self.inner, self.facts
+            return compound
         found = self.redirections_only()
         compound.redirections, compound.inner = found.redirections, found.inner
         compound.facts, compound.may_fail = found.facts, found.may_fail
@@ -105,6 +117,7 @@ class _Parser(ListReader):
         body = self.plain_command() or self.command()
         if isinstance(body, SimpleCommand) and not body.keyword:
             raise UnclearCommandError("the body of a function is not clear")
+        self.functions.append(name)
         return Compound(Shape.FUNCTION, [Line([Step([body], False, "")])], name=name)
 
     def _keyword_function(self) -> Compound:
@@ -121,7 +134,7 @@ class _Parser(ListReader):
             return self._arithmetic()
         self.operator("(")
         with self.deeper(), self.own_draft():
-            body = self._filled(lambda: self.peek() == ")")
+            body = self._filled(PARENTHESIS)
             if not self.follows(")"):
                 raise UnclearCommandError("its parentheses are not paired")
             self.at += 1
@@ -136,47 +149,50 @@ class _Parser(ListReader):
                 raise UnclearCommandError("arithmetic follows a here-document")
             return self.with_keyword("((", [])
 
-    def _filled(self, ends: Callable[[], bool]) -> Line:
+    def _filled(self, ends: re.Pattern[str]) -> Line:
         found = self.line(ends)
         if not found.steps:
             raise UnclearCommandError("a part of a command is empty")
         return found
 
-    def _until(self, *words: str) -> Line:
-        return self._filled(lambda: self.at_word(*words))
-
     def _group(self) -> Compound:
-        body = self._until("}")
+        body = self._filled(_BRACE)
         self.expect("}")
         return Compound(Shape.GROUP, [body])
 
     def _if(self) -> Compound:
-        lines = [self._until("then")]
+        lines = [self._filled(_THEN)]
         self.expect("then")
         while True:
-            lines.append(self._until("elif", "else", "fi"))
+            lines.append(self._filled(_BRANCH))
             if self.reserved("elif"):
-                lines.append(self._until("then"))
+                lines.append(self._filled(_THEN))
                 self.expect("then")
                 continue
             if self.reserved("else"):
-                lines.append(self._until("fi"))
+                lines.append(self._filled(_FI))
             self.expect("fi")
             return Compound(Shape.BRANCH, lines)
 
     def _while(self) -> Compound:
-        condition = self._until("do")
+        condition = self._filled(_DO)
         return Compound(Shape.LOOP, [condition, self._do()])
 
     def _do(self) -> Line:
         self.expect("do")
-        body = self._until("done")
+        return self._body()
+
+    def _body(self) -> Line:
+        body = self._filled(_DONE)
         self.expect("done")
         return body
 
     def _for(self) -> Compound:
         if self.follows("(("):
             return self._arithmetic_for()
+        if assignment := self.plain_loop():
+            head = self.head(assignment)
+            return Compound(Shape.LOOP, [Line([]), self._body()], head)
         name = self.word().raw
         if not _IDENTIFIER.fullmatch(name):
             raise UnclearCommandError("the name of a loop is not clear")
@@ -227,19 +243,14 @@ class _Parser(ListReader):
         heads = [self.head(None)]
         while not self.reserved("esac"):
             self._pattern()
-            lines.append(self.line(self._at_end_of_branch))
+            lines.append(self.line(_END_OF_BRANCH))
             heads.append(self.head(None))
             if not self._end_of_branch():
                 self.expect("esac")
                 break
-        head = heads[0]
-        for other in heads[1:]:
-            head.inner.extend(other.inner)
-            head.facts.extend(other.facts)
-        return Compound(Shape.BRANCH, lines, head)
-
-    def _at_end_of_branch(self) -> bool:
-        return self.follows(";;") or self.follows(";&") or self.at_word("esac")
+        inner = [line for head in heads for line in head.inner]
+        facts = [fact for head in heads for fact in head.facts]
+        return Compound(Shape.BRANCH, lines, SimpleCommand((), inner=inner, facts=facts))
 
     def _end_of_branch(self) -> bool:
         for operator in (";;&", ";;", ";&"):
@@ -273,7 +284,7 @@ class _Parser(ListReader):
         with self.deeper(), self.own_draft():
             self.at += 2
             words: list[Word] = []
-            while not self.at_word("]]"):
+            while not _BRACKETS.match(self.text, self.at):
                 words.append(self._test_word(words[-1].raw if words else "&&"))
             self.reserved("]]")
             if not words or _unpaired(words):

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import re
 from abc import abstractmethod
-from collections.abc import Callable
 from typing import Self
 
 from sdqctl.policy.shell.facts import UnclearCommandError
+from sdqctl.policy.shell.meter import Meter
 from sdqctl.policy.shell.simple import JOINED, SimpleReader
 from sdqctl.policy.shell.tree import Command, Line, Step
-from sdqctl.policy.shell.words import Meter
 
+AFTER_WORD = r"(?=[ \t\n;&|<>()]|\Z)"
 RESERVED_WORD = re.compile(
     r"(?:if|then|elif|else|fi|while|until|do|done|for|select|case|esac|in|function|time|coproc"
-    r"|\[\[|\]\]|\{|\}|!)(?=[ \t\n;&|<>()]|\Z)"
+    rf"|\[\[|\]\]|\{{|\}}|!){AFTER_WORD}"
 )
 _BEFORE_PIPELINES = frozenset("!t")
 _SEPARATOR = re.compile(r"&&|\|\||;|&")
+_END = re.compile(r"\Z")
+PARENTHESIS = re.compile(r"\)")
 _AFTER_WORDS = frozenset(["", *" \t\n;&|<>()"])
 _BETWEEN = frozenset(" \t\n\\#")
 _LONGEST_ROW = 500
@@ -32,6 +34,8 @@ class ListReader(SimpleReader):
         super().__init__(text, meter, depth=depth, posix=posix)
         self._rows: dict[tuple[int, str], list[Step]] = {}
         """What whole rows of the text mean, by depth and text."""
+        self.functions: list[str] = []
+        """The functions that are defined anywhere in the line."""
 
     @abstractmethod
     def command(self) -> Command:
@@ -39,10 +43,10 @@ class ListReader(SimpleReader):
 
     def whole(self) -> Line:
         """The whole text."""
-        end = len(self.text)
-        found = self.line(lambda: self.at >= end)
+        found = self.line(_END)
         if self.pending:
             raise UnclearCommandError("a here-document is not closed")
+        found.defines = bool(self.functions)
         return found
 
     def substitution(self) -> None:
@@ -61,7 +65,7 @@ class ListReader(SimpleReader):
 
     def _substituted(self) -> Line:
         self.within += 1
-        found = self.line(lambda: self.text[self.at : self.at + 1] == ")")
+        found = self.line(PARENTHESIS)
         self.within -= 1
         if self.pending or not self.follows(")"):
             raise UnclearCommandError("a substitution is not closed")
@@ -70,37 +74,40 @@ class ListReader(SimpleReader):
     def backticks(self, text: str) -> None:
         """The commands of a text between backticks."""
         child = type(self)(text, self.meter, depth=self.depth, posix=self.posix)
+        child.functions = self.functions
         self.inner.append(child.whole())
 
     def child(self, text: str) -> Self:
         """A reader of a text that belongs to this command."""
         child = type(self)(text, self.meter, depth=self.depth, posix=self.posix)
-        child.facts, child.inner = self.facts, self.inner
+        child.facts, child.inner, child.functions = self.facts, self.inner, self.functions
         return child
 
     # -- lists ---------------------------------------------------------------------------------
 
-    def line(self, ends: Callable[[], bool]) -> Line:
-        """Commands up to where `ends` says so; what ends them is left."""
+    def line(self, ends: re.Pattern[str]) -> Line:
+        """Commands up to what `ends` matches, which is left."""
         steps: list[Step] = []
         self.newlines()
-        while not ends():
-            found = self._row(ends)
+        while not ends.match(self.text, self.at):
+            found = self._steps(ends) if self.within else self._row(ends)
             steps += found
             if not found[-1].then:
                 break
             self.newlines()
         return Line(steps)
 
-    def _row(self, ends: Callable[[], bool]) -> list[Step]:
-        """Commands up to a newline between them, or to where `ends` says so.
+    def _row(self, ends: re.Pattern[str]) -> list[Step]:
+        """Commands up to a newline between them, or to what `ends` matches.
 
         What a whole row of the text means depends on nothing but its text and how deep it is
         nested, so that a row which comes again is not read again.
         """
         end = self.text.find("\n", self.at, self.at + _LONGEST_ROW)
-        row = self.depth, self.text[self.at : max(self.at, end)]
-        if not self.pending and (known := self._rows.get(row)):
+        if end < 0 or self.pending:
+            return self._steps(ends)
+        row = self.depth, self.text[self.at : end]
+        if known := self._rows.get(row):
             self.at = end
             self.meter.spend(1 + len(known))
             return known
@@ -109,32 +116,35 @@ class ListReader(SimpleReader):
             self._rows[row] = found
         return found
 
-    def _steps(self, ends: Callable[[], bool]) -> list[Step]:
+    def _steps(self, ends: re.Pattern[str]) -> list[Step]:
+        text = self.text
         steps: list[Step] = []
         while True:
             step = self._step()
             steps.append(step)
-            if self.text[self.at : self.at + 1] == "\n":
-                step.then = ";"
-                return steps
-            if self.at >= len(self.text) or ends():
-                return steps
-            step.then = self._separator()
+            if not step.then:
+                if text[self.at : self.at + 1] == "\n":
+                    step.then = ";"
+                    return steps
+                if self.at >= len(text) or ends.match(text, self.at):
+                    return steps
+                step.then = self._separator()
             if step.then in ("&&", "||"):
-                self.newlines()
-                if self.at >= len(self.text) or ends():
+                if self.at >= len(text) or ends.match(text, self.at):
                     raise UnclearCommandError("a command is missing at its end")
-                continue
-            self.skip_blanks()
-            if self.text[self.at : self.at + 1] == "\n" or ends():
+            elif text[self.at : self.at + 1] == "\n" or ends.match(text, self.at):
                 return steps
 
     def _separator(self) -> str:
-        """The operator between two commands."""
+        """The operator between two commands, with the blanks or the newlines after it."""
         found = _SEPARATOR.match(self.text, self.at)
         if found is None:
             raise UnclearCommandError(f"it uses {self.peek()!r} where a command ends")
         self.operator(found.group())
+        if found.group() in ("&&", "||"):
+            self.newlines()
+        else:
+            self.skip_blanks()
         return found.group()
 
     def operator(self, operator: str) -> None:
@@ -147,25 +157,32 @@ class ListReader(SimpleReader):
         """Skip blanks, comments and newlines, and read the here-documents after a newline."""
         text = self.text
         while (char := text[self.at : self.at + 1]) in _BETWEEN:
-            begin = self.at
-            if char != "\n":
-                self.skip_blanks()
-                if self.at == begin:
-                    return
+            if char == "\n":
+                self.at += 1
+                self.meter.spend(1)
+                if self.pending:
+                    self.here_documents()
                 continue
-            self.at += 1
-            self.meter.spend(1)
-            if self.pending:
-                self.here_documents()
+            begin = self.at
+            self.skip_blanks()
+            if self.at == begin:
+                return
 
     def _step(self) -> Step:
-        text = self.text
-        negated = text[self.at : self.at + 1] in _BEFORE_PIPELINES and self._is_negated()
-        commands = [self.plain_command() or self.command()]
-        while text[self.at : self.at + 1] == "|" and text[self.at + 1 : self.at + 2] != "|":
-            self._pipe()
-            commands.append(self.plain_command() or self.command())
-        return Step(commands, negated, "")
+        """A pipeline, with the operator after it where a plain command and a word enclose that."""
+        text, negated, operator = self.text, False, "|"
+        commands: list[Command] = []
+        while operator == "|":
+            plain = self.plain_step()
+            if plain is None and not commands and text[self.at : self.at + 1] in _BEFORE_PIPELINES:
+                negated = self._is_negated()
+                plain = self.plain_step()
+            command, operator = plain or (self.command(), "")
+            commands.append(command)
+            if not operator and text[self.at : self.at + 1] == "|" and not self.follows("||"):
+                self._pipe()
+                operator = "|"
+        return Step(commands, negated, operator)
 
     def _is_negated(self) -> bool:
         """What `!` and `time` before a pipeline say."""
@@ -195,14 +212,6 @@ class ListReader(SimpleReader):
                 self.skip_blanks()
                 return word
         return ""
-
-    def at_word(self, *words: str) -> bool:
-        """Whether one of these reserved words comes next."""
-        for word in words:
-            end = self.at + len(word)
-            if self.text.startswith(word, self.at) and self.text[end : end + 1] in _AFTER_WORDS:
-                return True
-        return False
 
     def expect(self, word: str) -> None:
         """Consume a reserved word. Raises UnclearCommandError when it is not there."""

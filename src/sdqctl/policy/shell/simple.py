@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import re
-from abc import abstractmethod
+from collections.abc import Iterable
 
 import msgspec
 
-from sdqctl.policy.shell.facts import Doubt, Fact, Risk, Set, UnclearCommandError, Use, uncertain
-from sdqctl.policy.shell.plain import PLAIN_COMMAND, PLAIN_WORDS, SIMPLE_WORD, parts_of, words_of
+from sdqctl.policy.shell.facts import Doubt, Risk, Set, UnclearCommandError, Use, uncertain
+from sdqctl.policy.shell.meter import Meter
+from sdqctl.policy.shell.plain_commands import ASSIGNMENT, RESERVED, HereDocument, PlainReader
 from sdqctl.policy.shell.scopes import Draft
-from sdqctl.policy.shell.tree import Assignment, Line, Redirection, SimpleCommand
+from sdqctl.policy.shell.tree import Assignment, Redirection, SimpleCommand
 from sdqctl.policy.shell.word import Word, assigned_value
-from sdqctl.policy.shell.words import Meter, WordReader
 
-RESERVED = frozenset(
-    {"if", "then", "elif", "else", "fi", "while", "until", "do", "done", "for", "select", "case"}
-    | {"esac", "in", "function", "time", "coproc", "[[", "]]", "{", "}", "!"}
-)
 _REDIRECTION = re.compile(r"<<<|<<-|<<|<>|<&|<|&>>|&>|>>|>&|>\||>")
 _BASH_REDIRECTIONS = frozenset({"<<<", "&>>", "&>"})
 _BLANKS = re.compile(r"(?:[ \t]+|\\\n)*")
 _BEGIN_BLANKS = frozenset(" \t\\")
 JOINED = re.compile(r"(?:\\\n)+[&|;<>()]")
-_ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)(\[[^\]=]*\])?(\+?)=", re.ASCII)
 _ARRAY = re.compile(r"[A-Za-z_]\w*\+?=", re.ASCII)
 _ELEMENT = re.compile(r"\[([^\]=]*)\]\+?=")
 _INDEX = re.compile(r"-?\d{1,9}", re.ASCII)
@@ -36,37 +31,26 @@ _DELIMITER = re.compile(
 )
 _UNCLEAR_END = "the end of a here-document is not clear"
 _ENDS = " \t\n;&|)<>"
-_NO_REDIRECTION = frozenset(["", *"\n;|)"])
+NO_REDIRECTION = frozenset(["", *"\n;|)"])
 _STOPS = frozenset(["", *"\n;&|()<>"])
 
 
-class HereDocument(msgspec.Struct, frozen=True, gc=False):
-    """A here-document whose text has not come yet, and the command that it belongs to."""
+class _Rest(msgspec.Struct, gc=False):
+    """What stands beside the words of a command, as far as it was read."""
 
-    delimiter: str
-    literal: bool
-    tabs: bool
-    facts: list[Fact]
-    inner: list[Line]
+    assignments: list[Assignment] = []
+    redirections: list[Redirection] = []
+    texts: list[Word] = []
+    may_fail: bool = False
 
 
-class SimpleReader(WordReader):
+class SimpleReader(PlainReader):
     """Reads simple commands; what they hold is collected in the draft of each command."""
 
     def __init__(self, text: str, meter: Meter, *, depth: int = 0, posix: bool = False) -> None:
         super().__init__(text, meter, depth=depth, posix=posix)
-        self.inner: list[Line] = []
-        self.pending: list[HereDocument] = []
         self.within = 0
         """In how many substitutions this is."""
-        self._words: dict[str, Word] = {}
-        """Plain words that were read before."""
-        self._commands: dict[str, SimpleCommand] = {}
-        """The same of commands."""
-
-    @abstractmethod
-    def child(self, text: str) -> WordReader:
-        """A reader of a text that belongs to this command."""
 
     def own_draft(self) -> Draft:
         """Collect the facts and substitutions of one command by themselves."""
@@ -84,30 +68,40 @@ class SimpleReader(WordReader):
         if self.peek() not in ("", *_ENDS):
             raise UnclearCommandError(f"it is not clear what follows {keyword}")
         own, self.facts = self.facts, []
-        found = SimpleCommand(tuple(words), inner=self.inner, facts=self.facts, keyword=keyword)
         begin = self.at
-        self._redirections(found)
+        rest = self._redirections()
         redirected = self.text[begin : self.at].strip()  # what stands there is expanded before
-        found.facts[:0] = uncertain(own) if redirected else own
-        return found
+        self.facts[:0] = uncertain(own) if redirected else own
+        return self._command(words, rest, keyword)
 
     def redirections_only(self) -> SimpleCommand:
         """The redirections after a compound command."""
-        found = SimpleCommand((), inner=self.inner, facts=self.facts)
-        self._redirections(found)
-        return found
+        return self._command((), self._redirections())
 
-    def _redirections(self, command: SimpleCommand) -> None:
+    def _command(self, words: Iterable[Word], rest: _Rest, keyword: str = "") -> SimpleCommand:
+        """The command that was read."""
+        return SimpleCommand(
+            tuple(words),
+            rest.assignments,
+            rest.redirections,
+            self.inner,
+            self.facts,
+            rest.texts,
+            rest.may_fail,
+            keyword,
+        )
+
+    def _redirections(self) -> _Rest:
+        rest = _Rest()
         self.skip_blanks()
-        if self.text[self.at : self.at + 1] in _NO_REDIRECTION:
-            return
         while (char := self.peek()) and (char in "<>" or char.isdigit() or self.follows("&>")):
             if char.isdigit():
                 word = self.word()
                 if self.peek() not in ("<", ">") or not word.raw.isdigit():
                     raise UnclearCommandError(f"it uses {word.raw} where a command ends")
-            self._redirection(command)
+            self._redirection(rest)
             self.skip_blanks()
+        return rest
 
     def skip_blanks(self, *, comments: bool = True) -> None:
         """Skip blanks, continued lines and a comment, where a token may begin."""
@@ -120,37 +114,9 @@ class SimpleReader(WordReader):
             end = self.text.find("\n", self.at)
             self.at = len(self.text) if end < 0 else end
 
-    def plain_command(self) -> SimpleCommand | None:
-        """The command that begins here if it is plain, which one of the same text means alike."""
-        found = None if self.pending else PLAIN_COMMAND.match(self.text, self.at)
-        if found is None:
-            return None
-        text = found.group()
-        command = self._commands.get(text)
-        if command is None:
-            raws, redirections = parts_of(text)
-            if raws[0] in RESERVED or ("=" in raws[0] and _ASSIGNMENT.match(raws[0])):
-                return None
-            command = SimpleCommand(self._plain_words(raws), [], redirections)
-            command.bare = not redirections
-            self._commands[text] = command
-        self.meter.spend(1 + len(command.words) + len(command.redirections))
-        self.at = found.end()
-        return command
-
-    def _plain_words(self, raws: list[str]) -> tuple[Word, ...]:
-        """The words that are written so; one that came before is not read again."""
-        known = self._words
-        return tuple([known.get(raw) or self._plain_word(raw) for raw in raws])
-
-    def _plain_word(self, raw: str) -> Word:
-        word = Word(raw, raw) if SIMPLE_WORD.fullmatch(raw) else self.child(raw).word()
-        self._words[raw] = word
-        return word
-
     def simple(self) -> SimpleCommand:
         """The simple command that begins here. Raises UnclearCommandError when none does."""
-        found = SimpleCommand((), [], [], self.inner, self.facts, [])
+        rest = _Rest()
         words: list[Word] = []
         while True:
             self.skip_blanks()
@@ -159,36 +125,21 @@ class SimpleReader(WordReader):
                 if plain := self.run_of_words(first=not words):
                     words += plain
                 else:
-                    self._element(found, words)
+                    self._element(rest, words)
             elif (char and char in "<>") or self.follows("&>"):
                 if char != "&" and self.text[self.at + 1 : self.at + 2] == "(":
                     words.append(self.word())
                 else:
-                    self._redirection(found)
+                    self._redirection(rest)
             else:
                 break
-        if not (words or found.has_more or self.pending):
+        more = rest.assignments or rest.redirections or rest.texts
+        if not (words or more or self.pending):
             what = f"{char!r}" if char else "its end"
             raise UnclearCommandError(f"a command is missing before {what}")
-        found.words = tuple(words)
-        return found
+        return self._command(words, rest)
 
-    def run_of_words(self, *, first: bool) -> tuple[Word, ...]:
-        """Read the words up to the next one that is not plain.
-
-        `first`: where a command begins, at which some words mean more; then there are none.
-        """
-        plain = None if self.pending else PLAIN_WORDS.match(self.text, self.at)
-        if plain is None:
-            return ()
-        raws = words_of(plain.group())
-        if first and (raws[0] in RESERVED or _ASSIGNMENT.match(raws[0])):
-            return ()
-        self.meter.spend(len(raws))
-        self.at = plain.end()
-        return self._plain_words(raws)
-
-    def _element(self, command: SimpleCommand, words: list[Word]) -> None:
+    def _element(self, rest: _Rest, words: list[Word]) -> None:
         """A word, an assignment, or the descriptor before a redirection."""
         word = self.word()
         following = self.peek()
@@ -197,15 +148,15 @@ class SimpleReader(WordReader):
         if following and following in "<>" and self._is_descriptor(word.raw):
             return
         reserved = word.raw in RESERVED and (word.raw != "time" or not self.posix)
-        if reserved and not (words or command.assignments):
+        if reserved and not (words or rest.assignments):
             raise UnclearCommandError(f"it uses {word.raw} where a command is awaited")
-        assignment = None if words else _ASSIGNMENT.match(word.raw)
+        assignment = None if words else ASSIGNMENT.match(word.raw)
         if assignment is None:
             words.append(word)
         elif following == "(" and _ARRAY.fullmatch(word.raw):
-            command.assignments.append(self._array(assignment.group(1)))
+            rest.assignments.append(self._array(assignment.group(1)))
         else:
-            command.assignments.append(self._assignment(word, assignment))
+            rest.assignments.append(self._assignment(word, assignment))
 
     def _is_descriptor(self, raw: str) -> bool:
         if raw.isascii() and raw.isdigit():
@@ -272,7 +223,7 @@ class SimpleReader(WordReader):
 
     # -- redirections --------------------------------------------------------------------------
 
-    def _redirection(self, command: SimpleCommand) -> None:
+    def _redirection(self, rest: _Rest) -> None:
         found = _REDIRECTION.match(self.text, self.at)
         operator = found.group() if found else ""
         if operator in _BASH_REDIRECTIONS:
@@ -283,30 +234,30 @@ class SimpleReader(WordReader):
             raise UnclearCommandError("an operator is continued on the next line")
         self.skip_blanks()
         if operator in ("<<", "<<-"):
-            command.may_fail = True
+            rest.may_fail = True
             self.pending.append(self._here_document(tabs=operator == "<<-"))
             return
         if operator in ("<&", ">&") and self.peek() == "-":
-            self._closing(command)
+            self._closing(rest)
             return
         target = self.word()
         if not target.raw or (self.pending and "\n" in target.raw):
             raise UnclearCommandError("a redirection has no target")
-        command.may_fail = command.may_fail or not _is_safe(operator, target)
+        rest.may_fail = rest.may_fail or not _is_safe(operator, target)
         if operator == "<<<":
-            command.texts.append(target)
+            rest.texts.append(target)
         elif operator not in ("<&", ">&") or not self._is_duplicate(operator, target):
             if operator in ("<", "<>", "<&"):
-                command.redirections.append(Redirection(target, reads=True))
+                rest.redirections.append(Redirection(target, reads=True))
             if operator not in ("<", "<&"):
-                command.redirections.append(Redirection(target, reads=False))
+                rest.redirections.append(Redirection(target, reads=False))
 
-    def _closing(self, command: SimpleCommand) -> None:
+    def _closing(self, rest: _Rest) -> None:
         """The `-` after `<&` or `>&`, which ends the redirection whatever follows."""
         self.at += 1
         if self.peek() not in ("", *_ENDS):
             raise UnclearCommandError("it is not clear what follows a closed descriptor")
-        command.may_fail = True
+        rest.may_fail = True
 
     def _is_duplicate(self, operator: str, target: Word) -> bool:
         """Whether `<&` or `>&` names a descriptor, not a file."""

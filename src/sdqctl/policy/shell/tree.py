@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import Enum
 
 import msgspec
@@ -34,12 +35,12 @@ class SimpleCommand(msgspec.Struct, gc=False):
     """One program with its words, the variables set for it, and its redirections."""
 
     words: tuple[Word, ...]
-    assignments: list[Assignment] = []
-    redirections: list[Redirection] = []
-    inner: list[Line] = []
+    assignments: Sequence[Assignment] = ()
+    redirections: Sequence[Redirection] = ()
+    inner: Sequence[Line] = ()
     """The substitutions in it; they run before it."""
-    facts: list[Fact] = []
-    texts: list[Word] = []
+    facts: Sequence[Fact] = ()
+    texts: Sequence[Word] = ()
     """The here-strings."""
     may_fail: bool = False
     """Whether a redirection may fail, so that the command does not run."""
@@ -76,6 +77,8 @@ class Line(msgspec.Struct, gc=False):
     """Commands in their order."""
 
     steps: list[Step]
+    defines: bool = False
+    """Of a whole text: whether functions are defined anywhere in it."""
 
 
 class Compound(msgspec.Struct, gc=False):
@@ -87,12 +90,12 @@ class Compound(msgspec.Struct, gc=False):
     """What is expanded before: the words of a `for` or a `case`."""
     name: str = ""
     """The function's name."""
-    redirections: list[Redirection] = []
+    redirections: Sequence[Redirection] = ()
     may_fail: bool = False
     """Whether a redirection may fail, so that none of it runs."""
-    inner: list[Line] = []
+    inner: Sequence[Line] = ()
     """The substitutions in its redirections."""
-    facts: list[Fact] = []
+    facts: Sequence[Fact] = ()
 
 
 Command = SimpleCommand | Compound

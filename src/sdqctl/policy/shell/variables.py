@@ -72,14 +72,14 @@ def may_be_set(name: str, value: str | None, *, alone: bool) -> bool:
     A variable of this shell reaches a program only if it is exported already, so that a neutral
     name which the environment does not have is as good as a local one.
     """
+    if alone and _LOCAL.fullmatch(name):
+        return True
     if wanted := _WITH_VALUE.get(name):
         if value is not None and wanted.fullmatch(value):
             return True
     elif _HARMLESS.fullmatch(name):
         return True
-    if not alone:
-        return False
-    return bool(_LOCAL.fullmatch(name)) or is_neutral(name)
+    return alone and is_neutral(name)
 
 
 def doubt_about(name: str, *, number: bool) -> str:

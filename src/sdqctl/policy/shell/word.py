@@ -62,6 +62,22 @@ class Word(msgspec.Struct, frozen=True, eq=False, gc=False):
     """Whether it may become several words, or none."""
 
 
+class Parts:
+    """The word that is being read."""
+
+    __slots__ = ("pieces", "splits")
+
+    def __init__(self) -> None:
+        self.pieces: list[Piece] = []
+        self.splits = False
+
+    def add(
+        self, kind: Kind, text: str = "", default: str | None = None, *, sure: bool = False
+    ) -> None:
+        """Put a part behind the others."""
+        self.pieces.append(Piece(kind, text, default, sure))
+
+
 def finished_word(pieces: list[Piece], raw: str, *, tilde: bool, splits: bool) -> Word:
     """The word that these parts make."""
     if raw in ("[", "[["):

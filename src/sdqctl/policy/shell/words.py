@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 
 from sdqctl.policy.shell.arithmetic import read_expression
 from sdqctl.policy.shell.facts import Doubt, Fact, Risk, Set, UnclearCommandError
+from sdqctl.policy.shell.meter import Meter
 from sdqctl.policy.shell.plain import SIMPLE_WORD
 from sdqctl.policy.shell.scopes import Level
 from sdqctl.policy.shell.word import (
     QUOTED_WORD,
     Kind,
-    Piece,
+    Parts,
     Word,
     finished_word,
     known_text,
@@ -27,6 +27,7 @@ from sdqctl.policy.shell.word import (
 
 _DEEPEST = 24
 _META = frozenset(" \t\n;&|<>()")
+_AFTER_WORD = frozenset(["", *" \t\n;&|()"])
 _PLAIN = re.compile(r"[^ \t\n;&|<>()\\'\"`$]+")
 _WHOLE_QUOTED = re.compile(rf"(?:{QUOTED_WORD})(?=[ \t\n;&|<>()]|\Z)", re.ASCII)
 _PLAIN_DOUBLE = re.compile(r'"([^"\\`$]*)"')
@@ -40,36 +41,9 @@ _OPERATOR = re.compile(r":?[-=?+]|##?|%%?|//?|\^\^?|,,?|@[QEUuLakKAP]\}|:", re.A
 _POSIX_OPERATORS = frozenset({":-", "-", ":=", "=", ":?", "?", ":+", "+", "#", "##", "%", "%%"})
 _INDIRECT = re.compile(r"[A-Za-z_]\w*\[[@*]\]\}", re.ASCII)
 _OPEN_SUBSCRIPT = re.compile(r"[A-Za-z_]\w*\[[^\]]*\Z", re.ASCII)
+_OPENING = re.compile(r"([A-Za-z_]\w*+=)?+(\"?)\$\((?![(\\])", re.ASCII)
+"""A word that begins with a substitution, also one that a variable is set to."""
 _TEXT_IN_PARAMETER = re.compile(r"[^\\'\"`$}{<>()&|;\n]+")
-
-
-@dataclass
-class Meter:
-    """Counts the work that one line makes, so that it stays bounded."""
-
-    limit: int
-    steps: int = 0
-
-    def spend(self, steps: int) -> None:
-        """Note work. Raises UnclearCommandError when it is too much."""
-        self.steps += steps
-        if self.steps > self.limit:
-            raise UnclearCommandError("it is too long")
-
-
-class _Parts:
-    """The word that is being read."""
-
-    __slots__ = ("pieces", "splits")
-
-    def __init__(self) -> None:
-        self.pieces: list[Piece] = []
-        self.splits = False
-
-    def add(
-        self, kind: Kind, text: str = "", default: str | None = None, *, sure: bool = False
-    ) -> None:
-        self.pieces.append(Piece(kind, text, default, sure))
 
 
 class WordReader(ABC):
@@ -107,9 +81,13 @@ class WordReader(ABC):
 
     def deeper(self) -> Level:
         """One level of nesting. Raises UnclearCommandError when there are too many."""
+        self.check_depth()
+        return Level(self)
+
+    def check_depth(self) -> None:
+        """Raise UnclearCommandError where there may be no further level."""
         if self.depth >= _DEEPEST:
             raise UnclearCommandError("it is nested too deep")
-        return Level(self)
 
     def word(self) -> Word:
         """The word that begins here; its raw text is empty when none does."""
@@ -121,8 +99,13 @@ class WordReader(ABC):
         if quoted := _WHOLE_QUOTED.match(self.text, self.at):
             self.at = quoted.end()
             return quoted_word(quoted.group())
-        begin, parts = self.at, _Parts()
+        begin, parts = self.at, Parts()
         tilde = self.peek() == "~"
+        if opening := _OPENING.match(self.text, begin):
+            self._opening(opening, parts)
+            if self.text[self.at : self.at + 1] in _AFTER_WORD:
+                raw = self.text[begin : self.at].replace("\\\n", "")
+                return Word(None, raw, False, tuple(parts.pieces), parts.splits)
         while self.at < len(self.text):
             char = self.text[self.at]
             if char in "<>" and self.follows(char + "("):
@@ -136,18 +119,34 @@ class WordReader(ABC):
             raise UnclearCommandError("a subscript is not closed")
         return finished_word(parts.pieces, raw, tilde=tilde, splits=parts.splits)
 
-    def _process_substitution(self, parts: _Parts) -> None:
+    def _opening(self, found: re.Match[str], parts: Parts) -> None:
+        """The substitution that a word begins with, to the end of its quote."""
+        name, quote = found.groups()
+        self.meter.spend(2 if quote else 1)
+        if name:
+            parts.add(Kind.PLAIN, name)
+        if quote:
+            parts.add(Kind.TEXT)
+        parts.splits = not quote
+        self.at = found.end() - 2
+        self._substitute(parts)
+        if quote:
+            self._rest_of_quote(parts)
+
+    def _process_substitution(self, parts: Parts) -> None:
         self.bash_only("<(...)")
         self._substitute(parts)
 
-    def _substitute(self, parts: _Parts) -> None:
+    def _substitute(self, parts: Parts) -> None:
         """The commands of `$(...)` or `<(...)`."""
         self.at += 2
-        with self.deeper():
-            self.substitution()
+        self.check_depth()
+        self.depth += 1
+        self.substitution()
+        self.depth -= 1
         parts.add(Kind.UNKNOWN)
 
-    def _part(self, char: str, parts: _Parts) -> None:
+    def _part(self, char: str, parts: Parts) -> None:
         self.meter.spend(1)
         if char == "\\":
             self._escape(parts)
@@ -173,7 +172,7 @@ class WordReader(ABC):
             parts.add(Kind.PLAIN, plain.group())
             self.at = plain.end()
 
-    def _escape(self, parts: _Parts) -> None:
+    def _escape(self, parts: Parts) -> None:
         following = self.text[self.at + 1 : self.at + 2]
         if not following:
             raise UnclearCommandError("it ends in a backslash")
@@ -181,16 +180,19 @@ class WordReader(ABC):
             parts.add(Kind.TEXT, following)
         self.at += 2
 
-    def _double_quoted(self, parts: _Parts) -> None:
+    def _double_quoted(self, parts: Parts) -> None:
         self.at += 1
         parts.add(Kind.TEXT)
+        self._rest_of_quote(parts)
+
+    def _rest_of_quote(self, parts: Parts) -> None:
         while (char := self.peek()) != '"':
             if not char:
                 raise UnclearCommandError("a quote is not closed")
             self._quoted_part(char, parts, _QUOTED)
         self.at += 1
 
-    def _quoted_part(self, char: str, parts: _Parts, run: re.Pattern[str]) -> None:
+    def _quoted_part(self, char: str, parts: Parts, run: re.Pattern[str]) -> None:
         """One part of a text in which only `$`, backticks and backslashes mean something."""
         self.meter.spend(1)
         if char == "\\":
@@ -210,13 +212,13 @@ class WordReader(ABC):
 
     def here_document(self) -> None:
         """Read the whole text as the body of a here-document."""
-        parts = _Parts()
+        parts = Parts()
         while char := self.peek():
             self._quoted_part(char, parts, _BODY)
 
     # -- expansions ----------------------------------------------------------------------------
 
-    def _dollar(self, parts: _Parts, *, quoted: bool) -> None:
+    def _dollar(self, parts: Parts, *, quoted: bool) -> None:
         following = self.text[self.at + 1 : self.at + 2]
         if following == "(" and self.text[self.at + 2 : self.at + 3] not in ("(", "\\"):
             parts.splits = parts.splits or not quoted
@@ -239,7 +241,7 @@ class WordReader(ABC):
             parts.add(Kind.TEXT, "$")
             self.at += 1
 
-    def _expansion(self, following: str, parts: _Parts, quoted: bool) -> None:
+    def _expansion(self, following: str, parts: Parts, quoted: bool) -> None:
         self.at += 2
         if self.follows("\\\n"):
             raise UnclearCommandError("a line is continued within an expansion")
@@ -262,7 +264,7 @@ class WordReader(ABC):
         else:
             self.bash_only('$"..."')
             self.at -= 1
-            self._double_quoted(_Parts())
+            self._double_quoted(Parts())
         parts.add(Kind.UNKNOWN)
 
     def expression(self, close: str, *, drops: bool = True) -> bool:
@@ -288,13 +290,13 @@ class WordReader(ABC):
     def skip_expansion(self) -> None:
         """Read a `$...`, backtick or quote of an arithmetic text for the commands in it."""
         if self.peek() == '"':
-            self._double_quoted(_Parts())
+            self._double_quoted(Parts())
         elif self.peek() == "$":
-            self._dollar(_Parts(), quoted=True)
+            self._dollar(Parts(), quoted=True)
         else:
-            self._backtick(_Parts(), quoted=True)
+            self._backtick(Parts(), quoted=True)
 
-    def _parameter(self, parts: _Parts, quoted: bool) -> None:
+    def _parameter(self, parts: Parts, quoted: bool) -> None:
         """The rest of `${...}`."""
         if plain := _PLAIN_PARAMETER.match(self.text, self.at):
             if plain.group(1):
@@ -324,7 +326,7 @@ class WordReader(ABC):
         parts.splits = parts.splits or "@" in found.group()
         self._operation(found.group(2), parts, quoted)
 
-    def _operation(self, name: str, parts: _Parts, quoted: bool) -> None:
+    def _operation(self, name: str, parts: Parts, quoted: bool) -> None:
         """What `${name` goes on with, and its end."""
         if self.peek() == "}":
             self.at += 1
@@ -345,8 +347,8 @@ class WordReader(ABC):
         else:
             self._default(name, operator, parts, quoted)
 
-    def _default(self, name: str, operator: str, parts: _Parts, quoted: bool) -> None:
-        inner = _Parts()
+    def _default(self, name: str, operator: str, parts: Parts, quoted: bool) -> None:
+        inner = Parts()
         while (char := self.peek()) != "}":
             self._parameter_part(char, inner, quoted)
         self.at += 1
@@ -356,7 +358,7 @@ class WordReader(ABC):
         kept = operator.lstrip(":") in ("-", "=", "+")
         parts.add(Kind.VARIABLE, name, text if kept else None)
 
-    def _parameter_part(self, char: str, parts: _Parts, quoted: bool) -> None:
+    def _parameter_part(self, char: str, parts: Parts, quoted: bool) -> None:
         self.meter.spend(1)
         following = self.text[self.at + 1 : self.at + 2]
         unclear = not char or char == "{" or self.follows("<(") or self.follows(">(")
@@ -376,7 +378,7 @@ class WordReader(ABC):
             parts.add(Kind.PLAIN, char)
             self.at += 1
 
-    def _backtick(self, parts: _Parts, *, quoted: bool) -> None:
+    def _backtick(self, parts: Parts, *, quoted: bool) -> None:
         parts.add(Kind.UNKNOWN)
         parts.splits = parts.splits or not quoted
         end = self.at + 1
