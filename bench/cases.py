@@ -357,7 +357,7 @@ def _judging(bench: Bench) -> Iterator[Case]:
     for name, bound, line in (
         ("many words", 5.0, moves + "git log " + "some/path/name.py " * 5_000),
         ("many commands", 5.0, COMMANDS * (95_000 // len(COMMANDS))),
-        ("many different commands", None, different),
+        ("many different commands", 5.0, different),
     ):
         file = folder / f"{name}.sh"
         file.write_text(line)
