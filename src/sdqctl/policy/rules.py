@@ -56,7 +56,8 @@ class ToolRule:
         if self.pattern is None:
             return True
         wanted = self.words
-        if len(words) < len(wanted) or (len(words) > len(wanted) and not self.open_ended):
+        further = len(words) - len(wanted)
+        if further < 0 or (further and not self.open_ended):
             return False
         for word, text in zip(words, wanted, strict=False):
             if word.text != text or word.tilde:

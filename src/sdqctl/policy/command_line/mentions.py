@@ -27,6 +27,8 @@ _QUOTED = {ord(char): chr(0xF0000 + ord(char)) for char in _SPECIAL}
 _UNQUOTED = {0xF0000 + ord(char): char for char in _SPECIAL}
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _GLOB = re.compile(r"[*?\[]")
+_VARIABLE, _KNOWN = Kind.VARIABLE, (Kind.TEXT, Kind.PLAIN, Kind.NUMBER)
+"""Taken out of their Enum once, which Python 3.11 is slow to look into."""
 _LONGEST = 4096
 _MOST_VALUES = 16
 _MOST_READINGS = 64
@@ -40,9 +42,9 @@ class Mentions:
         self._paths = paths
         self._meter = meter
         self._values: dict[str, list[str]] = {}
-        self._harmless: dict[str, set[str]] = {}
-        """Words that name no denied file, by folder."""
-        self._harmless_yet: dict[str, set[str]] = {}
+        self._harmless: dict[str, set[tuple[bool, str]]] = {}
+        """Words that name no denied file, by folder: whether they are expanded, and their text."""
+        self._harmless_yet: dict[str, set[tuple[bool, str]]] = {}
         """The same of words that hold variables, until a variable may hold something else."""
         self._passed: dict[Places, set[Word]] = {}
         """The words that named none in these places, just as long."""
@@ -74,10 +76,10 @@ class Mentions:
         return word.text is None and any(map(self._is_unknown, word.pieces))
 
     def _is_unknown(self, piece: Piece) -> bool:
-        if piece.kind in (Kind.TEXT, Kind.PLAIN, Kind.NUMBER):
+        if piece.kind in _KNOWN:
             return False
         known = piece.text in self._values or piece.text in ("PWD", "HOME")
-        return piece.kind is not Kind.VARIABLE or not known or piece.text in self._vague
+        return piece.kind is not _VARIABLE or not known or piece.text in self._vague
 
     def _keep(self, name: str, kept: list[str], value: str) -> None:
         if len(kept) < _MOST_VALUES:
@@ -109,15 +111,15 @@ class Mentions:
             harmless = self._harmless.setdefault(folder, set())
             harmless_yet = self._harmless_yet.setdefault(folder, set())
             for word in words:
-                raw = word.raw
-                if raw in harmless or raw in harmless_yet:
+                key = word.text is None, word.raw  # in an assignment a glob is but a text
+                if key in harmless or key in harmless_yet:
                     continue
                 if word.text is None and self._says_nothing(word):
                     continue
                 if found := self._denied_as(word, folder):
                     return found
-                if raw:
-                    (harmless_yet if word.pieces and _varies(word) else harmless).add(raw)
+                if word.raw:
+                    (harmless_yet if word.pieces and _varies(word) else harmless).add(key)
         passed.update(words)
         return None
 
@@ -147,7 +149,7 @@ class Mentions:
     def _says_nothing(self, word: Word) -> bool:
         """Whether a word whose text is not known has no part that is."""
         for piece in word.pieces:
-            if piece.kind is Kind.VARIABLE:
+            if piece.kind is _VARIABLE:
                 if piece.default or piece.text in self._values or piece.text in ("PWD", "HOME"):
                     return False
             elif piece.text:
@@ -202,7 +204,7 @@ class Mentions:
             return [piece.text.translate(_QUOTED)]
         if piece.kind is Kind.PLAIN:
             return [piece.text]
-        if piece.kind is not Kind.VARIABLE:
+        if piece.kind is not _VARIABLE:
             return [""]
         found = [""]
         if piece.text in ("PWD", "HOME"):
@@ -242,7 +244,7 @@ class Mentions:
 
 def _varies(word: Word) -> bool:
     """Whether a word holds variables."""
-    return any(piece.kind is Kind.VARIABLE for piece in word.pieces)
+    return any(piece.kind is _VARIABLE for piece in word.pieces)
 
 
 _UNQUOTED_EXPRESSION = {code: re.escape(char) for code, char in _UNQUOTED.items()}

@@ -149,15 +149,16 @@ class Walker(ABC):
         return after
 
     def _compound(self, compound: Compound, places: Places) -> Places:
-        if compound.shape is Shape.GROUP:
+        shape = compound.shape
+        if shape is Shape.GROUP:
             return self.line(compound.lines[0], places)
-        if compound.shape is Shape.SUBSHELL:
+        if shape is Shape.SUBSHELL:
             self.apart(compound.lines[0], places)
             return places
-        repeated = compound.shape is not Shape.BRANCH
+        repeated = shape is not Shape.BRANCH
         if repeated and any(map(_moves, compound.lines)):
             places = UNKNOWN
-        if compound.shape is Shape.FUNCTION:
+        if shape is Shape.FUNCTION:
             self.apart(compound.lines[0], places)
             return places
         first, *others = compound.lines

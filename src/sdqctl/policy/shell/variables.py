@@ -118,11 +118,10 @@ def number_set(assignment: Assignment, *, posix: bool) -> tuple[bool, bool]:
         return number, certain and not assignment.element
     if not assignment.loop or not assignment.elements:
         return False, False
-    numbers = all(
-        is_number(word.text) or (not posix and bool(_RANGE.fullmatch(word.raw)))
-        for word in assignment.elements
-    )
-    return numbers, numbers
+    for word in assignment.elements:
+        if not is_number(word.text) and (posix or not _RANGE.fullmatch(word.raw)):
+            return False, False
+    return True, True
 
 
 def _number_of(word: Word) -> tuple[bool, bool]:

@@ -30,6 +30,9 @@ class Kind(Enum):
     UNKNOWN = "unknown"
 
 
+_LITERAL = (Kind.TEXT, Kind.PLAIN)
+
+
 class Piece(msgspec.Struct, frozen=True, gc=False):
     """A part of a word."""
 
@@ -42,7 +45,7 @@ class Piece(msgspec.Struct, frozen=True, gc=False):
     @property
     def counts(self) -> bool:
         """Whether it may be more than an empty text."""
-        return bool(self.text) or self.kind not in (Kind.TEXT, Kind.PLAIN)
+        return bool(self.text) or self.kind not in _LITERAL
 
 
 class Word(msgspec.Struct, frozen=True, eq=False, gc=False):
