@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -391,9 +391,9 @@ def make_sessions(copilot_home: Path, number: int, turns: int) -> None:
 def _events(session_id: str, cwd: Path, stamp: str, turns: int) -> Iterator[dict[str, object]]:
     parent: str | None = None
 
-    def event(kind: str, data: dict[str, object]) -> dict[str, object]:
+    def event(kind: str, data: Mapping[str, object]) -> dict[str, object]:
         nonlocal parent
-        found = {
+        found: dict[str, object] = {
             "type": kind,
             "data": data,
             "id": str(uuid.uuid4()),

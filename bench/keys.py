@@ -78,7 +78,7 @@ class Conversation:
     def __init__(self, command: Sequence[str]) -> None:
         self._pid, self._handle = pty.fork()
         if self._pid == 0:
-            os.execvpe(command[0], command, {**os.environ, "TERM": "xterm-256color"})
+            os.execvpe(command[0], [*command], {**os.environ, "TERM": "xterm-256color"})
         fcntl.ioctl(self._handle, termios.TIOCSWINSZ, _SIZE)
 
     def type(self, keys: str) -> None:

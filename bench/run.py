@@ -99,7 +99,7 @@ def now() -> str:
 
 def write(results: Rows) -> None:
     """The results as data and as a page."""
-    found = {
+    found: dict[str, object] = {
         "measured_at": now(),
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",

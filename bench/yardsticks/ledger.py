@@ -24,7 +24,7 @@ with tempfile.TemporaryDirectory() as folder, Ledger.open(Path(folder)) as ledge
     for position in range(1, steps + 1):
         ledger.begin_step(
             run.id,
-            position=position,
+            path=str(position),
             cycle=1,
             kind="prompt",
             title="t",
@@ -33,5 +33,5 @@ with tempfile.TemporaryDirectory() as folder, Ledger.open(Path(folder)) as ledge
             turn_id="t",
             prompt="prompt " * 20,
         )
-        ledger.accept_step(run.id, position, "m")
-        ledger.finish_step(run.id, position, StepStatus.DONE, response="answer " * 20)
+        ledger.accept_step(run.id, str(position), "m")
+        ledger.finish_step(run.id, str(position), StepStatus.DONE, response="answer " * 20)

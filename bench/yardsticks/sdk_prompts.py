@@ -12,6 +12,7 @@ import uuid
 from pathlib import Path
 
 from copilot import CopilotClient, PermissionHandler, RuntimeConnection
+from copilot.session import ProviderConfig
 
 TIMEOUT = 600.0
 
@@ -23,7 +24,7 @@ async def main(sessions: int, prompts: int, parallel: int, text: str, file: str 
     await client.start()
     limit = asyncio.Semaphore(parallel)
     seconds: list[float] = []
-    provider = {
+    provider: ProviderConfig = {
         "type": "openai",
         "base_url": os.environ["COPILOT_PROVIDER_BASE_URL"],
         "api_key": os.environ["COPILOT_PROVIDER_API_KEY"],
@@ -43,7 +44,7 @@ async def main(sessions: int, prompts: int, parallel: int, text: str, file: str 
                 begun = time.perf_counter()
                 answer = await session.send_and_wait(f"{number} {text}", timeout=TIMEOUT)
                 seconds.append(time.perf_counter() - begun)
-                print(answer.data.content if answer else "")
+                print(getattr(answer.data, "content", "") if answer else "")
             await session.disconnect()
 
     await asyncio.gather(*(one() for _ in range(sessions)))
@@ -52,4 +53,5 @@ async def main(sessions: int, prompts: int, parallel: int, text: str, file: str 
         Path(file).write_text("".join(f"{value}\n" for value in seconds))
 
 
-asyncio.run(main(*map(int, sys.argv[1:4]), sys.argv[4], sys.argv[5] if sys.argv[5:] else None))
+sessions, prompts, parallel = map(int, sys.argv[1:4])
+asyncio.run(main(sessions, prompts, parallel, sys.argv[4], sys.argv[5] if sys.argv[5:] else None))
