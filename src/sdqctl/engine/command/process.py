@@ -28,8 +28,8 @@ from sdqctl.store.evidence import KEEP, Evidence, Output
 NOT_FOUND = 127
 TIMED_OUT = 124
 """The exit status of a command that was ended by a limit, as timeout(1) gives it."""
-_KEEP = "import sys; sys.path.append(sys.argv.pop(1)); import keeper; keeper.main()"
-"""Imported, since a third of its start is compiling; it was compiled when it was imported here."""
+_PROGRAM = "import sys; sys.path.append(sys.argv.pop(1)); import keeper; keeper.main()"
+"""The keeper, imported since compiling is a third of its start; the import above compiled it."""
 _GRACE = 5.0
 """Seconds for the keeper to end a command; it asks it first and kills it after three."""
 
@@ -227,7 +227,7 @@ def _missing(step: RunStep, cwd: Path, environment: Mapping[str, str]) -> str:
 
 
 def _keeper() -> Sequence[str]:
-    return (sys.executable, "-I", "-S", "-c", _KEEP, os.path.dirname(keeper.__file__))
+    return (sys.executable, "-I", "-S", "-c", _PROGRAM, os.path.dirname(keeper.__file__))
 
 
 async def _start(
