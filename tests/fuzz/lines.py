@@ -221,6 +221,7 @@ class Lines:
                 f"git $({line})",
                 f"git <<E\n{line}\nE",
                 f"git <<'E'\n{line}\nE",
+                f"git commit -m \"$(cat <<'E'\n{line}\nE\n)\"",
                 f"echo | xargs sh -c {text}",
                 f"find . -maxdepth 0 -exec sh -c {text} \\;",
                 f"trap {text} EXIT",

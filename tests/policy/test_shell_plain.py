@@ -31,6 +31,14 @@ for i in ; do git log; done > /dev/null
 for i in a b\ndo git log; done
 for i in a$(git x)\; do git log; done
 git commit -m "$(cat <<'E'\nit's ) $(x)\nE\n)" -- a
+git commit -m "$(cat <<'E'\nE\n)" > /dev/null || git log
+git commit 2> /dev/null -m "$(cat - 2>&1 << 'E' \nEx\n E\nE\n  )" | cat
+git commit -m "$(cat <<'E'\nE )\nE\n)"
+git commit -m "$(cat <<'E'\nE\n\n)" a
+git commit -m"$(cat <<'E'\nE\n)"
+git commit -m "$(if <<'E'\nE\n)"
+if git "$(cat <<'E'\n)"\nE\n)"; then git; fi
+x=$(git "$(cat <<'E'\n\\\nE\n)")
 git commit -m "$(cat <<E\n$(git x) ${y}\nE\n) $x"
 cat <<E\n$(git x)\nE
 cat 2<<E\nE
@@ -55,7 +63,7 @@ def reading(line: str) -> str:
 def test_a_plain_command_is_read_as_any_other(monkeypatch: pytest.MonkeyPatch) -> None:
     lines = [*LINES, *(case.target for case in CASES), *islice(Lines(1), 1000)]
     plain = [reading(line) for line in lines]
-    for name in ("plain_command", "plain_step", "plain_setting", "plain_loop"):
+    for name in ("plain_command", "plain_step", "plain_setting", "plain_message", "plain_loop"):
         monkeypatch.setattr(PlainReader, name, lambda reader: None)
     monkeypatch.setattr(PlainReader, "run_of_words", lambda reader, first: ())
     monkeypatch.setattr(words, "_OPENING", re.compile("(?!)"))

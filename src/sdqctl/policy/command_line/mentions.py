@@ -103,14 +103,18 @@ class Mentions:
 
     def denied(self, words: Sequence[Word], places: Places) -> tuple[str, PathRefusal] | None:
         """The first name of a denied file, with its denial. Raises UnclearCommandError."""
-        passed = self._passed.setdefault(places, set())
-        if passed.issuperset(words):
+        passed = self._passed.get(places)
+        if passed is None:
+            passed = self._passed[places] = set()
+        elif passed.issuperset(words):
             return None
         for place in in_order(places):
             folder = self._folder(place)
             harmless = self._harmless.setdefault(folder, set())
             harmless_yet = self._harmless_yet.setdefault(folder, set())
             for word in words:
+                if word in passed:
+                    continue
                 key = word.text is None, word.raw  # in an assignment a glob is but a text
                 if key in harmless or key in harmless_yet:
                     continue

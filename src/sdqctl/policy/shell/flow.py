@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from sdqctl.policy.shell.location import MOVERS, UNKNOWN, Places, joined
-from sdqctl.policy.shell.tree import Compound, Line, Shape, SimpleCommand, Step
+from sdqctl.policy.shell.tree import Command, Compound, Line, Shape, SimpleCommand, Step
 
 Outcome = tuple[Places, Places]
 """Where a command leaves the line when it succeeds, and when it fails."""
@@ -125,18 +125,21 @@ class Walker(ABC):
         return joined(succeeded, failed) or places
 
     def _pipeline(self, step: Step, places: Places) -> Outcome:
-        alone = len(step.commands) == 1
-        mark = 0 if alone else self.numbers.mark()
-        for command in step.commands:
-            if isinstance(command, SimpleCommand):
-                succeeded, failed = self.simple(command, places)
-            else:
-                succeeded = failed = self._whole_compound(command, places)
-            if not alone:
+        commands = step.commands
+        if len(commands) > 1:
+            mark = self.numbers.mark()
+            for command in commands:
+                self._command(command, places)
                 self.numbers.back_to(mark)
-        if not alone:
             return places, places
+        succeeded, failed = self._command(commands[0], places)
         return (failed, succeeded) if step.negated else (succeeded, failed)
+
+    def _command(self, command: Command, places: Places) -> Outcome:
+        if isinstance(command, SimpleCommand):
+            return self.simple(command, places)
+        after = self._whole_compound(command, places)
+        return after, after
 
     def _whole_compound(self, command: Compound, places: Places) -> Places:
         """A compound command with what belongs to it."""

@@ -70,7 +70,7 @@ class _Parser(ListReader):
         if word == "(":
             return self._parenthesis()
         if found is None or (word == "time" and self.posix):
-            return self.plain_setting() or self._simple()
+            return self.plain_setting() or self.plain_message() or self._simple()
         if word == "[[":
             return self._test()
         reader = _READERS.get(word)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sdqctl.policy.shell.facts import UnclearCommandError
 
 
-@dataclass
+@dataclass(slots=True)
 class Meter:
     """Counts the work that one line makes, so that it stays bounded."""
 

@@ -44,6 +44,11 @@ PLAIN_STEP = re.compile(rf"{_COMMAND}(?:{_OPERATOR}|{_DOCUMENT}|{_END})", re.ASC
 """The same with the operator before another word, or with the beginning of a here-document."""
 PLAIN_SETTING = re.compile(rf"([A-Za-z_]\w*+)=((\"?)\$\({_COMMAND}\)\3)[ \t]*+{_END}", re.ASCII)
 """A variable that is set to what such a command prints, and nothing else."""
+PLAIN_MESSAGE = re.compile(
+    rf"{_COMMAND}(?<=[ \t])(\"\$\({_COMMAND}(?<=[ \t])<<[ \t]*+'(\w[\w.-]*+)'[ \t]*+\n)", re.ASCII
+)
+"""A command whose last word is what a plain one makes of a here-document, to its first line."""
+PLAIN_MESSAGE_END = re.compile(rf"\n[ \t]*+\)\"[ \t]*+{_END}")
 PLAIN_LOOP = re.compile(
     rf"([A-Za-z_]\w*+)[ \t]++in((?:{_GAP}{_WORD})*+)[ \t]*+(?:;[ \t]*+\n?+|\n)[ \t]*+do[ \t]++",
     re.ASCII,

@@ -12,6 +12,8 @@ from sdqctl.policy.shell.meter import Meter
 from sdqctl.policy.shell.plain import (
     PLAIN_COMMAND,
     PLAIN_LOOP,
+    PLAIN_MESSAGE,
+    PLAIN_MESSAGE_END,
     PLAIN_SETTING,
     PLAIN_STEP,
     PLAIN_WORDS,
@@ -49,8 +51,7 @@ class PlainReader(WordReader):
         super().__init__(text, meter, depth=depth, posix=posix)
         self.inner: list[Line] = []
         self.pending: list[HereDocument] = []
-        self._words: dict[str, Word] = {}
-        """Plain words that were read before."""
+        self._words = _PlainWords(type(self), meter, posix=posix)
         self._commands: dict[str, SimpleCommand] = {}
         """Plain commands, in the same way."""
 
@@ -111,6 +112,26 @@ class PlainReader(WordReader):
         inner = [Line([Step([command], False, "")])]
         return SimpleCommand((), [Assignment(name, value)], inner=inner)
 
+    def plain_message(self) -> SimpleCommand | None:
+        """A plain command that is given what another makes of a here-document."""
+        found = None if self.pending else PLAIN_MESSAGE.match(self.text, self.at)
+        if found is None:
+            return None
+        outer_text, _, inner_text, delimiter = found.groups()
+        last = self.text.find("\n" + delimiter, found.end() - 1) + 1
+        end = PLAIN_MESSAGE_END.match(self.text, last + len(delimiter)) if last else None
+        outer = self._commands.get(outer_text) or self._new_command(outer_text)
+        reader = self._commands.get(inner_text) or self._new_command(inner_text)
+        if end is None or outer is None or reader is None:
+            return None
+        self.check_depth()
+        self.meter.spend(end.end() - self.at)
+        self.at = end.end()
+        raw = self.text[found.start(2) : self.at].rstrip(" \t").replace("\\\n", "")
+        words = (*outer.words, Word(None, raw, pieces=_QUOTED_OUTPUT[1:]))
+        reader = SimpleCommand(reader.words, (), reader.redirections, may_fail=True)
+        return SimpleCommand(words, (), outer.redirections, [Line([Step([reader], False, ";")])])
+
     def plain_loop(self) -> Assignment | None:
         """What a `for` gives its variable, to the first command in it, if its words are plain."""
         found = None if self.pending else PLAIN_LOOP.match(self.text, self.at)
@@ -146,14 +167,23 @@ class PlainReader(WordReader):
         return command
 
     def _known(self, raws: list[str]) -> tuple[Word, ...]:
-        """The words that are written so; one that came before is not read again."""
-        known = self._words
-        words = tuple(filter(None, map(known.get, raws)))
-        if len(words) < len(raws):
-            words = tuple([known.get(raw) or self._plain_word(raw) for raw in raws])
-        return words
+        """The words that are written so."""
+        return tuple(map(self._words.__getitem__, raws))
 
-    def _plain_word(self, raw: str) -> Word:
-        word = Word(raw, raw) if SIMPLE_WORD.fullmatch(raw) else self.child(raw).word()
-        self._words[raw] = word
+
+class _PlainWords(dict[str, Word]):
+    """Plain words by how they are written; one is read when it is first asked for."""
+
+    def __init__(self, reader: type[PlainReader], meter: Meter, *, posix: bool) -> None:
+        super().__init__()
+        self._reader = reader
+        self._meter = meter
+        self._posix = posix
+
+    def __missing__(self, raw: str) -> Word:
+        if SIMPLE_WORD.fullmatch(raw):
+            word = Word(raw, raw)
+        else:
+            word = self._reader(raw, self._meter, posix=self._posix).word()
+        self[raw] = word
         return word
