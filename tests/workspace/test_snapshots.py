@@ -273,6 +273,12 @@ def test_a_variable_of_git_in_the_environment_is_not_followed(
     assert opened(top, home).keeper == top / ".git"
 
 
+def test_a_link_into_a_repository_leads_there(home: Path, tmp_path: Path) -> None:
+    top = repository(tmp_path / "project")
+    (tmp_path / "link").symlink_to(top / "sub")
+    assert opened(tmp_path / "link", home).keeper == top / ".git"
+
+
 @pytest.mark.parametrize("place", ["bare.git", "project/.git"])
 def test_a_repository_without_a_work_tree_is_refused(
     place: str, home: Path, tmp_path: Path

@@ -63,6 +63,8 @@ def find_repository(folder: Path) -> Repository | None:
     Raises WorkspaceRefusedError for one without a work tree, for one that git itself refuses (as
     that of another user), and for a git that is too old.
     """
+    if not _may_be_repository(folder):
+        return None
     asked = Git(folder).finished(
         *("rev-parse", "--path-format=absolute", "--show-object-format", "--is-inside-work-tree"),
         *("--git-dir", "--git-common-dir", "--show-toplevel"),
@@ -81,6 +83,15 @@ def find_repository(folder: Path) -> Repository | None:
     form, _, git_folder, common, top = lines
     top, git_folder, common = map(os.path.realpath, (top, git_folder, common))
     return Repository(Path(top), Path(git_folder), Path(common), form)
+
+
+def _may_be_repository(folder: Path) -> bool:
+    """Whether git is to be asked: up to the root it looks for `.git` and a bare one's HEAD."""
+    real = Path(os.path.realpath(folder))
+    return any(
+        os.path.lexists(above / ".git") or os.path.lexists(above / "HEAD")
+        for above in (real, *real.parents)
+    )
 
 
 def read_configuration(folder: Path) -> Configuration:
