@@ -145,6 +145,35 @@ def test_two_writers_wait_for_each_other(tmp_path: Path) -> None:
     assert (report.runs, report.attempts, report.problems) == (80, 80, ())
 
 
+def test_the_runs_of_a_session_are_found_without_a_look_at_those_of_others(ledger: Ledger) -> None:
+    """Counted in steps of SQLite's machine: with 200 runs, and with 1,200."""
+    steps = []
+    for more in (200, 1000):
+        for number in range(more):
+            start(ledger, f"other-{more}-{number}")
+        begin(ledger, start(ledger, f"mine-{more}"))
+        steps.append(steps_of(ledger, SessionRef("mock", f"mine-{more}")))
+    assert steps[1] <= steps[0] * 1.1, steps
+
+
+def steps_of(ledger: Ledger, ref: SessionRef) -> int:
+    """The steps of SQLite's machine in which a session's runs are found."""
+    count = 0
+
+    def counted() -> int:
+        nonlocal count
+        count += 1
+        return 0
+
+    connection = ledger.database._connection
+    connection.set_progress_handler(counted, 1)
+    try:
+        assert [run.session_id for run in ledger.runs_of(ref, called=False)] == [ref.id]
+    finally:
+        connection.set_progress_handler(None, 1)
+    return count
+
+
 def test_a_single_prompt_hides_no_unfinished_workflow(ledger: Ledger) -> None:
     run_id = start(ledger)
     ledger.update_run(run_id, status=RunStatus.PAUSED)

@@ -151,6 +151,15 @@ def find_called(sessions: Iterable[SessionInfo], *names: str) -> SessionInfo | N
     return next((info for info in sessions if not wanted.isdisjoint(info.keys)), None)
 
 
+def by_key(sessions: Iterable[SessionInfo]) -> dict[str, SessionInfo]:
+    """Sessions by what they are found by; of two with the same, the first one."""
+    found: dict[str, SessionInfo] = {}
+    for info in sessions:
+        for key in info.keys:
+            found.setdefault(key, info)
+    return found
+
+
 def name_taken(info: SessionInfo, *, hint: str) -> SessionExistsError:
     """What is raised when a session that is there has the name of a new one."""
     return SessionExistsError(f"a session named {info.label!r} exists already", hint=hint)

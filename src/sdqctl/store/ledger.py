@@ -172,12 +172,13 @@ class Ledger(Closing):
         """
         own = "" if called else f"AND {_OF_ITS_OWN}"
         rows = self.rows(
-            f"""{_RUNS} WHERE runs.adapter = ? AND (runs.session_id = ? OR runs.id IN
-            (SELECT run_id FROM attempts WHERE session_id = ?)) {own} ORDER BY runs.number""",
+            f"""{_RUNS} WHERE runs.id IN (
+                SELECT id FROM runs WHERE adapter = ?1 AND session_id = ?2
+                UNION SELECT run_id FROM attempts WHERE session_id = ?2
+            ) AND +runs.adapter = ?1 {own} ORDER BY runs.number""",
             ref.adapter,
             ref.id,
-            ref.id,
-        )
+        )  # the plus keeps SQLite from going through all runs of the adapter
         return [read_run(row) for row in rows]
 
     def last_runs(self, refs: Collection[SessionRef] | None = None) -> dict[SessionRef, RunRecord]:

@@ -36,6 +36,7 @@ from sdqctl.engine.target import choose_known
 from sdqctl.engine.variables import base_variables
 from sdqctl.errors import PausedError, UsageError
 from sdqctl.model.run import BatchOutcome
+from sdqctl.model.session import by_key, folded
 from sdqctl.sandbox.nets import Nets
 from sdqctl.text.suggest import nearest
 from sdqctl.text.terminal import one_line
@@ -82,7 +83,7 @@ def apply_workflow(app: App, request: ApplyRequest, manner: Manner) -> int:
     question = question_of(manner.display)
     with app.ledger() as ledger:
         adapter = options.adapter or setup.settings.adapter
-        known = list(setup.archive(adapter).sessions())
+        known = by_key(setup.archive(adapter).sessions())
         items = []
         for component, name in zip(components, names, strict=True):
             context = decided(
@@ -91,7 +92,7 @@ def apply_workflow(app: App, request: ApplyRequest, manner: Manner) -> int:
                 setup,
                 ledger,
                 partial(choose_known, workflow.path, adapter, name, ledger),
-                known,
+                [known[folded(name)]] if folded(name) in known else [],
                 cwd=cwd,
                 question=question,
                 variables=component.variables,
