@@ -64,8 +64,10 @@ class Mentions:
         words = assignment.elements if assignment.value is None else (assignment.value,)
         kept = self._values.setdefault(assignment.name, [])
         before = kept[:] if assignment.appends else None
-        if not words or any(map(self._is_vague, words)):
+        vague = not words or any(map(self._is_vague, words))
+        if vague and assignment.name not in self._vague:
             self._vague.add(assignment.name)
+            self._look_again()
         for text in self._given(words):
             for value in (text,) if before is None else [start + text for start in before]:
                 if value and value not in kept:
@@ -84,10 +86,15 @@ class Mentions:
     def _keep(self, name: str, kept: list[str], value: str) -> None:
         if len(kept) < _MOST_VALUES:
             kept.append(value)
-            self._harmless_yet.clear()
-            self._passed.clear()
-        else:
+            self._look_again()
+        elif name not in self._overfull:
             self._overfull.add(name)
+            self._look_again()
+
+    def _look_again(self) -> None:
+        """A variable may hold something else now, and so may words that named no denied file."""
+        self._harmless_yet.clear()
+        self._passed.clear()
 
     def _given(self, words: Sequence[Word]) -> Iterator[str]:
         """What these words give a variable, as far as it is known."""

@@ -53,7 +53,7 @@ class PlainReader(WordReader):
         self.pending: list[HereDocument] = []
         self._words = _PlainWords(type(self), meter, posix=posix)
         self._commands: dict[str, SimpleCommand] = {}
-        """Plain commands, in the same way."""
+        """Plain commands that were read before."""
 
     @abstractmethod
     def child(self, text: str) -> WordReader:
