@@ -23,16 +23,10 @@ def started(*command: str, **environment: str) -> Iterator[subprocess.Popen[byte
         command, env={"PATH": os.environ["PATH"], **environment}, start_new_session=True
     )
     try:
-        while sys.platform == "linux" and process.poll() is None and not _environment(process.pid):
-            time.sleep(0.01)  # the kernel has not given it one yet
         yield process
     finally:
         process.kill()
         process.wait()
-
-
-def _environment(pid: int) -> bytes:
-    return Path(f"/proc/{pid}/environ").read_bytes()
 
 
 def pids(mark: str, **having: str) -> set[int]:
@@ -61,6 +55,27 @@ def test_only_a_mark_that_matches_exactly_counts() -> None:
         assert end_offspring(mark) == 1
         assert own.wait(timeout=120) == -15
         assert [p.poll() for p in (longer, other, prefixed, bare)] == [None] * 4
+
+
+def test_a_process_is_found_while_its_program_takes_the_place_of_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    mark = new_mark()
+    for _ in range(100):
+        with started("sleep", "60", **{MARK: mark}) as begun, monkeypatch.context() as patch:
+            patch.setattr(os, "listdir", lambda _, pid=begun.pid: [str(pid)])  # at once
+            assert pids(mark) == {begun.pid}
+
+
+def test_a_process_is_found_that_another_started_in_passing_before_it_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    mark = new_mark()
+    ended = "4194305"  # above the highest id of Linux (proc(5), pid_max)
+    with started("sleep", "60", **{MARK: mark}) as late:
+        looks = iter([[ended], [ended, str(late.pid)], [str(late.pid)]])
+        monkeypatch.setattr(os, "listdir", lambda _: next(looks))
+        assert pids(mark) == {late.pid}
 
 
 def test_a_child_without_the_environment_belongs_to_the_one_that_started_it() -> None:

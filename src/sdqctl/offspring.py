@@ -31,6 +31,8 @@ _GRACE = 1.0
 _GIVE_UP = 5.0
 """Seconds after which what cannot be killed (it waits for a disk, say) is waited for no longer."""
 _POLL = 0.02
+_START = 0.001
+"""Seconds for the kernel to put a program in the place of another; it takes less."""
 _LOG = logging.getLogger(__name__)
 
 
@@ -153,23 +155,47 @@ def _processes(word: str) -> dict[int, _Seen]:
 
 
 def _from_proc(word: bytes) -> dict[int, _Seen]:
+    """Looks until no process is new: one that ended meanwhile may have started another before."""
     found = {}
     user = os.getuid()
-    for name in os.listdir("/proc"):
-        if not name.isdecimal():
-            continue
-        try:
-            if os.stat(f"/proc/{name}").st_uid != user:
+    done: set[str] = set()
+    give_up = time.monotonic() + _GRACE
+    while (new := {*filter(str.isdecimal, os.listdir("/proc"))} - done) and (
+        time.monotonic() < give_up
+    ):
+        for name in new:
+            try:
+                seen = _look(name, word) if os.stat(f"/proc/{name}").st_uid == user else None
+            except _StartingError:
+                time.sleep(_START)
                 continue
-            with open(f"/proc/{name}/environ", "rb") as stream:
-                data = stream.read()
-            with open(f"/proc/{name}/stat", "rb") as stream:
-                parent = int(stream.read().rpartition(b")")[2].split()[1])
-        except (OSError, ValueError, IndexError):  # it ended meanwhile, or is not to be seen
-            continue
-        words = data.decode("utf-8", "replace").split("\0") if word in data else ()
-        found[int(name)] = _Seen(parent, frozenset(words))
+            except (OSError, ValueError, IndexError):  # it ended meanwhile, or is not to be seen
+                seen = None
+            done.add(name)
+            if seen is not None:
+                found[int(name)] = seen
     return found
+
+
+class _StartingError(Exception):
+    """A process is between two programs: its environment is not to be read yet."""
+
+
+def _look(name: str, word: bytes) -> _Seen:
+    """What /proc says of a process; the environment without the word is left out.
+
+    While a program takes the place of another, the environment reads as empty and, in proc(5)'s
+    stat, has no end (field 51) though there is memory (field 23), which what is dead has not.
+    """
+    with open(f"/proc/{name}/environ", "rb") as stream:
+        data = stream.read()
+    with open(f"/proc/{name}/stat", "rb") as stream:
+        fields = stream.read().rpartition(b")")[2].split()
+    start, end = fields[47:49]
+    if not data and fields[20] != b"0" and (end == b"0" or start != end):
+        raise _StartingError
+    words = data.decode("utf-8", "replace").split("\0") if word in data else ()
+    return _Seen(int(fields[1]), frozenset(words))
 
 
 def _from_ps() -> dict[int, _Seen]:

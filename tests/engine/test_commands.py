@@ -347,11 +347,12 @@ def keepers(home: Path) -> list[int]:
     return alive(home, b"keeper.main()")
 
 
-def test_no_command_outlives_its_killed_keeper(bench: Bench) -> None:
+@pytest.mark.parametrize("word", [b"keeper.main()", b"sleep\x0090"], ids=["starting", "running"])
+def test_no_command_outlives_its_killed_keeper(bench: Bench, word: bytes) -> None:
     path = bench.write("w.conv", "SESSION-NAME s\nRUN sh -c 'sleep 90; echo >> effect'\nPROMPT x\n")
     process = Running("run", str(path), stderr=subprocess.PIPE)
     deadline = time.monotonic() + 120
-    while not alive(bench.home, b"sleep"):
+    while not alive(bench.home, word):
         assert time.monotonic() < deadline
         time.sleep(0.02)
     for pid in keepers(bench.home):
