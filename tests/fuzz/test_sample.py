@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.bench import Bench
+from tests.fuzz.denied_files import DeniedFile
 from tests.fuzz.injection import play, values
 from tests.fuzz.judging import KINDS, Fuzz
 from tests.fuzz.lines import Lines
@@ -29,6 +30,22 @@ def test_what_is_allowed_runs_nothing_else(folder: Path) -> None:
     findings = [finding for _ in range(3 * len(KINDS)) for finding in fuzz.batch(120)]
     assert not findings
     assert fuzz.count.allowed > 100
+
+
+def test_what_is_allowed_opens_no_denied_file(folder: Path) -> None:
+    fuzz = DeniedFile(1, folder)
+    assert fuzz.batch(120) == []
+    assert fuzz.ran > 60
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["cat secret/k", "x=ret; cat sec$x/k", "cd secret; cat k", "sh -c 'cat \"$0\"/k' secret"],
+)
+def test_the_oracle_sees_an_opened_file(line: str, folder: Path) -> None:
+    fuzz = DeniedFile(1, folder)
+    assert fuzz.opens(line)
+    assert not fuzz.opens("cat src/k; cat k")
 
 
 def test_the_same_seed_makes_the_same_lines() -> None:

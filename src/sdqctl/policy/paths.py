@@ -135,7 +135,7 @@ class PathRules:
         """The denial of a path that may mean a denied file, by how it ends."""
         names = folded(tail).split("/")
         for last, by, why in self._names_denied:
-            if any(fnmatch(name, last) for name in names):
+            if any(fnmatch(name, last) or _may_become(name, last) for name in names):
                 return PathRefusal(f"{why}, if it means that file", by=by)
         return None
 
@@ -312,6 +312,11 @@ class PathRules:
 
 def _is_path_rule(rule: ToolRule) -> bool:
     return rule.kind in (ToolKind.READ, ToolKind.WRITE)
+
+
+def _may_become(glob: str, name: str) -> bool:
+    """Whether a glob that says something of a name means this one."""
+    return bool(glob.strip("*?")) and fnmatch(name, glob.replace("[^", "[!"))
 
 
 def _directive(rule: FileRule) -> str:

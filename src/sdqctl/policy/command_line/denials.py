@@ -73,12 +73,17 @@ def denied_in(rule: ToolRule, name: str, value: str | None) -> str:
 
 def _may_run(rule: ToolRule, words: Sequence[Word]) -> bool:
     """Whether a program may run the denied words as a command."""
-    name = base_name(words[0].text or "").casefold()
-    if name == "git":
+    if base_name(words[0].text or "").casefold() == "git":
         return _git_may_run(rule, words)
+    return may_run(words) and _stand_in(rule.words, list(_tokens(words[1:])))
+
+
+def may_run(words: Sequence[Word]) -> bool:
+    """Whether a program may run its words as a command."""
+    name = base_name(words[0].text or "").casefold()
     if name in _RUN_SOME and not _runs_some(_RUN_SOME[name], words[1:]):
         return False
-    return name not in _RUN_NOTHING and _stand_in(rule.words, list(_tokens(words[1:])))
+    return name not in _RUN_NOTHING
 
 
 def _runs_some(wanted: frozenset[str], words: Sequence[Word]) -> bool:

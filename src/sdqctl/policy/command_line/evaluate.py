@@ -10,8 +10,9 @@ from functools import cached_property
 from operator import attrgetter
 
 from sdqctl.errors import UsageError
-from sdqctl.policy.command_line.denials import denied_by, denied_in
-from sdqctl.policy.command_line.files import Files, given_by
+from sdqctl.policy.command_line.ahead import DEEPEST, given_by
+from sdqctl.policy.command_line.denials import denied_by, denied_in, may_run
+from sdqctl.policy.command_line.files import Files
 from sdqctl.policy.command_line.verdict import RefusedError, ShellVerdict
 from sdqctl.policy.paths import PathRules
 from sdqctl.policy.rules import ToolRule, parse_rule
@@ -29,7 +30,6 @@ from sdqctl.policy.shell.wrappers import NOTHING, Inner, Text, runs_others, unwr
 _UNKNOWN_PROGRAM = "which program it runs is known only when the shell runs"
 _EXIT_STATUS = re.compile(r"\d{1,3}|\$\?", re.ASCII)
 _TEXT = attrgetter("text")
-_DEEPEST = 20
 _SETTLED = frozenset(
     {"cd", "pushd", "popd", "chdir", "echo", "printf", "true", "false", ":", "test", "[", "pwd"}
     | {"set", "export", "local", "read", "type", "command", "builtin", "exit", "return"}
@@ -82,7 +82,8 @@ class _Judge(Walker):
         self.home: Places = frozenset({Place(str(rules.paths.root))})
         self._strict = not rules.whole
         self.files = Files(rules.paths, meter, strict=self._strict)
-        self._guarded = self._strict or bool(rules.deny) or rules.paths.denies_paths
+        self._guards_files = rules.paths.denies_paths
+        self._guarded = self._strict or bool(rules.deny) or self._guards_files
         """Whether it matters what is known only when the shell runs."""
         self._posix = False
         self._depth = 0
@@ -103,7 +104,7 @@ class _Judge(Walker):
         """The verdict on a whole line. Raises UnclearCommandError and RefusedError."""
         self._goes_on = "\n" in line
         parsed = parse_command_line(line, meter=self.meter)
-        self.files.look_ahead(parsed)
+        self.files.look_ahead(parsed, posix=self._posix)
         self.start(parsed, self.home)
         if self._guarded and (name := self.numbers.doubtful):
             raise RefusedError(
@@ -172,7 +173,7 @@ class _Judge(Walker):
                 self._denials(words, NOTHING)
             if self._strict:
                 self._is_allowed(words, places)
-            self.files.mentions(words[1:], places)
+            self.files.mentions(words[1:], places, lines=self._guards_files and may_run(words))
             self._settled = self._settled and name in _SETTLED
             self._judged[key] = None in map(_TEXT, words)
             return places, places
@@ -182,7 +183,8 @@ class _Judge(Walker):
         ruled = self._strict and self._permission(words, inner, moved, places)
         facts = list(facts_of(words, ""))
         self._facts(facts, ruled=ruled)
-        self.files.mentions(words[1:], places)
+        lines = bool(inner.unclear or inner.opaque) or (not inner.known and may_run(words))
+        self.files.mentions(words[1:], places, lines=lines)
         outcome = self._inner(inner, places)
         if moved is not None:
             return moved.succeeded, moved.failed
@@ -206,8 +208,9 @@ class _Judge(Walker):
         """Judge what a program runs."""
         outcome = (places, places)
         if not inner.runs and inner.text is None:
-            return outcome
-        if self._depth >= _DEEPEST:
+            lost = inner.lost and self._guards_files
+            return (UNKNOWN, UNKNOWN) if lost else outcome
+        if self._depth >= DEEPEST:
             raise UnclearCommandError("it is nested too deep")
         self._depth += 1
         for run in inner.runs:
@@ -221,7 +224,8 @@ class _Judge(Walker):
 
     def _text(self, text: Text, places: Places) -> Outcome:
         line = parse_command_line(text.line, posix=text.posix, meter=self.meter)
-        self.files.look_ahead(line)
+        if not text.here:  # else its shell's line was looked through with it
+            self.files.look_ahead(line, posix=text.posix)
         posix, self._posix = self._posix, text.posix
         goes_on, self._goes_on = self._goes_on, self._goes_on or text.here or "\n" in text.line
         if text.here:
@@ -238,6 +242,8 @@ class _Judge(Walker):
     def _move(self, words: tuple[Word, ...], places: Places) -> Move | None:
         if words[0].text not in MOVERS:
             return None
+        if self.files.gives("CDPATH") or (words[-1].tilde and self.files.gives("HOME")):
+            return Move(UNKNOWN, places, allowed=False)
         return move(words, places, settled=self._settled, readable=self.files.may_enter)
 
     # -- what is evaluated and set -------------------------------------------------------------

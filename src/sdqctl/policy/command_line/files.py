@@ -8,13 +8,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from sdqctl.model.tools import ToolKind
-from sdqctl.policy.command_line.mentions import Mentions
+from sdqctl.policy.command_line.ahead import LookAhead
+from sdqctl.policy.command_line.mentions import Mentions, parts_of
 from sdqctl.policy.command_line.verdict import RefusedError
 from sdqctl.policy.paths import PathRules
-from sdqctl.policy.shell.builtins import EVALUATING, facts_of
-from sdqctl.policy.shell.facts import Set, UnclearCommandError
-from sdqctl.policy.shell.flow import commands_of
-from sdqctl.policy.shell.location import Place, Places, in_order
+from sdqctl.policy.shell.facts import UnclearCommandError
+from sdqctl.policy.shell.location import UNKNOWN, Place, Places, in_order
 from sdqctl.policy.shell.meter import Meter
 from sdqctl.policy.shell.tree import Assignment, Line, Redirection
 from sdqctl.policy.shell.word import Word
@@ -37,19 +36,23 @@ class Files:
         """A variable is given a value, which may name a file."""
         self._names.note(assignment)
 
-    def look_ahead(self, line: Line) -> None:
-        """Note what a line gives its variables: a loop or a function uses what comes later."""
+    def look_ahead(self, line: Line, *, posix: bool) -> None:
+        """Note what a line gives its variables: a loop or a function uses what comes later.
+
+        `posix`: the shell that runs it may be dash or bash.
+        """
         if not self._paths.denies_paths:
             return
-        for _ in range(2):  # the value of one may be in the value of another
-            for command in commands_of(line):
-                self._meter.spend(1)
-                for assignment in command.assignments:
-                    self.note(assignment)
-                named = command.words and command.words[0].text in EVALUATING
-                for fact in (*command.facts, *(facts_of(command.words, "") if named else ())):
-                    if isinstance(fact, Set):
-                        self.note(given_by(fact))
+        look = LookAhead(self._meter, posix=posix)
+        given = [*look.given(line)]
+        for assignment in given * 2:  # the value of one may be in the value of another
+            self.note(assignment)
+        if look.anything:
+            self._names.note_anything()
+
+    def gives(self, name: str) -> bool:
+        """Whether the line may give a variable a value."""
+        return self._names.gives(name)
 
     def may_enter(self, folder: str) -> bool:
         """Whether a `cd` to this folder is allowed."""
@@ -64,9 +67,16 @@ class Files:
             for place in places
         )
 
-    def mentions(self, words: Sequence[Word], places: Places) -> None:
-        """Refuse words that name a denied file. Raises RefusedError."""
-        if found := self._names.denied(words, places):
+    def mentions(self, words: Sequence[Word], places: Places, *, lines: bool = False) -> None:
+        """Refuse words that name a denied file. Raises RefusedError.
+
+        `lines`: the words may be run as lines, so that what stands in them counts.
+        """
+        found = self._names.denied(words, places)
+        if found is None and lines and self._paths.denies_paths:
+            parts = [part for word in words for part in parts_of(word)]
+            found = self._names.denied(parts, UNKNOWN)  # they may hold a `cd` as well
+        if found is not None:
             name, refusal = found
             raise RefusedError(f"it names {name}, and {refusal.why}", by=refusal.by)
 
@@ -81,7 +91,10 @@ class Files:
     def _redirection(self, redirection: Redirection, places: Places) -> None:
         kind = ToolKind.READ if redirection.reads else ToolKind.WRITE
         word, verb = redirection.target, "reads" if redirection.reads else "writes"
-        if word.text is None or (word.tilde and os.path.expanduser(word.text) == word.text):
+        elsewhere = word.tilde and (
+            self._names.gives("HOME") or os.path.expanduser(word.text or "") == word.text
+        )
+        if word.text is None or elsewhere:
             self.mentions([word], places)
             self._unknown(f"which file it {verb} is known only when the shell runs; write its name")
             return
@@ -89,10 +102,13 @@ class Files:
             return
         text = os.path.expanduser(word.text) if word.tilde else word.text
         for place in in_order(places):
-            if place is None and not text.startswith("/"):
-                self._unknown(f"it {verb} {text} in a folder that is known only then")
-                continue
-            found = self._paths.refusal(kind, literal(text), folder_of(place))
+            lost = place is None and not text.startswith("/")
+            if lost and self._strict:
+                raise RefusedError(f"it {verb} {text} in a folder that is known only then")
+            if lost:
+                found = self._paths.denial_somewhere(text)
+            else:
+                found = self._paths.refusal(kind, literal(text), folder_of(place))
             if found is not None:
                 why = f"it {verb} {text}, and {found.why}"
                 raise RefusedError(why, found.rule, found.by)
@@ -101,12 +117,6 @@ class Files:
         """What is known only when the shell runs is left to a shell that may do anything."""
         if self._strict or self._paths.denies_paths:
             raise RefusedError(why)
-
-
-def given_by(fact: Set) -> Assignment:
-    """What a builtin or an expansion gives a variable."""
-    text = fact.value
-    return Assignment(fact.name, None if text is None else Word(text, tilde=text[:1] == "~"))
 
 
 def folder_of(place: Place | None) -> Path | None:

@@ -13,6 +13,8 @@ from collections.abc import Iterator, Sequence
 from fnmatch import translate
 from itertools import islice, product
 
+import msgspec
+
 from sdqctl.policy.paths import PathRefusal, PathRules
 from sdqctl.policy.places import Links
 from sdqctl.policy.shell.facts import UnclearCommandError
@@ -22,12 +24,15 @@ from sdqctl.policy.shell.tree import Assignment
 from sdqctl.policy.shell.word import Kind, Piece, Word
 
 _SEPARATORS = re.compile(r"[=:,@]")
+_SIGNS = re.compile(r"[\s;&|()<>'\"`]+")
+"""What parts a line into words."""
 _SPECIAL = "*?[]{},"
 _QUOTED = {ord(char): chr(0xF0000 + ord(char)) for char in _SPECIAL}
 _UNQUOTED = {0xF0000 + ord(char): char for char in _SPECIAL}
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _GLOB = re.compile(r"[*?\[]")
-_VARIABLE, _KNOWN = Kind.VARIABLE, (Kind.TEXT, Kind.PLAIN, Kind.NUMBER)
+_VARIABLE, _LITERAL = Kind.VARIABLE, (Kind.TEXT, Kind.PLAIN)
+_KNOWN = (*_LITERAL, Kind.NUMBER)
 """Taken out of their Enum once, which Python 3.11 is slow to look into."""
 _LONGEST = 4096
 _MOST_VALUES = 16
@@ -42,9 +47,9 @@ class Mentions:
         self._paths = paths
         self._meter = meter
         self._values: dict[str, list[str]] = {}
-        self._harmless: dict[str, set[tuple[bool, str]]] = {}
+        self._harmless: dict[str | None, set[tuple[bool, str]]] = {}
         """Words that name no denied file, by folder: whether they are expanded, and their text."""
-        self._harmless_yet: dict[str, set[tuple[bool, str]]] = {}
+        self._harmless_yet: dict[str | None, set[tuple[bool, str]]] = {}
         """The same of words that hold variables, until a variable may hold something else."""
         self._passed: dict[Places, set[Word]] = {}
         """The words that named none in these places, just as long."""
@@ -52,6 +57,8 @@ class Mentions:
         """Variables that are given more values than are kept."""
         self._vague: set[str] = set()
         """Variables that are given what is known only when the shell runs."""
+        self._anything = False
+        """Whether that may be any variable."""
         self._real: dict[str, str] = {}
         self._judged: dict[tuple[str, str], PathRefusal | None] = {}
         self._links: Links = {}
@@ -73,6 +80,15 @@ class Mentions:
                 if value and value not in kept:
                     self._keep(assignment.name, kept, value)
 
+    def note_anything(self) -> None:
+        """Any variable may be given anything, by a text that only the shell knows."""
+        self._anything = True
+        self._look_again()
+
+    def gives(self, name: str) -> bool:
+        """Whether the line may give a variable a value."""
+        return self._anything or name in self._values
+
     def _is_vague(self, word: Word) -> bool:
         """Whether a word may become more than what is known of it."""
         return word.text is None and any(map(self._is_unknown, word.pieces))
@@ -80,6 +96,8 @@ class Mentions:
     def _is_unknown(self, piece: Piece) -> bool:
         if piece.kind in _KNOWN:
             return False
+        if self._anything or piece.changed:
+            return True
         known = piece.text in self._values or piece.text in ("PWD", "HOME")
         return piece.kind is not _VARIABLE or not known or piece.text in self._vague
 
@@ -98,7 +116,7 @@ class Mentions:
 
     def _given(self, words: Sequence[Word]) -> Iterator[str]:
         """What these words give a variable, as far as it is known."""
-        for word in words[: _MOST_VALUES + 1]:
+        for word in map(self._without_tilde, words[: _MOST_VALUES + 1]):
             if word.text is not None:
                 yield os.path.expanduser(word.text) if word.tilde else word.text
                 continue
@@ -116,9 +134,9 @@ class Mentions:
         elif passed.issuperset(words):
             return None
         for place in in_order(places):
-            folder = self._folder(place)
-            harmless = self._harmless.setdefault(folder, set())
-            harmless_yet = self._harmless_yet.setdefault(folder, set())
+            key_of_place = None if place is None else self._folder(place)
+            harmless = self._harmless.setdefault(key_of_place, set())
+            harmless_yet = self._harmless_yet.setdefault(key_of_place, set())
             for word in words:
                 if word in passed:
                     continue
@@ -127,29 +145,46 @@ class Mentions:
                     continue
                 if word.text is None and self._says_nothing(word):
                     continue
-                if found := self._denied_as(word, folder):
+                if found := self._denied_as(self._without_tilde(word), place):
                     return found
                 if word.raw:
-                    (harmless_yet if word.pieces and _varies(word) else harmless).add(key)
+                    (harmless_yet if _varies(word) else harmless).add(key)
         passed.update(words)
         return None
 
-    def _denied_as(self, word: Word, folder: str) -> tuple[str, PathRefusal] | None:
+    def _without_tilde(self, word: Word) -> Word:
+        """A word whose `~` is the variable HOME, where the line gives that a value."""
+        if not word.tilde or not self.gives("HOME"):
+            return word
+        first, *rest = word.pieces or (Piece(Kind.PLAIN, word.text or ""),)
+        if first.text[:2] not in ("~", "~/"):
+            return word
+        below = msgspec.structs.replace(first, text=first.text[1:])
+        return Word(None, word.raw, pieces=(Piece(Kind.VARIABLE, "HOME"), below, *rest))
+
+    def _denied_as(self, word: Word, place: Place | None) -> tuple[str, PathRefusal] | None:
         """What a word names that is denied, from this folder."""
+        folder, lost = self._folder(place), place is None
         texts = self._texts(word, folder) if word.text is None else (word.text,)
         for text in texts:
             for name in _names(text, tilde=word.tilde or word.text is None):
                 if found := self._denial(name, folder):
                     return name, found
-        if word.text is None and (found := self._denied_somewhere(word)):
+                if lost and name[0] not in "/~" and (found := self._paths.denial_somewhere(name)):
+                    return name, found
+        if word.text is None and (found := self._denied_somewhere(word, lost=lost)):
             return word.raw, found
         return None
 
-    def _denied_somewhere(self, word: Word) -> PathRefusal | None:
-        """The denial of a file in a folder that is known only when the shell runs."""
-        tail, unknown = "", False
+    def _denied_somewhere(self, word: Word, *, lost: bool) -> PathRefusal | None:
+        """The denial of a file in a folder that is known only when the shell runs.
+
+        `lost`: so is the one that relative paths begin in.
+        """
+        unknown = lost and not word.pieces[0].text.startswith("/")
+        tail = "/" if unknown else ""
         for piece in word.pieces:
-            if piece.kind in (Kind.TEXT, Kind.PLAIN):
+            if piece.kind in _LITERAL:
                 tail += piece.text
                 continue
             unknown = unknown or self._is_unknown(piece)
@@ -163,7 +198,7 @@ class Mentions:
             if piece.kind is _VARIABLE:
                 if piece.default or piece.text in self._values or piece.text in ("PWD", "HOME"):
                     return False
-            elif piece.text:
+            elif piece.text or piece.default:
                 return False
         return True
 
@@ -216,7 +251,7 @@ class Mentions:
         if piece.kind is Kind.PLAIN:
             return [piece.text]
         if piece.kind is not _VARIABLE:
-            return [""]
+            return [piece.default or ""]
         found = [""]
         if piece.text in ("PWD", "HOME"):
             found = [folder if piece.text == "PWD" else os.path.expanduser("~")]
@@ -254,8 +289,26 @@ class Mentions:
 
 
 def _varies(word: Word) -> bool:
-    """Whether a word holds variables."""
-    return any(piece.kind is _VARIABLE for piece in word.pieces)
+    """Whether a word holds variables, as `~` is one."""
+    return word.tilde or any(piece.kind is _VARIABLE for piece in word.pieces)
+
+
+def parts_of(word: Word) -> Iterator[Word]:
+    """What stands between blanks and signs in a word that may be run as a line."""
+    part: list[Piece] = []
+    pieces = word.pieces or (Piece(Kind.PLAIN, word.text or ""),)
+    if not any(piece.kind in _LITERAL and _SIGNS.search(piece.text) for piece in pieces):
+        return
+    for piece in pieces:
+        if piece.kind not in _LITERAL:
+            part.append(piece)
+            continue
+        first, *others = _SIGNS.split(piece.text)
+        part.append(Piece(Kind.PLAIN, first))
+        for text in others:
+            yield Word(None, pieces=tuple(part))
+            part = [Piece(Kind.PLAIN, text)]
+    yield Word(None, pieces=tuple(part))
 
 
 _UNQUOTED_EXPRESSION = {code: re.escape(char) for code, char in _UNQUOTED.items()}

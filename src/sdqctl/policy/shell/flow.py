@@ -12,6 +12,7 @@ from itertools import pairwise
 
 from sdqctl.policy.shell.location import MOVERS, UNKNOWN, Places, joined
 from sdqctl.policy.shell.tree import Command, Compound, Line, Shape, SimpleCommand, Step
+from sdqctl.policy.shell.word import Word
 
 Outcome = tuple[Places, Places]
 """Where a command leaves the line when it succeeds, and when it fails."""
@@ -174,20 +175,26 @@ class Walker(ABC):
         return joined(*found)
 
 
-def commands_of(line: Line) -> Iterator[SimpleCommand]:
-    """All simple commands of a line, also those in compound ones and in substitutions."""
+def commands_of(line: Line) -> Iterator[Command]:
+    """All commands of a line, also those in compound ones and in substitutions."""
     for step in line.steps:
         for command in step.commands:
+            yield command
             inner = [*command.inner]
-            if isinstance(command, SimpleCommand):
-                yield command
-            else:
+            if isinstance(command, Compound):
                 inner += command.lines
                 if command.head is not None:
                     yield command.head
                     inner += command.head.inner
             for each in inner:
                 yield from commands_of(each)
+
+
+def _may_move(words: Sequence[Word]) -> bool:
+    """Whether a program, or what `command` runs, may change the folder of its shell."""
+    texts = [word.text for word in words]
+    named = texts if texts[:1] in (["command"], ["builtin"]) else texts[:1]
+    return any(text is None or text in _MAY_MOVE for text in named[len(named) > 1 :])
 
 
 def _moves(line: Line, *, deep: bool = False) -> bool:
@@ -198,8 +205,7 @@ def _moves(line: Line, *, deep: bool = False) -> bool:
     for step in line.steps:
         for command in step.commands:
             if isinstance(command, SimpleCommand):
-                name = command.words[0].text if command.words else ""
-                if name is None or name in _MAY_MOVE:
+                if _may_move(command.words):
                     return True
                 inner = [*command.inner] if deep and command.inner else []
             else:

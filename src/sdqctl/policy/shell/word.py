@@ -28,9 +28,17 @@ class Kind(Enum):
     NUMBER = "number"
     """A number, whatever it is."""
     UNKNOWN = "unknown"
+    """`default` is what it most likely becomes, as of `$'...'`."""
 
 
 _LITERAL = (Kind.TEXT, Kind.PLAIN)
+_ESCAPE = re.compile(
+    rb"\\([0-7]{1,3}|x[0-9A-Fa-f]{1,2}|u[0-9A-Fa-f]{1,4}|U[0-9A-Fa-f]{1,8}|c.|.)", re.DOTALL
+)
+_ESCAPES = {
+    bytes([name]): bytes([code])
+    for name, code in zip(b"abeEfnrtv\\'\"?", b"\a\b\x1b\x1b\f\n\r\t\v\\'\"?", strict=True)
+}
 
 
 class Piece(msgspec.Struct, frozen=True, gc=False):
@@ -41,6 +49,8 @@ class Piece(msgspec.Struct, frozen=True, gc=False):
     default: str | None = None
     sure: bool = False
     """Of a number: whether there is one for certain; arithmetic may fail."""
+    changed: bool = False
+    """Of a variable: whether an operator makes another text of its value, as in `${x#a}`."""
 
     @property
     def counts(self) -> bool:
@@ -75,10 +85,36 @@ class Parts:
         self.splits = False
 
     def add(
-        self, kind: Kind, text: str = "", default: str | None = None, *, sure: bool = False
+        self,
+        kind: Kind,
+        text: str = "",
+        default: str | None = None,
+        *,
+        sure: bool = False,
+        changed: bool = False,
     ) -> None:
         """Put a part behind the others."""
-        self.pieces.append(Piece(kind, text, default, sure))
+        self.pieces.append(Piece(kind, text, default, sure, changed))
+
+
+def ansi_text(text: str) -> str:
+    """What becomes of the text in `$'...'` in a UTF-8 locale (bash(1), QUOTING)."""
+    found = _ESCAPE.sub(_unescaped, text.encode("utf-8", "surrogatepass"))
+    return found.partition(b"\0")[0].decode("utf-8", "surrogateescape")
+
+
+def _unescaped(found: re.Match[bytes]) -> bytes:
+    code = found.group(1)
+    if code[0] in b"01234567":
+        return bytes([int(code, 8) & 0xFF])
+    if code[0] in b"x" and len(code) > 1:
+        return bytes([int(code[1:], 16)])
+    if code[0] in b"uU" and len(code) > 1:
+        number = int(code[1:], 16)
+        return chr(number).encode("utf-8", "surrogatepass") if number < 0x110000 else b""
+    if code[0] in b"c" and len(code) > 1:
+        return bytes([code[1] & 0x1F])
+    return _ESCAPES.get(code, b"\\" + code)
 
 
 def finished_word(pieces: list[Piece], raw: str, *, tilde: bool, splits: bool) -> Word:

@@ -20,6 +20,7 @@ from sdqctl.policy.shell.word import (
     Kind,
     Parts,
     Word,
+    ansi_text,
     finished_word,
     known_text,
     quoted_word,
@@ -39,6 +40,7 @@ _PLAIN_PARAMETER = re.compile(rf"#?(?:[A-Za-z_]\w*({_INDEX})?|\d+|[@*#?$!-])\}}"
 _PARAMETER = re.compile(rf"(!?)([A-Za-z_]\w*|\d+|[@*])({_INDEX})?", re.ASCII)
 _OPERATOR = re.compile(r":?[-=?+]|##?|%%?|//?|\^\^?|,,?|@[QEUuLakKAP]\}|:", re.ASCII)
 _POSIX_OPERATORS = frozenset({":-", "-", ":=", "=", ":?", "?", ":+", "+", "#", "##", "%", "%%"})
+_ANSI_QUOTED = re.compile(r"(?:[^'\\]|\\.)*+'", re.DOTALL)
 _INDIRECT = re.compile(r"[A-Za-z_]\w*\[[@*]\]\}", re.ASCII)
 _OPEN_SUBSCRIPT = re.compile(r"[A-Za-z_]\w*\[[^\]]*\Z", re.ASCII)
 _OPENING = re.compile(r"([A-Za-z_]\w*+=)?+(\"?)\$\((?![(\\])", re.ASCII)
@@ -252,6 +254,7 @@ class WordReader(ABC):
             self.at += 1
             parts.add(Kind.NUMBER, sure=self.expression("))"))
             return
+        default = None
         if following == "(":
             self.substitution()
         elif following == "[":
@@ -260,12 +263,14 @@ class WordReader(ABC):
             return
         elif following == "'":
             self.bash_only("$'...'")
-            self._ansi_quoted()
+            default = self._ansi_quoted()
         else:
             self.bash_only('$"..."')
             self.at -= 1
-            self._double_quoted(Parts())
-        parts.add(Kind.UNKNOWN)
+            translated = Parts()
+            self._double_quoted(translated)
+            default = known_text(translated.pieces)
+        parts.add(Kind.UNKNOWN, default=default)
 
     def expression(self, close: str, *, drops: bool = True) -> bool:
         """Read an arithmetic expression up to `close`; whether it cannot fail.
@@ -280,12 +285,11 @@ class WordReader(ABC):
             self.facts.append(Risk())
         return found.sure
 
-    def _ansi_quoted(self) -> None:
-        while (char := self.peek()) != "'":
-            if not char:
-                raise UnclearCommandError("a quote is not closed")
-            self.at += 2 if char == "\\" else 1
-        self.at += 1
+    def _ansi_quoted(self) -> str:
+        if (found := _ANSI_QUOTED.match(self.text, self.at)) is None:
+            raise UnclearCommandError("a quote is not closed")
+        self.at = found.end()
+        return ansi_text(found.group()[:-1])
 
     def skip_expansion(self) -> None:
         """Read a `$...`, backtick or quote of an arithmetic text for the commands in it."""
@@ -355,8 +359,8 @@ class WordReader(ABC):
         text = known_text(inner.pieces)
         if operator.endswith("="):
             self.facts.append(Set(name, text, fallback=True))
-        kept = operator.lstrip(":") in ("-", "=", "+")
-        parts.add(Kind.VARIABLE, name, text if kept else None)
+        kept = text if operator[-1] in "-=+" else None
+        parts.add(Kind.VARIABLE, name, kept, changed=operator[-1] not in "-=+?")
 
     def _parameter_part(self, char: str, parts: Parts, quoted: bool) -> None:
         self.meter.spend(1)

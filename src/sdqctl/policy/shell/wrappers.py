@@ -62,6 +62,11 @@ class Inner(msgspec.Struct, frozen=True, gc=False):
     asks: bool = False
     """Whether it only tells what a name means."""
 
+    @property
+    def lost(self) -> bool:
+        """Whether this shell itself runs what is not known."""
+        return self.here and bool(self.unclear or self.opaque)
+
 
 @dataclass(frozen=True)
 class _Wrapper:
@@ -119,6 +124,8 @@ _OPAQUE = {
     "ksh": "ksh reads its words in its own way",
     "fish": "fish reads its words in its own way",
 }
+_HERE = frozenset({"eval", "trap", "source", "."})
+"""Builtins that run a text in this shell."""
 _RUN_OTHERS = frozenset({*_SHELLS, *_WRAPPERS, *_OPAQUE, "eval", "trap", "find"})
 NOTHING = Inner()
 
@@ -146,8 +153,8 @@ def unwrap(words: tuple[Word, ...], *, posix: bool) -> Inner:
         if name == "find":
             return Inner(tuple(_executed(words)))
     except _OptionError as error:
-        return Inner(unclear=str(error), known=True)
-    return Inner(opaque=_OPAQUE[name], known=True)
+        return Inner(unclear=str(error), known=True, here=name in _HERE)
+    return Inner(opaque=_OPAQUE[name], known=True, here=name in _HERE)
 
 
 class _OptionError(Exception):
