@@ -11,6 +11,7 @@ import os
 import random
 import re
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
@@ -20,6 +21,7 @@ from pathlib import Path
 from sdqctl.model.tools import ToolKind, ToolRequest
 from sdqctl.model.workflow import FileRule, Span
 from sdqctl.policy.policy import build_policy
+from tests.fuzz.shells import ends
 
 DENIED = "secret/k"
 _RULE = FileRule(pattern=DENIED, allow=False, directory=False, span=Span("w.conv", 1))
@@ -99,9 +101,13 @@ class Lines:
 
 
 class DeniedFile:
-    """Judges made lines in a folder with a denied file, and runs what is allowed."""
+    """Judges made lines in a folder with a denied file, and runs what is allowed.
 
-    def __init__(self, seed: int, folder: Path) -> None:
+    `patience`: seconds that a line may take.
+    """
+
+    def __init__(self, seed: int, folder: Path, *, patience: float = 3) -> None:
+        self._patience = patience
         self._lines = iter(Lines(seed))
         self._log = folder / "log"
         self._project = folder / "project"
@@ -136,15 +142,19 @@ class DeniedFile:
         """Whether a line opens the denied file when bash runs it."""
         self.ran += 1
         self._log.write_text("")
-        with suppress(subprocess.TimeoutExpired):
-            subprocess.run(
-                ["bash", "-c", f"ulimit -t 1; {line}"],
-                cwd=self._project,
-                env={"PATH": str(self._bin), "HOME": os.path.expanduser("~")},
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                timeout=3,
-                check=False,
-            )
+        process = subprocess.Popen(
+            ["bash", "-c", f"ulimit -t 1; {line}"],
+            cwd=self._project,
+            env={"PATH": str(self._bin), "HOME": os.path.expanduser("~")},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        try:
+            ends(process.pid, self._patience)
+        finally:  # what it started may go on, as a loop does
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
         return bool(self._log.read_text())

@@ -142,7 +142,7 @@ class Shells:
             user=_user(),
         )
         try:
-            return _ends(process.pid, self._patience + len(lines) / 20)
+            return ends(process.pid, self._patience + len(lines) / 20)
         finally:  # its number is its group's, and nobody else's, until it is waited for
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, signal.SIGKILL)
@@ -169,7 +169,7 @@ class Shells:
         return frozenset(str(Path(path).relative_to(self.project)) for path in found)
 
 
-def _ends(pid: int, seconds: float) -> bool:
+def ends(pid: int, seconds: float) -> bool:
     """Whether a child ends in time; it is not waited for, and keeps its number."""
     watched = os.pidfd_open(pid)
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -46,6 +47,14 @@ def test_the_oracle_sees_an_opened_file(line: str, folder: Path) -> None:
     fuzz = DeniedFile(1, folder)
     assert fuzz.opens(line)
     assert not fuzz.opens("cat src/k; cat k")
+
+
+def test_a_line_that_does_not_end_is_ended_with_what_it_started(folder: Path) -> None:
+    fuzz = DeniedFile(1, folder, patience=0.5)
+    assert fuzz.opens("(while :; do cat secret/k; done) & wait")
+    (folder / "log").write_text("")
+    time.sleep(0.2)
+    assert (folder / "log").read_text() == ""
 
 
 def test_the_same_seed_makes_the_same_lines() -> None:
