@@ -39,7 +39,8 @@ _PARTS = (
     "secret", "src", "sec", "ret", "k", "/", "/", "$x", "$y", "${x}", "${y}", "${x:-secret}", "..",
     "${x:=secret}", "${x%z}", "${y#z}", "${x:+k}", ".", "''", '"$x"', '"$y"', "'ret'", "$'sec'",
     "s*", "sec*", "[s]ecret", "{secret,src}", "$z", "\\k", "z", "~", "$PWD", "$HOME", "$OLDPWD",
-    "$1", "$@", "${x/z/secret}", "${!y}", "${x^}", "${x,,}", "$(echo secret)", "`echo k`",
+    "$1", "$@", "${x/z/secret}", "${!y}", "${x^}", "${x,,}", "$(echo secret)",
+    "${x:-$y}", "${y:+$z}", "{r..t}ecret", "{src,$y}", "$x{y,z}",
 )  # fmt: skip
 _NAMED = ("$x/k", "$x", "$y/k", "k", "$z/k", "$x/$y", "src/k", "-- $x/k", "~/k")
 _SETTINGS = (

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from sdqctl.model.tools import ToolKind
 from sdqctl.policy.command_line.ahead import LookAhead
-from sdqctl.policy.command_line.mentions import Mentions, parts_of
+from sdqctl.policy.command_line.mentions import Mentions
+from sdqctl.policy.command_line.texts import parts_of
 from sdqctl.policy.command_line.verdict import RefusedError
 from sdqctl.policy.paths import PathRules
 from sdqctl.policy.shell.facts import UnclearCommandError
@@ -44,9 +45,7 @@ class Files:
         if not self._paths.denies_paths:
             return
         look = LookAhead(self._meter, posix=posix)
-        given = [*look.given(line)]
-        for assignment in given * 2:  # the value of one may be in the value of another
-            self.note(assignment)
+        self._names.note_all([*look.given(line)])
         if look.anything:
             self._names.note_anything()
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import translate
-from itertools import islice, product
+from itertools import product
+from typing import TypeVar
 
 import msgspec
 
+from sdqctl.policy.command_line.texts import names_in, sequence
 from sdqctl.policy.paths import PathRefusal, PathRules
 from sdqctl.policy.places import Links
 from sdqctl.policy.shell.facts import UnclearCommandError
@@ -23,9 +25,6 @@ from sdqctl.policy.shell.meter import Meter
 from sdqctl.policy.shell.tree import Assignment
 from sdqctl.policy.shell.word import Kind, Piece, Word
 
-_SEPARATORS = re.compile(r"[=:,@]")
-_SIGNS = re.compile(r"[\s;&|()<>'\"`]+")
-"""What parts a line into words."""
 _SPECIAL = "*?[]{},"
 _QUOTED = {ord(char): chr(0xF0000 + ord(char)) for char in _SPECIAL}
 _UNQUOTED = {0xF0000 + ord(char): char for char in _SPECIAL}
@@ -36,8 +35,11 @@ _KNOWN = (*_LITERAL, Kind.NUMBER)
 """Taken out of their Enum once, which Python 3.11 is slow to look into."""
 _LONGEST = 4096
 _MOST_VALUES = 16
+_MOST_ROUNDS = 4
+"""The value of one variable may be in that of another, and that in its own."""
 _MOST_READINGS = 64
 _MOST_NAMES = 3000
+_T = TypeVar("_T")
 
 
 class Mentions:
@@ -57,6 +59,8 @@ class Mentions:
         """Variables that are given more values than are kept."""
         self._vague: set[str] = set()
         """Variables that are given what is known only when the shell runs."""
+        self._grown: set[str] = set()
+        """Variables that were given something new."""
         self._anything = False
         """Whether that may be any variable."""
         self._real: dict[str, str] = {}
@@ -70,15 +74,33 @@ class Mentions:
         """A variable is given a value."""
         words = assignment.elements if assignment.value is None else (assignment.value,)
         kept = self._values.setdefault(assignment.name, [])
-        before = kept[:] if assignment.appends else None
-        vague = not words or any(map(self._is_vague, words))
-        if vague and assignment.name not in self._vague:
-            self._vague.add(assignment.name)
-            self._look_again()
+        before = ["", *kept] if assignment.appends else [""]
+        if not words or any(map(self._is_vague, words)):
+            self._note_vague(assignment.name)
+        grows = assignment.appends or any(assignment.name in _variables(word) for word in words)
         for text in self._given(words):
-            for value in (text,) if before is None else [start + text for start in before]:
-                if value and value not in kept:
+            for value in (start + text for start in before):
+                if grows and len(kept) >= _MOST_VALUES // 2:
+                    self._note_vague(assignment.name)
+                elif value and value not in kept:
                     self._keep(assignment.name, kept, value)
+
+    def note_all(self, assignments: Sequence[Assignment]) -> None:
+        """All that a line gives its variables, in whatever order and however often."""
+        for _ in range(_MOST_ROUNDS):
+            self._grown.clear()
+            for assignment in assignments:
+                self.note(assignment)
+            if not self._grown:
+                return
+        for name in self._grown:  # as of `x=$x/a` in a loop
+            self._note_vague(name)
+
+    def _note_vague(self, name: str) -> None:
+        if name not in self._vague:
+            self._vague.add(name)
+            self._grown.add(name)
+            self._look_again()
 
     def note_anything(self) -> None:
         """Any variable may be given anything, by a text that only the shell knows."""
@@ -104,6 +126,7 @@ class Mentions:
     def _keep(self, name: str, kept: list[str], value: str) -> None:
         if len(kept) < _MOST_VALUES:
             kept.append(value)
+            self._grown.add(name)
             self._look_again()
         elif name not in self._overfull:
             self._overfull.add(name)
@@ -116,15 +139,15 @@ class Mentions:
 
     def _given(self, words: Sequence[Word]) -> Iterator[str]:
         """What these words give a variable, as far as it is known."""
-        for word in map(self._without_tilde, words[: _MOST_VALUES + 1]):
+        for word in map(self._without_tilde, words):
+            self._meter.spend(1)
             if word.text is not None:
                 yield os.path.expanduser(word.text) if word.tilde else word.text
                 continue
             if self._says_nothing(word):
                 continue
             options = [self._options(piece, str(self._paths.root)) for piece in word.pieces]
-            for parts in islice(product(*options), _MOST_VALUES):
-                yield "".join(parts).translate(_UNQUOTED)
+            yield from ("".join(parts).translate(_UNQUOTED) for parts in self._product(options))
 
     def denied(self, words: Sequence[Word], places: Places) -> tuple[str, PathRefusal] | None:
         """The first name of a denied file, with its denial. Raises UnclearCommandError."""
@@ -167,7 +190,7 @@ class Mentions:
         folder, lost = self._folder(place), place is None
         texts = self._texts(word, folder) if word.text is None else (word.text,)
         for text in texts:
-            for name in _names(text, tilde=word.tilde or word.text is None):
+            for name in names_in(text, tilde=word.tilde or word.text is None):
                 if found := self._denial(name, folder):
                     return name, found
                 if lost and name[0] not in "/~" and (found := self._paths.denial_somewhere(name)):
@@ -185,7 +208,9 @@ class Mentions:
         tail = "/" if unknown else ""
         for piece in word.pieces:
             if piece.kind in _LITERAL:
-                tail += piece.text
+                _, anywhere, end = piece.text.rpartition("**")
+                unknown = unknown or bool(anywhere)
+                tail = end if anywhere else tail + piece.text
                 continue
             unknown = unknown or self._is_unknown(piece)
             tail = ""
@@ -238,12 +263,37 @@ class Mentions:
     def _texts(self, word: Word, folder: str) -> Iterator[str]:
         """What a word may become whose text is not known."""
         options = [self._options(piece, folder) for piece in word.pieces]
-        for parts in islice(product(*options), _MOST_READINGS):
-            for text in islice(_without_braces("".join(parts)), _MOST_READINGS):
+        for parts in self._product(options):
+            for text in self._bounded(self._without_braces("".join(parts))):
                 if _GLOB.search(text):
                     yield from self._matches(text, folder)
                 else:
                     yield text.translate(_UNQUOTED)
+
+    def _product(self, options: Sequence[Sequence[str]]) -> Iterator[tuple[str, ...]]:
+        return self._bounded(product(*options))
+
+    def _bounded(self, readings: Iterable[_T]) -> Iterator[_T]:
+        """As many as are looked at. Raises UnclearCommandError for more, where files are denied."""
+        for count, reading in enumerate(readings):
+            if count == _MOST_READINGS:
+                if self._paths.denies_paths:
+                    raise UnclearCommandError("a word may mean more files than can be looked up")
+                return
+            yield reading
+
+    def _without_braces(self, text: str) -> Iterator[str]:
+        """What brace expansion makes of a text."""
+        todo = [text]
+        while todo:
+            text = todo.pop()
+            self._meter.spend(1 + len(text) // 100)
+            found = _BRACES.search(text)
+            if found is None:
+                yield text
+                continue
+            parts = sequence(found.group(1)) or found.group(1).split(",")
+            todo += [text[: found.start()] + part + text[found.end() :] for part in parts]
 
     def _options(self, piece: Piece, folder: str) -> list[str]:
         if piece.kind is Kind.TEXT:
@@ -254,13 +304,13 @@ class Mentions:
             return [piece.default or ""]
         found = [""]
         if piece.text in ("PWD", "HOME"):
-            found = [folder if piece.text == "PWD" else os.path.expanduser("~")]
+            found += [folder if piece.text == "PWD" else os.path.expanduser("~")]
         if piece.default is not None:
             found.append(piece.default)
         if piece.text in self._overfull and self._paths.denies_paths:
             raise UnclearCommandError(f"{piece.text} may hold more values than can be looked up")
         for value in self._values.get(piece.text, ()):
-            found += [value, *value.split()[:_MOST_VALUES]] if " " in value else [value]
+            found += [value, *self._bounded(value.split())]
         return list(dict.fromkeys(found))
 
     def _matches(self, pattern: str, folder: str) -> Iterator[str]:
@@ -288,27 +338,13 @@ class Mentions:
                 yield name
 
 
+def _variables(word: Word) -> list[str]:
+    return [piece.text for piece in word.pieces if piece.kind is _VARIABLE]
+
+
 def _varies(word: Word) -> bool:
     """Whether a word holds variables, as `~` is one."""
-    return word.tilde or any(piece.kind is _VARIABLE for piece in word.pieces)
-
-
-def parts_of(word: Word) -> Iterator[Word]:
-    """What stands between blanks and signs in a word that may be run as a line."""
-    part: list[Piece] = []
-    pieces = word.pieces or (Piece(Kind.PLAIN, word.text or ""),)
-    if not any(piece.kind in _LITERAL and _SIGNS.search(piece.text) for piece in pieces):
-        return
-    for piece in pieces:
-        if piece.kind not in _LITERAL:
-            part.append(piece)
-            continue
-        first, *others = _SIGNS.split(piece.text)
-        part.append(Piece(Kind.PLAIN, first))
-        for text in others:
-            yield Word(None, pieces=tuple(part))
-            part = [Piece(Kind.PLAIN, text)]
-    yield Word(None, pieces=tuple(part))
+    return word.tilde or bool(_variables(word))
 
 
 _UNQUOTED_EXPRESSION = {code: re.escape(char) for code, char in _UNQUOTED.items()}
@@ -319,29 +355,3 @@ def _listing(folder: str) -> Sequence[str]:
         return os.listdir(folder)
     except OSError:
         return ()
-
-
-def _without_braces(text: str) -> Iterator[str]:
-    """What brace expansion makes of a text."""
-    todo = [text]
-    for _ in range(_MOST_READINGS):
-        if not todo:
-            return
-        text = todo.pop()
-        found = _BRACES.search(text)
-        if found is None:
-            yield text
-            continue
-        for part in found.group(1).split(","):
-            todo.append(text[: found.start()] + part + text[found.end() :])
-
-
-def _names(text: str, *, tilde: bool) -> list[str]:
-    """The paths that a word may hold: as a whole, in the value of an option, in a list."""
-    if not text:
-        return []
-    names = [text if tilde or text[0] != "~" else f"./{text}"]
-    names += filter(None, _SEPARATORS.split(text)[1:])
-    if len(text) > 2 and text[0] == "-" and text[1] != "-":
-        names.append(text[2:])
-    return names

@@ -237,8 +237,8 @@ class WordReader(ABC):
             number = name.group() in "#?$!"
             parts.splits = parts.splits or (not quoted and not number) or name.group() == "@"
             sure = number and name.group() != "!"
-            parts.add(Kind.NUMBER if number else Kind.VARIABLE, name.group(), sure=sure)
-            self.at = name.end()
+            kind, self.at = Kind.NUMBER if number else Kind.VARIABLE, name.end()
+            parts.add(kind, name.group(), sure=sure, changed=self.peek() == "{")  # as in `$x{a,b}`
         else:
             parts.add(Kind.TEXT, "$")
             self.at += 1
@@ -360,7 +360,7 @@ class WordReader(ABC):
         if operator.endswith("="):
             self.facts.append(Set(name, text, fallback=True))
         kept = text if operator[-1] in "-=+" else None
-        parts.add(Kind.VARIABLE, name, kept, changed=operator[-1] not in "-=+?")
+        parts.add(Kind.VARIABLE, name, kept, changed=kept is None and operator[-1] != "?")
 
     def _parameter_part(self, char: str, parts: Parts, quoted: bool) -> None:
         self.meter.spend(1)
