@@ -2,23 +2,23 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP_FLAGS := --quiet --disable-pip-version-check
-STAMPS := .make
+# Each notes in what it made that it is made: who deletes a folder gets it anew.
+MADE := .venv/.made
+RUNTIME_MADE := node_modules/.made
 
 # Compiled files are kept: hundreds of processes of a run of the suite would compile all anew.
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: site agents nightly fleet-crash fleet-demo fleet-load setup demo test lint types suite coverage bench bench-quick crash fuzz fuzz-ui docs clean thorough release-check
 
-setup: $(STAMPS)/python $(STAMPS)/runtime
+setup: $(MADE) $(RUNTIME_MADE)
 
-$(STAMPS)/python: pyproject.toml constraints.txt
-	@mkdir -p $(STAMPS)
+$(MADE): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install $(PIP_FLAGS) --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
-$(STAMPS)/runtime: package.json package-lock.json
-	@mkdir -p $(STAMPS)
+$(RUNTIME_MADE): package.json package-lock.json
 	npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
@@ -77,12 +77,11 @@ crash: setup
 # The pinned agents, offline: AGENTS=codex tries one, N=100 makes more kills.
 AGENTS ?= opencode,codex,claude
 
-$(STAMPS)/agents: tests/agents/package.json tests/agents/package-lock.json
-	@mkdir -p $(STAMPS)
+tests/agents/node_modules/.made: tests/agents/package.json tests/agents/package-lock.json
 	cd tests/agents && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
-agents: setup $(STAMPS)/agents
+agents: setup tests/agents/node_modules/.made
 	$(BIN)/python -m pip install $(PIP_FLAGS) --constraint constraints.txt --editable '.[agents]'
 	TRY_AGENTS=$(AGENTS) $(BIN)/python -m pytest tests/agents/test_crash.py tests/agents --numprocesses 2 $(if $(N),--kills $(N)) \
 		; status=$$?; $(BIN)/python docs/generate.py; exit $$status
@@ -108,4 +107,4 @@ bench-quick: setup
 nightly: test thorough crash fuzz bench
 
 clean:
-	rm -rf .venv node_modules $(STAMPS)
+	rm -rf .venv node_modules
