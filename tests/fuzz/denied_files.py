@@ -40,7 +40,7 @@ _PARTS = (
     "${x:=secret}", "${x%z}", "${y#z}", "${x:+k}", ".", "''", '"$x"', '"$y"', "'ret'", "$'sec'",
     "s*", "sec*", "[s]ecret", "{secret,src}", "$z", "\\k", "z", "~", "$PWD", "$HOME", "$OLDPWD",
     "$1", "$@", "${x/z/secret}", "${!y}", "${x^}", "${x,,}", "$(echo secret)",
-    "${x:-$y}", "${y:+$z}", "{r..t}ecret", "{src,$y}", "$x{y,z}",
+    "${x:-$y}", "${y:+$z}", "{r..t}ecret",
 )  # fmt: skip
 _NAMED = ("$x/k", "$x", "$y/k", "k", "$z/k", "$x/$y", "src/k", "-- $x/k", "~/k")
 _SETTINGS = (

@@ -234,11 +234,12 @@ class WordReader(ABC):
             with self.deeper():
                 self._expansion(following, parts, quoted)
         elif name := _NAME.match(self.text, self.at + 1):
-            number = name.group() in "#?$!"
-            parts.splits = parts.splits or (not quoted and not number) or name.group() == "@"
-            sure = number and name.group() != "!"
-            kind, self.at = Kind.NUMBER if number else Kind.VARIABLE, name.end()
-            parts.add(kind, name.group(), sure=sure, changed=self.peek() == "{")  # as in `$x{a,b}`
+            text, self.at = name.group(), name.end()
+            number = text in "#?$!"
+            parts.splits = parts.splits or (not quoted and not number) or text == "@"
+            kind, sure = (Kind.NUMBER, text != "!") if number else (Kind.VARIABLE, False)
+            braced = self.follows("{") or self.follows("}")  # braces come first: `$x{a,b}`
+            parts.add(kind, text, sure=sure, changed=braced)
         else:
             parts.add(Kind.TEXT, "$")
             self.at += 1
@@ -341,12 +342,11 @@ class WordReader(ABC):
             raise UnclearCommandError("it uses ${...} in a way that is not clear")
         self.at = found.end()
         operator = found.group()
-        if operator.startswith("@"):
-            if operator == "@P}":
-                self.facts.append(Doubt("${...@P} runs what is in a value"))
-            parts.add(Kind.UNKNOWN)
-        elif operator == ":":
+        if operator == "@P}":
+            self.facts.append(Doubt("${...@P} runs what is in a value"))
+        if operator == ":":
             self.expression("}")
+        if operator[0] == "@" or operator == ":":
             parts.add(Kind.UNKNOWN)
         else:
             self._default(name, operator, parts, quoted)
