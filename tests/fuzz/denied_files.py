@@ -42,7 +42,19 @@ _PARTS = (
     "$1", "$@", "${x/z/secret}", "${!y}", "${x^}", "${x,,}", "$(echo secret)",
     "${x:-$y}", "${y:+$z}", "{r..t}ecret",
 )  # fmt: skip
-_NAMED = ("$x/k", "$x", "$y/k", "k", "$z/k", "$x/$y", "src/k", "-- $x/k", "~/k")
+_NAMED = (
+    "$x/k",
+    "$x",
+    "$y/k",
+    "k",
+    "$z/k",
+    "$x/$y",
+    "src/k",
+    "~+/secret/k",
+    "~-/k",
+    "-- $x/k",
+    "~/k",
+)
 _SETTINGS = (
     "V=W", "V=W", "V+=W", "export V=W", "read V <<< W", "declare V=W", "V=(W W)", "HOME=W", "cd W",
     "cd secret", "cd src", "cd ..", "cd -", "cd", "cd ~", "CDPATH=W", "pushd W", "popd", "unset V",
@@ -57,7 +69,8 @@ _SHAPES = (
     "case W in W) A;; *) B;; esac", "V=$(A); B", "V=W A", "env V=W A", "export V; A; B",
     "while A; do B; break; done", "! A; B", "A & B; wait", "select V in W; do A; done <<< 1",
     'bash -c "A"', 'eval "A"', "bash -c 'A' W W", "nice A", "timeout 1 A", "time A; B",
-    "echo W | while read V; do A; done",
+    "echo W | while read V; do A; done", "z=eval; $z 'A'; B", "z=cd; $z W; A",
+    "z=export; $z V=W; A",
 )  # fmt: skip
 
 

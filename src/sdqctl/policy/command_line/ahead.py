@@ -42,6 +42,7 @@ class LookAhead:
     def _given_by(self, words: tuple[Word, ...], depth: int) -> Iterator[Assignment]:
         name = words[0].text
         if name is None:
+            self.anything = self.anything or may_be_builtin(words[0])
             return
         if name in EVALUATING:
             yield from _set_by(facts_of(words, ""))
@@ -60,6 +61,11 @@ class LookAhead:
         if text is not None:
             line = parse_command_line(text.line, posix=text.posix, meter=self.meter)
             yield from self.given(line, depth + 1)
+
+
+def may_be_builtin(word: Word) -> bool:
+    """Whether a program that only the shell knows may be one of the shell's own, as `cd`."""
+    return word.text is None and not any("/" in piece.text for piece in word.pieces)
 
 
 def given_by(fact: Set) -> Assignment:

@@ -10,7 +10,7 @@ from functools import cached_property
 from operator import attrgetter
 
 from sdqctl.errors import UsageError
-from sdqctl.policy.command_line.ahead import DEEPEST, given_by
+from sdqctl.policy.command_line.ahead import DEEPEST, given_by, may_be_builtin
 from sdqctl.policy.command_line.denials import denied_by, denied_in, may_run
 from sdqctl.policy.command_line.files import Files
 from sdqctl.policy.command_line.verdict import RefusedError, ShellVerdict
@@ -188,6 +188,8 @@ class _Judge(Walker):
         outcome = self._inner(inner, places)
         if moved is not None:
             return moved.succeeded, moved.failed
+        if self._guards_files and may_be_builtin(words[0]):
+            return UNKNOWN, UNKNOWN
         if self._depth == 0 and _exits(words):
             return frozenset(), frozenset()
         self._settled = self._settled and name in _SETTLED

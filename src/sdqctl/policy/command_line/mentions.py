@@ -176,14 +176,21 @@ class Mentions:
         return None
 
     def _without_tilde(self, word: Word) -> Word:
-        """A word whose `~` is the variable HOME, where the line gives that a value."""
-        if not word.tilde or not self.gives("HOME"):
+        """A word whose `~` is HOME, where the line gives that a value, or no home at all."""
+        if not word.tilde:
             return word
         first, *rest = word.pieces or (Piece(Kind.PLAIN, word.text or ""),)
-        if first.text[:2] not in ("~", "~/"):
+        prefix, slash, below = first.text.partition("/")
+        if prefix == "~" and self.gives("HOME"):
+            start = Piece(Kind.VARIABLE, "HOME")
+        elif prefix == "~+":
+            start = Piece(Kind.VARIABLE, "PWD")
+        elif prefix != "~" and os.path.expanduser(prefix) == prefix:  # `~-`, `~1`
+            start = Piece(Kind.UNKNOWN)
+        else:
             return word
-        below = msgspec.structs.replace(first, text=first.text[1:])
-        return Word(None, word.raw, pieces=(Piece(Kind.VARIABLE, "HOME"), below, *rest))
+        end = msgspec.structs.replace(first, text=slash + below)
+        return Word(None, word.raw, pieces=(start, end, *rest))
 
     def _denied_as(self, word: Word, place: Place | None) -> tuple[str, PathRefusal] | None:
         """What a word names that is denied, from this folder."""
