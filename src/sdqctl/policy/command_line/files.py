@@ -104,10 +104,11 @@ class Files:
             lost = place is None and not text.startswith("/")
             if lost and self._strict:
                 raise RefusedError(f"it {verb} {text} in a folder that is known only then")
-            if lost:
+            if lost and not self._paths.denies_paths:
+                continue
+            found = self._paths.refusal(kind, literal(text), folder_of(place))
+            if lost and found is None:
                 found = self._paths.denial_somewhere(text)
-            else:
-                found = self._paths.refusal(kind, literal(text), folder_of(place))
             if found is not None:
                 why = f"it {verb} {text}, and {found.why}"
                 raise RefusedError(why, found.rule, found.by)
