@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain, repeat
 from pathlib import Path
 
 import pytest
@@ -73,7 +74,7 @@ def test_a_process_is_found_that_another_started_in_passing_before_it_ended(
     mark = new_mark()
     ended = "4194305"  # above the highest id of Linux (proc(5), pid_max)
     with started("sleep", "60", **{MARK: mark}) as late:
-        looks = iter([[ended], [ended, str(late.pid)], [str(late.pid)]])
+        looks = chain([[ended]], repeat([str(late.pid)]))
         monkeypatch.setattr(os, "listdir", lambda _: next(looks))
         assert pids(mark) == {late.pid}
 
