@@ -24,15 +24,15 @@ class LookAhead:
     """
 
     def __init__(self, meter: Meter, *, posix: bool) -> None:
-        self.meter = meter
-        self.posix = posix
+        self._meter = meter
+        self._posix = posix
         self.anything = False
         """Whether the shell runs a text that is not known, which may give any variable anything."""
 
     def given(self, line: Line, depth: int = 0) -> Iterator[Assignment]:
         """The assignments of a line. Raises UnclearCommandError."""
         for command in commands_of(line):
-            self.meter.spend(1)
+            self._meter.spend(1)
             yield from _set_by(command.facts)
             if not isinstance(command, Compound):
                 yield from command.assignments
@@ -47,7 +47,7 @@ class LookAhead:
         if name in EVALUATING:
             yield from _set_by(facts_of(words, ""))
         if runs_others(name):
-            yield from self._given_in(unwrap(words, posix=self.posix), depth)
+            yield from self._given_in(unwrap(words, posix=self._posix), depth)
 
     def _given_in(self, inner: Inner, depth: int) -> Iterator[Assignment]:
         self.anything = self.anything or inner.lost
@@ -59,7 +59,7 @@ class LookAhead:
             if run.words:
                 yield from self._given_by(run.words, depth + 1)
         if text is not None:
-            line = parse_command_line(text.line, posix=text.posix, meter=self.meter)
+            line = parse_command_line(text.line, posix=text.posix, meter=self._meter)
             yield from self.given(line, depth + 1)
 
 

@@ -23,15 +23,14 @@ from sdqctl.policy.shell.facts import UnclearCommandError
 from sdqctl.policy.shell.location import Place, Places, in_order
 from sdqctl.policy.shell.meter import Meter
 from sdqctl.policy.shell.tree import Assignment
-from sdqctl.policy.shell.word import Kind, Piece, Word
+from sdqctl.policy.shell.word import LITERAL, Kind, Piece, Word
 
 _SPECIAL = "*?[]{},"
 _QUOTED = {ord(char): chr(0xF0000 + ord(char)) for char in _SPECIAL}
 _UNQUOTED = {0xF0000 + ord(char): char for char in _SPECIAL}
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _GLOB = re.compile(r"[*?\[]")
-_VARIABLE, _LITERAL = Kind.VARIABLE, (Kind.TEXT, Kind.PLAIN)
-_KNOWN = (*_LITERAL, Kind.NUMBER)
+_VARIABLE, _KNOWN = Kind.VARIABLE, (*LITERAL, Kind.NUMBER)
 """Taken out of their Enum once, which Python 3.11 is slow to look into."""
 _LONGEST = 4096
 _MOST_VALUES = 16
@@ -214,7 +213,7 @@ class Mentions:
         unknown = lost and not word.pieces[0].text.startswith("/")
         tail = "/" if unknown else ""
         for piece in word.pieces:
-            if piece.kind in _LITERAL:
+            if piece.kind in LITERAL:
                 _, anywhere, end = piece.text.rpartition("**")
                 unknown = unknown or bool(anywhere)
                 tail = end if anywhere else tail + piece.text

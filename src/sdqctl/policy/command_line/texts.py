@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from sdqctl.policy.shell.word import Kind, Piece, Word
+from sdqctl.policy.shell.word import LITERAL, Kind, Piece, Word
 
 _SEPARATORS = re.compile(r"[=:,@]")
 _SIGNS = re.compile(r"[\s;&|()<>'\"`]+")
@@ -13,7 +13,6 @@ _SIGNS = re.compile(r"[\s;&|()<>'\"`]+")
 _SEQUENCE = re.compile(
     r"(?:([A-Za-z])\.\.([A-Za-z])|(-?[0-9]{1,9})\.\.(-?[0-9]{1,9}))(?:\.\.-?[0-9]+)?", re.ASCII
 )
-_LITERAL = (Kind.TEXT, Kind.PLAIN)
 _LONGEST_SEQUENCE = 32
 
 
@@ -32,10 +31,10 @@ def parts_of(word: Word) -> Iterator[Word]:
     """What stands between blanks and signs in a word that may be run as a line."""
     part: list[Piece] = []
     pieces = word.pieces or (Piece(Kind.PLAIN, word.text or ""),)
-    if not any(piece.kind in _LITERAL and _SIGNS.search(piece.text) for piece in pieces):
+    if not any(piece.kind in LITERAL and _SIGNS.search(piece.text) for piece in pieces):
         return
     for piece in pieces:
-        if piece.kind not in _LITERAL:
+        if piece.kind not in LITERAL:
             part.append(piece)
             continue
         first, *others = _SIGNS.split(piece.text)

@@ -31,7 +31,8 @@ class Kind(Enum):
     """`default` is what it most likely becomes, as of `$'...'`."""
 
 
-_LITERAL = (Kind.TEXT, Kind.PLAIN)
+LITERAL = (Kind.TEXT, Kind.PLAIN)
+"""The parts that are what is written."""
 _ESCAPE = re.compile(
     rb"\\([0-7]{1,3}|x[0-9A-Fa-f]{1,2}|u[0-9A-Fa-f]{1,4}|U[0-9A-Fa-f]{1,8}|c.|.)", re.DOTALL
 )
@@ -50,12 +51,12 @@ class Piece(msgspec.Struct, frozen=True, gc=False):
     sure: bool = False
     """Of a number: whether there is one for certain; arithmetic may fail."""
     changed: bool = False
-    """Of a variable: whether an operator makes another text of its value, as in `${x#a}`."""
+    """Of a variable: whether it becomes another text than its value, as `${x#a}` and `$x{a,b}`."""
 
     @property
     def counts(self) -> bool:
         """Whether it may be more than an empty text."""
-        return bool(self.text) or self.kind not in _LITERAL
+        return bool(self.text) or self.kind not in LITERAL
 
 
 class Word(msgspec.Struct, frozen=True, eq=False, gc=False):
