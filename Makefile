@@ -9,7 +9,7 @@ RUNTIME_MADE := node_modules/.made
 # Compiled files are kept: hundreds of processes of a run of the suite would compile all anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: site agents nightly fleet-crash fleet-demo fleet-load setup demo test lint types suite coverage bench bench-quick crash fuzz fuzz-ui docs clean thorough release-check
+.PHONY: site agents nightly fleet-crash fleet-demo fleet-load setup demo test lint types compiled suite coverage bench bench-quick crash fuzz fuzz-ui docs clean thorough release-check
 
 setup: $(MADE) $(RUNTIME_MADE)
 
@@ -33,11 +33,15 @@ lint: setup
 types: setup
 	$(BIN)/mypy
 
-suite: setup
+# What one compiles, the workers of the suite need not compile each for itself.
+compiled: setup
+	@$(BIN)/python -m pytest --collect-only --quiet --numprocesses 0 > /dev/null || true
+
+suite: compiled
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
-test: lint
-	$(MAKE) --jobs=2 types suite
+test: setup
+	$(MAKE) --jobs=2 lint types suite
 
 # The cases that a run of the suite leaves out of its longest tables.
 thorough: setup

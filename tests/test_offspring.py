@@ -15,6 +15,7 @@ import pytest
 
 from sdqctl import offspring as module
 from sdqctl.offspring import MARK, end_offspring, moment, new_mark, offspring
+from tests.waiting import has_line, wait_for
 
 
 @contextmanager
@@ -34,11 +35,9 @@ def pids(mark: str, **having: str) -> set[int]:
     return {process.pid for process in offspring(mark, having=having)}
 
 
-def wait_for(path: Path) -> str:
-    deadline = time.monotonic() + 120
-    while not (path.exists() and path.read_text().endswith("\n")):
-        assert time.monotonic() < deadline, path
-        time.sleep(0.01)
+def line_in(path: Path) -> str:
+    """What a process has written into a file, once its line is whole."""
+    wait_for(lambda: has_line(path), str(path))
     return path.read_text()
 
 
@@ -97,7 +96,7 @@ def test_a_shell_that_is_ended_does_not_come_to_its_next_command(tmp_path: Path)
     for _ in range(10):
         (tmp_path / "ready").unlink(missing_ok=True)
         with started("sh", "-c", f"cd {tmp_path}; {lines}", **{MARK: mark}):
-            wait_for(tmp_path / "ready")
+            line_in(tmp_path / "ready")
             assert end_offspring(mark) >= 1
     assert not (tmp_path / "effect").exists()
 
@@ -106,7 +105,7 @@ def test_what_does_not_end_when_it_is_asked_is_killed(tmp_path: Path) -> None:
     mark = new_mark()
     text = "trap '' TERM; echo > ready; while :; do sleep 0.05; done"
     with started("sh", "-c", f"cd {tmp_path}; {text}", **{MARK: mark}) as stubborn:
-        wait_for(tmp_path / "ready")
+        line_in(tmp_path / "ready")
         end_offspring(mark)
         assert stubborn.wait(timeout=120) == -9
 

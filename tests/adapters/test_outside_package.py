@@ -5,8 +5,6 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,17 +12,10 @@ import pytest
 from tests.command import Running, sdqctl
 from tests.conftest import ROOT
 from tests.packages import install
+from tests.waiting import wait_for
 
 PACKAGE = ROOT / "tests" / "outside_adapter"
 DEADLINE = 60.0
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    """Look until something holds."""
-    end = time.monotonic() + DEADLINE
-    while not holds():
-        assert time.monotonic() < end, "it takes too long"
-        time.sleep(0.02)
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +75,7 @@ def test_a_cut_off_prompt_stays_where_the_adapter_does_not_rewind(
         "run", "-a", "echo", "w.conv", stderr=subprocess.PIPE, stdin=subprocess.DEVNULL
     )
     journal = home / "sdqctl" / "echo" / "cut" / "events.jsonl"
-    wait_until(lambda: journal.exists() and "user.message" in journal.read_text())
+    wait_for(lambda: journal.exists() and "user.message" in journal.read_text())
     running.kill()
     running.communicate()
     refused = sdqctl("resume", "cut", "--continue", "--on-interrupted", "resend")

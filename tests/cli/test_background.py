@@ -9,7 +9,6 @@ import sqlite3
 import stat
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +22,7 @@ from sdqctl.store.run_logs import RunLog
 from tests.bench import Bench
 from tests.command import Running, sdqctl
 from tests.terminal import Terminal
+from tests.waiting import wait_for
 
 STALLS = "SESSION-NAME job\nPROMPT a [[reply: A]]\nPROMPT b [[stall]]\n"
 
@@ -46,13 +46,6 @@ def begun(bench: Bench) -> Iterator[Callable[..., int]]:
             os.kill(pid, signal.SIGKILL)
         except ProcessLookupError:
             continue
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not holds():
-        assert time.monotonic() < deadline, "it does not come to pass"
-        time.sleep(0.05)
 
 
 def status(name: str = "job") -> str:
@@ -161,7 +154,7 @@ def test_a_pause_counts_as_shown_once_it_was_watched(
     bench: Bench, begun: Callable[..., int]
 ) -> None:
     begun("SESSION-NAME job\nPAUSE look\nPROMPT b [[reply: B]]\n")
-    wait_until(lambda: status() == "paused")
+    wait_for(lambda: status() == "paused")
     assert "paused: look" in sdqctl("watch", "job").err
     done = sdqctl("resume", "job", "--continue")
     assert (done.code, done.out) == (0, "B\n"), done.err
@@ -171,7 +164,7 @@ def test_a_killed_run_is_told_and_goes_on_where_it_was(
     bench: Bench, begun: Callable[..., int]
 ) -> None:
     pid = begun(STALLS)
-    wait_until(lambda: is_stalled(bench))
+    wait_for(lambda: is_stalled(bench))
     with running("watch", "job") as watcher:
         os.kill(pid, signal.SIGKILL)
         out, err = watcher.communicate(timeout=60)
@@ -197,7 +190,7 @@ def test_a_watcher_that_is_killed_or_interrupted_leaves_the_run_alone(
 
 def test_an_interrupt_ends_the_run_as_ctrl_c_would(bench: Bench, begun: Callable[..., int]) -> None:
     begun(STALLS)
-    wait_until(lambda: is_stalled(bench))
+    wait_for(lambda: is_stalled(bench))
     asked = sdqctl("sessions", "interrupt", "job")
     assert asked.code == 0
     assert "job is interrupted: 1 of 2 steps are done" in asked.err
@@ -210,7 +203,7 @@ def test_an_interrupt_ends_the_run_as_ctrl_c_would(bench: Bench, begun: Callable
 def test_a_run_in_the_foreground_is_interrupted_from_elsewhere(bench: Bench) -> None:
     path = bench.write("work.conv", STALLS)
     with running("run", path) as here:
-        wait_until(lambda: is_stalled(bench))
+        wait_for(lambda: is_stalled(bench))
         assert sdqctl("sessions", "interrupt", "job").code == 0
         _, err = here.communicate(timeout=60)
     assert here.returncode == 130
@@ -221,7 +214,7 @@ def test_an_interrupt_that_a_killed_run_never_heard_does_not_end_the_next_one(
     bench: Bench, begun: Callable[..., int]
 ) -> None:
     pid = begun(STALLS)
-    wait_until(lambda: is_stalled(bench))
+    wait_for(lambda: is_stalled(bench))
     os.kill(pid, signal.SIGKILL)
     with sqlite3.connect(bench.home / "sdqctl" / "ledger.db") as connection:
         connection.execute("INSERT INTO interrupts SELECT id, '2026' FROM runs")
@@ -235,7 +228,7 @@ def test_an_interrupt_that_was_killed_counts_once_it_is_recorded(
     end: str, bench: Bench, begun: Callable[..., int]
 ) -> None:
     begun(STALLS)
-    wait_until(lambda: is_stalled(bench))
+    wait_for(lambda: is_stalled(bench))
     killed = sdqctl("sessions", "interrupt", "job", SDQCTL_CRASH_AT=f"ledger.interrupt.{end}:1")
     assert killed.code == -signal.SIGKILL
     if end == "before":
@@ -249,9 +242,9 @@ def test_a_resume_that_is_killed_as_it_forgets_what_was_left_is_given_again(
     end: str, bench: Bench, begun: Callable[..., int]
 ) -> None:
     pid = begun(ASKS, "--ask")
-    wait_until(waits)
+    wait_for(waits)
     os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: status() == "interrupted")
+    wait_for(lambda: status() == "interrupted")
     on = ("resume", "job", "--continue", "--allow-all-tools")
     assert sdqctl(*on, SDQCTL_CRASH_AT=f"ledger.messages.{end}:1").code == -signal.SIGKILL
     assert sdqctl(*on).code == 0
@@ -266,7 +259,7 @@ def test_a_permission_question_is_answered_from_elsewhere(
     said: str, made: bool, bench: Bench, begun: Callable[..., int]
 ) -> None:
     begun(ASKS, "--ask")
-    wait_until(waits)
+    wait_for(waits)
     assert "touch made" in sdqctl("sessions", "answer", "job").out
     assert sdqctl("sessions", "answer", "job", "perhaps").code == 2
     assert sdqctl("sessions", "answer", "job", said).code == 0
@@ -277,7 +270,7 @@ def test_a_permission_question_is_answered_from_elsewhere(
 
 def test_of_two_answers_at_once_one_counts(bench: Bench, begun: Callable[..., int]) -> None:
     begun(ASKS, "--ask")
-    wait_until(waits)
+    wait_for(waits)
     both = [
         Running("sessions", "answer", "job", said, stdout=PIPE, stderr=PIPE) for said in ("y", "n")
     ]
@@ -297,10 +290,10 @@ def test_a_run_that_is_killed_as_it_asks_asks_again(
     path = bench.write("work.conv", ASKS)
     asking = ("run", path, "--detach", "--ask")
     sdqctl(*asking, SDQCTL_CRASH_AT=f"ledger.question.{end}:1")
-    wait_until(lambda: status() == "interrupted")
+    wait_for(lambda: status() == "interrupted")
     assert not waits()
     assert sdqctl("resume", "job", "--continue", "--detach", "--ask").code == 0
-    wait_until(waits)
+    wait_for(waits)
     assert sdqctl("sessions", "answer", "job", "y").code == 0
     assert sdqctl("watch", "job").code == 0
     assert (bench.project / "made").exists()
@@ -311,7 +304,7 @@ def test_an_answer_that_was_killed_counts_once_it_is_recorded(
     end: str, bench: Bench, begun: Callable[..., int]
 ) -> None:
     begun(ASKS, "--ask")
-    wait_until(waits)
+    wait_for(waits)
     killed = sdqctl("sessions", "answer", "job", "n", SDQCTL_CRASH_AT=f"ledger.reply.{end}:1")
     assert killed.code == -signal.SIGKILL
     if end == "before":
@@ -325,9 +318,9 @@ def test_the_question_of_a_killed_run_waits_no_more(
     bench: Bench, begun: Callable[..., int]
 ) -> None:
     pid = begun(ASKS, "--ask")
-    wait_until(waits)
+    wait_for(waits)
     os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: status() == "interrupted")
+    wait_for(lambda: status() == "interrupted")
     assert not waits()
     assert sdqctl("sessions", "answer", "job", "y").code == 2
     done = sdqctl("resume", "job", "--continue", "--allow-all-tools")
@@ -355,7 +348,7 @@ def test_a_terminal_that_asks_takes_the_answer_of_another_process(bench: Bench) 
 def test_ctrl_c_before_the_run_is_under_way_ends_it_there(bench: Bench) -> None:
     path = bench.write("work.conv", "SESSION-NAME job\nPROMPT a [[stall]]\n")
     with running("run", path) as first:
-        wait_until(lambda: is_stalled(bench))
+        wait_for(lambda: is_stalled(bench))
         resume = ["resume", "job", "--continue", "--detach", "--wait", "10m"]
         with Terminal(resume) as waiting:
             waiting.wait_until(lambda: bool([*(bench.home / "sdqctl" / "logs").glob(".begun-*")]))

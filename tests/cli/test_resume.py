@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,6 +11,7 @@ import pytest
 from tests.bench import Bench
 from tests.cli.test_waiting import has_open, started
 from tests.command import SDQCTL, Running, sdqctl
+from tests.waiting import has_line, wait_for
 
 THREE = "PROMPT a [[reply: A]]\nPAUSE\nPROMPT b [[reply: B]]\n"
 
@@ -251,7 +250,7 @@ def test_a_resume_that_waited_goes_on_where_the_run_stands_by_then(bench: Bench)
         "PROMPT one\nRUN sh -c 'echo >> runs; sleep 1.5'\nPROMPT two\n",
     )
     first = Running("run", str(path), stderr=subprocess.DEVNULL)
-    wait_for(lambda: Path("runs").exists())
+    wait_for(lambda: has_line(Path("runs")))
     second = Running(
         "resume",
         "moving",
@@ -272,10 +271,3 @@ def test_a_resume_that_waited_goes_on_where_the_run_stands_by_then(bench: Bench)
     for name in ("moving", "moving (2)"):
         turns = sdqctl("sessions", "show", name, "--format", "json").json["turns"]
         assert [turn["prompt"].split()[-1] for turn in turns] == ["one", "two"]
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)

@@ -16,6 +16,7 @@ from sdqctl.testing.loopback import LoopbackModel, Reply, Request
 from tests.command import Running, sdqctl
 from tests.conftest import ROOT, RUNTIME
 from tests.sampling import some
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.runtime
 
@@ -285,14 +286,6 @@ def test_a_session_with_a_torn_journal_is_listed_shown_and_resumed(
     kept = sdqctl("sessions", "show", "torn", "--format", "json")
     assert [turn["response"] for turn in kept.json["turns"]] == ["1", "2"]
     assert "ledger" in kept.err
-
-
-def wait_for(condition: object, seconds: float = 30.0) -> None:
-    assert callable(condition)
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "the condition did not come true"
-        time.sleep(0.02)
 
 
 def children(pid: int) -> list[int]:

@@ -15,9 +15,9 @@ import pytest
 
 from sdqctl.cli.signals import interruptible
 from sdqctl.process import is_alive
-from tests.cli.test_waiting import wait_for
 from tests.command import Running
 from tests.sampling import some
+from tests.waiting import has_line, wait_for
 
 SILENT = "#!/bin/sh\necho $$ > {pid}\nexec cat > /dev/null\n"
 """A runtime that takes what it is told, and never answers."""
@@ -38,7 +38,7 @@ def test_a_signal_ends_a_question_to_the_runtime_and_the_runtime_with_it(
     monkeypatch.setenv("COPILOT_CLI_PATH", str(program))
     asking = Running(*arguments, stderr=subprocess.PIPE)
     try:
-        wait_for(lambda: pid.exists() and pid.read_text().endswith("\n"))
+        wait_for(lambda: has_line(pid))
         asking.send_signal(number)
         _, err = asking.communicate(timeout=120)
         assert asking.returncode == 130, err

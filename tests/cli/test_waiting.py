@@ -6,8 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from sdqctl.testing.loopback import LoopbackModel
 from tests.bench import Bench
 from tests.command import Running, sdqctl
 from tests.conftest import RUNTIME
+from tests.waiting import wait_for
 
 JOB = SessionRef("mock", "job")
 TWO = "ADAPTER mock\nSESSION-NAME job\nPROMPT a [[reply: A]]\nPAUSE\nPROMPT b [[reply: B]]\n"
@@ -54,13 +54,6 @@ def has_open(process: subprocess.Popen[str], ending: str) -> bool:
             if os.readlink(f"{folder}/{name}").endswith(ending):
                 return True
     return False
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def test_of_ten_that_wait_for_one_name_one_makes_it_and_nine_go_on_in_it(bench: Bench) -> None:

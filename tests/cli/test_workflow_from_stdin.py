@@ -141,3 +141,16 @@ def test_several_runs_need_files(arguments: list[str], bench: Bench) -> None:
     done = sdqctl(*arguments, stdin="PROMPT y\n")
     assert done.code == 2
     assert "write the workflow to a file" in done.err
+
+
+def test_a_workflow_in_shared_memory_is_a_file_as_any_other(bench: Bench, in_memory: Path) -> None:
+    (in_memory / "part.conv").write_text("PROMPT inside [[reply: A]]\n")
+    path = in_memory / "whole.conv"
+    path.write_text("SESSION-NAME s\nCALL part.conv\nPAUSE\nPROMPT last [[reply: B]]\n")
+    first = sdqctl("run", path)
+    assert first.code == 8, first.err
+    assert first.err.startswith("whole.conv: 3 steps\n")
+    path.write_text(path.read_text().replace("reply: B", "reply: C"))
+    done = sdqctl("resume", "s", "--continue")
+    assert (done.code, done.out) == (0, "C\n"), done.err
+    assert kept(bench) == []

@@ -11,8 +11,8 @@ import pytest
 
 from sdqctl.testing.loopback import LoopbackModel
 from tests.cli.ci.runners import Pipeline
-from tests.cli.test_waiting import wait_for
 from tests.command import Running
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.crash
 

@@ -14,6 +14,7 @@ import pytest
 
 from tests.bench import Bench
 from tests.command import Running, sdqctl
+from tests.waiting import has_line, wait_for
 
 
 def alive(home: Path, word: bytes) -> list[int]:
@@ -124,10 +125,7 @@ def test_a_cut_off_command_is_known_also_where_an_edit_moved_it(bench: Bench) ->
     command = "RUN sh -c 'echo >> effect; sleep 81; echo'\nPROMPT x\n"
     path = bench.write("w.conv", f"SESSION-NAME moved\n{command}")
     process = Running("run", str(path), stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
-    while not Path("effect").exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_for(lambda: has_line(Path("effect")))
     process.send_signal(signal.SIGKILL)
     process.wait()
     bench.write("w.conv", f"SESSION-NAME moved\nCHECKPOINT new\n{command}")
@@ -371,10 +369,7 @@ def test_a_cut_off_command_is_ended_before_it_is_run_again(bench: Bench) -> None
         "PROMPT x [[reply: A]]\n",
     )
     process = Running("run", str(path), stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
-    while not Path("starts").exists() or not alive(bench.home, b"91"):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_for(lambda: has_line(Path("starts")) and alive(bench.home, b"91"))
     process.send_signal(signal.SIGSTOP)
     for pid in [*keepers(bench.home), process.pid]:
         os.kill(pid, signal.SIGKILL)

@@ -15,8 +15,8 @@ import pytest
 from sdqctl.engine.notices import Notice
 from sdqctl.engine.telling import tell
 from tests.bench import Bench
-from tests.cli.test_waiting import wait_for
 from tests.command import sdqctl
+from tests.waiting import has_line, wait_for
 
 SECRET = "hunter2-hunter2"
 
@@ -74,7 +74,7 @@ def test_a_stranger_s_repository_names_nobody_until_it_is_trusted(bench: Bench) 
     path = bench.write("work.conv", "PROMPT a [[reply: A]]\n")
     assert "not trusted" in sdqctl("run", path, "--session-name", "first").err
     sdqctl("run", path, "--session-name", "second", "--trust-once")
-    wait_for(made.exists)
+    wait_for(lambda: has_line(made))
     assert made.read_text() == "second\n"
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import time
-from collections.abc import Callable
 
 import pytest
 
 from tests.bench import Bench
 from tests.command import Done, Running, sdqctl
+from tests.waiting import has_line, wait_for
 
 STEP = (
     "second [[tool: shell echo 1 >> acts]] [[tool: shell echo 2 >> acts]] [[reply: both are done]]"
@@ -179,7 +178,7 @@ def test_a_command_that_was_cut_off_is_taken_back_and_run_again(repository: Benc
     head = "SESSION-NAME s\nADAPTER mock\nALLOW-SHELL true\n"
     path = repository.write("work.conv", f"{head}RUN {command}\nPROMPT then\n")
     process = Running("run", path, stderr=subprocess.DEVNULL)
-    wait_for(lambda: (repository.project / "acts").exists())
+    wait_for(lambda: has_line(repository.project / "acts"))
     process.kill()
     process.wait()
     go.touch()
@@ -189,13 +188,6 @@ def test_a_command_that_was_cut_off_is_taken_back_and_run_again(repository: Benc
     done = go_back()
     assert done.code == 0, done.err
     assert acts(repository) == ["line", "end"]
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def test_without_snapshots_it_is_refused_with_the_way_on(repository: Bench) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.cli.test_json import read
-from tests.cli.test_waiting import wait_for
 from tests.fleet.machines import PATIENCE, Fleet, Machine
 from tests.fleet.test_queue import states, worker
+from tests.waiting import wait_for
 
 WAITS = """\
 SESSION-NAME q-{{{{COMPONENT_NAME}}}}

@@ -12,11 +12,11 @@ from dataclasses import replace
 
 import pytest
 
-from tests.cli.test_waiting import wait_for
 from tests.command import SDQCTL
 from tests.fleet.line import line
 from tests.fleet.machines import PATIENCE, Fleet, Machine
 from tests.fleet.test_queue import states
+from tests.waiting import wait_for
 from tests.workspace.gits import git
 
 pytestmark = pytest.mark.thorough

@@ -16,11 +16,11 @@ from sdqctl.fleet.address import store_address
 from sdqctl.fleet.database import Database
 from sdqctl.fleet.engine import server
 from sdqctl.fleet.leases import take
-from tests.cli.test_waiting import wait_for
 from tests.fleet.line import Line, line
 from tests.fleet.machines import PATIENCE, Fleet
 from tests.fleet.test_queue import check_whole, enqueued, states, working
 from tests.sampling import some
+from tests.waiting import wait_for
 
 Outage = Callable[[Fleet, Line], AbstractContextManager[Callable[[], bool]]]
 _CLIENTS = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"

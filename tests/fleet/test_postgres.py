@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sdqctl.process import is_alive
-from tests.cli.test_waiting import wait_for
+from tests.waiting import wait_for
 
 _USER = """
 import pathlib, sys, time

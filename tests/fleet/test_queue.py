@@ -12,10 +12,10 @@ from sdqctl.fleet.address import store_address
 from sdqctl.fleet.database import Database
 from sdqctl.fleet.queue import take_over
 from tests.cli.test_json import read
-from tests.cli.test_waiting import wait_for
 from tests.command import Running
 from tests.fleet.machines import PATIENCE, Fleet, Machine
 from tests.sampling import some
+from tests.waiting import wait_for
 from tests.workspace.gits import git, write
 
 STORY = """\

@@ -7,8 +7,8 @@ import signal
 import pytest
 
 from sdqctl.testing.loopback import LoopbackModel
-from tests.cli.test_waiting import wait_for
 from tests.fleet.machines import Fleet
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.runtime
 

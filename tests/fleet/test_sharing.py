@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_waiting import wait_for
 from tests.fleet.machines import PATIENCE, Fleet, Machine
+from tests.waiting import has_line, wait_for
 
 STORY = """\
 SESSION-NAME s
@@ -87,7 +87,7 @@ def stalled(fleet: Fleet, one: Machine) -> None:
     """Have a machine stand in the last step, with what came before it in the store."""
     done = "SELECT count(*) FROM sdqctl.states WHERE view LIKE '%\"steps_done\":5%'"
     wait_for(lambda: fleet.asked(done) == [(1,)])
-    wait_for(lambda: "[6/7] run" in one.said() and (one.clone / "new.txt").exists())
+    wait_for(lambda: "[6/7] run" in one.said() and has_line(one.clone / "new.txt"))
 
 
 def test_a_killed_run_goes_on_elsewhere_at_the_step_that_it_was_in(fleet: Fleet) -> None:

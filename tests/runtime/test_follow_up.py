@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,6 +14,7 @@ from sdqctl.testing.loopback import LoopbackModel
 from tests.command import Running, sdqctl
 from tests.conftest import RUNTIME
 from tests.sampling import some
+from tests.waiting import has_line, wait_for
 
 pytestmark = pytest.mark.runtime
 
@@ -35,19 +34,12 @@ def cut_off(home: Path, project: Path, model: LoopbackModel) -> Path:
     path.write_text(WORKFLOW)
     acts = project / "acts"
     with Running("run", str(path), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        wait_for(lambda: acts.exists() and acts.read_text() == "1\n" and len(model.requests) == 3)
+        wait_for(lambda: has_line(acts) and len(model.requests) == 3)
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         process.kill()
         for child in children:
             os.kill(int(child), signal.SIGKILL)
     return acts
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def ask(client: str) -> None:

@@ -9,7 +9,6 @@ import signal
 import sqlite3
 import subprocess
 import time
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -18,15 +17,9 @@ import pytest
 from sdqctl.testing.loopback import LoopbackModel
 from tests.command import Running, sdqctl
 from tests.sampling import each, some
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.runtime
-
-
-def until(condition: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.01)
 
 
 def lines(name: str) -> int:
@@ -58,7 +51,7 @@ def test_components_in_a_command_go_on_when_the_runtime_of_all_dies(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
-    until(lambda: lines("begun") == 3, "all are in their command")
+    wait_for(lambda: lines("begun") == 3, "all are in their command")
     (runtime,) = runtimes(process.pid)
     os.kill(runtime, signal.SIGKILL)
     Path("go").touch()
@@ -98,7 +91,7 @@ def test_a_signal_in_a_new_conversation_interrupts_the_run(
         "SESSION-NAME s\nPROMPT one [[reply: A]]\nNEW-CONVERSATION\nPROMPT two [[hang]]\n"
     )
     process = Running("run", "w.conv", stderr=subprocess.PIPE)
-    until(lambda: begun(home, "new-conversation"), "the new conversation is begun")
+    wait_for(lambda: begun(home, "new-conversation"), "the new conversation is begun")
     time.sleep(delay)  # where in it the signal comes is the case
     process.send_signal(number)
     _, err = process.communicate(timeout=120)
@@ -112,10 +105,12 @@ def test_a_signal_while_a_dead_runtime_is_replaced_interrupts_the_run(
 ) -> None:
     (project / "w.conv").write_text("SESSION-NAME s\nPROMPT one [[sleep: 60]]\n")
     process = Running("run", "w.conv", stderr=subprocess.PIPE)
-    until(lambda: model.requests, "the model was asked")
+    wait_for(lambda: model.requests, "the model was asked")
     (runtime,) = runtimes(process.pid)
     os.kill(runtime, signal.SIGKILL)
-    until(lambda: (found := runtimes(process.pid)) and found != [runtime], "a new one is started")
+    wait_for(
+        lambda: (found := runtimes(process.pid)) and found != [runtime], "a new one is started"
+    )
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=120)
     assert process.returncode == 130, err

@@ -6,8 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,6 +13,7 @@ import pytest
 from sdqctl.testing.loopback import LoopbackModel, MarkerScript, Reply, Request
 from tests.command import Running, sdqctl
 from tests.sampling import some
+from tests.waiting import has_line, wait_for
 
 pytestmark = pytest.mark.runtime
 
@@ -41,16 +40,9 @@ def point_at(model: LoopbackModel, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
-def until(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.02)
-
-
 def number(name: str) -> int:
     """The process id in a file, once it stands there."""
-    until(lambda: Path(name).exists() and Path(name).read_text().endswith("\n"), name)
+    wait_for(lambda: has_line(Path(name)), name)
     return int(Path(name).read_text())
 
 
@@ -87,7 +79,7 @@ def test_an_effect_happens_once_though_the_runtime_was_killed_beside_it(
         else:
             assert process.returncode == 0, err
         assert len(model.requests) == 3, "the agent was asked to go on, and did"
-    until(lambda: not lives(shell), "the killed runtime's shell")
+    wait_for(lambda: not lives(shell), "the killed runtime's shell")
     assert Path("effects.txt").read_text() == "effect\n"
 
 
@@ -103,11 +95,11 @@ def test_an_aborted_turn_takes_along_what_it_started_and_a_run_all_the_rest(
     process = Running("run", "w.conv", "--step-timeout", "20s", stderr=subprocess.PIPE)
     started = number("helper")
     first = number("server")
-    until(lambda: not lives(started), "what the aborted turn had detached")
+    wait_for(lambda: not lives(started), "what the aborted turn had detached")
     _, err = process.communicate(timeout=120)
     assert process.returncode == 4, err
     assert "--step-timeout" in err
-    until(lambda: not lives(first), "what an earlier turn of the same run had detached")
+    wait_for(lambda: not lives(first), "what an earlier turn of the same run had detached")
 
 
 @pytest.mark.thorough
@@ -132,4 +124,4 @@ def test_what_a_turn_detached_is_there_for_the_next_turn(
         done = sdqctl("run", "w.conv")
     assert done.code == 0, done.err
     assert alive == [True]
-    until(lambda: not lives(number("server")), "the server, after the run")
+    wait_for(lambda: not lives(number("server")), "the server, after the run")

@@ -9,7 +9,7 @@ import pytest
 
 from sdqctl.errors import SandboxError
 from sdqctl.sandbox.choice import choose
-from tests.sandbox.confined import SECRET, Place, shell_inside
+from tests.sandbox.confined import SECRET, Place, place, shell_inside
 
 
 def _works() -> bool:
@@ -67,3 +67,11 @@ if _works():
         done = shell_inside(sandbox, f"cat {at.secret} {at.outside}/none", at)
         refused = sandbox.refusals(done.stderr, at.project)
         assert [refusal.path for refusal in refused] == [str(at.secret)]
+
+    def test_a_project_in_shared_memory_is_seen_and_nothing_else_of_it(in_memory: Path) -> None:
+        at = place(in_memory)
+        with at.nets:
+            script = f"cat inside.txt {at.secret}; echo x > made"
+            done = shell_inside(at.sandbox("implement", "bubblewrap"), script, at)
+        assert done.stdout == "inside"
+        assert (at.project / "made").read_text() == "x\n"

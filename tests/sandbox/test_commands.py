@@ -137,6 +137,29 @@ def test_the_temporary_folder_is_private_shared_by_the_commands_and_gone_afterwa
     assert not Path(folder).exists()
 
 
+def test_a_link_in_a_project_that_holds_our_data_opens_nothing(
+    bench: Bench, secret: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What lies around the data is opened name by name, and a repository may hold any link."""
+    data = bench.project / "state"
+    monkeypatch.setenv("SDQCTL_HOME", str(data))
+    (bench.project / "keys").symlink_to(secret.parent)
+    (bench.project / "data").symlink_to("state")
+    bench.write("kept.txt", "kept")
+    text = (
+        "MODE audit\nALLOW-SHELL true\nRUN-ON-ERROR continue\n"
+        "RUN cat kept.txt keys/id data/ledger.db; echo x > keys/new; echo x > data/new\n"
+        "PROMPT go [[reply: done]]\n"
+    )
+    told = bench.run(text)
+    assert told.done.code == 0, told.done.err
+    assert "kept" in told.prompts[0]
+    assert SECRET not in told.prompts[0]
+    assert "SQLite" not in told.prompts[0]
+    assert [path.name for path in secret.parent.iterdir()] == ["id"]
+    assert not (data / "new").exists()
+
+
 def test_what_a_run_was_started_with_holds_when_it_goes_on(bench: Bench, secret: Path) -> None:
     text = f"PAUSE wait\n{reads(secret)}"
     assert bench.run(text, "--sandbox", "none").done.code == 8

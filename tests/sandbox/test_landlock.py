@@ -336,3 +336,20 @@ def test_the_folder_of_a_killed_run_is_removed_by_a_later_one() -> None:
     for folder in (alive, again):
         assert Path(folder).stat().st_mode & 0o777 == 0o700
         os.rmdir(folder)
+
+
+@pytest.mark.parametrize("mode", ["audit", "implement"])
+def test_a_link_beside_what_is_hidden_leads_nowhere(mode: str, at: Place) -> None:
+    """What lies around a hidden folder is opened name by name, and a name may be a link."""
+    data = at.home / "sdqctl" / "ledger.db"
+    data.write_text(SECRET)
+    (at.home / "own.txt").write_text("own")
+    (at.home / "alias.txt").symlink_to("own.txt")
+    (at.home / "data").symlink_to("sdqctl")
+    (at.home / "there").symlink_to(at.outside)
+    (at.home / "stream").symlink_to("/proc/self/fd/0")
+    sandbox = at.sandbox(mode, folders=[str(at.home)])
+    home, script = at.home, "cat own.txt alias.txt data/ledger.db sdqctl/ledger.db there/secret.txt"
+    done = shell_inside(sandbox, f"cd {home}; {script}; echo x > data/ledger.db", at)
+    assert done.stdout == "ownown"
+    assert data.read_text() == SECRET

@@ -19,7 +19,7 @@ from sdqctl.sandbox.profile import (
     runtime_profile,
 )
 from sdqctl.sandbox.repository import git_folders
-from tests.sandbox.confined import Place
+from tests.sandbox.confined import Place, place
 
 READING = ["audit", "analysis", "read-only", "verification", "", "no such mode", None]
 WRITING = ["implement", "write", "full"]
@@ -218,3 +218,15 @@ def test_links_are_resolved_and_what_lies_in_a_folder_that_is_granted_is_left_ou
         real = {os.path.realpath(path) for path in paths}
         outermost = [p for p in real if not any(q != p and is_below(p, q) for q in real)]
         assert _resolved(paths) == tuple(sorted(outermost)), paths
+
+
+def test_a_project_in_shared_memory_opens_itself_there_and_nothing_else(in_memory: Path) -> None:
+    at = place(in_memory)
+    profile = runtime_profile(at.wanted("implement"))
+    assert may(profile, at.project / "new.txt") == "rw"
+    assert may(profile, at.secret) == ""
+
+
+def test_a_project_elsewhere_may_use_shared_memory(at: Place) -> None:
+    profile = runtime_profile(replace(at.wanted("implement"), cwd=Path("/srv/project")))
+    assert may(profile, Path("/dev/shm/of-a-program")) == "rw"

@@ -14,6 +14,7 @@ from pathlib import Path
 from sdqctl.errors import SandboxError
 from sdqctl.model.sandbox import Confined, Refusal, SandboxPaths
 from sdqctl.sandbox import filters, landlock
+from sdqctl.sandbox.places import SHARED_MEMORY
 from sdqctl.sandbox.profile import Profile, is_below
 from sdqctl.sandbox.refused import refused_paths
 
@@ -163,7 +164,8 @@ class BubblewrapSandbox(_Confining):
         for path, how in sorted(binds):
             if how == "--tmpfs" and not self._is_seen(path):
                 continue
-            if not is_below(path, "/proc") and not is_below(path, "/dev"):
+            is_given = is_below(path, "/proc") or is_below(path, "/dev")  # and memory of its own
+            if not is_given or path.startswith(f"{SHARED_MEMORY}/"):
                 view += [how, path] if how == "--tmpfs" else [how, path, path]
         for link in ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"):
             if os.path.islink(link):

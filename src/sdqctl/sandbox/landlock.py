@@ -67,7 +67,8 @@ def version() -> int:
 
 
 def make_ruleset(rules: Iterable[Rule], ports: Iterable[int] | None, abi: int) -> int:
-    """A ruleset as a file descriptor, which the caller closes; it skips paths that are not there.
+    """A ruleset as a file descriptor, which the caller closes; it skips links, and paths that are
+    not there.
 
     `ports` None: every TCP port may be connected to. Raises OSError.
     """
@@ -112,14 +113,16 @@ def _handled(abi: int) -> int:
 
 
 def _add_path(ruleset: int, path: str, access: int) -> None:
+    """Add a rule for what is there under this name: a link opens nothing, its target has a name."""
     try:
-        handle = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        handle = os.open(path, os.O_PATH | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError:
         return
     try:
-        if not stat.S_ISDIR(os.fstat(handle).st_mode):
+        mode = os.fstat(handle).st_mode
+        if not stat.S_ISDIR(mode):
             access &= _OF_FILES
-        if access:
+        if access and not stat.S_ISLNK(mode):
             rule = _PathRule(access, handle)
             _checked(_call(_ADD, ruleset, _PATH_RULE, ctypes.byref(rule), 0))
     finally:

@@ -134,7 +134,8 @@ class _Granted:
             self.reads.append(top)
         self.writes += [self._cwd, *self._git, *self._folders(), *self._in_home(CACHES)]
         self.writes += [os.path.expanduser(path) for path in self._wanted.caches]
-        self.writes.append(SHARED_MEMORY)
+        if not is_below(self._cwd, SHARED_MEMORY):  # where it is, it alone is opened there
+            self.writes.append(SHARED_MEMORY)
 
     def profile(self, *, ports: tuple[int, ...] | None, sockets: bool) -> Profile:
         """What was gathered, with its links resolved."""

@@ -23,6 +23,7 @@ STDIN_FILE = "stdin.conv"
 PROMPTS_FILE = "prompts.conv"
 """What a workflow of typed prompts is called."""
 _STDIN = "<stdin>"
+_SHARED_MEMORY = "/dev/shm"
 _TYPED = "<--prompt>"
 _MOST_FILES = 100
 _DEEPEST = 20
@@ -65,7 +66,8 @@ def load_prompts(prompts: Sequence[str], folder: Path) -> ParsedWorkflow:
 def is_stream(path: Path) -> bool:
     """Whether a path is stdin, a pipe, a device: what it gives now it may not give again."""
     whole = path.absolute()
-    if str(path) == "-" or whole.is_relative_to("/dev") or whole.is_relative_to("/proc"):
+    is_device = whole.is_relative_to("/dev") and not whole.is_relative_to(_SHARED_MEMORY)
+    if str(path) == "-" or is_device or whole.is_relative_to("/proc"):
         return True
     return path.exists() and not path.is_file() and not path.is_dir()
 

@@ -10,7 +10,7 @@ import pyrage
 import pytest
 
 from tests.cli.ci.runners import Pipeline
-from tests.cli.test_waiting import wait_for
+from tests.waiting import wait_for
 from tests.workspace.gits import git
 
 HEAD = "SESSION-NAME s\nMODE implement\nALLOW-SHELL true\n"

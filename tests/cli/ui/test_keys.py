@@ -21,9 +21,9 @@ from sdqctl.cli.ui.lines_view import LinesView
 from sdqctl.cli.ui.pages import Page
 from sdqctl.cli.ui.screen import SessionsApp
 from tests.bench import Bench
-from tests.cli.test_waiting import wait_for
 from tests.command import SDQCTL, sdqctl
 from tests.terminal import Terminal
+from tests.waiting import has_line, wait_for
 from tests.workspace.gits import repository
 
 Story = Callable[["Driven"], Awaitable[None]]
@@ -398,7 +398,8 @@ def test_a_shell_is_opened_in_its_folder(exists: bool, sessions: Bench) -> None:
         terminal.type("o")
         if exists:
             seen = sessions.project / "seen"
-            wait_for(lambda: seen.exists() and seen.read_text() == f"{sessions.project}\n")
+            wait_for(lambda: has_line(seen))
+            assert seen.read_text() == f"{sessions.project}\n"
         else:
             terminal.wait_for("no shell can be opened")
         terminal.wait_for("NEEDS YOU 3")
