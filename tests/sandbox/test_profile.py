@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from sdqctl.model.sandbox import Access, SandboxNeeds
+from sdqctl.sandbox.links import is_below, leads_out
 from sdqctl.sandbox.profile import (
     Profile,
     Wanted,
     _resolved,
     command_profile,
-    is_below,
     runtime_profile,
 )
 from sdqctl.sandbox.repository import git_folders
@@ -218,6 +218,101 @@ def test_links_are_resolved_and_what_lies_in_a_folder_that_is_granted_is_left_ou
         real = {os.path.realpath(path) for path in paths}
         outermost = [p for p in real if not any(q != p and is_below(p, q) for q in real)]
         assert _resolved(paths) == tuple(sorted(outermost)), paths
+
+
+PLANTED = {
+    "the runtime's cache": "home/.cache/copilot",
+    "the runtime's home in the project": "project/state",
+    "a folder of PATH in the project": "project/node_modules/.bin",
+    "what sandbox_write names in the project": "project/build",
+    "what lies in a folder of ALLOW-DIR": "beside/build",
+    "what sandbox_write names behind a link of the user": "alias/build",
+}
+
+
+@pytest.mark.parametrize("mode", ["audit", "implement"])
+@pytest.mark.parametrize("where", PLANTED.values(), ids=PLANTED)
+def test_a_link_that_a_repository_or_a_tool_left_opens_nothing(
+    where: str, mode: str, at: Place
+) -> None:
+    top = at.project.parent
+    (top / "beside").mkdir()
+    (top / "alias").symlink_to("project")
+    path = top / where
+    needs = SandboxNeeds(
+        reads=(at.project / "state",), writes=(at.home / ".cache/copilot", at.project / "state")
+    )
+    caches = [str(top / name / "build") for name in ("project", "beside", "alias")]
+    wanted = at.wanted(mode, needs=needs, caches=caches, folders=[str(top / "beside")])
+    programs = f"{at.project}/node_modules/.bin:{os.environ['PATH']}"
+    wanted = replace(wanted, environment={**wanted.environment, "PATH": programs})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.mkdir()
+    is_open = may(runtime_profile(wanted), path)
+    path.rmdir()
+    path.symlink_to(at.outside)
+    assert is_open or (mode == "audit" and "build" in where), "a folder is opened there"
+    for profile in (runtime_profile(wanted), command_profile(wanted)):
+        assert may(profile, at.secret) == ""
+
+
+def test_what_home_keeps_elsewhere_is_opened_unless_a_tool_could_have_left_the_link(
+    at: Place,
+) -> None:
+    (at.home / ".nvm").symlink_to(at.outside)
+    assert may(runtime_profile(at.wanted("audit")), at.secret) == "r"
+    in_home = replace(at.wanted("audit"), cwd=at.home)
+    assert may(runtime_profile(in_home), at.secret) == ""
+
+
+def test_an_environment_that_was_activated_is_opened_behind_a_link(at: Place) -> None:
+    (at.project / ".venv").symlink_to(at.outside)
+    environment = {**at.wanted("audit").environment, "VIRTUAL_ENV": f"{at.project}/.venv"}
+    wanted = replace(at.wanted("audit"), environment=environment)
+    assert may(runtime_profile(wanted), at.secret) == "r"
+
+
+def test_a_way_by_links_ends_where_the_kernel_ends_and_leads_out_of_what_it_leaves(
+    tmp_path: Path,
+) -> None:
+    top = os.path.realpath(tmp_path)
+    folders = (f"{top}/in", f"{top}/in/deep")
+    os.makedirs(f"{top}/in/deep")
+    os.makedirs(f"{top}/out")
+    for name, target in (
+        ("in/out", "../out"),
+        ("in/same", "deep"),
+        ("in/deep/up", ".."),
+        ("in/absolute", f"{top}/out"),
+        ("out/in", "../in"),
+        ("back", "in/out"),
+        ("in/round", "round"),
+    ):
+        os.symlink(target, f"{top}/{name}")
+    leads = {
+        name: leads_out(f"{top}/{name}/x", folders)
+        for name in (
+            "in",
+            "in/out",
+            "in/same",
+            "in/deep/up",
+            "in/absolute",
+            "out/in",
+            "back",
+            "in/round",
+        )
+    }
+    assert leads == {
+        "in": False,
+        "in/out": True,
+        "in/same": False,
+        "in/deep/up": True,  # out of `deep`
+        "in/absolute": True,
+        "out/in": False,
+        "back": True,
+        "in/round": True,
+    }
+    assert not leads_out(f"{top}/in/out/in/x", folders), "and back again"
 
 
 def test_a_project_in_shared_memory_opens_itself_there_and_nothing_else(in_memory: Path) -> None:

@@ -14,8 +14,9 @@ from pathlib import Path
 from sdqctl.errors import SandboxError
 from sdqctl.model.sandbox import Confined, Refusal, SandboxPaths
 from sdqctl.sandbox import filters, landlock
+from sdqctl.sandbox.links import is_below
 from sdqctl.sandbox.places import SHARED_MEMORY
-from sdqctl.sandbox.profile import Profile, is_below
+from sdqctl.sandbox.profile import Profile
 from sdqctl.sandbox.refused import refused_paths
 
 _AGENTS = ("SSH_AUTH_SOCK", "SSH_AGENT_PID", "GPG_AGENT_INFO")

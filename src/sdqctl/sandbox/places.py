@@ -134,7 +134,8 @@ def folders_of_programs(environment: Mapping[str, str], home: str) -> list[str]:
 
     A folder `bin` stands for the one that it lies in, unless that holds other things as well.
     """
-    found = [sys.prefix, sys.base_prefix, str(Path(__file__).parents[1])]
+    own = (sys.prefix, sys.base_prefix, Path(__file__).parents[1], environment.get("VIRTUAL_ENV"))
+    found = [os.path.realpath(path) for path in own if path]
     for entry in environment.get("PATH", "").split(os.pathsep):
         if not entry.startswith("/"):
             continue

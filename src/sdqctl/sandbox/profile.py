@@ -5,12 +5,13 @@ from __future__ import annotations
 import glob
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from sdqctl.model.modes import may_write
 from sdqctl.model.sandbox import Access, SandboxNeeds, SandboxPaths
+from sdqctl.sandbox.links import is_below, leads_out
 from sdqctl.sandbox.places import (
     CACHES,
     CONFIGURATION,
@@ -97,11 +98,6 @@ def command_profile(wanted: Wanted) -> Profile:
     return granted.profile(ports=None, sockets=True)
 
 
-def is_below(path: str, folder: str) -> bool:
-    """Whether a path is a folder or lies in it, by their names."""
-    return path == folder or path.startswith(folder.rstrip("/") + "/")
-
-
 class _Granted:
     """Gathers what is granted."""
 
@@ -111,6 +107,7 @@ class _Granted:
         home = wanted.environment.get("HOME") or os.path.expanduser("~")
         self._home = os.path.realpath(home)
         self._git = git_folders(self._cwd)
+        self._filled = self._filled_by_others()
         programs = folders_of_programs(wanted.environment, self._home)
         self.reads = [
             *SYSTEM,
@@ -139,15 +136,21 @@ class _Granted:
 
     def profile(self, *, ports: tuple[int, ...] | None, sockets: bool) -> Profile:
         """What was gathered, with its links resolved."""
-        writes = _resolved(self.writes)
+        writes = _resolved(self.writes, self._filled)
         hidden = _resolved(map(str, self._wanted.hidden))
         return Profile(
-            reads=tuple(path for path in _resolved(self.reads) if path not in writes),
+            reads=tuple(p for p in _resolved(self.reads, self._filled) if p not in writes),
             writes=writes,
             hidden=tuple(path for path in hidden if path not in writes),
             ports=ports,
             sockets=sockets,
         )
+
+    def _filled_by_others(self) -> tuple[str, ...]:
+        """The folders that a repository fills, or tools do in some mode."""
+        caches = (os.path.expanduser(path) for path in self._wanted.caches)
+        paths = (self._cwd, *self._git, *self._folders(), *self._in_home(CACHES), *caches)
+        return tuple({os.path.realpath(path) for path in paths})
 
     def _in_home(self, names: Iterable[str]) -> list[str]:
         return [f"{self._home}/{name}" for name in names]
@@ -160,9 +163,7 @@ class _Granted:
         out of it: a repository could bring that.
         """
         written = os.path.normpath(os.path.join(self._cwd, self._expanded(text)))
-        real = os.path.realpath(written)
-        seems_inside = is_below(written, self._cwd)
-        return real if not seems_inside or is_below(real, self._cwd) else None
+        return None if leads_out(written, (self._cwd,)) else os.path.realpath(written)
 
     def _named(self, pattern: str, access: Access) -> Iterator[str]:
         """What has to be reachable for a rule's pattern to mean anything."""
@@ -193,11 +194,18 @@ class _Granted:
         return self._home + text[1:] if text == "~" or text.startswith("~/") else text
 
 
-def _resolved(paths: Iterable[str]) -> tuple[str, ...]:
-    """Paths with links resolved, each once, without those that lie in another."""
+def _resolved(paths: Iterable[str], filled: Collection[str] = ()) -> tuple[str, ...]:
+    """Paths with links resolved, each once, without those that lie in another, nor those to which
+    a link leads out of a folder that others fill.
+    """
     known: dict[str, str] = {}
     kept: list[str] = []
-    for path in sorted({_real(path, known) for path in paths}, key=lambda path: path.split("/")):
+    real = {
+        real
+        for path in paths
+        if (real := _real(path, known)) == path or not leads_out(path, filled)
+    }
+    for path in sorted(real, key=lambda path: path.split("/")):
         if not kept or not is_below(path, kept[-1]):  # what lies in a folder comes right after it
             kept.append(path)
     return tuple(sorted(kept))

@@ -12,7 +12,8 @@ import shlex
 from pathlib import Path
 
 from sdqctl.model.sandbox import Access, Refusal
-from sdqctl.sandbox.profile import Profile, is_below
+from sdqctl.sandbox.links import is_below
+from sdqctl.sandbox.profile import Profile
 
 _LONGEST = 65_536
 _LONGEST_PATH = 4096
