@@ -15,7 +15,6 @@ from tests.packages import install
 from tests.waiting import wait_for
 
 PACKAGE = ROOT / "tests" / "outside_adapter"
-DEADLINE = 60.0
 
 
 @pytest.fixture(scope="module")

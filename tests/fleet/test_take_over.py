@@ -19,7 +19,7 @@ from tests.fleet.machines import OVERLAPS, PATIENCE, Fleet, Machine
 
 pytestmark = [pytest.mark.runtime, pytest.mark.crash]
 
-KILLS = 4
+KILLS = 2
 WORKERS = 3
 _TAKE_OVER = "4s"
 _WAIT = 300.0
@@ -125,7 +125,7 @@ def test_killed_and_frozen_workers_lose_no_step_and_repeat_none(
     monkeypatch.delenv("SDQCTL_ADAPTER")
     wanted, chosen = pytestconfig.getoption("--kills"), pytestconfig.getoption("--crash-seed")
     kills = wanted or KILLS
-    components, prompts = (12, 6) if wanted else (4, 4)
+    components, prompts = (12, 6) if wanted else (3, 3)
     seed = chosen if chosen is not None else (int(time.time()) if wanted else 7)
     print(f"seed {seed}")
     names = [f"c{number}" for number in range(components)]

@@ -176,6 +176,19 @@ def test_a_git_file_that_was_put_there_to_lead_elsewhere_opens_nothing(at: Place
     assert may(runtime_profile(at.wanted("implement")), at.secret) == ""
 
 
+def test_a_folder_named_worktrees_around_a_project_is_no_git_folder(tmp_path: Path) -> None:
+    project = tmp_path / "worktrees" / "project"
+    project.mkdir(parents=True)
+    for name, text in (
+        (".git", "gitdir: ."),
+        ("HEAD", "ref: refs/heads/main"),
+        ("gitdir", ".git"),
+        ("commondir", "../.."),
+    ):
+        (project / name).write_text(f"{text}\n")
+    assert git_folders(str(project)) == ()
+
+
 def test_a_git_link_opens_nothing(at: Place) -> None:
     (at.project / ".git").symlink_to(at.outside)
     assert git_folders(str(at.project)) == ()

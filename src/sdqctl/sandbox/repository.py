@@ -48,8 +48,9 @@ def _common_of_worktree(mark: Path, own: Path) -> str | None:
     named = _read(own / "commondir").strip()
     if not back or not named or os.path.realpath(own / back) != os.path.realpath(mark):
         return None
-    common = os.path.realpath(own / named)
-    return common if own.parent == Path(common, "worktrees") else None
+    common = Path(os.path.realpath(own / named))
+    is_git_folder = (common / "HEAD").is_file() and (common / "objects").is_dir()
+    return str(common) if own.parent == common / "worktrees" and is_git_folder else None
 
 
 def _is_of_submodule(top: str, own: Path) -> bool:
