@@ -150,7 +150,8 @@ class _Granted:
         """The folders that a repository fills, or tools do in some mode."""
         caches = (os.path.expanduser(path) for path in self._wanted.caches)
         paths = (self._cwd, *self._git, *self._folders(), *self._in_home(CACHES), *caches)
-        return tuple({os.path.realpath(path) for path in paths})
+        known: dict[str, str] = {}
+        return tuple({_real(path, known) for path in paths})
 
     def _in_home(self, names: Iterable[str]) -> list[str]:
         return [f"{self._home}/{name}" for name in names]
