@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from sdqctl.errors import SandboxError
 from sdqctl.model.sandbox import Access, SandboxNeeds
 from sdqctl.sandbox.links import is_below, leads_out
 from sdqctl.sandbox.profile import (
@@ -233,9 +234,11 @@ def test_links_are_resolved_and_what_lies_in_a_folder_that_is_granted_is_left_ou
         assert _resolved(paths) == tuple(sorted(outermost)), paths
 
 
-PLANTED = {
+NEEDED = {
     "the runtime's cache": "home/.cache/copilot",
     "the runtime's home in the project": "project/state",
+}
+PLANTED = NEEDED | {
     "a folder of PATH in the project": "project/node_modules/.bin",
     "what sandbox_write names in the project": "project/build",
     "what lies in a folder of ALLOW-DIR": "beside/build",
@@ -265,8 +268,12 @@ def test_a_link_that_a_repository_or_a_tool_left_opens_nothing(
     path.rmdir()
     path.symlink_to(at.outside)
     assert is_open or (mode == "audit" and "build" in where), "a folder is opened there"
-    for profile in (runtime_profile(wanted), command_profile(wanted)):
-        assert may(profile, at.secret) == ""
+    assert may(command_profile(wanted), at.secret) == ""
+    if where in NEEDED.values():
+        with pytest.raises(SandboxError, match=f"needs {path}, which leads to {at.outside} by a"):
+            runtime_profile(wanted)
+    else:
+        assert may(runtime_profile(wanted), at.secret) == ""
 
 
 def test_what_home_keeps_elsewhere_is_opened_unless_a_tool_could_have_left_the_link(

@@ -44,7 +44,8 @@ class Nets(Closing):
     def make(self, kind: str, runtime: Wanted, commands: Wanted | None) -> NetPair:
         """The nets of a run; `commands` None: RUN commands have none.
 
-        Raises StoreError when there is no place for temporary files.
+        Raises StoreError when there is no place for temporary files, SandboxError when a link
+        shuts the runtime out of what it needs.
         """
         if kind not in _KINDS:
             return NetPair()

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sdqctl.errors import SandboxError
 from sdqctl.model.modes import may_write
 from sdqctl.model.sandbox import Access, SandboxNeeds, SandboxPaths
 from sdqctl.sandbox.links import is_below, leads_out
@@ -76,17 +77,22 @@ class Wanted:
 
 
 def runtime_profile(wanted: Wanted) -> Profile:
-    """The net of a runtime with its tools: a reading mode writes nothing but what it needs."""
+    """The net of a runtime with its tools: a reading mode writes nothing but what it needs.
+
+    Raises SandboxError when what the runtime needs lies behind a link that opens nothing.
+    """
     writing = may_write(wanted.mode)
     granted = _Granted(wanted)
     granted.reads += [str(path) for path in wanted.needs.reads]
     granted.writes += [str(path) for path in wanted.needs.writes]
     if writing:
         granted.add_building()
-    return granted.profile(
+    profile = granted.profile(
         ports=None if writing else tuple(sorted({*wanted.ports, *wanted.needs.ports})),
         sockets=writing or wanted.needs.sockets,
     )
+    granted.check(profile)
+    return profile
 
 
 def command_profile(wanted: Wanted) -> Profile:
@@ -145,6 +151,20 @@ class _Granted:
             ports=ports,
             sockets=sockets,
         )
+
+    def check(self, profile: Profile) -> None:
+        """Raise SandboxError when the runtime would not reach what it needs because of a link."""
+        needs = self._wanted.needs
+        for paths, access in ((needs.reads, Access.READ), (needs.writes, Access.WRITE)):
+            for path in map(str, paths):
+                real = os.path.realpath(path)
+                if leads_out(path, self._filled) and not profile.allows(real, access):
+                    raise SandboxError(
+                        f"the runtime needs {path}, which leads to {real} by a link that a "
+                        "repository or a tool may have left: the sandbox does not open it",
+                        hint="remove the link, or name the place itself (COPILOT_HOME, "
+                        "XDG_CACHE_HOME, COPILOT_CLI_PATH)",
+                    )
 
     def _filled_by_others(self) -> tuple[str, ...]:
         """The folders that a repository fills, or tools do in some mode."""
