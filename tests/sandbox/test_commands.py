@@ -125,6 +125,19 @@ def test_what_a_command_leaves_among_its_own_records_opens_nothing(
     assert SECRET not in told.prompts[0]
 
 
+def test_the_folder_of_run_cwd_is_not_opened_through_a_link_in_the_project(
+    bench: Bench, secret: Path
+) -> None:
+    (bench.home / "other" / "web").mkdir(parents=True)
+    (bench.project / "packages").symlink_to(bench.home / "other")
+    told = bench.run(
+        "ALLOW-SHELL true\nRUN-ON-ERROR continue\n"
+        "RUN-CWD packages/web\nRUN echo x > new\nPROMPT go\n"
+    )
+    assert "ermission denied" in told.prompts[0]
+    assert not (bench.home / "other" / "web" / "new").exists()
+
+
 def test_a_background_command_is_inside(bench: Bench, secret: Path) -> None:
     told = bench.run(f"RUN-ASYNC cat {secret}\nRUN-WAIT 1s\nPROMPT go\n")
     assert "Permission denied" in told.prompts[0]
