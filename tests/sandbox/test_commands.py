@@ -138,6 +138,25 @@ def test_the_folder_of_run_cwd_is_not_opened_through_a_link_in_the_project(
     assert not (bench.home / "other" / "web" / "new").exists()
 
 
+@pytest.mark.parametrize("before", [True, False])
+def test_no_link_in_place_of_an_allowed_folder_brings_a_secret_into_a_prompt(
+    before: bool, bench: Bench, secret: Path
+) -> None:
+    """It is read outside of the net."""
+    docs = bench.project / "docs"
+    if before:
+        docs.symlink_to(secret.parent)
+    else:
+        docs.mkdir()
+        (docs / secret.name).write_text("harmless")
+    told = bench.run(
+        f"ALLOW-SHELL true\nALLOW-DIR docs\nRUN rm -rf docs; ln -s {secret.parent} docs\n"
+        f"PROMPT go\nCONTEXT @docs/{secret.name}\n"
+    )
+    assert "leads outside the allowed folders" in told.done.err
+    assert not told.of("prompt.begun")
+
+
 def test_a_background_command_is_inside(bench: Bench, secret: Path) -> None:
     told = bench.run(f"RUN-ASYNC cat {secret}\nRUN-WAIT 1s\nPROMPT go\n")
     assert "Permission denied" in told.prompts[0]
