@@ -504,3 +504,11 @@ def test_no_program_checks_signatures(tmp_path: Path) -> None:
     start = workspace.snapshot(SESSION, "RUN/start")
     assert workspace.history.base(start.commit) == git(top, "rev-parse", "HEAD").strip()
     assert not (tmp_path / "ran").exists()
+
+
+def test_a_pipe_in_the_git_folder_is_not_waited_for(tmp_path: Path) -> None:
+    top = repository(tmp_path / "project")
+    for name in ("index", "info/exclude", "info/attributes"):
+        (top / ".git" / name).unlink(missing_ok=True)
+        os.mkfifo(top / ".git" / name)
+    assert opened(top, tmp_path).tree() == git(top, "rev-parse", "HEAD^{tree}").strip()
