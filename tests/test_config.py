@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from sdqctl.config import SETTINGS, Rule, Settings, load_settings
 from sdqctl.errors import UsageError
 from sdqctl.project import ProjectFile, project_file, project_folder
 from tests.conftest import ROOT
+from tests.workspace.gits import git, repository
 
 
 @pytest.fixture
@@ -193,6 +195,35 @@ def test_the_project_is_the_repository_around_a_folder(tmp_path: Path) -> None:
     found = project_file(inner)
     assert found is not None
     assert found.name == "a/sdqctl.toml"
+
+
+@pytest.mark.parametrize("kind", ["a folder", "a link", "no head", "no objects", "another's"])
+def test_what_git_takes_for_no_repository_ends_no_project(kind: str, tmp_path: Path) -> None:
+    """Else what an agent obeys would lie above what was shown when trust was asked for."""
+    top, inner = repository(tmp_path / "repository"), tmp_path / "repository" / "sub"
+    mark = inner / ".git"
+    if kind == "a link":
+        mark.symlink_to("nowhere")
+    elif kind == "a folder":
+        mark.mkdir()
+    else:
+        shutil.copytree(top / ".git", mark)
+    if kind == "no head":
+        (mark / "HEAD").write_text("something")
+    elif kind == "no objects":
+        shutil.rmtree(mark / "objects")
+    elif kind == "another's":
+        (mark / "commondir").write_text("nowhere")
+    assert git(inner, "rev-parse", "--show-toplevel").strip() == str(top)
+    assert project_folder(inner) == top
+
+
+def test_a_repository_within_another_is_a_project_of_its_own(tmp_path: Path) -> None:
+    top = repository(tmp_path / "repository")
+    inner = repository(top / "inner")
+    assert project_folder(inner / "sub") == inner
+    git(top, "worktree", "add", "-q", str(top / "tree"))
+    assert project_folder(top / "tree" / "sub") == top / "tree"
 
 
 def test_what_trust_is_asked_about_is_what_is_used(

@@ -57,6 +57,53 @@ def replacing(path: Path, *, mode: int = FILE_MODE, lasting: bool = True) -> Ite
         Path(temporary).unlink(missing_ok=True)
 
 
+@contextmanager
+def folder_without_links(folder: Path) -> Iterator[int]:
+    """A handle of the folder of a whole path, made where it is missing. None of the path's parts
+    may be a link: somebody may have put one there since it was looked at. Raises OSError.
+    """
+    flags = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    handle = os.open("/", flags)
+    try:
+        for part in folder.parts[1:]:
+            try:
+                below = os.open(part, flags, dir_fd=handle)
+            except FileNotFoundError:
+                os.mkdir(part, dir_fd=handle)
+                below = os.open(part, flags, dir_fd=handle)
+            os.close(handle)
+            handle = below
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def replace_without_links(path: Path, data: bytes, *, new_mode: int) -> None:
+    """Write a file whole, by a path that has no links; an older one keeps its mode.
+
+    Raises OSError; an older file is as it was then.
+    """
+    temporary = f".new-{os.urandom(8).hex()}"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    with folder_without_links(path.parent) as folder:
+        try:
+            mode = os.stat(path.name, dir_fd=folder, follow_symlinks=False).st_mode & 0o777
+        except FileNotFoundError:
+            mode = new_mode
+        handle = os.open(temporary, flags, FILE_MODE, dir_fd=folder)
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fchmod(handle, mode)
+                sync_file(handle)
+            os.replace(temporary, path.name, src_dir_fd=folder, dst_dir_fd=folder)
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(temporary, dir_fd=folder)
+            raise
+
+
 def write_private(path: Path, data: bytes, *, lasting: bool = True) -> None:
     """Write a file whole and at once, for the owner alone; see `replacing`. Raises StoreError."""
     try:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from sdqctl.engine.results import write_whole
+from sdqctl.errors import StoreError
 from tests.command import Done, sdqctl
 
 PROMPT = "PROMPT hi [[reply: done]]\n"
@@ -152,3 +154,21 @@ def test_validate_finds_them_with_line_and_column(repository: Path) -> None:
     assert f"{os.sep}project" in found.json[0]["message"]
     Path("w.conv").write_text(f"OUTPUT-FILE reports/{{{{SESSION_NAME}}}}.md\n{PROMPT}")
     assert sdqctl("validate", "w.conv").code == 0
+
+
+def test_a_folder_that_becomes_a_link_in_the_last_moment_takes_nothing_out(
+    tmp_path: Path,
+) -> None:
+    """A command beside the run may change it at any moment."""
+    outside, folder = tmp_path / "outside", tmp_path / "out"
+    outside.mkdir()
+    folder.mkdir()
+    place = folder / "answer.md"
+    write_whole(place, "first", links=False)
+    assert place.read_text() == "first"
+    folder.rename(tmp_path / "other")
+    folder.symlink_to(outside)
+    with pytest.raises(StoreError, match="cannot be written"):
+        write_whole(place, "second", links=False)
+    assert [*outside.iterdir()] == []
+    assert [path.name for path in (tmp_path / "other").iterdir()] == ["answer.md"]

@@ -106,6 +106,57 @@ def test_the_folder_of_run_cwd_is_open_to_its_command_alone(bench: Bench, secret
     assert SECRET not in told.prompts[0]
 
 
+@pytest.mark.parametrize(
+    "left", ["ln -sf {secret} head", "ln -sfn {folder} stdout", "mkfifo x; mv x head"]
+)
+def test_what_a_command_leaves_among_its_own_records_opens_nothing(
+    left: str, bench: Bench, secret: Path
+) -> None:
+    """The keeper works in the command's net, and sdqctl reads outside of it what it wrote."""
+    (secret.parent / "head").write_text(SECRET)
+    words = left.format(secret=secret, folder=secret.parent)
+    told = bench.run(
+        "ALLOW-SHELL true\n"
+        f"RUN echo one; sleep 0.2; cd $SDQCTL_COMMAND; mv stdout old; {words}\n"
+        "CAPTURE said AS lines\n"
+        "PROMPT go {{said}} [[reply: done]]\n"
+    )
+    assert told.done.code == 0, told.done.err
+    assert SECRET not in told.prompts[0]
+
+
+def test_the_folder_of_run_cwd_is_not_opened_through_a_link_in_the_project(
+    bench: Bench, secret: Path
+) -> None:
+    (bench.home / "other" / "web").mkdir(parents=True)
+    (bench.project / "packages").symlink_to(bench.home / "other")
+    told = bench.run(
+        "ALLOW-SHELL true\nRUN-ON-ERROR continue\n"
+        "RUN-CWD packages/web\nRUN echo x > new\nPROMPT go\n"
+    )
+    assert "ermission denied" in told.prompts[0]
+    assert not (bench.home / "other" / "web" / "new").exists()
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_no_link_in_place_of_an_allowed_folder_brings_a_secret_into_a_prompt(
+    before: bool, bench: Bench, secret: Path
+) -> None:
+    """It is read outside of the net."""
+    docs = bench.project / "docs"
+    if before:
+        docs.symlink_to(secret.parent)
+    else:
+        docs.mkdir()
+        (docs / secret.name).write_text("harmless")
+    told = bench.run(
+        f"ALLOW-SHELL true\nALLOW-DIR docs\nRUN rm -rf docs; ln -s {secret.parent} docs\n"
+        f"PROMPT go\nCONTEXT @docs/{secret.name}\n"
+    )
+    assert "leads outside the allowed folders" in told.done.err
+    assert not told.of("prompt.begun")
+
+
 def test_a_background_command_is_inside(bench: Bench, secret: Path) -> None:
     told = bench.run(f"RUN-ASYNC cat {secret}\nRUN-WAIT 1s\nPROMPT go\n")
     assert "Permission denied" in told.prompts[0]

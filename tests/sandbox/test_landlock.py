@@ -353,3 +353,15 @@ def test_a_link_beside_what_is_hidden_leads_nowhere(mode: str, at: Place) -> Non
     done = shell_inside(sandbox, f"cd {home}; {script}; echo x > data/ledger.db", at)
     assert done.stdout == "ownown"
     assert data.read_text() == SECRET
+
+
+def test_a_folder_that_became_a_link_after_the_net_was_worked_out_opens_nothing(at: Place) -> None:
+    """A net is worked out once, and entered by each command of a run."""
+    for folder in (at.project, at.outside):
+        (folder / "a" / "b").mkdir(parents=True)
+    sandbox = at.sandbox("audit", writes=("a/b/**",))
+    assert shell_inside(sandbox, "echo x > a/b/new", at).returncode == 0
+    (at.project / "a").rename(at.project / "c")
+    (at.project / "a").symlink_to(at.outside / "a")
+    assert shell_inside(sandbox, "echo x > a/b/new", at).returncode != 0
+    assert not [*(at.outside / "a" / "b").iterdir()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -345,3 +346,24 @@ def test_a_project_in_shared_memory_opens_itself_there_and_nothing_else(in_memor
 def test_a_project_elsewhere_may_use_shared_memory(at: Place) -> None:
     profile = runtime_profile(replace(at.wanted("implement"), cwd=Path("/srv/project")))
     assert may(profile, Path("/dev/shm/of-a-program")) == "rw"
+
+
+@pytest.mark.parametrize("profile_of", [runtime_profile, command_profile])
+@pytest.mark.parametrize("cache", [".local/share/uv", ".cache"])
+def test_no_tool_writes_the_program_of_sdqctl_that_lies_in_a_cache(
+    cache: str,
+    profile_of: Callable[[Wanted], Profile],
+    at: Place,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It works outside of the net. So it is where `uv tool install` puts it."""
+    top = at.home / cache
+    own, other, python = top / "tools/sdqctl", top / "tools/other", top / "python/3.13"
+    for folder in (own, other, python):
+        folder.mkdir(parents=True)
+    monkeypatch.setattr("sys.prefix", str(own))
+    monkeypatch.setattr("sys.base_prefix", str(python))
+    profile = profile_of(at.wanted("implement"))
+    assert may(profile, own / "lib/site-packages/sdqctl/__init__.py") == "r"
+    assert may(profile, python / "bin/python") == "r"
+    assert may(profile, other / "lib/x") == "rw"

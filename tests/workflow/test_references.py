@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from sdqctl.errors import WorkflowError
+from sdqctl.model.workflow import NOWHERE, Reference
+from sdqctl.workflow.references import Roots, expand, read_excerpt
 from tests.bench import Bench
 
 
@@ -42,6 +45,19 @@ def test_nothing_outside_is_read_also_not_through_a_link(
     told = bench.run(line.replace("{secret}", str(secret)) + "\nPROMPT look\n")
     assert "TOP-SECRET" not in told.done.out + told.done.err
     assert told.done.code == 3, told.done.err
+
+
+def test_what_became_a_link_since_it_was_found_is_not_read(secret: Path, tmp_path: Path) -> None:
+    """A command beside the run may change it at any moment."""
+    (project := tmp_path / "project").mkdir()
+    (project / "a.txt").write_text("harmless")
+    roots, reference = Roots(project, None), Reference(pattern="*.txt", span=NOWHERE)
+    (found,) = expand(reference, roots, ())
+    assert read_excerpt(found, reference, roots) == "harmless"
+    found.unlink()
+    found.symlink_to(secret)
+    with pytest.raises(WorkflowError, match="leads outside"):
+        read_excerpt(found, reference, roots)
 
 
 def test_denied_files_are_left_out_of_the_context(bench: Bench) -> None:

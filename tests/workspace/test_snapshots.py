@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -445,3 +446,69 @@ def test_a_repository_of_the_other_hash_has_snapshots(home: Path, tmp_path: Path
     write(top, {"a": "2\n"})
     assert len(first.commit) == 64
     assert workspace.restore(first).tree == first.tree
+
+
+def _work_tree_elsewhere(top: Path, other: Path) -> None:
+    git(top, "config", "core.worktree", "../..")
+
+
+def _git_folder_of_another(top: Path, other: Path) -> None:
+    shutil.rmtree(top / ".git")
+    write(top, {".git": f"gitdir: {other}/.git\n"})
+
+
+def _link_to_another(top: Path, other: Path) -> None:
+    shutil.rmtree(top / ".git")
+    (top / ".git").symlink_to(other / ".git")
+
+
+def _objects_of_another(top: Path, other: Path) -> None:
+    write(top, {".git/commondir": f"{other}/.git\n"})
+
+
+@pytest.mark.parametrize(
+    "astray", [_work_tree_elsewhere, _git_folder_of_another, _link_to_another, _objects_of_another]
+)
+def test_a_git_folder_that_came_along_makes_nothing_outside_part_of_the_tree(
+    astray: Callable[[Path, Path], None], tmp_path: Path
+) -> None:
+    """Else a snapshot would bring HOME's files where tools read, or show another repository's."""
+    top, other = repository(tmp_path / "in" / "project"), tmp_path / "other"
+    shutil.copytree(top, other)
+    astray(top, other)
+    with pytest.raises(WorkspaceRefusedError, match="name one another"):
+        opened(top, tmp_path)
+
+
+def test_a_submodule_and_a_worktree_are_known_to_be_whole(tmp_path: Path) -> None:
+    top = repository(tmp_path / "project")
+    _case_submodule(top)
+    git(top, "worktree", "add", "-q", str(tmp_path / "tree"))
+    for folder in (top / "module", tmp_path / "tree"):
+        assert opened(folder, tmp_path).top == folder
+
+
+def test_no_program_checks_signatures(tmp_path: Path) -> None:
+    top = repository(tmp_path / "project")
+    program = tmp_path / "program"
+    program.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
+    program.chmod(0o755)
+    git(top, "config", "log.showSignature", "true")
+    git(top, "config", "gpg.program", str(program))
+    head = git(top, "cat-file", "commit", "HEAD")
+    signature = "gpgsig -----BEGIN PGP SIGNATURE-----\n \n x\n -----END PGP SIGNATURE-----\n\n"
+    signed = tmp_path / "signed"
+    signed.write_text(head.replace("\n\n", f"\n{signature}", 1) + "\n")
+    git(top, "reset", "-q", git(top, "hash-object", "-t", "commit", "-w", str(signed)).strip())
+    workspace = opened(top, tmp_path)
+    start = workspace.snapshot(SESSION, "RUN/start")
+    assert workspace.history.base(start.commit) == git(top, "rev-parse", "HEAD").strip()
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_pipe_in_the_git_folder_is_not_waited_for(tmp_path: Path) -> None:
+    top = repository(tmp_path / "project")
+    for name in ("index", "info/exclude", "info/attributes"):
+        (top / ".git" / name).unlink(missing_ok=True)
+        os.mkfifo(top / ".git" / name)
+    assert opened(top, tmp_path).tree() == git(top, "rev-parse", "HEAD^{tree}").strip()

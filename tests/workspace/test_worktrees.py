@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -238,3 +239,33 @@ def test_a_program_to_merge_with_in_the_repositorys_configuration_is_refused(
     git(top, "config", "merge.x.driver", "touch /tmp/never")
     with pytest.raises(WorkspaceRefusedError, match=r"merge\.x\.driver"):
         Target(top)
+
+
+def test_no_program_of_the_repository_runs_where_it_is_named_for_other_branches_alone(
+    home: Path, tmp_path: Path
+) -> None:
+    top = repository(tmp_path / "project", {"a.txt": "one\n", ".gitattributes": "* filter=x\n"})
+    more = f'[filter "x"]\n\tsmudge = touch {tmp_path}/ran; cat\n'
+    write(top, {".git/more": more})
+    git(top, "config", "includeIf.onbranch:sdqctl/**.path", "more")
+    with pytest.raises(WorkspaceRefusedError, match="another work tree"):
+        _made(top, home)
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    "parts", [["objects", "packed-refs", part] for part in ("refs", "refs/heads")]
+)
+def test_a_git_folder_whose_parts_are_links_shows_no_other_repository(
+    parts: list[str], home: Path, tmp_path: Path
+) -> None:
+    other = repository(tmp_path / "other", {"secret.txt": "secret\n"})
+    git(other, "pack-refs", "--all")
+    top = repository(tmp_path / "project")
+    for part in parts:
+        path = top / ".git" / part
+        if path.is_dir():
+            shutil.rmtree(path)
+        path.symlink_to(other / ".git" / part)
+    with pytest.raises(WorkspaceRefusedError, match="link out of the git folder"):
+        _made(top, home)

@@ -105,7 +105,7 @@ def _cache(app: App) -> str:
 def _run(arguments: tuple[str, ...], project: Path, environment: dict[str, str]) -> None:
     _show("sdqctl", *arguments)
     sys.stdout.flush()
-    command = [sys.executable, "-m", "sdqctl", *arguments]
+    command = [sys.executable, "-P", "-m", "sdqctl", *arguments]
     code = subprocess.run(command, cwd=project, env=environment, check=False).returncode
     if code != os.EX_OK:
         raise StepError(

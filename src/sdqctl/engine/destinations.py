@@ -78,14 +78,19 @@ class Destinations:
         return Destination("EVENT-LOG", text, self._cwd / text, span)
 
     def checked(self, place: Destination) -> Path:
-        """The path to write to, without links. Raises WorkflowError when it may not be written."""
-        if problem := self._problem(place.path):
+        """The path to write to, without links. Raises WorkflowError when it may not be written.
+
+        It is resolved once: a command beside the run may change what it leads to.
+        """
+        real = _real(place.path)
+        if problem := self._problem(real):
             span = place.span
             raise WorkflowError(
                 f"{span.file}:{span.line}:{span.column}: {place.directive} {place.text} {problem}",
                 hint=_HINT,
             )
-        return Path(os.path.realpath(place.path))
+        assert real is not None, "else there is a problem"
+        return real
 
     def check(self, variables: Mapping[str, str], *, output: bool = True) -> None:
         """Raise WorkflowError for a file that may not be written; `output`: OUTPUT-FILE counts."""
@@ -105,7 +110,7 @@ class Destinations:
             span = output.directory_span or self._somewhere
             places.append(Destination("OUTPUT-DIR", text, self._cwd / text, span))
         for place in places:
-            if place is not None and (problem := self._problem(place.path)):
+            if place is not None and (problem := self._problem(_real(place.path))):
                 yield Diagnostic(
                     severity=Severity.ERROR,
                     message=f"{place.directive} {problem}",
@@ -123,10 +128,8 @@ class Destinations:
     def _somewhere(self) -> Span:
         return Span(self._workflow.path, 1)
 
-    def _problem(self, path: Path) -> str | None:
-        try:
-            real = Path(os.path.realpath(path))
-        except ValueError:
+    def _problem(self, real: Path | None) -> str | None:
+        if real is None:
             return "is no path"
         roots = [Path(os.path.realpath(root)) for root in self._roots]
         around = [root for root in roots if real.is_relative_to(root)]
@@ -140,6 +143,14 @@ class Destinations:
             names = real.relative_to(root) if root in own else real
             if found := self._steering.found(names.as_posix()):
                 return f"leads to a file that steers other programs ({found})"
+        return None
+
+
+def _real(path: Path) -> Path | None:
+    """A path without links; None for what is none, or changes while it is looked at."""
+    try:
+        return Path(os.path.realpath(path))
+    except (ValueError, OSError):
         return None
 
 

@@ -31,7 +31,7 @@ def begin(
     """
     command, *arguments = arguments
     done = subprocess.run(
-        [sys.executable, "-m", "sdqctl", command, "--detach", "--format", "json", *arguments],
+        [sys.executable, "-P", "-m", "sdqctl", command, "--detach", "--format", "json", *arguments],
         cwd=folder,
         env=dict(environment),
         stdin=subprocess.DEVNULL,

@@ -14,7 +14,7 @@ from sdqctl.engine.context import RunContext
 from sdqctl.engine.destinations import Destinations
 from sdqctl.engine.results import answers, compose, write_whole
 from sdqctl.errors import UsageError
-from sdqctl.fs import FILE_MODE
+from sdqctl.fs import FILE_MODE, folder_without_links
 from sdqctl.model.run import StepRecord
 from sdqctl.model.workflow import OutputSettings
 from sdqctl.workflow.render import render_text
@@ -31,6 +31,7 @@ def write_document(context: RunContext, steps: Sequence[StepRecord]) -> Path | N
 
     Raises StoreError, and WorkflowError for a place that may not be written.
     """
+    is_typed = context.options.output_file is not None
     if context.options.output_file is not None:
         path = context.cwd / context.options.output_file
     else:
@@ -39,7 +40,7 @@ def write_document(context: RunContext, steps: Sequence[StepRecord]) -> Path | N
         if place is None:
             return None
         path = places.checked(place)
-    write_whole(path, document(context, steps))
+    write_whole(path, document(context, steps), links=is_typed)
     return path
 
 
@@ -65,9 +66,9 @@ def event_log_stream(context: RunContext) -> BinaryIO:
     assert place is not None, "asked for by the workflow"
     path = places.checked(place)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        return os.fdopen(os.open(path, flags, FILE_MODE), "ab")
+        with folder_without_links(path.parent) as folder:
+            return os.fdopen(os.open(path.name, flags, FILE_MODE, dir_fd=folder), "ab")
     except OSError as error:
         raise UsageError(f"EVENT-LOG {path} cannot be written: {error.strerror}") from error
 

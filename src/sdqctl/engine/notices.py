@@ -124,7 +124,7 @@ class _Notices:
             return
         try:
             process = subprocess.Popen(
-                [sys.executable, "-m", "sdqctl.engine.telling"],
+                [sys.executable, "-P", "-m", "sdqctl.engine.telling"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from sdqctl.errors import StoreError
-from sdqctl.fs import replacing
+from sdqctl.fs import replace_without_links, replacing
 from sdqctl.model.run import StepRecord, StepStatus
 from sdqctl.model.session import Usage
 from sdqctl.model.views.workflow import AnswersView
@@ -40,12 +40,16 @@ def compose(texts: Sequence[str], output: OutputSettings) -> str:
     return sanitize("\n\n".join(part.rstrip("\n") for part in parts if part) + "\n")
 
 
-def write_whole(path: Path, text: str) -> None:
+def write_whole(path: Path, text: str, *, links: bool = True) -> None:
     """Write a file whole and at once; folders are made, an existing file is replaced.
 
-    Raises StoreError when the place cannot be written; an older file is untouched then.
+    `links` False: the path was found to have none, and there must be none still. Raises StoreError
+    when the place cannot be written; an older file is untouched then.
     """
     try:
+        if not links:
+            replace_without_links(path, text.encode(), new_mode=0o666 & ~_umask())
+            return
         path.parent.mkdir(parents=True, exist_ok=True)
         mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
         with replacing(path, mode=mode) as stream:

@@ -15,10 +15,12 @@ from sdqctl.fleet.queue import get_base
 from sdqctl.fs import make_private_folder
 from sdqctl.workspace.git import Git
 from sdqctl.workspace.history import History
-from sdqctl.workspace.repository import find_repository
+from sdqctl.workspace.repository import Repository, find_repository
 
 _FOLDER = "clones"
 _SECONDS = 1800.0
+_KEPT = "refs/heads/sdqctl-base"
+_HOW = ("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules")
 _REMOTE = "https:ssh"
 """Protocols that a job may have a worker fetch by."""
 _GIVEN = f"{_REMOTE}:file:git:http"
@@ -44,7 +46,7 @@ class Repositories:
             if origin.url is None:
                 self._unbundle(history, origin, database)
             else:
-                self._fetch(top, origin, _GIVEN if given else _REMOTE)
+                self._fetch(repository, origin, _GIVEN if given else _REMOTE)
         if not history.exists(origin.base):
             raise WorkspaceError(
                 f"{origin.url or 'the store'} does not have commit {origin.base[:12]}",
@@ -59,25 +61,29 @@ class Repositories:
             Git(folder).run("init", "--quiet", ".")
         return folder
 
-    def _fetch(self, top: Path, origin: Origin, protocols: str) -> None:
+    def _fetch(self, repository: Repository, origin: Origin, protocols: str) -> None:
+        """Fetch a commit into a clone. Agents' tools may have written the clone's configuration,
+        and git starts programs by it, so another folder's is read, which takes the user's own.
+        """
         assert origin.url is not None, "what has no address is not fetched"
         if origin.url.startswith("-"):
             raise WorkspaceError(f"{origin.url!r} is no address of a repository")
-        git = Git(top, {"GIT_ALLOW_PROTOCOL": protocols})
-        how = ("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules")
-        keep = f"refs/heads/sdqctl-base/{origin.base[:12]}"
-        try:
-            wanted = f"+{origin.base}:{keep}"
-            git.run(*how, origin.url, wanted, seconds=_SECONDS)
-        except WorkspaceError:  # a server need not give what no branch points at
-            every = "+refs/heads/*:refs/remotes/sdqctl/*"
+        history, base = History(repository.common), origin.base
+        with tempfile.TemporaryDirectory(prefix="sdqctl-") as folder:
+            git = _beside(repository, Path(folder), protocols)
             try:
-                git.run(*how, origin.url, every, seconds=_SECONDS)
-            except WorkspaceError as error:
-                raise WorkspaceError(
-                    f"{origin.url} cannot be fetched: {error.message}",
-                    hint="give the worker a clone: `--repository URL=PATH`",
-                ) from error
+                git.run(*_HOW, origin.url, f"+{base}:refs/heads/base", seconds=_SECONDS)
+            except WorkspaceError:  # a server need not give what no branch points at
+                every = "+refs/heads/*:refs/remotes/sdqctl/*"
+                try:
+                    git.run(*_HOW, origin.url, every, seconds=_SECONDS)
+                except WorkspaceError as error:
+                    raise WorkspaceError(
+                        f"{origin.url} cannot be fetched: {error.message}",
+                        hint="give the worker a clone: `--repository URL=PATH`",
+                    ) from error
+            if history.exists(base):
+                history.git.run("update-ref", f"{_KEPT}/{base[:12]}", base)
 
     def _unbundle(self, history: History, origin: Origin, database: Database) -> None:
         bundle = get_base(database, origin.base)
@@ -87,4 +93,19 @@ class Repositories:
             file.write(bundle)
             file.flush()
             history.git.run("bundle", "unbundle", file.name, seconds=_SECONDS)
-        history.git.run("update-ref", f"refs/heads/sdqctl-base/{origin.base[:12]}", origin.base)
+        history.git.run("update-ref", f"{_KEPT}/{origin.base[:12]}", origin.base)
+
+
+def _beside(repository: Repository, folder: Path, protocols: str) -> Git:
+    """git in a new folder that has a clone's commits and branches, and brings others into it."""
+    options = ("--quiet", "--bare", "--template=", f"--object-format={repository.object_format}")
+    Git(folder).run("init", *options, folder)
+    known = ("for-each-ref", "--format=%(objectname) %(refname)")
+    (folder / "packed-refs").write_bytes(History(repository.common).git.run(*known))
+    variables = {
+        "GIT_DIR": str(folder),
+        "GIT_OBJECT_DIRECTORY": str(repository.common / "objects"),
+        "GIT_SHALLOW_FILE": str(repository.common / "shallow"),
+        "GIT_ALLOW_PROTOCOL": protocols,
+    }
+    return Git(folder, variables)

@@ -285,7 +285,13 @@ class PathRules:
     def _folders(self) -> tuple[Path, ...]:
         more = (r.pattern for r in self.file_rules if r.allow and r.directory)
         opened = (os.path.join(self.root, os.path.expanduser(text)) for text in more)
-        return (self.root, *(Path(os.path.realpath(folder)) for folder in opened))
+        found = [(Path(os.path.normpath(each)), Path(os.path.realpath(each))) for each in opened]
+        led_out = [
+            real
+            for written, real in found
+            if written.is_relative_to(self.root) and not real.is_relative_to(self.root)
+        ]  # by a link that came with the working directory
+        return (self.root, *(real for _, real in found if real not in led_out))
 
     @cached_property
     def _bounds(self) -> tuple[re.Pattern[str], ...]:

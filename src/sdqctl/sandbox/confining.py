@@ -14,7 +14,7 @@ from pathlib import Path
 from sdqctl.errors import SandboxError
 from sdqctl.model.sandbox import Confined, Refusal, SandboxPaths
 from sdqctl.sandbox import filters, landlock
-from sdqctl.sandbox.links import is_below
+from sdqctl.sandbox.links import is_below, leads_out
 from sdqctl.sandbox.places import SHARED_MEMORY
 from sdqctl.sandbox.profile import Profile
 from sdqctl.sandbox.refused import refused_paths
@@ -53,6 +53,12 @@ class _Confining:
         kept = {name: value for name, value in environment.items() if name not in gone}
         return {**dict(self.variables), **kept, **dict.fromkeys(_TEMPORARY, self.temporary)}
 
+    def _opened(self, folder: Path | None) -> str | None:
+        """A command's own folder, unless a link leads there that a tool may have put."""
+        if folder is None or leads_out(str(folder), self.profile.writes):
+            return None
+        return os.path.realpath(folder)
+
     def _make_missing(self) -> None:
         for folder in self.missing:
             try:
@@ -82,7 +88,8 @@ class LandlockSandbox(_Confining):
     ) -> Iterator[Confined]:
         """The program as it is, which enters the net between fork and exec."""
         self._make_missing()
-        more = [(str(path), landlock.WRITE) for path in (marks, folder) if path is not None]
+        own = (os.path.realpath(marks) if marks is not None else None, self._opened(folder))
+        more = [(path, landlock.WRITE) for path in own if path is not None]
         try:
             rules = [*self._rules(), *more]
             ruleset = landlock.make_ruleset(rules, self.profile.ports, landlock.version())
@@ -159,7 +166,8 @@ class BubblewrapSandbox(_Confining):
         self._make_missing()
         binds = [(path, "--ro-bind-try") for path in self.profile.reads]
         binds += [(path, "--bind-try") for path in (*self.profile.writes, self.temporary)]
-        binds += [(str(folder), "--bind-try")] if folder is not None else []
+        opened = self._opened(folder)
+        binds += [(opened, "--bind-try")] if opened is not None else []
         binds += [(path, "--tmpfs") for path in self.profile.hidden]
         view = ["--proc", "/proc", "--dev", "/dev"]
         for path, how in sorted(binds):

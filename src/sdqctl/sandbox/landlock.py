@@ -67,8 +67,8 @@ def version() -> int:
 
 
 def make_ruleset(rules: Iterable[Rule], ports: Iterable[int] | None, abi: int) -> int:
-    """A ruleset as a file descriptor, which the caller closes; it skips links, and paths that are
-    not there.
+    """A ruleset as a file descriptor, which the caller closes; it skips paths that are not there,
+    and those with a link in them.
 
     `ports` None: every TCP port may be connected to. Raises OSError.
     """
@@ -115,7 +115,7 @@ def _handled(abi: int) -> int:
 def _add_path(ruleset: int, path: str, access: int) -> None:
     """Add a rule for what is there under this name: a link opens nothing, its target has a name."""
     try:
-        handle = os.open(path, os.O_PATH | os.O_CLOEXEC | os.O_NOFOLLOW)
+        handle = _open(path)
     except OSError:
         return
     try:
@@ -127,6 +127,20 @@ def _add_path(ruleset: int, path: str, access: int) -> None:
             _checked(_call(_ADD, ruleset, _PATH_RULE, ctypes.byref(rule), 0))
     finally:
         os.close(handle)
+
+
+def _open(path: str) -> int:
+    """A handle of what is there under a whole path, none of whose parts is a link: a tool may have
+    put one there since the path was worked out. Raises OSError.
+    """
+    handle = os.open("/", os.O_PATH | os.O_CLOEXEC)
+    for part in filter(None, path.split("/")):
+        try:
+            below = os.open(part, os.O_PATH | os.O_CLOEXEC | os.O_NOFOLLOW, dir_fd=handle)
+        finally:
+            os.close(handle)
+        handle = below
+    return handle
 
 
 def _call(number: int, *arguments: object) -> int:

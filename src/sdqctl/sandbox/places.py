@@ -129,13 +129,19 @@ def certificates(environment: Mapping[str, str]) -> list[str]:
     return [environment[name] for name in _CERTIFICATES if environment.get(name)]
 
 
+def own_places() -> list[str]:
+    """Where this program, its Python and what it imports lie."""
+    places = (sys.prefix, sys.base_prefix, Path(__file__).parents[1])
+    return [os.path.realpath(path) for path in places]
+
+
 def folders_of_programs(environment: Mapping[str, str], home: str) -> list[str]:
     """Where the programs of PATH and their libraries lie, and this program itself.
 
     A folder `bin` stands for the one that it lies in, unless that holds other things as well.
     """
-    own = (sys.prefix, sys.base_prefix, Path(__file__).parents[1], environment.get("VIRTUAL_ENV"))
-    found = [os.path.realpath(path) for path in own if path]
+    active = environment.get("VIRTUAL_ENV")
+    found = [*own_places(), *([os.path.realpath(active)] if active else [])]
     for entry in environment.get("PATH", "").split(os.pathsep):
         if not entry.startswith("/"):
             continue

@@ -22,6 +22,7 @@ from sdqctl.sandbox.places import (
     TOOLCHAINS,
     certificates,
     folders_of_programs,
+    own_places,
 )
 from sdqctl.sandbox.repository import git_folders, work_tree
 
@@ -135,10 +136,25 @@ class _Granted:
         top = work_tree(self._cwd)
         if top is not None and not is_below(self._home, top):
             self.reads.append(top)
-        self.writes += [self._cwd, *self._git, *self._folders(), *self._in_home(CACHES)]
+        self.writes += [self._cwd, *self._git, *self._folders()]
+        for path in self._in_home(CACHES):
+            self._add_cache(path, own_places())
         self.writes += [os.path.expanduser(path) for path in self._wanted.caches]
         if not is_below(self._cwd, SHARED_MEMORY):  # where it is, it alone is opened there
             self.writes.append(SHARED_MEMORY)
+
+    def _add_cache(self, path: str, own: Sequence[str]) -> None:
+        """A cache to write; where this program itself lies in it (`uv tool install`), what lies
+        around that: it works outside of the net.
+        """
+        real = os.path.realpath(path)
+        if not any(is_below(place, real) for place in own):
+            self.writes.append(path)
+            return
+        self.reads.append(path)
+        if real not in own:
+            for name in sorted(os.listdir(real)):
+                self._add_cache(os.path.join(path, name), own)
 
     def profile(self, *, ports: tuple[int, ...] | None, sockets: bool) -> Profile:
         """What was gathered, with its links resolved."""

@@ -4,23 +4,29 @@ A command has no journal, so it gets a small one, which `engine.command.keeper` 
 command runs: that it was started, its output, and how it ended. The ledger's attempt names the
 folder, so it is known wherever an edit moves the step, and each attempt has its own. A background
 command that is started again goes on in a numbered folder within it.
+
+The keeper works in the command's net, so the command can write there as well: what it put there may
+be a link to any file of the user's, or a pipe. No link is followed, and nothing but files is read.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
-from collections.abc import Collection
+import stat
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from sdqctl.errors import StoreError
+from sdqctl.foreign import LARGEST_FILE, UnsafeFileError, read_foreign
 from sdqctl.fs import FOLDER_MODE, make_private_folder, write_private
 from sdqctl.model.run import StepRecord
 from sdqctl.model.session import SessionRef
 from sdqctl.store.ledger import Ledger
 
-KEEP = 1024 * 1024
+KEEP = LARGEST_FILE
 """Bytes of head, and at least of tail, that are kept of a flood."""
 ENDED = "ended"
 """What stands in place of the folder's name when all that is kept is that a command ended."""
@@ -46,10 +52,11 @@ class Output:
 
 
 class Evidence:
-    """The folder of one start of a command."""
+    """The folder of one start of a command. `run` is that of the run's commands, around it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, run: Path) -> None:
         self.folder = folder
+        self._run = run
 
     @property
     def exists(self) -> bool:
@@ -69,10 +76,8 @@ class Evidence:
     @property
     def limit(self) -> str | None:
         """The limit that it was ended by."""
-        try:
-            return (self.folder / "limit").read_text("utf-8")
-        except OSError:
-            return None
+        data = self._data("limit")
+        return None if data is None else data.decode("utf-8", "replace")
 
     def note_limit(self, limit: str) -> None:
         """Record which limit the command is about to be ended by."""
@@ -101,7 +106,7 @@ class Evidence:
     @property
     def stdout(self) -> str:
         """Its stdout alone, where that is kept apart."""
-        own = Evidence(self.folder / "stdout")
+        own = Evidence(self.folder / "stdout", self._run)
         return own.output().text if own.exists else ""
 
     def _tails(self) -> list[int]:
@@ -114,15 +119,20 @@ class Evidence:
         return sorted(int(number) for number in numbers if number.isdecimal())[-2:]
 
     def _read(self, name: str) -> bytes:
-        try:
-            return (self.folder / name).read_bytes()
-        except OSError:
-            return b""
+        return self._data(name) or b""
 
     def _number(self, name: str) -> int | None:
         try:
-            return int((self.folder / name).read_text("ascii"))
-        except (OSError, ValueError):
+            return int(self._data(name) or b"")
+        except ValueError:
+            return None
+
+    def _data(self, name: str) -> bytes | None:
+        """The content of a file; None for one that is missing, or is not the keeper's."""
+        try:
+            inside = (self.folder / name).relative_to(self._run).as_posix()
+            return read_foreign(self._run, inside, largest=KEEP)
+        except UnsafeFileError:
             return None
 
 
@@ -142,13 +152,13 @@ class CommandFolders:
             raise StoreError(f"{self.folder} cannot be made: {error.strerror}") from error
         folder = self.folder / name
         make_private_folder(folder)
-        return Evidence(folder)
+        return Evidence(folder, self.folder)
 
     def found(self, record: StepRecord) -> Evidence:
         """What is known of the last start of an attempt's command; it may not exist."""
         folder = self._of(record)
         starts = self._starts(folder)
-        return Evidence(folder / str(starts[-1])) if starts else Evidence(folder)
+        return Evidence(folder / str(starts[-1]) if starts else folder, self.folder)
 
     def make_again(self, record: StepRecord) -> Evidence:
         """A new folder for one more start of an attempt's command."""
@@ -178,14 +188,17 @@ class CommandFolders:
     def _starts(self, folder: Path) -> list[int]:
         if not folder.is_dir():
             return []
-        return sorted(int(path.name) for path in folder.iterdir() if path.name.isdecimal())
+        with os.scandir(folder) as found:
+            folders = [each.name for each in found if each.is_dir(follow_symlinks=False)]
+        return sorted(int(name) for name in folders if name.isdecimal())
 
 
 def copy_commands(home: Path, run_id: str, new_id: str) -> None:
     """Let another run start from what is known of a run's commands."""
     old = CommandFolders(home, run_id).folder
     if old.is_dir():
-        shutil.copytree(old, CommandFolders(home, new_id).folder)
+        new = CommandFolders(home, new_id).folder
+        shutil.copytree(old, new, symlinks=True, ignore=_no_files)
 
 
 def remove_commands_of(home: Path, ref: SessionRef, ledger: Ledger) -> None:
@@ -200,3 +213,9 @@ def remove_forgotten_commands(home: Path, ledger: Ledger) -> None:
     for folder in (home / "commands").glob("*"):
         if ledger.run(folder.name) is None:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _no_files(folder: str, names: Sequence[str]) -> list[str]:
+    """What a command left that is neither a file nor a folder."""
+    modes = {name: os.lstat(os.path.join(folder, name)).st_mode for name in names}
+    return [name for name, mode in modes.items() if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))]

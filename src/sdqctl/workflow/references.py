@@ -11,6 +11,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from sdqctl.errors import WorkflowError
+from sdqctl.foreign import UnsafeFileError, read_foreign
 from sdqctl.model.workflow import NOWHERE, FileRule, Reference, Workflow
 
 LARGEST_FILE = 1024 * 1024
@@ -23,7 +24,10 @@ _GLOB = re.compile(r"[*?\[]")
 
 @dataclass(frozen=True)
 class Roots:
-    """Where references may lead: the working directory, the workflow's folder, ALLOW-DIR."""
+    """Where references may lead: the working directory, the workflow's folder, ALLOW-DIR.
+
+    The others than the working directory are without links, as they were at the start.
+    """
 
     cwd: Path
     workflow_folder: Path | None
@@ -33,13 +37,14 @@ class Roots:
     @classmethod
     def of(cls, workflow: Workflow, cwd: Path) -> Roots:
         """The roots of a workflow that works in `cwd`."""
-        folder = Path(workflow.path).parent if workflow.path else None
-        more = tuple(
-            cwd / os.path.expanduser(rule.pattern)
-            for rule in workflow.file_rules
-            if rule.allow and rule.directory
+        named = (rule.pattern for rule in workflow.file_rules if rule.allow and rule.directory)
+        more = (cwd / os.path.expanduser(pattern) for pattern in named)
+        return cls(
+            cwd,
+            _folder_of(Path(workflow.path), cwd) if workflow.path else None,
+            tuple(Path(os.path.realpath(each)) for each in more if not _is_led_out(each, cwd)),
+            workflow.file_rules,
         )
-        return cls(cwd, folder, more, workflow.file_rules)
 
     def folders(self) -> tuple[Path, ...]:
         """The folders to look in, in order."""
@@ -53,7 +58,7 @@ class Roots:
     def problem(self, path: Path) -> str | None:
         """Why a file may not be read: where it really lies, links resolved, or a rule."""
         real = Path(os.path.realpath(path))
-        if not any(real.is_relative_to(os.path.realpath(root)) for root in self.folders()):
+        if self.root_of(real) is None:
             return "leads outside the allowed folders"
         relative = _relative(real, self.cwd)
         only = [r for r in self.rules if r.allow and not r.directory]
@@ -62,6 +67,14 @@ class Roots:
         if any(_denies(rule, real, relative, self.cwd) for rule in self.rules):
             return "is denied by DENY-FILES or DENY-DIR"
         return None
+
+    def root_of(self, real: Path) -> Path | None:
+        """The allowed folder that a path without links lies in; a tool may have put a link in the
+        place of one since the start.
+        """
+        others = (root for root in self.folders()[1:] if os.path.realpath(root) == str(root))
+        roots = (Path(os.path.realpath(self.cwd)), *others)
+        return next((root for root in roots if real.is_relative_to(root)), None)
 
 
 def parse_references(text: str, *, optional: bool) -> tuple[Reference, ...]:
@@ -124,15 +137,9 @@ def is_left_out(path: Path, reference: Reference) -> bool:
         return False
 
 
-def read_excerpt(path: Path, reference: Reference) -> str:
+def read_excerpt(path: Path, reference: Reference, roots: Roots) -> str:
     """The text of a file, or of the lines that the fragment names. Raises WorkflowError."""
-    try:
-        with path.open("rb") as stream:
-            data = stream.read(LARGEST_FILE + 1)
-    except OSError as error:
-        raise WorkflowError(f"{_place(reference)}: {path}: {error.strerror}") from error
-    if len(data) > LARGEST_FILE:
-        raise WorkflowError(f"{_place(reference)}: {path} is larger than 1 MiB")
+    data = _content(path, reference, roots)
     if b"\0" in data:
         raise WorkflowError(f"{_place(reference)}: {path} is a binary file")
     text = data.decode("utf-8", "replace").replace("\r\n", "\n").removeprefix("\ufeff")
@@ -142,6 +149,22 @@ def read_excerpt(path: Path, reference: Reference) -> str:
     if not lines and not reference.optional:
         raise WorkflowError(f"{_place(reference)}: {path}#{reference.fragment} matches no line")
     return "\n".join(lines)
+
+
+def _content(path: Path, reference: Reference, roots: Roots) -> bytes:
+    """What is in a file, by the way that is allowed: through no link that came since."""
+    real = Path(os.path.realpath(path))
+    problem = roots.problem(real)
+    root = roots.root_of(real)
+    if problem is not None or root is None:
+        raise WorkflowError(f"{_place(reference)}: {path} {problem}")
+    try:
+        data = read_foreign(root, real.relative_to(root).as_posix(), largest=LARGEST_FILE)
+    except UnsafeFileError as error:
+        raise WorkflowError(f"{_place(reference)}: {path}: {error}") from error
+    if data is None:
+        raise WorkflowError(f"{_place(reference)}: {path} is gone")
+    return data
 
 
 def _pick(lines: list[str], fragment: str) -> list[str]:
@@ -208,6 +231,22 @@ def _glob(root: Path, pattern: str, reference: Reference) -> list[Path]:
 def _excluded(path: Path, cwd: Path, excludes: Sequence[str]) -> bool:
     relative = _relative(path, cwd)
     return any(_matches(relative, pattern.removeprefix("@")) for pattern in excludes)
+
+
+def _folder_of(workflow: Path, cwd: Path) -> Path | None:
+    """The workflow's folder, without links; None for one behind a link that came with the working
+    directory, unless the workflow is there: the user named it then.
+    """
+    real = Path(os.path.realpath(workflow.parent))
+    return None if _is_led_out(workflow.parent, cwd) and not workflow.is_file() else real
+
+
+def _is_led_out(folder: Path, cwd: Path) -> bool:
+    """Whether a folder seems to lie in the working directory, and a link leads out of it."""
+    written, real = Path(os.path.abspath(folder)), Path(os.path.realpath(folder))
+    root = Path(os.path.realpath(cwd))
+    is_inside = written.is_relative_to(cwd) or written.is_relative_to(root)
+    return is_inside and not real.is_relative_to(root)
 
 
 def _relative(path: Path, cwd: Path) -> str:

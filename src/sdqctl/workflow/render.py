@@ -177,7 +177,7 @@ class PromptRenderer:
             if os.path.isfile(path):
                 if problem := self.roots.problem(path):
                     raise WorkflowError(f"{self.workflow.path}: @{name} {problem}")
-                return read_excerpt(path, reference).strip("\n")
+                return read_excerpt(path, reference, self.roots).strip("\n")
         raise WorkflowError(
             f"{self.workflow.path}: there is no file @{name}",
             hint="it is looked for in the working directory and in the workflow's folder",
@@ -203,7 +203,7 @@ class PromptRenderer:
         if is_left_out(path, reference):
             self.warnings.append(f"{_label(path, self.roots)} is a binary file: left out")
             return ""
-        text = read_excerpt(path, reference)
+        text = read_excerpt(path, reference, self.roots)
         if reference.fragment and not text:
             return ""
         self.size += len(text)

@@ -1,8 +1,9 @@
 """Running git so that nothing of a repository or of the environment decides what else runs.
 
-No hook, file system monitor, pager, editor, or question for a password; no variable `GIT_*` of the
-user's (so a GIT_DIR that is set is not followed), and messages in English. What a repository's
-configuration could run besides are filters of files: `repository.py` looks for these.
+No hook, file system monitor, check of signatures, pager, editor, or question for a password; no
+variable `GIT_*` of the user's (so a GIT_DIR that is set is not followed), and messages in English.
+What a repository's configuration could run besides are filters of files, and what brings commits
+from elsewhere: `repository.py` looks for the first, and nothing is fetched by its configuration.
 """
 
 from __future__ import annotations
@@ -25,7 +26,13 @@ HARMLESS = (
     *("--no-pager", "--no-optional-locks", "--literal-pathspecs"),
     *("-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "gc.auto=0"),
     *("-c", "maintenance.auto=false", "-c", "core.quotePath=false"),
+    *("-c", "log.showSignature=false"),
+    *("-c", "hook.reference-transaction.enabled=false", "-c", "hook.post-checkout.enabled=false"),
+    *("-c", "hook.post-index-change.enabled=false", "-c", "hook.pre-auto-gc.enabled=false"),
 )
+"""Hooks of a configuration (git 2.54) are no files in the folder of hooks, and are put off by their
+event (git 2.55).
+"""
 _FIXED = {
     "LC_ALL": "C",
     "GIT_TERMINAL_PROMPT": "0",

@@ -147,8 +147,9 @@ class PrivateFolder:
         """A file of the repository that git looks at beside those in the work tree."""
         if self.repository is None:
             return b""
+        path = self.repository.common / "info" / name
         try:
-            data = (self.repository.common / "info" / name).read_bytes()
+            data = path.read_bytes() if path.is_file() else b""  # a pipe would be waited for
         except OSError:
             return b""
         return data if data.endswith(b"\n") or not data else data + b"\n"
@@ -160,7 +161,7 @@ class PrivateFolder:
         """
         user = self.repository.git_folder / "index" if self.repository else None
         known = self.path / "users-index"
-        if user is None or not user.exists():
+        if user is None or not user.is_file():
             return []
         state = user.stat()
         mark = f"{state.st_ino} {state.st_size} {state.st_mtime_ns}".encode()
@@ -181,7 +182,7 @@ class PrivateFolder:
         """
         new = self.index.with_name("index.new")
         user = self.repository.git_folder / "index" if self.repository else None
-        if user is not None and user.exists():
+        if user is not None and user.is_file():
             _copy(user, new)
             try:
                 _clear_marks(_on(git, new))

@@ -28,6 +28,7 @@ _TAKEN = frozenset(
 )
 _PROGRAM_OF_FILTER = re.compile(r"filter\.(.+)\.(clean|smudge|process)", re.DOTALL)
 _DRIVER = re.compile(r"merge\..+\.driver", re.DOTALL)
+_CONDITION = re.compile(r"includeif\..+\.path", re.DOTALL)
 _OLDEST = (2, 32)
 
 
@@ -54,6 +55,8 @@ class Configuration:
     """Keys by which the repository itself would run programs on files."""
     drivers: tuple[str, ...]
     """Keys by which it would run programs to merge files."""
+    conditions: tuple[str, ...]
+    """Keys by which it says more in another work tree, or on another branch."""
     sparse: bool
 
 
@@ -61,7 +64,8 @@ def find_repository(folder: Path) -> Repository | None:
     """The repository that a folder lies in, with its whole work tree; None when there is none.
 
     Raises WorkspaceRefusedError for one without a work tree, for one that git itself refuses (as
-    that of another user), and for a git that is too old.
+    that of another user), for one whose parts do not belong together, and for a git that is too
+    old.
     """
     if not _may_be_repository(folder):
         return None
@@ -82,7 +86,43 @@ def find_repository(folder: Path) -> Repository | None:
         raise WorkspaceRefusedError(f"git refuses the repository of {folder}: {said or lines}")
     form, _, git_folder, common, top = lines
     top, git_folder, common = map(os.path.realpath, (top, git_folder, common))
-    return Repository(Path(top), Path(git_folder), Path(common), form)
+    repository = Repository(Path(top), Path(git_folder), Path(common), form)
+    if not _belongs_together(repository):
+        raise WorkspaceRefusedError(
+            f"{top} and the git folder {git_folder} do not name one another",
+            hint=f"if both are yours, have the file {top}/.git name the git folder, and "
+            f"core.worktree in that folder's config name {top}",
+        )
+    return repository
+
+
+def _belongs_together(repository: Repository) -> bool:
+    """Whether work tree and git folder each name the other one. Else a `.git`, or a setting in it,
+    that came with a folder makes files outside of it part of the tree, or another repository's
+    files part of it.
+    """
+    top, own, common = repository.top, repository.git_folder, repository.common
+    mark = top / ".git"
+    if mark.is_symlink():
+        return False
+    if own == mark:
+        return common == own
+    if own.parent == common / "worktrees":
+        return _named_in(own / "gitdir", own) == mark
+    if own != common or not mark.is_file():
+        return False
+    git = Git(own, {"GIT_DIR": str(own)})
+    named = git.line("config", "--local", "--get", "core.worktree", ok=(0, 1))
+    return bool(named) and Path(os.path.realpath(own / named)) == top
+
+
+def _named_in(file: Path, folder: Path) -> Path | None:
+    try:
+        named = file.read_text("utf-8", "surrogateescape").strip()
+    except OSError:
+        return None
+    path = folder / named
+    return Path(os.path.realpath(path.parent), path.name)
 
 
 def _may_be_repository(folder: Path) -> bool:
@@ -97,18 +137,20 @@ def _may_be_repository(folder: Path) -> bool:
 def read_configuration(folder: Path) -> Configuration:
     """git's configuration for a folder. Raises WorkspaceError."""
     data = Git(folder).run("config", "--list", "-z", "--show-scope", seconds=_LOOKING_SECONDS)
-    taken, programs, drivers, sparse = [], [], [], False
+    taken, programs, drivers, conditions, sparse = [], [], [], [], False
     for scope, key, value in _settings(names(data)):
         program = _PROGRAM_OF_FILTER.fullmatch(key)
         if program and scope not in _OWN_SCOPES:
             programs += [key] if value else []
         elif _DRIVER.fullmatch(key) and scope not in _OWN_SCOPES:
             drivers.append(key)
+        elif _CONDITION.fullmatch(key) and scope not in _OWN_SCOPES:
+            conditions.append(key)
         elif key in _TAKEN or (key.startswith("filter.") and scope in _OWN_SCOPES):
             taken.append((key, value))
         elif key == "core.sparsecheckout":
             sparse = value.lower() in ("true", "yes", "on", "1", "")
-    return Configuration(tuple(taken), _once(programs), _once(drivers), sparse)
+    return Configuration(tuple(taken), _once(programs), _once(drivers), _once(conditions), sparse)
 
 
 def refuse_programs(configuration: Configuration, *, merging: bool = False) -> None:
@@ -121,6 +163,32 @@ def refuse_programs(configuration: Configuration, *, merging: bool = False) -> N
             hint=f"if it is yours, move it into your own: git config --global {found[0]} ... "
             "(and --unset it here)",
         )
+
+
+def refuse_checkout(repository: Repository) -> None:
+    """Raise WorkspaceRefusedError where git would run programs of the repository to make another
+    work tree of it, or where that would show what lies in another repository.
+    """
+    configuration = read_configuration(repository.top)
+    refuse_programs(configuration)
+    if configuration.conditions:
+        raise WorkspaceRefusedError(
+            "the repository's own configuration (.git/config) says other things in another work "
+            f"tree: {', '.join(configuration.conditions)}",
+            hint="if they are yours, move them into your own: git config --global ...",
+        )
+    common = repository.common
+    for path in _parts(common):
+        if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(common):
+            raise WorkspaceRefusedError(f"{path} is a link out of the git folder")
+
+
+def _parts(common: Path) -> Iterator[Path]:
+    """What a git folder finds commits by, and what holds them."""
+    for folder in (common, common / "objects"):
+        yield from folder.iterdir()
+    for place, folders, files in os.walk(common / "refs"):
+        yield from (Path(place, name) for name in (*folders, *files))
 
 
 def current_commit(repository: Repository) -> str | None:

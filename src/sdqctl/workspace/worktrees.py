@@ -28,8 +28,7 @@ from sdqctl.workspace.repository import (
     Repository,
     current_commit,
     find_repository,
-    read_configuration,
-    refuse_programs,
+    refuse_checkout,
 )
 from sdqctl.workspace.snapshots import NO_LIMITS, Workspace
 
@@ -121,7 +120,7 @@ def make_worktree(
     commit, UsageError for a branch that is none or is there already, WorkspaceError.
     """
     repository, base = _origin(cwd, start)
-    refuse_programs(read_configuration(repository.top))
+    refuse_checkout(repository)
     folder = home / FOLDER / _key(repository, session)
     known = _read(folder)
     inside = Path(os.path.realpath(cwd)).relative_to(repository.top)

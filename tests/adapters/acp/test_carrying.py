@@ -163,3 +163,14 @@ def test_files_deep_below_a_session_are_found_and_marks_of_processes_are_not(
     found = own_files([f"{tmp_path}/{{id}}/**"], _ID, {})
     assert [name for name, _ in found] == [f"agent/0/{_ID}/a", f"agent/0/{_ID}/deep/er/b"]
     assert own_files([f"{tmp_path}/{{id}}/**"], "../x", {}) == []
+
+
+@pytest.mark.parametrize("pattern", ["{id}/**", "*/{id}.jsonl"])
+def test_nothing_behind_a_link_is_one_of_the_agents_own_files(pattern: str, tmp_path: Path) -> None:
+    """The agent's tools may write where it keeps them."""
+    kept, outside = tmp_path / "kept", tmp_path / "outside"
+    kept.mkdir()
+    outside.mkdir()
+    (outside / f"{_ID}.jsonl").write_text("secret")
+    (kept / (_ID if "**" in pattern else "any")).symlink_to(outside)
+    assert own_files([f"{kept}/{pattern}"], _ID, {}) == []

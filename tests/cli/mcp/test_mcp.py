@@ -19,11 +19,13 @@ import pytest
 from sdqctl.cli.context import App
 from sdqctl.cli.mcp.bounds import DEPTH, Limits, Owned, Policy, depth_of, offered
 from sdqctl.cli.mcp.runs import Runs
+from sdqctl.engine.detached import begin
 from sdqctl.errors import UsageError
 from sdqctl.model.session import SessionRef
 from sdqctl.testing.loopback import LoopbackModel
 from tests.bench import Bench
 from tests.command import SDQCTL, sdqctl
+from tests.conftest import ROOT
 
 if TYPE_CHECKING:
     from mcp.client.client import Client
@@ -289,3 +291,19 @@ def test_the_real_runtime_starts_a_workflow_over_mcp_and_reads_its_outcome(
     assert "from inside" in said, (done.json["denied"], said[-3000:])
     inner = sdqctl("sessions", "show", "inner", "--format", "json").json
     assert [turn["response"] for turn in inner["turns"]] == ["from inside"]
+
+
+def test_no_module_of_the_repository_is_run_in_place_of_sdqctl(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python looks in the working directory first for what `-m` names, and for all it imports."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT / "src"))
+    ran = bench.project / "ran"
+    for name in ("sdqctl/__init__.py", "sdqctl/__main__.py", "msgspec.py"):
+        bench.write(name, f"open({str(ran)!r}, 'w')\n")
+    bench.write("work.conv", "PROMPT go [[reply: done]]\n")
+    runs = runs_of("*.conv")
+    assert runs.ask("list") == []
+    begun = begin(["run", "work.conv"], folder=bench.project, environment=os.environ)
+    assert begun.session.name
+    assert not ran.exists()

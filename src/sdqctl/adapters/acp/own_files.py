@@ -132,12 +132,16 @@ def _place_of(pattern: str, environment: Mapping[str, str]) -> _Place:
 
 
 def _files(place: _Place, agent_id: str) -> Iterator[Path]:
-    """Regular files, no marks of a process that has the session open."""
+    """Regular files, no marks of a process that has the session open; none behind a link, which the
+    agent's tools may have put there.
+    """
+    top = os.path.realpath(place.folder)
     pattern = "/".join(place.parts).replace("{id}", agent_id)
     if place.parts[-1] == _ALL_BELOW:
         pattern += "/*"
     for path in sorted(place.folder.glob(pattern)):
-        if path.is_file() and not path.is_symlink() and not _is_mark(path.name):
+        real = os.path.join(top, path.relative_to(place.folder))
+        if path.is_file() and os.path.realpath(path) == real and not _is_mark(path.name):
             yield path
 
 

@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from sdqctl.project import project_folder
+
 _INSTRUCTIONS = (
     "AGENTS.md",
     "CLAUDE.md",
@@ -70,14 +72,8 @@ def _servers(file: Path) -> dict[str, Any]:
 
 def _places(folder: Path) -> list[Path]:
     """The folder and its parents up to the top of its repository; all without links."""
-    start = Path(os.path.realpath(folder))
-    found = [start]
-    for place in (start, *start.parents):
-        if place not in found:
-            found.append(place)
-        if (place / ".git").exists():
-            return found
-    return [start]
+    start, top = Path(os.path.realpath(folder)), project_folder(folder)
+    return [place for place in (start, *start.parents) if place.is_relative_to(top)]
 
 
 def _instructions(place: Path) -> Iterator[Path]:

@@ -71,7 +71,7 @@ class Runs:
     def text(self, *arguments: str) -> str:
         """What a command prints. Raises its error."""
         done = subprocess.run(
-            [sys.executable, "-m", "sdqctl", *arguments],
+            [sys.executable, "-P", "-m", "sdqctl", *arguments],
             cwd=self.app.directory,
             env=self._environment(),
             stdin=subprocess.DEVNULL,

@@ -90,9 +90,11 @@ def _carry(database: Database, origin: Origin, repository: Repository) -> None:
     """Say what of the files stays here, and give the store a commit that has no remote."""
     from sdqctl.fleet.queue import get_base, put_base
     from sdqctl.workspace.git import Git
+    from sdqctl.workspace.repository import read_configuration
 
     git = Git(repository.top, {"GIT_DIR": str(repository.git_folder)})
-    if git.run("status", "--porcelain", "--untracked-files=no"):
+    looking = ("status", "--porcelain", "--untracked-files=no", "--ignore-submodules=dirty")
+    if read_configuration(repository.top).programs or git.run(*looking):
         note("warning: changes that are not committed do not go along")
     if origin.url is not None or get_base(database, origin.base) is not None:
         return
