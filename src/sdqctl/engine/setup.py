@@ -40,6 +40,7 @@ class Setup:
         self._others: dict[Path, Self] = {}
         self._looked_at: Repository | None = None
         self._archives: dict[str, SessionArchive] = {}
+        self._resting: dict[str, Sandbox] = {}
 
     @cached_property
     def directory(self) -> Path:
@@ -188,14 +189,16 @@ class Setup:
         return given_environment(self.settings)
 
     def adapter(self, name: str | None = None, sandbox: Sandbox | None = None) -> Adapter:
-        """A new adapter, not started, whose runtime will be in a net; the configured one by
-        default.
+        """A new adapter, not started, whose runtime will be in a net, without one in that of what
+        is started beside runs; the configured adapter by default.
         """
         from sdqctl.adapters.registry import get_adapter
+        from sdqctl.engine.resting import resting_sandbox
 
         name = name or self.settings.adapter
-        settings = self.adapter_settings(name)
-        return get_adapter(name, settings if sandbox is None else settings.within(sandbox))
+        if sandbox is None:
+            sandbox = self._resting.setdefault(name, resting_sandbox(self, name))
+        return get_adapter(name, self.adapter_settings(name).within(sandbox))
 
     def archive(self, name: str) -> SessionArchive:
         """The reader of one adapter's sessions on disk."""

@@ -48,6 +48,7 @@ from sdqctl.adapters.names import KnownNames
 from sdqctl.adapters.settings import AdapterSettings
 from sdqctl.errors import (
     RuntimeMissingError,
+    SandboxError,
     SessionNotFoundError,
     SessionUnusableError,
 )
@@ -199,7 +200,10 @@ class AcpAdapter:
 
     def _forget(self, agent_id: str) -> None:
         """Have the agent's program delete its own copy. Raises RuntimeFailure."""
-        delete_by_program(self.name, self._profile, self._settings.environment, agent_id)
+        settings = self._settings
+        delete_by_program(
+            self.name, self._profile, settings.environment, settings.sandbox, agent_id
+        )
 
     async def _connect(self, session_id: str, metadata: Metadata, config: AdapterConfig) -> Line:
         """Make or load the agent's own session, and apply what it runs with."""
@@ -311,10 +315,14 @@ class AcpAdapter:
                 problem=f"there is no program {self._profile.program!r} on PATH",
                 hint=f"install it: {self._profile.install}" if self._profile.install else None,
             )
-        version, problem = await asyncio.to_thread(
-            program_version, program, self._profile, self._settings.environment
-        )
-        hint = None
+        settings = self._settings
+        version, problem, hint = None, None, None
+        try:
+            version, problem = await asyncio.to_thread(
+                program_version, program, self._profile, settings.environment, settings.sandbox
+            )
+        except SandboxError as error:
+            problem, hint = error.message, error.hint
         try:
             require_library()
         except RuntimeMissingError as error:

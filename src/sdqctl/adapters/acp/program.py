@@ -10,6 +10,7 @@ from pathlib import Path
 
 from sdqctl.adapters.acp.profiles import Profile
 from sdqctl.errors import RuntimeFailure, RuntimeMissingError
+from sdqctl.model.sandbox import Sandbox
 
 _VERSION_SECONDS = 20.0
 _FORGET_SECONDS = 60.0
@@ -33,20 +34,25 @@ def require_program(profile: Profile, environment: Mapping[str, str]) -> Path:
 
 
 def program_version(
-    program: Path, profile: Profile, environment: Mapping[str, str]
+    program: Path, profile: Profile, environment: Mapping[str, str], sandbox: Sandbox
 ) -> tuple[str | None, str | None]:
-    """What the program says its version is, else the problem with it."""
+    """What the program says in a net its version is, else the problem with it. Raises SandboxError
+    when the net cannot be had.
+    """
+    variables = {**environment, **profile.environment}
     try:
-        done = subprocess.run(
-            [str(program), *profile.version],
-            env={**environment, **profile.environment},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_VERSION_SECONDS,
-            check=True,
-        )
+        with sandbox.confine([str(program), *profile.version], variables) as inside:
+            done = subprocess.run(
+                inside.arguments,
+                env=inside.environment,
+                preexec_fn=inside.enter,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=_VERSION_SECONDS,
+                check=True,
+            )
     except (OSError, subprocess.SubprocessError) as error:
         return None, f"{program} does not tell its version: {error}"
     lines = [line.strip() for line in done.stdout.splitlines() if line.strip()]
@@ -77,20 +83,24 @@ def _around(program: Path) -> Path:
 
 
 def delete_by_program(
-    name: str, profile: Profile, environment: Mapping[str, str], agent_id: str
+    name: str, profile: Profile, environment: Mapping[str, str], sandbox: Sandbox, agent_id: str
 ) -> None:
-    """Have an agent's program delete a session of its own. Raises RuntimeFailure."""
+    """Have an agent's program delete a session of its own, in a net. Raises RuntimeFailure, and
+    SandboxError when the net cannot be had.
+    """
     environment = {**environment, **profile.environment}
     program = require_program(profile, environment)
     arguments = [part.replace("{id}", agent_id) for part in profile.forget]
     try:
-        subprocess.run(
-            [str(program), *arguments],
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_FORGET_SECONDS,
-            check=True,
-        )
+        with sandbox.confine([str(program), *arguments], environment) as inside:
+            subprocess.run(
+                inside.arguments,
+                env=inside.environment,
+                preexec_fn=inside.enter,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=_FORGET_SECONDS,
+                check=True,
+            )
     except (OSError, subprocess.SubprocessError) as error:
         raise RuntimeFailure(f"{name} could not delete its own copy: {error}") from error

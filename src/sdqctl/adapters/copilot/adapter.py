@@ -291,10 +291,12 @@ class CopilotAdapter:
         known = tuple(sorted((*KNOWN_TOOLS, *TRUSTED_TOOLS)))
         try:
             program = require_runtime(self._settings)
-        except RuntimeMissingError:
+            environment = runtime_environment(self._settings)
+            found = await asyncio.to_thread(
+                runtime_tools, program.path, environment, self._settings.sandbox
+            )
+        except (RuntimeMissingError, SandboxError):
             return ToolNames(known=known)
-        environment = runtime_environment(self._settings)
-        found = await asyncio.to_thread(runtime_tools, program.path, environment)
         return ToolNames(
             known=known, unknown=None if found is None else tuple(unknown_tools(found))
         )

@@ -9,28 +9,35 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
+from sdqctl.model.sandbox import Sandbox
+
 _ARGUMENTS = ("--headless", "--no-auto-update", "--log-level", "none", "--stdio")
 _SECONDS = 30.0
 _LONGEST = 20_000_000
 
 
-def runtime_tools(program: Path, environment: Mapping[str, str]) -> list[str] | None:
+def runtime_tools(
+    program: Path, environment: Mapping[str, str], sandbox: Sandbox
+) -> list[str] | None:
     """The names of the runtime's own tools; None when it does not say (0.6 s on 2 cores).
 
-    It works in the root folder: no repository is read.
+    It works in a net and in the root folder: no repository is read. Raises SandboxError when the
+    net cannot be had.
     """
     requests: tuple[tuple[str, dict[str, Any]], ...] = (("connect", {}), ("tools.list", {}))
     sent = b"".join(_framed(index, *request) for index, request in enumerate(requests, 1))
     try:
-        process = subprocess.Popen(
-            [str(program), *_ARGUMENTS],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            cwd=program.anchor or "/",
-            env={**environment},
-        )
-    except OSError:
+        with sandbox.confine([str(program), *_ARGUMENTS], environment) as inside:
+            process = subprocess.Popen(
+                inside.arguments,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                cwd=program.anchor or "/",
+                env=inside.environment,
+                preexec_fn=inside.enter,
+            )
+    except (OSError, subprocess.SubprocessError):
         return None
     with process:
         try:

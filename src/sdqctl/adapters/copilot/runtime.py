@@ -6,12 +6,14 @@ import os
 import platform
 import shutil
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from sdqctl.adapters.copilot.settings import copilot_home, runtime_path
 from sdqctl.adapters.settings import AdapterSettings
 from sdqctl.errors import RuntimeMissingError
+from sdqctl.model.sandbox import Sandbox
 
 _LOADER = "npm-loader.js"
 _VERSION_SECONDS = 20.0
@@ -56,18 +58,24 @@ def require_runtime(settings: AdapterSettings) -> RuntimeProgram:
     return program
 
 
-def runtime_version(program: RuntimeProgram, environment: dict[str, str]) -> str:
-    """What `--version` says, its first line. Raises RuntimeMissingError if it cannot be run."""
+def runtime_version(
+    program: RuntimeProgram, environment: Mapping[str, str], sandbox: Sandbox
+) -> str:
+    """What `--version` says in a net, its first line. Raises RuntimeMissingError if it cannot be
+    run, SandboxError when the net cannot be had.
+    """
     try:
-        done = subprocess.run(
-            [str(program.path), "--version"],
-            env=environment,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_VERSION_SECONDS,
-            check=True,
-        )
+        with sandbox.confine([str(program.path), "--version"], environment) as inside:
+            done = subprocess.run(
+                inside.arguments,
+                env=inside.environment,
+                preexec_fn=inside.enter,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=_VERSION_SECONDS,
+                check=True,
+            )
     except (OSError, subprocess.SubprocessError) as error:
         raise RuntimeMissingError(
             f"{program.path} does not work as the Copilot runtime: {error}", hint=_HINT
