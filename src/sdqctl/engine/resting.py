@@ -11,10 +11,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sdqctl.model.sandbox import Confined, Refusal, Sandbox, SandboxPaths
+from sdqctl.model.sandbox import Confined, Refusal, Sandbox, SandboxNeeds, SandboxPaths
 
 if TYPE_CHECKING:
-    from sdqctl.engine.setup import Setup
+    from sdqctl.adapters.settings import AdapterSettings
 
 _MODE = "audit"
 
@@ -64,27 +64,22 @@ class RestingSandbox:
         return self._net.refusals(text, folder)
 
 
-def resting_sandbox(setup: Setup, adapter: str) -> Sandbox:
-    """The net of a reading mode, as the settings choose it, which is gone with this process."""
+def reading_net(adapter: str, settings: AdapterSettings, *, choice: str, cwd: Path) -> Sandbox:
+    """The net of a reading mode for an agent's program, gone with this process. `choice` is what
+    the setting `sandbox` says. Raises SandboxError for one that cannot be had.
+    """
+    from sdqctl.adapters.registry import entry
+    from sdqctl.sandbox.choice import choose
+    from sdqctl.sandbox.nets import Nets
+    from sdqctl.sandbox.profile import Wanted
 
-    def make() -> Sandbox:
-        from sdqctl.adapters.registry import entry
-        from sdqctl.model.sandbox import SandboxNeeds
-        from sdqctl.sandbox.choice import choose
-        from sdqctl.sandbox.nets import Nets
-        from sdqctl.sandbox.profile import Wanted
-
-        known, own = entry(adapter), setup.adapter_settings(adapter)
-        kind = choose(setup.settings.sandbox, _MODE, setup.environment)
-        wanted = Wanted(
-            mode=_MODE,
-            cwd=setup.directory,
-            environment=own.environment,
-            needs=known.sandbox_needs(own) or SandboxNeeds(),
-            hidden=(setup.settings.home,),
-        )
-        nets = Nets()
-        atexit.register(nets.close)
-        return nets.make(kind, wanted, None).runtime
-
-    return RestingSandbox(make)
+    wanted = Wanted(
+        mode=_MODE,
+        cwd=cwd,
+        environment=settings.environment,
+        needs=entry(adapter).sandbox_needs(settings) or SandboxNeeds(),
+        hidden=(settings.data_dir,),
+    )
+    nets = Nets()
+    atexit.register(nets.close)
+    return nets.make(choose(choice, _MODE, settings.environment), wanted, None).runtime

@@ -193,12 +193,14 @@ class Setup:
         is started beside runs; the configured adapter by default.
         """
         from sdqctl.adapters.registry import get_adapter
-        from sdqctl.engine.resting import resting_sandbox
+        from sdqctl.engine.resting import RestingSandbox, reading_net
 
         name = name or self.settings.adapter
+        own, choice = self.adapter_settings(name), self.settings.sandbox
         if sandbox is None:
-            sandbox = self._resting.setdefault(name, resting_sandbox(self, name))
-        return get_adapter(name, self.adapter_settings(name).within(sandbox))
+            net = RestingSandbox(lambda: reading_net(name, own, choice=choice, cwd=self.directory))
+            sandbox = self._resting.setdefault(name, net)
+        return get_adapter(name, own.within(sandbox))
 
     def archive(self, name: str) -> SessionArchive:
         """The reader of one adapter's sessions on disk."""

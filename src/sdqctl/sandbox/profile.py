@@ -178,8 +178,7 @@ class _Granted:
                     raise SandboxError(
                         f"the runtime needs {path}, which leads to {real} by a link that a "
                         "repository or a tool may have left: the sandbox does not open it",
-                        hint="remove the link, or name the place itself (COPILOT_HOME, "
-                        "XDG_CACHE_HOME, COPILOT_CLI_PATH)",
+                        hint="remove the link, or give the runtime that place by its own name",
                     )
 
     def _filled_by_others(self) -> tuple[str, ...]:
