@@ -43,6 +43,11 @@ def read_foreign(root: Path, relative: str, *, largest: int = LARGEST_FILE) -> b
     return data
 
 
+def at_once(path: str, flags: int) -> int:
+    """An `opener` for `open`: a pipe that a tool put in place of a file is not waited for."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
 def list_foreign(root: Path, folder: str, *, deep: bool = False) -> Iterator[str]:
     """The paths below a folder that are no folders, sorted; links are named and not followed.
 

@@ -47,6 +47,15 @@ def archive(home: Path) -> CopilotArchive:
     return CopilotArchive(AdapterSettings(data_dir=home / "sdqctl", copilot_home=home / "copilot"))
 
 
+def test_a_pipe_in_place_of_a_file_is_not_waited_for(home: Path, state: Path) -> None:
+    os.mkfifo(make(state, "one", None, START + PROMPT) / "workspace.yaml")
+    os.mkfifo(make(state, "two", "id: two\n", None) / "events.jsonl")
+    done = sdqctl("sessions", "list", "--format", "json")
+    assert done.code == 0
+    assert {entry["id"] for entry in done.json} <= {"one", "two"}
+    assert "two" in {entry["id"] for entry in done.json}
+
+
 def test_a_remote_session_is_listed_as_remote_and_refused_at_resume(
     home: Path, state: Path
 ) -> None:

@@ -14,7 +14,7 @@ from tests.bench import Bench
 from tests.command import sdqctl
 
 PASSWORD = "hunter2" * 2
-SECRET = 'an-0dd-"value'
+SECRET = 'an-0ddly-"value'
 WORKFLOW = f"""\
 SESSION-NAME safe
 EVENT-LOG events.jsonl
@@ -43,7 +43,7 @@ def test_neither_in_the_log_nor_on_disk(flags: list[str], failed: Bench) -> None
     log = (failed.project / "events.jsonl").read_text()
     assert log.count("[redacted]") >= 4
     for text in (log, *dumped(failed.home / "sdqctl" / "ledger.db")):
-        assert "0dd-" not in text
+        assert "0ddly-" not in text
 
 
 @pytest.mark.parametrize("output_format", ["md", "html", "json", "jsonl"])
@@ -52,7 +52,7 @@ def test_nor_in_an_export(output_format: str, failed: Bench) -> None:
     done = sdqctl("sessions", "export", "safe", "--format", output_format)
     assert done.code == 0
     assert "[redacted]" in done.out
-    assert "0dd-" not in done.out
+    assert "0ddly-" not in done.out
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_nor_in_what_is_shown_of_the_journal(flags: list[str], failed: Bench) ->
     done = sdqctl("sessions", "show", "safe", *flags)
     assert done.code == 0
     assert "[redacted]" in done.out
-    assert "0dd-" not in done.out + done.err
+    assert "0ddly-" not in done.out + done.err
 
 
 def test_nor_in_the_summary_of_a_list(bench: Bench) -> None:

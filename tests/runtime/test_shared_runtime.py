@@ -28,7 +28,14 @@ def lines(name: str) -> int:
 
 def runtimes(pid: int) -> list[int]:
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [int(c) for c in children if b"copilot" in Path(f"/proc/{c}/cmdline").read_bytes()]
+    return [int(child) for child in children if b"copilot" in _command(child)]
+
+
+def _command(pid: str) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:  # it has just ended
+        return b""
 
 
 @pytest.mark.parametrize("after", some(1, ["COMPACT", "PROMPT two [[reply: B]]"]))

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 
 import msgspec
 
+from sdqctl.foreign import at_once
 from sdqctl.model.run import OutcomeStatus, TurnBegun, TurnOutcome
 from sdqctl.model.session import ToolCall, Turn, Usage
 
@@ -52,7 +53,7 @@ _DECODER = msgspec.json.Decoder(_Event)
 
 def read_turns(path: Path) -> Iterator[Turn]:
     """The turns of a journal, oldest first. Raises OSError when it cannot be opened."""
-    with path.open("rb") as stream:
+    with open(path, "rb", opener=at_once) as stream:
         yield from turns_of(stream)
 
 
@@ -84,7 +85,7 @@ def fingerprint(path: Path) -> tuple[int, int] | None:
 def count_turns(path: str | Path) -> int | None:
     """How many prompts a journal holds; None when it cannot be read, or is too long for a list."""
     try:
-        with open(path, "rb") as stream:
+        with open(path, "rb", opener=at_once) as stream:
             data = stream.read(_COUNTED + 1)
     except OSError:
         return None
@@ -160,7 +161,7 @@ class TurnCounter:
     def count(self) -> int:
         """The number now; 0 before the journal exists."""
         try:
-            with self._path.open("rb") as stream:
+            with open(self._path, "rb", opener=at_once) as stream:
                 return self._count(stream)
         except OSError:
             return 0

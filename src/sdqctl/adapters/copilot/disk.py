@@ -21,6 +21,7 @@ from sdqctl.adapters.files import install
 from sdqctl.adapters.folders import FolderArchive
 from sdqctl.adapters.journal import count_turns
 from sdqctl.adapters.settings import AdapterSettings
+from sdqctl.foreign import at_once
 from sdqctl.model.session import Holder, SessionInfo
 from sdqctl.process import may_hold
 
@@ -199,7 +200,7 @@ def _holds(pid: int, marker: str) -> bool:
 def _workspace(path: str) -> tuple[dict[str, str] | None, str | None]:
     """The flat keys of workspace.yaml, and what is wrong with the file."""
     try:
-        with open(path, "rb", buffering=0) as stream:
+        with open(path, "rb", buffering=0, opener=at_once) as stream:
             data = stream.readall()
     except FileNotFoundError:
         return None, None
@@ -249,7 +250,7 @@ def _double_quoted(value: str) -> str:
 def _head(path: str) -> list[dict[str, object]]:
     """The first events of a journal."""
     try:
-        with open(path, "rb") as stream:
+        with open(path, "rb", opener=at_once) as stream:
             lines = stream.read(_HEAD).split(b"\n")
     except OSError:
         return []
