@@ -32,7 +32,8 @@ def test_a_signal_ends_a_question_to_the_runtime_and_the_runtime_with_it(
     project: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    pid, program = home / "pid", home / "silent"
+    pid, program = home / "copilot" / "pid", home / "silent"  # where its net lets it write
+    pid.parent.mkdir()
     program.write_text(SILENT.format(pid=pid))
     program.chmod(0o700)
     monkeypatch.setenv("COPILOT_CLI_PATH", str(program))
