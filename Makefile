@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP_FLAGS := --quiet --disable-pip-version-check
+NPM_FLAGS := --no-audit --no-fund --loglevel=error
 # Each notes in what it made that it is made: who deletes a folder gets it anew.
 MADE := .venv/.made
 RUNTIME_MADE := node_modules/.made
@@ -19,7 +20,7 @@ $(MADE): pyproject.toml constraints.txt
 	@touch $@
 
 $(RUNTIME_MADE): package.json package-lock.json
-	npm ci --no-audit --no-fund --loglevel=error
+	npm ci $(NPM_FLAGS)
 	@touch $@
 
 demo: setup
@@ -81,8 +82,9 @@ crash: setup
 # The pinned agents, offline: AGENTS=codex tries one, N=100 makes more kills.
 AGENTS ?= opencode,codex,claude
 
+# npm 11 takes no lock file for `npm ci` that lacks packages of other platforms, as it may here.
 tests/agents/node_modules/.made: tests/agents/package.json tests/agents/package-lock.json
-	cd tests/agents && npm ci --no-audit --no-fund --loglevel=error
+	cd tests/agents && { npm ci $(NPM_FLAGS) || npm install --no-save $(NPM_FLAGS); }
 	@touch $@
 
 agents: setup tests/agents/node_modules/.made
