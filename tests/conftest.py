@@ -86,7 +86,7 @@ def pytest_configure() -> None:
 
 
 def _has_room_in_memory() -> bool:
-    """Whether shared memory is there, runs programs, and twice what the suite needs is free."""
+    """Whether shared memory is there, runs programs, and has room to spare."""
     try:
         found = os.statvfs(SHARED_MEMORY)
         memory = Path("/proc/meminfo").read_text()

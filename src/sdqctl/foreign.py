@@ -9,13 +9,15 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 LARGEST_FILE = 1024 * 1024
 """Bytes of one file; more are not read."""
 _LINK = "it is a link, or lies behind one"
+_MOST_LINKS = 40
+"""Links that are followed on one way, as the kernel does (path_resolution(7))."""
 
 
 class UnsafeFileError(Exception):
@@ -46,6 +48,39 @@ def read_foreign(root: Path, relative: str, *, largest: int = LARGEST_FILE) -> b
 def at_once(path: str, flags: int) -> int:
     """An `opener` for `open`: a pipe that a tool put in place of a file is not waited for."""
     return os.open(path, flags | os.O_NONBLOCK)
+
+
+def is_below(path: str, folder: str) -> bool:
+    """Whether a path is a folder or lies in it, by their names."""
+    return path == folder or path.startswith(folder.rstrip("/") + "/")
+
+
+def leads_out(path: str, folders: Collection[str]) -> bool:
+    """Whether the way to a path goes by a link that lies in one of the folders, and ends outside of
+    that folder. The folders are given with their links resolved.
+    """
+    ahead = os.path.abspath(path).split("/")[::-1]
+    place = "/"
+    left = set[str]()
+    links = 0
+    while ahead:
+        part = ahead.pop()
+        if part == "..":
+            place = os.path.dirname(place)
+        elif part not in ("", "."):
+            name = os.path.join(place, part)
+            try:
+                target = os.readlink(name)
+            except OSError:
+                place = name
+                continue
+            links += 1
+            left.update(folder for folder in folders if is_below(name, folder))
+            if links > _MOST_LINKS:
+                return bool(left)
+            place = "/" if target.startswith("/") else place
+            ahead += target.split("/")[::-1]
+    return any(not is_below(place, folder) for folder in left)
 
 
 def list_foreign(root: Path, folder: str, *, deep: bool = False) -> Iterator[str]:

@@ -98,6 +98,7 @@ def replace_without_links(path: Path, data: bytes, *, new_mode: int) -> None:
                 os.fchmod(handle, mode)
                 sync_file(handle)
             os.replace(temporary, path.name, src_dir_fd=folder, dst_dir_fd=folder)
+            _sync_folder(".", folder)
         except BaseException:
             with suppress(OSError):
                 os.unlink(temporary, dir_fd=folder)
@@ -127,8 +128,8 @@ def sync_file(handle: int) -> None:
     os.fsync(handle)
 
 
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
+def _sync_folder(folder: Path | str, above: int | None = None) -> None:
+    handle = os.open(folder, os.O_RDONLY, dir_fd=above)
     try:
         os.fsync(handle)
     finally:

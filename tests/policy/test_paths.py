@@ -171,7 +171,9 @@ def test_the_rule_for_an_odd_name_allows_that_file(project: Path, name: str) -> 
 def test_allow_dir_opens_no_folder_behind_a_link_of_the_project(project: Path) -> None:
     outside = project.parent / "outside"
     (project / "shared").symlink_to(outside)
-    for text, is_open in (("shared", False), (str(outside), True)):
-        files = {"workflow_file_rules": [rule(text, allow=True, directory=True)]}
+    named = str(outside)
+    for texts, is_open in ((["shared"], False), ([named], True), (["shared", named], True)):
+        rules = [rule(text, allow=True, directory=True) for text in texts]
+        files = {"workflow_file_rules": rules}
         found = decide(project, ToolKind.READ, outside / "secret.txt", **files)
         assert found[0] is is_open, found

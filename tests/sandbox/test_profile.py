@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from sdqctl.errors import SandboxError
+from sdqctl.foreign import is_below, leads_out
 from sdqctl.model.sandbox import Access, SandboxNeeds
-from sdqctl.sandbox.links import is_below, leads_out
 from sdqctl.sandbox.profile import (
     Profile,
     Wanted,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,8 +15,9 @@ class AdapterSettings:
 
     `data_dir` is sdqctl's own data folder; an adapter may keep data in a folder of its name below
     it. `environment` is what the runtime's own variables are read from. The runtime's processes
-    are started in the net `sandbox`. Every other keyword is a setting that the adapter's entry
-    declares, and stands in `own`; None is one that is not set.
+    are started in the net `sandbox`, or in the one that it makes when it is first asked for. Every
+    other keyword is a setting that the adapter's entry declares, and stands in `own`; None is one
+    that is not set.
     """
 
     def __init__(
@@ -24,7 +25,7 @@ class AdapterSettings:
         *,
         data_dir: Path,
         environment: Mapping[str, str] | None = None,
-        sandbox: Sandbox | None = None,
+        sandbox: Sandbox | Callable[[], Sandbox] | None = None,
         **own: object,
     ) -> None:
         self.data_dir = data_dir
@@ -37,9 +38,11 @@ class AdapterSettings:
         """The net that the runtime's processes are started in."""
         from sdqctl.model.sandbox import NoSandbox  # what only reads starts none
 
-        return self._sandbox if self._sandbox is not None else NoSandbox()
+        if self._sandbox is None:
+            return NoSandbox()
+        return self._sandbox() if callable(self._sandbox) else self._sandbox
 
-    def within(self, sandbox: Sandbox) -> AdapterSettings:
+    def within(self, sandbox: Sandbox | Callable[[], Sandbox]) -> AdapterSettings:
         """The same with another net."""
         return self._but(sandbox=sandbox)
 
@@ -56,7 +59,7 @@ class AdapterSettings:
         *,
         data_dir: Path | None = None,
         environment: Mapping[str, str] | None = None,
-        sandbox: Sandbox | None = None,
+        sandbox: Sandbox | Callable[[], Sandbox] | None = None,
     ) -> AdapterSettings:
         return AdapterSettings(
             data_dir=data_dir or self.data_dir,

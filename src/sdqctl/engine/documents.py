@@ -31,16 +31,16 @@ def write_document(context: RunContext, steps: Sequence[StepRecord]) -> Path | N
 
     Raises StoreError, and WorkflowError for a place that may not be written.
     """
-    is_typed = context.options.output_file is not None
-    if context.options.output_file is not None:
-        path = context.cwd / context.options.output_file
+    typed = context.options.output_file
+    if typed is not None:
+        path = context.cwd / typed
     else:
         places = destinations(context)
         place = places.output(context.run_variables)
         if place is None:
             return None
         path = places.checked(place)
-    write_whole(path, document(context, steps), links=is_typed)
+    write_whole(path, document(context, steps), links=typed is not None)
     return path
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -193,14 +193,18 @@ class Setup:
         is started beside runs; the configured adapter by default.
         """
         from sdqctl.adapters.registry import get_adapter
-        from sdqctl.engine.resting import RestingSandbox, reading_net
 
         name = name or self.settings.adapter
-        own, choice = self.adapter_settings(name), self.settings.sandbox
-        if sandbox is None:
-            net = RestingSandbox(lambda: reading_net(name, own, choice=choice, cwd=self.directory))
-            sandbox = self._resting.setdefault(name, net)
-        return get_adapter(name, own.within(sandbox))
+        net = partial(self._resting_net, name) if sandbox is None else sandbox
+        return get_adapter(name, self.adapter_settings(name).within(net))
+
+    def _resting_net(self, adapter: str) -> Sandbox:
+        from sdqctl.engine.resting import reading_net
+
+        if adapter not in self._resting:
+            own, choice = self.adapter_settings(adapter), self.settings.sandbox
+            self._resting[adapter] = reading_net(adapter, own, choice=choice, cwd=self.directory)
+        return self._resting[adapter]
 
     def archive(self, name: str) -> SessionArchive:
         """The reader of one adapter's sessions on disk."""

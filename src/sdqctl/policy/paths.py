@@ -18,6 +18,7 @@ from fnmatch import fnmatch
 from functools import cached_property
 from pathlib import Path
 
+from sdqctl.foreign import leads_out
 from sdqctl.model.tools import ToolKind
 from sdqctl.model.workflow import FileRule
 from sdqctl.policy.globs import (
@@ -285,13 +286,8 @@ class PathRules:
     def _folders(self) -> tuple[Path, ...]:
         more = (r.pattern for r in self.file_rules if r.allow and r.directory)
         opened = (os.path.join(self.root, os.path.expanduser(text)) for text in more)
-        found = [(Path(os.path.normpath(each)), Path(os.path.realpath(each))) for each in opened]
-        led_out = [
-            real
-            for written, real in found
-            if written.is_relative_to(self.root) and not real.is_relative_to(self.root)
-        ]  # by a link that came with the working directory
-        return (self.root, *(real for _, real in found if real not in led_out))
+        kept = (each for each in opened if not leads_out(each, (str(self.root),)))
+        return (self.root, *(Path(os.path.realpath(folder)) for folder in kept))
 
     @cached_property
     def _bounds(self) -> tuple[re.Pattern[str], ...]:

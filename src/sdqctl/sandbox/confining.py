@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sdqctl.errors import SandboxError
+from sdqctl.foreign import is_below, leads_out
 from sdqctl.model.sandbox import Confined, Refusal, SandboxPaths
 from sdqctl.sandbox import filters, landlock
-from sdqctl.sandbox.links import is_below, leads_out
 from sdqctl.sandbox.places import SHARED_MEMORY
 from sdqctl.sandbox.profile import Profile
 from sdqctl.sandbox.refused import refused_paths

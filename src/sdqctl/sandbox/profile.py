@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sdqctl.errors import SandboxError
+from sdqctl.foreign import is_below, leads_out
 from sdqctl.model.modes import may_write
 from sdqctl.model.sandbox import Access, SandboxNeeds, SandboxPaths
-from sdqctl.sandbox.links import is_below, leads_out
 from sdqctl.sandbox.places import (
     CACHES,
     CONFIGURATION,
@@ -137,8 +137,9 @@ class _Granted:
         if top is not None and not is_below(self._home, top):
             self.reads.append(top)
         self.writes += [self._cwd, *self._git, *self._folders()]
+        own = own_places()
         for path in self._in_home(CACHES):
-            self._add_cache(path, own_places())
+            self._add_cache(path, own)
         self.writes += [os.path.expanduser(path) for path in self._wanted.caches]
         if not is_below(self._cwd, SHARED_MEMORY):  # where it is, it alone is opened there
             self.writes.append(SHARED_MEMORY)

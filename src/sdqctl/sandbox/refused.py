@@ -11,8 +11,8 @@ import re
 import shlex
 from pathlib import Path
 
+from sdqctl.foreign import is_below
 from sdqctl.model.sandbox import Access, Refusal
-from sdqctl.sandbox.links import is_below
 from sdqctl.sandbox.profile import Profile
 
 _LONGEST = 65_536

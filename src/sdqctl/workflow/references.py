@@ -11,7 +11,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from sdqctl.errors import WorkflowError
-from sdqctl.foreign import UnsafeFileError, read_foreign
+from sdqctl.foreign import UnsafeFileError, leads_out, read_foreign
 from sdqctl.model.workflow import NOWHERE, FileRule, Reference, Workflow
 
 LARGEST_FILE = 1024 * 1024
@@ -42,7 +42,11 @@ class Roots:
         return cls(
             cwd,
             _folder_of(Path(workflow.path), cwd) if workflow.path else None,
-            tuple(Path(os.path.realpath(each)) for each in more if not _is_led_out(each, cwd)),
+            tuple(
+                Path(os.path.realpath(each))
+                for each in more
+                if not leads_out(str(each), (os.path.realpath(cwd),))
+            ),
             workflow.file_rules,
         )
 
@@ -242,11 +246,8 @@ def _folder_of(workflow: Path, cwd: Path) -> Path | None:
 
 
 def _is_led_out(folder: Path, cwd: Path) -> bool:
-    """Whether a folder seems to lie in the working directory, and a link leads out of it."""
-    written, real = Path(os.path.abspath(folder)), Path(os.path.realpath(folder))
-    root = Path(os.path.realpath(cwd))
-    is_inside = written.is_relative_to(cwd) or written.is_relative_to(root)
-    return is_inside and not real.is_relative_to(root)
+    """Whether a link in the working directory leads out of it to a folder."""
+    return leads_out(str(folder), (os.path.realpath(cwd),))
 
 
 def _relative(path: Path, cwd: Path) -> str:

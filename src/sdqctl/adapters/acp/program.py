@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from sdqctl.adapters.acp.profiles import Profile
+from sdqctl.adapters.programs import output_of
 from sdqctl.errors import RuntimeFailure, RuntimeMissingError
 from sdqctl.model.sandbox import Sandbox
 
@@ -41,21 +42,10 @@ def program_version(
     """
     variables = {**environment, **profile.environment}
     try:
-        with sandbox.confine([str(program), *profile.version], variables) as inside:
-            done = subprocess.run(
-                inside.arguments,
-                env=inside.environment,
-                preexec_fn=inside.enter,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                timeout=_VERSION_SECONDS,
-                check=True,
-            )
+        said = output_of([str(program), *profile.version], variables, sandbox, _VERSION_SECONDS)
     except (OSError, subprocess.SubprocessError) as error:
         return None, f"{program} does not tell its version: {error}"
-    lines = [line.strip() for line in done.stdout.splitlines() if line.strip()]
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
     return (lines[0] if lines else None), None
 
 
@@ -92,15 +82,6 @@ def delete_by_program(
     program = require_program(profile, environment)
     arguments = [part.replace("{id}", agent_id) for part in profile.forget]
     try:
-        with sandbox.confine([str(program), *arguments], environment) as inside:
-            subprocess.run(
-                inside.arguments,
-                env=inside.environment,
-                preexec_fn=inside.enter,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                timeout=_FORGET_SECONDS,
-                check=True,
-            )
+        output_of([str(program), *arguments], environment, sandbox, _FORGET_SECONDS)
     except (OSError, subprocess.SubprocessError) as error:
         raise RuntimeFailure(f"{name} could not delete its own copy: {error}") from error

@@ -26,10 +26,8 @@ async def check_health(settings: AdapterSettings) -> Health:
         if program is None:
             require_runtime(settings)
         assert program is not None, "require_runtime raises"
-        environment_of_it = runtime_environment(settings)
-        version = await asyncio.to_thread(
-            runtime_version, program, environment_of_it, settings.sandbox
-        )
+        own, net = runtime_environment(settings), settings.sandbox
+        version = await asyncio.to_thread(runtime_version, program, own, net)
         provider_from(environment)
     except RuntimeMissingError as error:
         return _ill(error, installed=False, provider=provider)

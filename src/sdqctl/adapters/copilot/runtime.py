@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sdqctl.adapters.copilot.settings import copilot_home, runtime_path
+from sdqctl.adapters.programs import output_of
 from sdqctl.adapters.settings import AdapterSettings
 from sdqctl.errors import RuntimeMissingError
 from sdqctl.model.sandbox import Sandbox
@@ -65,22 +66,13 @@ def runtime_version(
     run, SandboxError when the net cannot be had.
     """
     try:
-        with sandbox.confine([str(program.path), "--version"], environment) as inside:
-            done = subprocess.run(
-                inside.arguments,
-                env=inside.environment,
-                preexec_fn=inside.enter,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                timeout=_VERSION_SECONDS,
-                check=True,
-            )
+        asking = [str(program.path), "--version"]
+        said = output_of(asking, environment, sandbox, _VERSION_SECONDS)
     except (OSError, subprocess.SubprocessError) as error:
         raise RuntimeMissingError(
             f"{program.path} does not work as the Copilot runtime: {error}", hint=_HINT
         ) from error
-    lines = done.stdout.strip().splitlines()
+    lines = said.strip().splitlines()
     return lines[0].removeprefix("GitHub Copilot CLI ").rstrip(".") if lines else ""
 
 
