@@ -38,11 +38,12 @@ types: setup
 compiled: setup
 	@$(BIN)/python -m pytest --collect-only --quiet --numprocesses 0 > /dev/null || true
 
-suite: compiled
+suite: setup
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 test: setup
-	$(MAKE) --jobs=2 lint types suite
+	$(MAKE) --jobs=2 lint types compiled
+	$(MAKE) suite
 
 # The cases that a run of the suite leaves out of its longest tables.
 thorough: setup

@@ -112,10 +112,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items.sort(key=lambda item: item.get_closest_marker("crash") is None)
     places = Counter[object]()
     for item in items:
-        if (marker := item.get_closest_marker("each")) is not None:
-            if places[item.parent] % marker.args[0]:
+        marker = item.get_closest_marker("each")
+        if marker is not None and item.get_closest_marker("thorough") is None:
+            table = (item.parent, item.name.partition("[")[0] if marker in item.own_markers else "")
+            if places[table] % marker.args[0]:
                 item.add_marker(pytest.mark.thorough)
-            places[item.parent] += 1
+            places[table] += 1
     if config.getoption("--thorough") or config.getoption("--kills"):
         return
     left_out = [item for item in items if item.get_closest_marker("thorough")]

@@ -45,6 +45,7 @@ def test_a_workflow_runs_in_its_sessions(echo: Path, project: Path) -> None:
     assert "echo: ok 1.0" in sdqctl("status", "--adapters").out
 
 
+@pytest.mark.thorough
 def test_its_tools_are_bound_by_the_policy(echo: Path, project: Path) -> None:
     (project / "w.conv").write_text("MODE implement\nPROMPT write here.txt\nPROMPT write .git/x\n")
     (project / ".git").mkdir()
@@ -55,6 +56,7 @@ def test_its_tools_are_bound_by_the_policy(echo: Path, project: Path) -> None:
     assert len(done.json["denied"]) == 1
 
 
+@pytest.mark.thorough
 def test_a_run_that_was_killed_goes_on(echo: Path, project: Path) -> None:
     (project / "w.conv").write_text("SESSION-NAME cut\nPROMPT one\nPROMPT two\n")
     killed = sdqctl("run", "-a", "echo", "w.conv", SDQCTL_CRASH_AT="ledger.finish.before:1")

@@ -61,6 +61,7 @@ def test_the_error_of_an_unknown_adapter_names_the_known_ones(packages: Path) ->
     assert "other" in far.err
 
 
+@pytest.mark.each(4)
 @pytest.mark.parametrize(
     ("module", "why"),
     [

@@ -105,6 +105,7 @@ PARSE = (
 )
 
 
+@pytest.mark.thorough
 def test_a_directive_for_the_file_is_a_row_a_field_and_a_test(copy: Copy, project: Path) -> None:
     copy.insert(
         MODEL, "    owner: str | None = None\n", after="    max_cycles: int | None = None\n"
@@ -127,6 +128,7 @@ def test_a_directive_for_the_file_is_a_row_a_field_and_a_test(copy: Copy, projec
     assert written.startswith('OWNER "A B"\n')
 
 
+@pytest.mark.thorough
 def test_a_directive_for_steps_leaves_those_that_do_not_use_it_what_they_were(copy: Copy) -> None:
     copy.insert(
         MODEL,
@@ -273,6 +275,7 @@ def test_an_adapter_is_a_module_an_entry_point_and_the_contract(
     assert (done.code, done.out) == (0, "say this\n"), done.err
 
 
+@pytest.mark.thorough
 def test_an_option_of_a_run_is_a_field_a_flag_and_a_test(copy: Copy) -> None:
     copy.insert(
         "src/sdqctl/model/options.py",

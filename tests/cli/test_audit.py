@@ -194,6 +194,7 @@ def test_a_session_of_a_version_without_records_says_so(home: Path, project: Pat
     assert by == {"not recorded"}
 
 
+@pytest.mark.thorough
 @pytest.mark.runtime
 def test_on_the_real_runtime_each_call_of_a_tool_is_in_the_audit(
     home: Path, project: Path, model: LoopbackModel

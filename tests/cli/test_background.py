@@ -237,6 +237,7 @@ def test_an_interrupt_that_was_killed_counts_once_it_is_recorded(
     assert sdqctl("watch", "job").code == 130
 
 
+@pytest.mark.each(2)
 @pytest.mark.parametrize("end", ["before", "after"])
 def test_a_resume_that_is_killed_as_it_forgets_what_was_left_is_given_again(
     end: str, bench: Bench, begun: Callable[..., int]
@@ -254,6 +255,7 @@ def test_a_resume_that_is_killed_as_it_forgets_what_was_left_is_given_again(
 ASKS = "SESSION-NAME job\nPROMPT a [[tool: shell touch made]] [[reply: A]]\n"
 
 
+@pytest.mark.each(3)
 @pytest.mark.parametrize(("said", "made"), [("y", True), ("n", False), ("e not that", False)])
 def test_a_permission_question_is_answered_from_elsewhere(
     said: str, made: bool, bench: Bench, begun: Callable[..., int]
@@ -283,6 +285,7 @@ def test_of_two_answers_at_once_one_counts(bench: Bench, begun: Callable[..., in
     assert (bench.project / "made").exists() is (codes[0] == 0)
 
 
+@pytest.mark.each(2)
 @pytest.mark.parametrize("end", ["before", "after"])
 def test_a_run_that_is_killed_as_it_asks_asks_again(
     end: str, bench: Bench, begun: Callable[..., int]
@@ -299,6 +302,7 @@ def test_a_run_that_is_killed_as_it_asks_asks_again(
     assert (bench.project / "made").exists()
 
 
+@pytest.mark.each(2)
 @pytest.mark.parametrize("end", ["before", "after"])
 def test_an_answer_that_was_killed_counts_once_it_is_recorded(
     end: str, bench: Bench, begun: Callable[..., int]

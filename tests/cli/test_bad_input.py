@@ -85,6 +85,7 @@ def test_a_bad_session_name_is_refused_before_anything_starts(
     assert nothing_was_made(home)
 
 
+@pytest.mark.each(3)
 @pytest.mark.parametrize(
     "name", ["a/b", "..", "with blanks", "it's", "ünïcødé 会話", "-dash", "x" * 100]
 )

@@ -22,6 +22,7 @@ def prompts(session: str) -> list[str]:
     return [turn["prompt"].split(" [[")[0] for turn in shown["turns"]]
 
 
+@pytest.mark.each(3)
 @pytest.mark.parametrize(("columns", "rows"), SIZES)
 def test_a_chat_is_called_after_its_first_message_and_says_so(
     columns: int, rows: int, bench: Bench, monkeypatch: pytest.MonkeyPatch
@@ -127,6 +128,7 @@ def test_what_no_message_could_be_sent_with_is_a_usage_error_at_once(
         assert said in terminal.text
 
 
+@pytest.mark.thorough
 @pytest.mark.runtime
 def test_a_chat_on_the_runtime_aborts_its_first_turn_and_goes_on(
     home: Path, project: Path, model: LoopbackModel

@@ -17,6 +17,7 @@ from sdqctl.model.session import session_id_for
 from tests.architecture.test_house import HEAVY
 from tests.bench import Bench
 from tests.command import Done, sdqctl
+from tests.sampling import each
 from tests.terminal import Terminal
 
 HOSTILE = "x$(touch${IFS}pwned)"
@@ -104,7 +105,7 @@ def sessions(bench: Bench) -> Bench:
     return bench
 
 
-@pytest.fixture(params=SHELLS)
+@pytest.fixture(params=each(3, SHELLS))
 def shell(
     request: pytest.FixtureRequest,
     sessions: Bench,
@@ -233,6 +234,7 @@ def test_another_shell_and_an_old_script_get_nothing(home: Path) -> None:
         assert ask(shell, "ses") == Done(0, "", "")
 
 
+@pytest.mark.each(2)
 @pytest.mark.parametrize(
     "arguments", [["resume", ""], ["run", ""], ["run", "-"], ["sessions", "delete", ""], [""]]
 )
@@ -261,7 +263,7 @@ def test_its_help_says_how_to_install_it(shell: str, home: Path) -> None:
 STARTUP = {"bash": ".bashrc", "zsh": ".zshrc", "fish": ".config/fish/completions/sdqctl.fish"}
 
 
-@pytest.mark.parametrize("name", SHELLS)
+@pytest.mark.parametrize("name", each(3, SHELLS))
 def test_installed_it_completes_in_a_shell_as_it_starts(
     name: str, sessions: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -102,6 +102,7 @@ def test_recap_two_exchanges_an_abort_and_the_rest_of_the_workflow(
     assert transcript.index("Still here.") < transcript.index("The rest is done.")
 
 
+@pytest.mark.thorough
 def test_commands_and_a_message_of_many_lines(talk: Path, model: LoopbackModel) -> None:
     with Terminal(["resume", "talk"]) as terminal:
         terminal.wait_for("Ctrl-D leaves.")
@@ -128,6 +129,7 @@ def test_commands_and_a_message_of_many_lines(talk: Path, model: LoopbackModel) 
     assert set(names) == {"talk", "twin"}
 
 
+@pytest.mark.thorough
 def test_a_question_is_answered_left_and_answered_again(talk: Path, model: LoopbackModel) -> None:
     with Terminal(["resume", "talk"]) as terminal:
         terminal.wait_for("Ctrl-D leaves.")
@@ -293,6 +295,7 @@ def test_a_line_typed_during_a_turn_that_is_aborted_is_kept(
         terminal.wait_for("\nkept")
 
 
+@pytest.mark.each(2)
 @pytest.mark.parametrize("text", ["Wait for ever [[hang: x1]]", ""])
 def test_sigterm_ends_the_conversation_and_not_only_the_turn(
     text: str, talk: Path, model: LoopbackModel

@@ -57,6 +57,7 @@ REFUSED = [
 ]
 
 
+@pytest.mark.each(2)
 @pytest.mark.parametrize("text", REFUSED)
 def test_a_file_outside_or_one_that_steers_is_refused_before_anything_runs(
     text: str, repository: Path, tmp_path: Path
@@ -73,6 +74,7 @@ def test_a_file_outside_or_one_that_steers_is_refused_before_anything_runs(
     assert sdqctl("sessions", "list", "--format", "json").json == []
 
 
+@pytest.mark.each(2)
 @pytest.mark.parametrize(
     ("text", "written"),
     [

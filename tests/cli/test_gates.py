@@ -32,6 +32,7 @@ def write(bench: Bench, gate: str) -> Path:
     return bench.write("work.conv", text)
 
 
+@pytest.mark.each(2)
 @pytest.mark.parametrize("point", UNSEEN)
 @pytest.mark.parametrize("gate", ["PAUSE look first", "CONSULT look first"])
 def test_a_gate_that_nobody_saw_is_shown_before_it_is_passed(

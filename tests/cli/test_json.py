@@ -210,6 +210,7 @@ def test_render_writes_prompts(story: Path) -> None:
     assert [step["prompt"] is None for step in found] == [False, True, True, False]
 
 
+@pytest.mark.thorough
 def test_agents_write_what_is_known_of_them(
     home: Path, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

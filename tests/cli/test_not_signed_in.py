@@ -53,6 +53,7 @@ def test_no_models_can_be_told_and_no_account_is_claimed(nobody: str) -> None:
             assert "sdqctl login" in told.out
 
 
+@pytest.mark.each(3)
 @pytest.mark.parametrize(
     ("what", "columns", "rows"),
     each(4, [(what, *size) for what in ("nobody", "offline", "not-installed") for size in SIZES]),

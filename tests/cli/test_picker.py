@@ -34,6 +34,7 @@ def three(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Bench:
     return bench
 
 
+@pytest.mark.each(3)
 @pytest.mark.parametrize(("columns", "rows"), SIZES)
 def test_sessions_are_listed_found_by_their_text_and_gone_on_with(
     columns: int, rows: int, three: Bench
@@ -75,6 +76,7 @@ def test_arrows_move_tab_narrows_and_another_size_keeps_the_choice(three: Bench)
         terminal.wait_for("nothing matches")
 
 
+@pytest.mark.each(3)
 @pytest.mark.parametrize("key", [ESCAPE, CTRL_C, CTRL_D])
 def test_leaving_is_130_and_nothing_is_done(key: str, three: Bench) -> None:
     with Terminal(["resume", "--prompt", "x"]) as terminal:

@@ -75,6 +75,7 @@ def takes_a_second(terminal: Terminal, what: str) -> None:
     terminal.wait_until(lambda: re.search(rf"{re.escape(what)}  \d+s", terminal.text) is not None)
 
 
+@pytest.mark.each(3)
 @pytest.mark.parametrize(("columns", "rows"), SIZES)
 def test_a_run_tells_what_happens_and_what_happened(
     columns: int, rows: int, repository: Bench
@@ -156,6 +157,7 @@ def test_files_that_a_step_changed_before_it_failed_are_counted(bench: Bench) ->
     assert "changed" not in without.err
 
 
+@pytest.mark.each(3)
 @pytest.mark.parametrize(("columns", "rows"), SIZES)
 def test_many_runs_have_a_row_each_while_they_are_at_work(
     columns: int, rows: int, repository: Bench
@@ -177,6 +179,7 @@ def test_many_runs_have_a_row_each_while_they_are_at_work(
         compare("apply", columns, rows, shown(terminal))
 
 
+@pytest.mark.each(3)
 @pytest.mark.parametrize(("columns", "rows"), SIZES)
 def test_a_question_says_what_would_happen_and_why(
     columns: int, rows: int, repository: Bench

@@ -33,6 +33,7 @@ def failed(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Bench:
     return bench
 
 
+@pytest.mark.each(3)
 @pytest.mark.parametrize("flags", [[], ["-v"], ["--show-prompts"]])
 def test_neither_in_the_log_nor_on_disk(flags: list[str], failed: Bench) -> None:
     done = sdqctl("run", failed.project / "safe.conv", *flags)
@@ -46,6 +47,7 @@ def test_neither_in_the_log_nor_on_disk(flags: list[str], failed: Bench) -> None
         assert "0ddly-" not in text
 
 
+@pytest.mark.each(2)
 @pytest.mark.parametrize("output_format", ["md", "html", "json", "jsonl"])
 def test_nor_in_an_export(output_format: str, failed: Bench) -> None:
     assert sdqctl("run", failed.project / "safe.conv").code == 4
@@ -55,6 +57,7 @@ def test_nor_in_an_export(output_format: str, failed: Bench) -> None:
     assert "0ddly-" not in done.out
 
 
+@pytest.mark.each(2)
 @pytest.mark.parametrize(
     "flags", [["--transcript"], ["--format", "json"], []], ids=["transcript", "json", "text"]
 )

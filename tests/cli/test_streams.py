@@ -40,6 +40,7 @@ def work(bench: Bench) -> Bench:
     return bench
 
 
+@pytest.mark.each(2)
 @pytest.mark.parametrize(
     "redirection", [">&-", "2>&-", "<&-", "<&- >&- 2>&-", "| head -c 1", "| true"]
 )
@@ -86,6 +87,7 @@ def test_a_full_disk_is_an_error_and_the_run_is_kept(flags: str, work: Bench) ->
     assert status() == ("completed", 3)
 
 
+@pytest.mark.each(3)
 @pytest.mark.parametrize("command", ["sessions list", "--help", "status --format json"])
 def test_a_full_disk_is_an_error_of_every_command(command: str, work: Bench) -> None:
     work.run("PROMPT x\n")

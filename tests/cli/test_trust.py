@@ -88,6 +88,7 @@ def test_on_a_terminal_it_asks(answer: str, after: str, repository: Path) -> Non
     assert state() == after
 
 
+@pytest.mark.each(2)
 @pytest.mark.parametrize(
     ("name", "text", "kind"),
     [

@@ -51,7 +51,7 @@ class TestScriptedAgent(AdapterContract):
 
 
 @pytest.mark.runtime
-@pytest.mark.each(3)
+@pytest.mark.each(8)
 class TestCopilotOverAcp(LoopbackContract):
     name = "copilot-acp"
 

@@ -15,7 +15,7 @@ from tests.contract.on_loopback import LoopbackContract
 
 
 @pytest.mark.runtime
-@pytest.mark.each(3)
+@pytest.mark.each(4)
 class TestCopilot(LoopbackContract):
     name = "copilot"
 

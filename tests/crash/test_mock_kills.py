@@ -245,6 +245,7 @@ def between(home: Home, number: int) -> int:
     return 0
 
 
+@pytest.mark.each(2)
 @pytest.mark.parametrize(("name", "first", "point"), each(11, RESUMES))
 def test_a_kill_during_a_resume_loses_and_repeats_nothing(
     name: str, first: str, point: str, home: Path, places: Places, passings: Passings
@@ -417,6 +418,7 @@ def test_a_kill_while_a_prompt_is_taken_out_of_the_context(
     place.check()
 
 
+@pytest.mark.each(2)
 @pytest.mark.parametrize(
     "point",
     each(

@@ -14,6 +14,7 @@ pytestmark = [pytest.mark.crash, pytest.mark.runtime]
 _KILLS_IN_THE_SUITE = 2
 
 
+@pytest.mark.thorough
 def test_kills_at_random_times_lose_and_repeat_nothing(
     tmp_path: Path, pytestconfig: pytest.Config, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -60,6 +60,7 @@ def block(page: str, language: str) -> str:
     return found.group(1)
 
 
+@pytest.mark.thorough
 def test_ten_minutes(shop: Path) -> None:
     (shop / "audit.conv").write_text(block("index.md", "dockerfile"))
     with on_screen("run", "audit.conv") as terminal:
@@ -97,6 +98,7 @@ def test_triage_with_a_gate(shop: Path, tmp_path: Path) -> None:
         compare_picture("triage", f"sdqctl {shlex.join(arguments)}", terminal)
 
 
+@pytest.mark.each(2)
 @pytest.mark.parametrize(("columns", "rows"), [(80, 24), (120, 40)])
 def test_the_screen_of_sessions(
     columns: int, rows: int, shop: Path, monkeypatch: pytest.MonkeyPatch

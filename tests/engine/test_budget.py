@@ -140,6 +140,7 @@ def test_a_list_with_more_items_than_steps_are_left_is_not_begun(bench: Bench) -
     assert told.prompts == []
 
 
+@pytest.mark.each(2)
 @pytest.mark.parametrize("order", ["tokens", "cost"])
 def test_items_together_begin_no_more_than_is_left(order: str, bench: Bench) -> None:
     """Each uses 400: a third one has room, a fourth has not."""

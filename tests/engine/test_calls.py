@@ -323,6 +323,7 @@ def test_a_failed_item_stops_no_other_and_alone_is_left(bench: Bench) -> None:
     assert sorted(effects(bench)) == [*"abbcd"]
 
 
+@pytest.mark.each(3)
 @pytest.mark.parametrize(
     ("parallel", "number", "point"),
     each(
@@ -348,6 +349,7 @@ def test_a_kill_between_items_loses_and_repeats_none(
     assert any("all A,B,C,D,B" in p for p in on.prompts), on.prompts
 
 
+@pytest.mark.thorough
 def test_an_edited_list_does_only_what_is_new(bench: Bench) -> None:
     """Equal items are done as often as they stand there, and keep what each of them gave."""
     answer = "[[json: 1 x1]] [[json: 2 x1]] [[json: 3 x1]]"
@@ -377,6 +379,7 @@ PROMPT all {{{{ one_all }}}} [[reply: Z]]
     assert values[4][0] == "b"
 
 
+@pytest.mark.thorough
 def test_an_item_that_was_left_over_is_known_again_among_its_equals(bench: Bench) -> None:
     check = "ALLOW-SHELL\nRUN test ! -e bad || test ! -s effects"
     bench.write("each.conv", EACH.replace("RUN test ! -e bad-{{x}}", check))

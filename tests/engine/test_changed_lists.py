@@ -39,6 +39,7 @@ def edited(bench: Bench, text: str, *flags: str, **environment: str) -> list[str
     return sent(bench.go_on(*flags, **environment))
 
 
+@pytest.mark.each(2)
 @pytest.mark.parametrize(
     ("before", "after", "new", "whole"),
     each(
@@ -103,6 +104,7 @@ PROMPT all {{{{ said_all | join(",") }}}}
 """
 
 
+@pytest.mark.each(3)
 @pytest.mark.parametrize(
     ("outer", "inner", "new"),
     [
@@ -119,6 +121,7 @@ def test_lists_in_lists_change_each(outer: str, inner: str, new: list[str], benc
     assert found[-1] == "all " + ",".join(f"R{x}{y}" for x in xs for y in ys)
 
 
+@pytest.mark.each(3)
 @pytest.mark.parametrize(
     "point",
     each(
@@ -152,6 +155,7 @@ def test_a_list_that_cannot_be_decided_loses_no_round(bench: Bench) -> None:
     assert edited(bench, work("[2, 1, 3]")) == ["a3", "b3", "all A2,A1,A3"]
 
 
+@pytest.mark.each(3)
 @pytest.mark.parametrize("after", ["", " PARALLEL 2", " PARALLEL 3"])
 @pytest.mark.parametrize("before", ["", " PARALLEL 2"])
 def test_a_called_run_goes_with_its_item(before: str, after: str, bench: Bench) -> None:

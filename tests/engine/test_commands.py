@@ -255,6 +255,7 @@ def test_an_ended_background_command_is_not_started_again_when_a_completed_workf
     assert (done.code, Path("job").read_text()) == (0, "\n"), done.err
 
 
+@pytest.mark.thorough
 def test_a_flood_is_bounded_on_the_disk_too(bench: Bench) -> None:
     told = bench.run("RUN-TIMEOUT 2s\nRUN yes\nPROMPT x\n")
     assert told.done.code == 4

@@ -71,6 +71,7 @@ def with_values(bench: Bench) -> list[str]:
     return ["--inputs", str(bench.project / "values.json")]
 
 
+@pytest.mark.thorough
 def test_a_value_is_one_argument_of_a_command_whatever_it_holds(bench: Bench) -> None:
     fake(bench)
     text = "MODE implement\nINPUT xs json\nFOR x IN xs\nRUN ./fake {{x}} 'a {{ x }}' b{{x}}\nEND\n"

@@ -127,6 +127,7 @@ def test_fail_stops_and_leaves_everything_as_it_is(bench: Bench) -> None:
     assert acts(bench) == ["1", "2"]
 
 
+@pytest.mark.each(3)
 @pytest.mark.parametrize("point", ["mock.stored:2", "mock.accepted:2", "ledger.begin.after:2"])
 def test_fail_and_resend_do_not_matter_where_no_tool_acted(point: str, bench: Bench) -> None:
     for number, policy in enumerate(("fail", "resend")):

@@ -99,6 +99,7 @@ def tree(bench: Bench) -> dict[str, str]:
     return {path.name: path.read_text() for path in files}
 
 
+@pytest.mark.each(3)
 @pytest.mark.parametrize("kind", ["edit", "add", "delete"])
 def test_what_the_user_changed_meanwhile_is_not_overwritten(kind: str, repository: Bench) -> None:
     cut_off(repository)

@@ -99,6 +99,7 @@ def test_a_session_is_brought_here_and_is_then_like_all_others(gated: Fleet) -> 
     assert two.answers() == ["A"]
 
 
+@pytest.mark.thorough
 def test_a_prompt_is_sent_to_a_session_that_lives_elsewhere(gated: Fleet) -> None:
     one, two = gated.machine("a"), gated.machine("b")
     one.run("resume", "s", "--store", "--answer", "no")
@@ -136,6 +137,7 @@ def test_a_store_that_cannot_be_reached_is_told_once_and_the_rest_is_seen(fleet:
     drive(away, story)
 
 
+@pytest.mark.thorough
 def test_a_pause_elsewhere_is_shown_here_before_it_is_passed(fleet: Fleet) -> None:
     one, two = fleet.machine("a"), fleet.machine("b")
     one.run("run", fleet.write("SESSION-NAME s\nPROMPT a\nPAUSE look first\nPROMPT b\n"), code=8)

@@ -70,6 +70,7 @@ def full(fleet: Fleet, way: Line) -> Iterator[Callable[[], bool]]:
         fleet.asked(f"DROP TRIGGER full_disk ON sdqctl.{table}")
 
 
+@pytest.mark.each(2)
 @pytest.mark.parametrize("outage", some(2, [cut_off, full, restarting]))
 def test_a_worker_waits_for_its_database_and_goes_on(outage: Outage, fleet: Fleet) -> None:
     enqueued(fleet)

@@ -161,6 +161,7 @@ def test_a_worker_that_is_told_to_stop_gives_its_run_back(fleet: Fleet) -> None:
     check_whole(fleet)
 
 
+@pytest.mark.thorough
 def test_a_worker_that_dies_as_it_begins_a_run_leaves_it_to_others(fleet: Fleet) -> None:
     enqueued(fleet)
     (fleet.folder / "go").touch()
@@ -223,6 +224,7 @@ def test_the_run_of_a_dead_or_frozen_worker_is_taken_over(
     check_whole(fleet)
 
 
+@pytest.mark.thorough
 def test_a_run_in_a_later_conversation_is_taken_over_there(fleet: Fleet) -> None:
     go = fleet.folder / "go"
     later = "NEW-CONVERSATION\nPROMPT n [[reply: N]]\nRUN echo"
@@ -238,6 +240,7 @@ def test_a_run_in_a_later_conversation_is_taken_over_there(fleet: Fleet) -> None
     assert (run["steps_done"], run["steps_total"]) == (5, 5)
 
 
+@pytest.mark.thorough
 def test_what_a_run_calls_is_done_anew_where_it_is_taken_over(fleet: Fleet) -> None:
     """In a tree that never saw its half; what was done before is not done again."""
     go, one = fleet.folder / "go", fleet.machine("a")
@@ -259,6 +262,7 @@ def test_what_a_run_calls_is_done_anew_where_it_is_taken_over(fleet: Fleet) -> N
     assert (one.tree("q") / "done.txt").read_text() == "1\n2\n3\n"
 
 
+@pytest.mark.thorough
 def test_what_a_run_called_before_it_went_elsewhere_does_not_count_when_it_comes_back(
     fleet: Fleet,
 ) -> None:
@@ -323,6 +327,7 @@ def test_a_pause_frees_the_worker_and_a_retry_goes_on(fleet: Fleet) -> None:
     assert one.run("queue", "show", "bad", "--format", "json").json["exit_code"] == 4
 
 
+@pytest.mark.thorough
 def test_a_rate_limit_of_one_makes_all_wait(fleet: Fleet) -> None:
     one, text = fleet.machine("a"), "SESSION-NAME {}\nPROMPT a {}\n"
     one.run("run", fleet.write(text.format("q", "[[fail: rate-limit x1]] [[reply: A]]")), "--queue")

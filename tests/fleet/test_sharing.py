@@ -69,6 +69,7 @@ def test_a_session_goes_on_elsewhere_with_talk_and_files_and_comes_back(paused: 
     assert "nothing newer" in one.run("sessions", "pull", "s").err
 
 
+@pytest.mark.thorough
 def test_what_is_unchanged_is_not_published_again_and_only_some_states_are_kept(
     paused: Fleet,
 ) -> None:
@@ -90,6 +91,7 @@ def stalled(fleet: Fleet, one: Machine) -> None:
     wait_for(lambda: "[6/7] run" in one.said() and has_line(one.clone / "new.txt"))
 
 
+@pytest.mark.thorough
 def test_a_killed_run_goes_on_elsewhere_at_the_step_that_it_was_in(fleet: Fleet) -> None:
     one, two = fleet.machine("a"), fleet.machine("b")
     waiting(fleet)
@@ -109,6 +111,7 @@ def test_a_killed_run_goes_on_elsewhere_at_the_step_that_it_was_in(fleet: Fleet)
     assert (two.tree() / "new.txt").read_text() == "line\n"
 
 
+@pytest.mark.thorough
 def test_a_step_that_was_done_and_not_published_is_done_anew_elsewhere(paused: Fleet) -> None:
     one, two = paused.machine("a"), paused.machine("b")
     one.run(*ON, code=-signal.SIGKILL, SDQCTL_CRASH_AT="fleet.publish:1")
@@ -205,6 +208,7 @@ def test_a_password_stands_in_no_file_list_or_error(paused: Fleet, home: Path) -
         assert not path.is_file() or secret.encode() not in path.read_bytes()
 
 
+@pytest.mark.each(2)
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

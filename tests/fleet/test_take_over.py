@@ -116,6 +116,7 @@ def value(fleet: Fleet, query: str) -> int:
     return int(str(fleet.asked(query)[0][0]))
 
 
+@pytest.mark.thorough
 def test_killed_and_frozen_workers_lose_no_step_and_repeat_none(
     fleet: Fleet,
     model: LoopbackModel,

@@ -85,6 +85,7 @@ def test_the_oracle_takes_no_part_of_an_unknown_name_for_a_program(folder: Path)
     assert seen.programs == {"not found: $'x\\nevil\\ny'", "git"}
 
 
+@pytest.mark.thorough
 def test_the_oracle_sees_which_line_made_a_file_and_which_did_not_end(folder: Path) -> None:
     lines = ["git a", "git b > made", "until false; do read -t 1 < <(sleep 9); done", "git c"]
     seen = {each.line: each for each in Shells(folder, patience=2).run(lines, sh="dash", value="1")}
@@ -110,5 +111,6 @@ def test_the_allowed_lines_of_the_table_run_nothing_else_in_real_shells(
         assert not KINDS[0].foreign(seen), seen
 
 
+@pytest.mark.thorough
 def test_a_value_becomes_no_variable_no_step_and_no_command(bench: Bench) -> None:
     assert play(bench.project, values(3, 15)) == []

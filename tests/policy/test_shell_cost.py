@@ -111,6 +111,7 @@ def calls_for(policy: Policy, line: str) -> int:
     return count
 
 
+@pytest.mark.each(2)
 @pytest.mark.parametrize("name", some(1, ["some programs", "all but some"]))
 @pytest.mark.parametrize("family", each(4, FAMILIES))
 def test_a_line_of_twice_the_length_costs_twice_the_work(

@@ -84,12 +84,14 @@ def _works() -> bool:
 
 if _works():  # namespaces are Linux's, and some machines refuse them
 
+    @pytest.mark.thorough
     def test_the_user_has_no_rights_and_writes_the_volumes_alone(container: Container) -> None:
         script = "id -u; for at in / /tmp /usr ~/ $TMPDIR/ ./; do touch ${at%/}/x && echo $at; done"
         told = container.run("bash", "-c", script).stdout.split()
         written = [container.folder / name for name in VOLUMES]
         assert told == [USER, f"{written[0]}/", f"{written[1]}/", "./"]
 
+    @pytest.mark.thorough
     def test_a_run_is_killed_and_goes_on_there(container: Container) -> None:
         (container.folder / "work" / "a.conv").write_text(
             "SESSION-NAME a\nADAPTER mock\nMODE implement\nALLOW-SHELL true\n"

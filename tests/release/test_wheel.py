@@ -23,6 +23,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return found
 
 
+@pytest.mark.thorough
 def test_installed_in_an_empty_folder_it_runs_a_template(
     wheel: Path, tmp_path: Path, home: Path, project: Path
 ) -> None:

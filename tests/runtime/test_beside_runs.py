@@ -18,6 +18,7 @@ COMMANDS = [
 ]
 
 
+@pytest.mark.each(2)
 @pytest.mark.runtime
 @pytest.mark.parametrize("net", ["auto", "none"])
 def test_a_changed_runtime_reaches_nothing_outside(

@@ -36,6 +36,7 @@ def steps(model: LoopbackModel) -> list[str]:
     return [text.split()[0] for text in model.user_messages()]
 
 
+@pytest.mark.thorough
 def test_a_bundle_is_resumed_with_its_whole_history_under_other_homes(
     audit: Path, home: Path, model: LoopbackModel, tmp_path: Path
 ) -> None:

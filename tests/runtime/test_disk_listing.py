@@ -95,6 +95,7 @@ def test_sessions_of_all_kinds_are_listed_as_the_sdk_lists_them(
     assert {session_id: facts(read[session_id]) for session_id in told} == told
 
 
+@pytest.mark.thorough
 def test_an_unknown_layout_is_left_to_the_sdk(
     home: Path, project: Path, model: LoopbackModel
 ) -> None:

@@ -160,6 +160,7 @@ def test_the_exit_code_does_not_depend_on_when_the_retries_end(budget: str, run:
     assert done.code == 75, done.err
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("kind", some(1, KINDS))
 def test_a_failure_that_passes_is_got_over(kind: str, run: Run) -> None:
     model = Model(Reply(status=503, headers={"Retry-After": "1"}), times=7)

@@ -122,6 +122,7 @@ def test_a_kill_leaves_no_effort_behind(files: Path, model: LoopbackModel) -> No
     assert efforts == [None, "high", None, "high"]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("line", "code", "words"),
     some(
@@ -145,6 +146,7 @@ def test_what_is_not_there_is_said_before_the_prompt_is_sent(
     assert model.requests == []
 
 
+@pytest.mark.thorough
 def test_a_tool_that_nothing_allows_stays_out_with_a_warning(
     files: Path, model: LoopbackModel
 ) -> None:

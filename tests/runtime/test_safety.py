@@ -102,6 +102,7 @@ def test_of_fourteen_tools_exactly_the_allowed_ones_happen_on_disk(
     assert sum(call["denied"] for call in shown["turns"][0]["tools"]) == 10
 
 
+@pytest.mark.thorough
 def test_an_agent_that_asks_gets_no_answer_and_goes_on(
     home: Path, project: Path, model: LoopbackModel
 ) -> None:

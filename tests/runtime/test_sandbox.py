@@ -89,6 +89,7 @@ def test_no_tool_and_no_command_reads_the_secret_or_writes_outside(
     assert done.err.count("sandbox (landlock)") == 1
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("mode", some(1, ["implement", "audit"]))
 def test_a_sub_agent_is_inside(
     mode: str, secret: Path, home: Path, project: Path, monkeypatch: pytest.MonkeyPatch
@@ -223,6 +224,7 @@ def test_a_tool_writes_into_no_terminal(home: Path, project: Path, model: Loopba
         os.close(theirs)
 
 
+@pytest.mark.thorough
 def test_a_long_output_is_read_from_the_runs_own_folder_which_is_gone_afterwards(
     home: Path, project: Path, model: LoopbackModel
 ) -> None:

@@ -38,6 +38,7 @@ def _command(pid: str) -> bytes:
         return b""
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("after", some(1, ["COMPACT", "PROMPT two [[reply: B]]"]))
 def test_components_in_a_command_go_on_when_the_runtime_of_all_dies(
     after: str, home: Path, project: Path, model: LoopbackModel
@@ -87,6 +88,7 @@ def begun(home: Path, kind: str) -> bool:
     return bool(found)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("delay", "number"),
     each(10, itertools.product([0.0, 0.05, 0.02, 0.1, 0.2], [signal.SIGINT, signal.SIGTERM])),

@@ -64,6 +64,7 @@ def test_a_hook_runs_once_trusted_and_not_after_it_changed(repository: Path) -> 
     assert said(repository) == ["first", "first", "second"]
 
 
+@pytest.mark.thorough
 def test_a_hook_that_changes_during_the_run_does_not_come_into_effect(repository: Path) -> None:
     write_hook(repository, "first")
     changed = json.dumps((repository / ".github/hooks/prompt.json").read_text())

@@ -232,7 +232,7 @@ def test_links_are_resolved_and_what_lies_in_a_folder_that_is_granted_is_left_ou
         ]
         real = {os.path.realpath(path) for path in paths}
         outermost = [p for p in real if not any(q != p and is_below(p, q) for q in real)]
-        assert _resolved(paths) == tuple(sorted(outermost)), paths
+        assert _resolved(paths, (), {}) == tuple(sorted(outermost)), paths
 
 
 NEEDED = {

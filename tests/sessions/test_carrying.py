@@ -303,6 +303,7 @@ HOSTILE: dict[str, Callable[[Path], Path]] = {
 }
 
 
+@pytest.mark.each(2)
 @pytest.mark.parametrize("kind", each(2, HOSTILE))
 def test_a_damaged_or_hostile_bundle_is_refused_and_leaves_nothing(
     kind: str, job: Bench, tmp_path: Path
@@ -428,6 +429,7 @@ def test_a_fork_stands_as_its_original_does(bench: Bench) -> None:
     assert "kept: part: its run is not finished" in swept.err
 
 
+@pytest.mark.thorough
 def test_a_fork_of_a_paused_run_waits_for_a_human_too(job: Bench) -> None:
     ok(sdqctl("sessions", "fork", "s", "copy"))
     ok(sdqctl("sessions", "fork", "s", "half-way", "--at", "half"))

@@ -98,6 +98,7 @@ def test_markdown_of_an_answer_is_rendered_and_leads_nowhere() -> None:
         assert piece not in html
 
 
+@pytest.mark.each(4)
 @pytest.mark.parametrize(
     ("name", "begins"),
     [

@@ -73,6 +73,7 @@ def test_what_is_not_committed_is_named_or_carried(own: Bench) -> None:
     assert sdqctl("run", "-p", "go", "--carry-changes").code == 2
 
 
+@pytest.mark.thorough
 def test_runs_side_by_side_write_each_in_its_own_tree(own: Bench) -> None:
     names = [f"part{number}" for number in range(4)]
     for name in names:
@@ -194,6 +195,7 @@ def grown(bench: Bench) -> Bench:
     return bench
 
 
+@pytest.mark.each(4)
 @pytest.mark.parametrize(
     ("at", "text", "has_new"),
     [

@@ -49,6 +49,7 @@ def test_a_patch_in_a_pipe_can_be_applied(ran: Bench, tmp_path: Path) -> None:
     assert on_disk(other).keys() == {b"a.txt", b"one.txt", b"work.conv"}
 
 
+@pytest.mark.each(4)
 @pytest.mark.parametrize("steps", ["9", "2..1", "x", ".."])
 def test_steps_that_are_none_are_a_usage_error(steps: str, ran: Bench) -> None:
     assert sdqctl("sessions", "diff", "s", steps).code == 2
@@ -136,6 +137,7 @@ def test_later_prompts_of_the_session_go_back_with_the_step(ran: Bench) -> None:
     assert ran.resume("--continue").prompts[-1].endswith("third")
 
 
+@pytest.mark.each(3)
 @pytest.mark.parametrize("point", ["rewind.recorded", "rewind.cut", "workspace.restore"])
 def test_a_rewind_that_was_killed_is_finished_by_the_same_command(point: str, ran: Bench) -> None:
     write(ran.project, {"mine.txt": "new\n"})

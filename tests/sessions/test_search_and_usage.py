@@ -41,6 +41,7 @@ def test_all_words_are_found_in_prompts_and_answers(talks: Bench) -> None:
     assert found("parser", "--limit", "1") != []
 
 
+@pytest.mark.each(3)
 @pytest.mark.parametrize("text", ['"', "a AND OR", "NEAR(", "*", "col:umn", "(", "' OR 1=1 --"])
 def test_no_text_is_taken_for_a_query_language(text: str, talks: Bench) -> None:
     done = sdqctl("sessions", "search", "--format", "json", "--", text)

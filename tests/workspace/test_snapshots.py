@@ -124,6 +124,7 @@ LEAVES = {"folder_becomes_an_ignored_link", "ignored", "info_exclude", "submodul
 """Those whose restored tree is not the whole of it: ignored files and what modules hold stay."""
 
 
+@pytest.mark.each(2)
 @pytest.mark.parametrize("case", CASES)
 def test_a_tree_is_what_git_add_would_make_and_the_user_sees_nothing(
     case: str, home: Path, tmp_path: Path
@@ -140,6 +141,7 @@ def test_a_tree_is_what_git_add_would_make_and_the_user_sees_nothing(
         assert now == then
 
 
+@pytest.mark.each(2)
 @pytest.mark.parametrize("case", [name for name in CASES if name not in LEAVES])
 @pytest.mark.parametrize("way", ["back", "forth"])
 def test_a_tree_that_was_restored_is_byte_for_byte_what_it_was(

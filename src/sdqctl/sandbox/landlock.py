@@ -1,7 +1,7 @@
 """Landlock by its system calls alone. Standard library only: it also runs as a program of its own.
 
 Facts: landlock(7), and include/uapi/linux/landlock.h for the bits of each version (ABI). The
-numbers of the calls are the same on every architecture.
+numbers of the calls are the same on every architecture. openat2(2) is older than all of it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Iterable
 
 _CREATE, _ADD, _RESTRICT = 444, 445, 446
+_OPENAT2, _HERE, _NO_SYMLINKS = 437, -100, 4
 _NO_NEW_PRIVILEGES, _DROP_CAPABILITY = 38, 24
 _CAPABILITIES = 64
 _KEPT_BY_ROOT = frozenset({0, 1, 3, 4, 5, 6, 7, 8, 10, 13, 18, 29, 31})
@@ -48,6 +49,10 @@ Rule = tuple[str, int]
 
 class _Ruleset(ctypes.Structure):
     _fields_ = (("files", ctypes.c_uint64), ("net", ctypes.c_uint64), ("scopes", ctypes.c_uint64))
+
+
+class _OpenHow(ctypes.Structure):
+    _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
 
 
 class _PathRule(ctypes.Structure):
@@ -119,10 +124,9 @@ def _add_path(ruleset: int, path: str, access: int) -> None:
     except OSError:
         return
     try:
-        mode = os.fstat(handle).st_mode
-        if not stat.S_ISDIR(mode):
+        if not stat.S_ISDIR(os.fstat(handle).st_mode):
             access &= _OF_FILES
-        if access and not stat.S_ISLNK(mode):
+        if access:
             rule = _PathRule(access, handle)
             _checked(_call(_ADD, ruleset, _PATH_RULE, ctypes.byref(rule), 0))
     finally:
@@ -133,14 +137,9 @@ def _open(path: str) -> int:
     """A handle of what is there under a whole path, none of whose parts is a link: a tool may have
     put one there since the path was worked out. Raises OSError.
     """
-    handle = os.open("/", os.O_PATH | os.O_CLOEXEC)
-    for part in filter(None, path.split("/")):
-        try:
-            below = os.open(part, os.O_PATH | os.O_CLOEXEC | os.O_NOFOLLOW, dir_fd=handle)
-        finally:
-            os.close(handle)
-        handle = below
-    return handle
+    how = _OpenHow(os.O_PATH | os.O_CLOEXEC, 0, _NO_SYMLINKS)
+    size = ctypes.sizeof(how)
+    return _checked(_call(_OPENAT2, _HERE, os.fsencode(path), ctypes.byref(how), size))
 
 
 def _call(number: int, *arguments: object) -> int:

@@ -49,10 +49,11 @@ class Nets(Closing):
         """
         if kind not in _KINDS:
             return NetPair()
-        inside = runtime_profile(runtime)
+        known: dict[str, str] = {}
+        inside = runtime_profile(runtime, known)
         if kind == RuntimeSandbox.kind:
             commands = None  # it holds for the runtime's own tools
-        around_commands = command_profile(commands) if commands is not None else None
+        around_commands = command_profile(commands, known) if commands is not None else None
         key = (kind, inside, around_commands)
         if key not in self._made:
             self._made[key] = _pair(kind, runtime, inside, around_commands)

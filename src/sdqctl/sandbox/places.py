@@ -158,10 +158,12 @@ def missing_caches(environment: Mapping[str, str], cwd: Path) -> Iterator[Path]:
     home = environment.get("HOME")
     if not home:
         return
-    places = [cwd, *map(Path, environment.get("PATH", "").split(os.pathsep))]
+    places = [str(cwd), *environment.get("PATH", "").split(os.pathsep)]
+    wanted = {program for programs in _PROGRAMS.values() for program in programs}
+    there = {p for p in wanted if any(os.path.isfile(f"{place}/{p}") for place in places)}
     yield from _missing(Path(home), ".cache")
     for name, programs in _PROGRAMS.items():
-        if any((place / program).is_file() for place in places for program in programs):
+        if not there.isdisjoint(programs):
             yield from _missing(Path(home), name)
 
 

@@ -26,6 +26,8 @@ from sdqctl.sandbox.places import (
 )
 from sdqctl.sandbox.repository import git_folders, work_tree
 
+Known = dict[str, str]
+"""Where paths lead, by their names."""
 _GLOB = re.compile(r"[*?\[{]")
 _MOST_MATCHES = 1000
 
@@ -77,13 +79,14 @@ class Wanted:
     hidden: Sequence[Path] = ()
 
 
-def runtime_profile(wanted: Wanted) -> Profile:
+def runtime_profile(wanted: Wanted, known: Known | None = None) -> Profile:
     """The net of a runtime with its tools: a reading mode writes nothing but what it needs.
 
-    Raises SandboxError when what the runtime needs lies behind a link that opens nothing.
+    `known` is shared by the nets of one run. Raises SandboxError when what the runtime needs lies
+    behind a link that opens nothing.
     """
     writing = may_write(wanted.mode)
-    granted = _Granted(wanted)
+    granted = _Granted(wanted, known)
     granted.reads += [str(path) for path in wanted.needs.reads]
     granted.writes += [str(path) for path in wanted.needs.writes]
     if writing:
@@ -96,11 +99,11 @@ def runtime_profile(wanted: Wanted) -> Profile:
     return profile
 
 
-def command_profile(wanted: Wanted) -> Profile:
+def command_profile(wanted: Wanted, known: Known | None = None) -> Profile:
     """The net of RUN commands: the author wrote them, so MODE, which bounds the agent, does not
-    keep them from writing in the working directory.
+    keep them from writing in the working directory. `known` as above.
     """
-    granted = _Granted(wanted)
+    granted = _Granted(wanted, known)
     granted.add_building()
     return granted.profile(ports=None, sockets=True)
 
@@ -108,8 +111,9 @@ def command_profile(wanted: Wanted) -> Profile:
 class _Granted:
     """Gathers what is granted."""
 
-    def __init__(self, wanted: Wanted) -> None:
+    def __init__(self, wanted: Wanted, known: Known | None) -> None:
         self._wanted = wanted
+        self._known: Known = {} if known is None else known
         self._cwd = os.path.realpath(wanted.cwd)
         home = wanted.environment.get("HOME") or os.path.expanduser("~")
         self._home = os.path.realpath(home)
@@ -159,10 +163,11 @@ class _Granted:
 
     def profile(self, *, ports: tuple[int, ...] | None, sockets: bool) -> Profile:
         """What was gathered, with its links resolved."""
-        writes = _resolved(self.writes, self._filled)
-        hidden = _resolved(map(str, self._wanted.hidden))
+        writes = _resolved(self.writes, self._filled, self._known)
+        hidden = _resolved(map(str, self._wanted.hidden), (), self._known)
+        reads = _resolved(self.reads, self._filled, self._known)
         return Profile(
-            reads=tuple(p for p in _resolved(self.reads, self._filled) if p not in writes),
+            reads=tuple(path for path in reads if path not in writes),
             writes=writes,
             hidden=tuple(path for path in hidden if path not in writes),
             ports=ports,
@@ -186,8 +191,7 @@ class _Granted:
         """The folders that a repository fills, or tools do in some mode."""
         caches = (os.path.expanduser(path) for path in self._wanted.caches)
         paths = (self._cwd, *self._git, *self._folders(), *self._in_home(CACHES), *caches)
-        known: dict[str, str] = {}
-        return tuple({_real(path, known) for path in paths})
+        return tuple({_real(path, self._known) for path in paths})
 
     def _in_home(self, names: Iterable[str]) -> list[str]:
         return [f"{self._home}/{name}" for name in names]
@@ -231,11 +235,10 @@ class _Granted:
         return self._home + text[1:] if text == "~" or text.startswith("~/") else text
 
 
-def _resolved(paths: Iterable[str], filled: Collection[str] = ()) -> tuple[str, ...]:
+def _resolved(paths: Iterable[str], filled: Collection[str], known: Known) -> tuple[str, ...]:
     """Paths with links resolved, each once, without those that lie in another, nor those to which
     a link leads out of a folder that others fill.
     """
-    known: dict[str, str] = {}
     kept: list[str] = []
     real = {
         real
@@ -248,12 +251,12 @@ def _resolved(paths: Iterable[str], filled: Collection[str] = ()) -> tuple[str, 
     return tuple(sorted(kept))
 
 
-def _real(path: str, known: dict[str, str]) -> str:
-    """As `os.path.realpath`; what is known of the folders above is not looked at again."""
-    folder, name = os.path.split(path)
-    if not name or not folder.startswith("/") or os.path.normpath(path) != path:
-        return os.path.realpath(path)
-    if folder not in known:
-        known[folder] = _real(folder, known)
-    real = os.path.join(known[folder], name)
-    return os.path.realpath(real) if os.path.islink(real) else real
+def _real(path: str, known: Known) -> str:
+    """As `os.path.realpath`; what is known is not looked at again."""
+    if path not in known:
+        folder, name = os.path.split(path)
+        if not name or not folder.startswith("/") or os.path.normpath(path) != path:
+            return os.path.realpath(path)
+        real = os.path.join(_real(folder, known), name)
+        known[path] = os.path.realpath(real) if os.path.islink(real) else real
+    return known[path]

@@ -86,6 +86,7 @@ def test_a_signal_ends_a_job_whose_step_is_done_anew_in_files_that_never_saw_its
     assert (ci.clone / "a.txt").read_text() == "one\ntwo\nhalf\n"
 
 
+@pytest.mark.thorough
 def test_a_workflow_that_was_edited_meanwhile_does_what_is_new(folder: Path) -> None:
     text = HEAD + "PROMPT a [[reply: A]]\nRUN exit 1\n"
     ci = Pipeline(folder, text)
@@ -116,6 +117,7 @@ def test_changes_that_the_run_has_not_are_never_lost(folder: Path) -> None:
     assert environment["HOME"]
 
 
+@pytest.mark.thorough
 def test_what_a_job_writes_is_no_part_of_the_run_s_files(folder: Path) -> None:
     ci = Pipeline(folder, HEAD + "RUN echo two >> a.txt\nPROMPT a [[reply: A]]\nRUN exit 1\n")
     own = ("--state", "kept/own.state", "--junit", "own.xml", "--summary", "own.md")
@@ -141,6 +143,7 @@ def test_a_state_belongs_to_one_session(folder: Path) -> None:
     assert "is no bundle" in ci.job(code=2).err
 
 
+@pytest.mark.thorough
 def test_a_run_that_is_done_is_followed_by_another_in_the_same_talk(folder: Path) -> None:
     ci = Pipeline(folder, HEAD + "RUN echo two >> a.txt\nPROMPT a [[reply: A]]\n")
     ci.job()
@@ -157,6 +160,7 @@ def test_a_job_without_snapshots_has_its_talk_carried(folder: Path) -> None:
     assert [turn["response"] for turn in ci.turns()] == ["A", "B"]
 
 
+@pytest.mark.thorough
 def test_an_older_copy_makes_way_and_a_newer_one_stays(folder: Path) -> None:
     ci = Pipeline(folder, HEAD + 'PROMPT a [[reply: A]]\nASK ok "On?"\nPROMPT b [[reply: B]]\n')
     ci.job(code=8)
@@ -172,6 +176,7 @@ def test_an_older_copy_makes_way_and_a_newer_one_stays(folder: Path) -> None:
     assert [turn["response"] for turn in ci.turns()] == ["A", "B", "A"]
 
 
+@pytest.mark.thorough
 def test_new_conversations_of_a_run_go_on_too(folder: Path) -> None:
     go = folder / "go"
     ci = Pipeline(
@@ -197,6 +202,7 @@ def test_what_changed_no_file_goes_on_with_another_commit(folder: Path) -> None:
     assert (ci.clone / "a.txt").read_text() == "other\n"
 
 
+@pytest.mark.each(2)
 @pytest.mark.parametrize("own", [True, False])
 def test_an_encrypted_state_is_read_with_its_key_alone(folder: Path, own: bool) -> None:
     key, other = pyrage.x25519.Identity.generate(), pyrage.x25519.Identity.generate()

@@ -144,6 +144,7 @@ def test_a_workflow_is_started_only_as_it_was_when_it_was_offered(bench: Bench) 
     assert not (bench.project / "made.txt").exists()
 
 
+@pytest.mark.thorough
 def test_what_others_began_is_read_and_forked_but_not_changed(bench: Bench) -> None:
     path = bench.write("w.conv", 'PROMPT a [[reply: A]]\nASK ok "On?"\nPROMPT b\n')
     assert sdqctl("run", path, "--session-name", "theirs", "--mode", "implement").code == 8

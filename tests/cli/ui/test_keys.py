@@ -276,6 +276,7 @@ def test_a_session_is_forked_kept_exported_and_deleted(sessions: Bench) -> None:
     assert "copy" in sdqctl("sessions", "trash", "list").out
 
 
+@pytest.mark.thorough
 def test_what_a_step_changed_is_shown_and_rewound(sessions: Bench) -> None:
     repository(sessions.project)
     text = (
@@ -309,6 +310,7 @@ def test_what_a_step_changed_is_shown_and_rewound(sessions: Bench) -> None:
     drive(story)
 
 
+@pytest.mark.thorough
 def test_search_finds_names_and_what_was_said_and_filters_narrow(sessions: Bench) -> None:
     async def story(at: Driven) -> None:
         await at.until(lambda: len(at.names) == 4)
@@ -335,6 +337,7 @@ def test_search_finds_names_and_what_was_said_and_filters_narrow(sessions: Bench
     drive(story)
 
 
+@pytest.mark.each(3)
 @pytest.mark.parametrize("size", [(40, 15), (80, 24), (140, 40)])
 def test_no_key_is_shown_that_cannot_be_pressed(size: tuple[int, int], sessions: Bench) -> None:
     async def story(at: Driven) -> None:
@@ -351,6 +354,7 @@ def test_no_key_is_shown_that_cannot_be_pressed(size: tuple[int, int], sessions:
     drive(story, size)
 
 
+@pytest.mark.each(2)
 @pytest.mark.parametrize("key", ["N", "e"])
 def test_a_permission_question_is_refused_for_good_or_with_words(key: str, sessions: Bench) -> None:
     text = "SESSION-NAME asks\nPROMPT a [[tool: shell touch made]] [[reply: A]]\n"
@@ -389,6 +393,7 @@ def test_what_is_not_seen_by_itself_is_read_anew(sessions: Bench) -> None:
     drive(story)
 
 
+@pytest.mark.each(2)
 @pytest.mark.parametrize("exists", [True, False])
 def test_a_shell_is_opened_in_its_folder(exists: bool, sessions: Bench) -> None:
     shell = sessions.write("shell", "#!/bin/sh\npwd > seen\n")

@@ -78,6 +78,7 @@ def test_what_had_ended_before_a_kill_is_in_the_spans_that_are_made_after_it(
     assert len({span.trace for span in collector.spans}) == 1
 
 
+@pytest.mark.thorough
 def test_a_called_run_that_was_killed_is_ended_in_the_step_that_called_it(
     bench: Bench, collector: Collector
 ) -> None:

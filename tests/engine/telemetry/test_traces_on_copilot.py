@@ -17,6 +17,7 @@ CLIENT = 3
 """The number of a span's kind."""
 
 
+@pytest.mark.thorough
 def test_the_spans_of_the_runtime_stand_in_our_turns(
     bench: Bench, collector: Collector, model: LoopbackModel
 ) -> None:
