@@ -46,6 +46,7 @@ def classes(manner: str) -> Any:  # noqa: ANN401 - any JSON
     return json.loads(done.stdout)
 
 
+@pytest.mark.thorough
 def test_the_classes_are_those_of_the_sdk_and_are_made_when_they_are_used() -> None:
     """Some are asked for their fields first, some are called first."""
     (number, whole, late), (same, all_of_them, plain) = classes("late"), classes("plain")

@@ -17,7 +17,7 @@ from sdqctl.model.session import session_id_for
 from tests.architecture.test_house import HEAVY
 from tests.bench import Bench
 from tests.command import Done, sdqctl
-from tests.sampling import each
+from tests.sampling import each, some
 from tests.terminal import Terminal
 
 HOSTILE = "x$(touch${IFS}pwned)"
@@ -123,46 +123,51 @@ def shell(
         yield found
 
 
-def test_tab_inserts_what_the_command_then_gets_and_runs_nothing(shell: Shell) -> None:
-    cases = {
-        "sdqctl resume my": ["resume", "my session"],
-        "sdqctl resume 'my": ["resume", "my session"],
-        'sdqctl resume "my': ["resume", "my session"],
-        "sdqctl resume my\\ s": ["resume", "my session"],
-        "sdqctl resume x": ["resume", HOSTILE],
-        'sdqctl resume "x': ["resume", HOSTILE],
-        "sdqctl resume 'x": ["resume", HOSTILE],
-        "sdqctl resume y": ["resume", "y`touch pwned`"],
-        'sdqctl resume "y': ["resume", "y`touch pwned`"],
-        "sdqctl resume z": ["resume", "z&touch pwned"],
-        "sdqctl resume sem": ["resume", "semi;touch pwned"],
-        "sdqctl resume back": ["resume", "back\\slash"],
-        "sdqctl resume a": ["resume", "a:b:c"],
-        "sdqctl resume a:": ["resume", "a:b:c"],
-        "sdqctl resume a:b:": ["resume", "a:b:c"],
-        "sdqctl resume it": ["resume", "it's"],
-        'sdqctl resume "it': ["resume", "it's"],
-        "sdqctl resume bang": ["resume", "bang!x"],
-        'sdqctl resume "bang': ["resume", "bang!x"],
-        "sdqctl resume 😀": ["resume", "😀 smile"],
-        "sdqctl resume star": ["resume", "star*"],
-        "sdqctl resume br": ["resume", "br{a,b}ce"],
-        "sdqctl resume tab": ["resume", "tab 'q' x"],
-        "sdqctl sessions restore th": ["sessions", "restore", "thrown away"],
-        "sdqctl run -a m": ["run", "-a", "mock"],
-        "sdqctl run --mode im": ["run", "--mode", "implement"],
-        "sdqctl sessions list --format=js": ["sessions", "list", "--format=json"],
-        "sdqctl sessions list --format js": ["sessions", "list", "--format", "json"],
-        "sdqctl help exi": ["help", "exit-codes"],
-        "sdqctl comp": ["completion"],
-        "sdqctl run a": ["run", "a b.conv"],
-        "sdqctl run c": ["run", "c$(touch pwned).conv"],
-        "sdqctl run sub\\ dir/d": ["run", "sub dir/d.conv"],
-        "sdqctl run --cwd sub": ["run", "--cwd", "sub dir/"],
-        "sdqctl sessions import the": ["sessions", "import", "the bundle.sdqctl"],
-    }
+INSERTED = {
+    "sdqctl resume my": ["resume", "my session"],
+    "sdqctl resume 'my": ["resume", "my session"],
+    'sdqctl resume "my': ["resume", "my session"],
+    "sdqctl resume my\\ s": ["resume", "my session"],
+    "sdqctl resume x": ["resume", HOSTILE],
+    'sdqctl resume "x': ["resume", HOSTILE],
+    "sdqctl resume 'x": ["resume", HOSTILE],
+    "sdqctl resume y": ["resume", "y`touch pwned`"],
+    'sdqctl resume "y': ["resume", "y`touch pwned`"],
+    "sdqctl resume z": ["resume", "z&touch pwned"],
+    "sdqctl resume sem": ["resume", "semi;touch pwned"],
+    "sdqctl resume back": ["resume", "back\\slash"],
+    "sdqctl resume a": ["resume", "a:b:c"],
+    "sdqctl resume a:": ["resume", "a:b:c"],
+    "sdqctl resume a:b:": ["resume", "a:b:c"],
+    "sdqctl resume it": ["resume", "it's"],
+    'sdqctl resume "it': ["resume", "it's"],
+    "sdqctl resume bang": ["resume", "bang!x"],
+    'sdqctl resume "bang': ["resume", "bang!x"],
+    "sdqctl resume 😀": ["resume", "😀 smile"],
+    "sdqctl resume star": ["resume", "star*"],
+    "sdqctl resume br": ["resume", "br{a,b}ce"],
+    "sdqctl resume tab": ["resume", "tab 'q' x"],
+    "sdqctl sessions restore th": ["sessions", "restore", "thrown away"],
+    "sdqctl run -a m": ["run", "-a", "mock"],
+    "sdqctl run --mode im": ["run", "--mode", "implement"],
+    "sdqctl sessions list --format=js": ["sessions", "list", "--format=json"],
+    "sdqctl sessions list --format js": ["sessions", "list", "--format", "json"],
+    "sdqctl help exi": ["help", "exit-codes"],
+    "sdqctl comp": ["completion"],
+    "sdqctl run a": ["run", "a b.conv"],
+    "sdqctl run c": ["run", "c$(touch pwned).conv"],
+    "sdqctl run sub\\ dir/d": ["run", "sub dir/d.conv"],
+    "sdqctl run --cwd sub": ["run", "--cwd", "sub dir/"],
+    "sdqctl sessions import the": ["sessions", "import", "the bundle.sdqctl"],
+}
+
+
+@pytest.mark.parametrize("third", some(1, range(3)))
+def test_tab_inserts_what_the_command_then_gets_and_runs_nothing(shell: Shell, third: int) -> None:
+    cases = dict([*INSERTED.items()][third::3])
     got = {typed: shell.complete(typed) for typed in cases}
-    got["sdqctl run --cwd sub"][-1] += "" if shell.name != "zsh" else "/"  # zsh takes it away again
+    if shell.name == "zsh" and "sdqctl run --cwd sub" in got:
+        got["sdqctl run --cwd sub"][-1] += "/"  # it takes it away again
     assert got == cases
     assert not list(Path.cwd().rglob("pwned"))
 

@@ -446,6 +446,7 @@ def test_deleting_many_shows_a_bar(home: Path, project: Path) -> None:
     assert Path("gone.txt").read_text().split() == ["s2", "s1", "s0"]
 
 
+@pytest.mark.each(2)
 @pytest.mark.parametrize(
     "flags", [["--output", "x.md"], ["--from", "2"], ["--dry-run"], ["--format", "json"]]
 )

@@ -159,6 +159,7 @@ def test_sessions_trash_list_writes_what_can_be_restored(story: Path, home: Path
     assert {each["name"] for each in read(done, "sessions trash list")} == {"s", None}
 
 
+@pytest.mark.each(2)
 @pytest.mark.parametrize("flag", ["--sessions", "--adapters", "--auth", "--models"])
 def test_status_writes_what_it_is_asked_for(flag: str, story: Path) -> None:
     found = read(sdqctl("status", flag, "--format", "json"), "status")

@@ -78,6 +78,7 @@ def test_a_closed_descriptor_does_not_become_the_ledgers(work: Bench) -> None:
     assert sdqctl("store", "check").code == 0
 
 
+@pytest.mark.each(3)
 @pytest.mark.parametrize("flags", ["", "--format jsonl", "--format json"])
 def test_a_full_disk_is_an_error_and_the_run_is_kept(flags: str, work: Bench) -> None:
     done = shell(f"$S run work.conv --session-name s {flags} > /dev/full")

@@ -55,7 +55,11 @@ def _shell(order: str) -> ToolUse:
 @pytest.mark.parametrize(
     "victim",
     [
-        pytest.param(Victim("scripted", "acp_agent.py", _scripted, _shell), id="scripted"),
+        pytest.param(
+            Victim("scripted", "acp_agent.py", _scripted, _shell),
+            id="scripted",
+            marks=pytest.mark.thorough,
+        ),
         pytest.param(
             Victim("copilot-acp", "copilot", _copilot, bash, forks=False),
             id="copilot",

@@ -56,6 +56,7 @@ def folder(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "ci"
 
 
+@pytest.mark.thorough
 def test_a_job_that_is_killed_anywhere_goes_on_where_its_state_says(folder: Path) -> None:
     ci = Pipeline(folder, story(folder))
     for point, steps in POINTS:

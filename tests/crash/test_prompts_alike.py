@@ -37,6 +37,7 @@ def workflow(home: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     return path
 
 
+@pytest.mark.each(2)
 @pytest.mark.parametrize("point", [*CUT_OFF, "mock.accepted", "mock.stored", "mock.answered"])
 def test_each_is_answered_once_on_the_mock(point: str, home: Path, workflow: Path) -> None:
     check("mock", sdqctl, point, home, workflow)

@@ -297,6 +297,7 @@ PROMPT all {{ up_all | join(",") }} [[reply: Z]]
 """
 
 
+@pytest.mark.thorough
 def test_items_go_side_by_side_and_their_values_stand_in_order(bench: Bench) -> None:
     bench.write("each.conv", EACH)
     told = bench.run(SIDE_BY_SIDE)

@@ -45,6 +45,7 @@ def acts(bench: Bench) -> list[str]:
     return (bench.project / "acts").read_text().split()
 
 
+@pytest.mark.each(2)
 @pytest.mark.parametrize("asides", [0, 2])
 def test_the_follow_up_quotes_the_prompt_whatever_was_said_since(asides: int, bench: Bench) -> None:
     cut_off(bench)
@@ -165,6 +166,7 @@ def test_a_kill_in_the_middle_of_a_resend_loses_nothing(bench: Bench) -> None:
         assert sdqctl("sessions", "delete", "s", "--force").code == 0
 
 
+@pytest.mark.thorough
 def test_resend_never_takes_other_turns_out(bench: Bench) -> None:
     path = cut_off(bench)
     assert sdqctl("resume", "s", "--prompt", "what about the tests?").code == 0

@@ -113,6 +113,7 @@ def test_a_sub_agent_is_inside(
     assert refused >= {str(secret), *(str(secret.parent / f"by-{n}") for n in ("agent", "create"))}
 
 
+@pytest.mark.thorough
 def test_in_a_reading_mode_nothing_in_the_project_changes(
     home: Path, project: Path, model: LoopbackModel
 ) -> None:

@@ -234,6 +234,7 @@ def test_a_fork_goes_on_in_its_own_tree(grown: Bench) -> None:
     assert shown["cwd"] == str(_tree("other"))
 
 
+@pytest.mark.thorough
 def test_the_snapshots_of_a_fork_outlast_the_original(grown: Bench) -> None:
     assert sdqctl("sessions", "fork", "s", "other", "--at", "3").code == 0
     assert sdqctl("sessions", "delete", "s", "--force", "--purge").code == 0
@@ -242,6 +243,7 @@ def test_the_snapshots_of_a_fork_outlast_the_original(grown: Bench) -> None:
     assert "+three" in sdqctl("sessions", "diff", "other", "3").out
 
 
+@pytest.mark.thorough
 def test_a_fork_starts_from_the_commit_that_its_steps_were_made_on(grown: Bench) -> None:
     git(grown.project, "commit", "-qam", "the changes")
     assert sdqctl("sessions", "fork", "s", "other", "--at", "1", "--worktree").code == 0
@@ -296,6 +298,7 @@ def test_a_bundle_with_its_workspace_goes_on_with_talk_and_files_elsewhere(
     assert (tree / "a.txt").read_text() == "one\ntwo\n"
 
 
+@pytest.mark.thorough
 def test_a_tree_that_arrives_leaves_a_branch_of_its_name_alone(
     grown: Bench, tmp_path: Path
 ) -> None:
@@ -332,6 +335,7 @@ def test_a_bundle_with_a_workspace_is_taken_whole_or_not_at_all(
     assert "no snapshots" in sdqctl("sessions", "diff", "s", **there).err
 
 
+@pytest.mark.thorough
 def test_an_import_that_fails_in_the_end_leaves_no_worktree_and_no_snapshots(
     grown: Bench, tmp_path: Path
 ) -> None:

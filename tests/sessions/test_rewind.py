@@ -122,6 +122,7 @@ def test_each_rewind_is_undone_once_and_none_is_left(ran: Bench) -> None:
     assert "dangling" not in git(ran.project, "fsck")
 
 
+@pytest.mark.thorough
 def test_a_talk_that_went_on_is_not_put_back(ran: Bench) -> None:
     sdqctl("sessions", "rewind", "s", "--to", "2")
     ran.resume("--continue")
@@ -130,6 +131,7 @@ def test_a_talk_that_went_on_is_not_put_back(ran: Bench) -> None:
     assert len(sdqctl("sessions", "show", "s", "--format", "json").json["turns"]) == 3
 
 
+@pytest.mark.thorough
 def test_later_prompts_of_the_session_go_back_with_the_step(ran: Bench) -> None:
     sdqctl("resume", "s", "--prompt", "and more")
     sdqctl("sessions", "rewind", "s", "--to", "4")

@@ -54,6 +54,7 @@ def test_a_job_waits_at_a_question_is_answered_fails_and_goes_on_at_the_failed_s
     assert [turn["response"] for turn in ci.turns()] == ["A", "B"]
 
 
+@pytest.mark.thorough
 def test_a_pause_is_passed_by_the_next_attempt_alone(folder: Path) -> None:
     ci = Pipeline(
         folder, HEAD + "PROMPT a [[reply: A]]\nPAUSE Look at it.\nPROMPT b [[reply: B]]\n"
@@ -96,6 +97,7 @@ def test_a_workflow_that_was_edited_meanwhile_does_what_is_new(folder: Path) -> 
     assert [turn["response"] for turn in ci.turns()] == ["A", "B"]
 
 
+@pytest.mark.thorough
 def test_files_of_another_commit_are_not_mixed_with_those_of_the_run(folder: Path) -> None:
     text = HEAD + "RUN echo two >> a.txt\nRUN exit 1\n"
     ci = Pipeline(folder, text)
