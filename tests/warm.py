@@ -20,7 +20,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
@@ -32,13 +32,16 @@ import sdqctl
 from sdqctl.adapters.copilot.prestart import import_sdk
 
 _LENGTH = 8
+_COPILOT = "sdqctl.adapters.copilot"
+_WITH_LIBRARY = "(a library)"
+"""Stands for a program: it forks commands as well, and has loaded what is named."""
 _AT_START = ("PYTHON", "LC_", "LANG", "COVERAGE_")
 """Beginnings of the names of variables that the interpreter reads when it starts."""
 _BESIDE = ("entry", "disk", "repository_files", "account")
 """What commands load of the adapter for Copilot without its SDK."""
 _NOT_LOADED = (
     *("sdqctl.testing", "sdqctl.cli.chat", "sdqctl.cli.mcp", "sdqctl.cli.ui"),
-    *("sdqctl.adapters.copilot", "sdqctl.__main__"),
+    *(_COPILOT, "sdqctl.__main__"),
     *(f"sdqctl.engine.telemetry.{name}" for name in ("export", "spans", "trace", "cut_off")),
 )
 
@@ -71,18 +74,30 @@ class Warm:
         self._asking = threading.Lock()
         self._channel, theirs = socket.socketpair()
         with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", __name__, str(theirs.fileno()), library],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                cwd=Path(__file__).parent.parent,
-                env={"PATH": os.environ["PATH"], **self.environment},
-            )
-        atexit.register(self._end)
+            wait = self._forked(library, theirs) if library else self._begun(theirs)
+        atexit.register(self._end, wait)
 
-    def _end(self) -> None:
+    def _begun(self, channel: socket.socket) -> Callable[[], object]:
+        """Start it, on the other end of the channel; what waits for its end."""
+        process = subprocess.Popen(
+            [sys.executable, "-m", __name__, str(channel.fileno())],
+            pass_fds=[channel.fileno()],
+            stdin=subprocess.DEVNULL,
+            cwd=Path(__file__).parent.parent,
+            env={"PATH": os.environ["PATH"], **self.environment},
+        )
+        return process.wait
+
+    def _forked(self, library: str, channel: socket.socket) -> Callable[[], object]:
+        """The same as a fork of the one that has loaded no library."""
+        plain = warm("")
+        self.environment = plain.environment
+        started = plain.start([library], [channel.fileno()] * 3, "/", {}, program=_WITH_LIBRARY)
+        return functools.partial(started.status, None)
+
+    def _end(self, wait: Callable[[], object]) -> None:
         self._channel.close()
-        self._process.wait()
+        wait()
 
     def start(
         self,
@@ -211,9 +226,13 @@ class _Streams:
 
 
 def main() -> None:
-    """Load everything, then fork what is asked for, until nobody can ask any more."""
-    channel = socket.socket(fileno=int(sys.argv[1]))
-    _load(sys.argv[2])
+    """Load everything but the libraries, then fork what is asked for."""
+    _load()
+    _serve(socket.socket(fileno=int(sys.argv[1])))
+
+
+def _serve(channel: socket.socket) -> None:
+    """Fork what is asked for, until nobody can ask any more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     at_work: dict[int, tuple[int, int]] = {}
     while True:
@@ -239,22 +258,25 @@ def main() -> None:
                 os.close(end)
 
 
-def _load(library: str) -> None:
-    copilot = "sdqctl.adapters.copilot"
+def _load() -> None:
     names = [module.name for module in walk_packages(sdqctl.__path__, "sdqctl.")]
     names = [name for name in names if not name.startswith(_NOT_LOADED)]
     names += ["platformdirs", "encodings.utf_8_sig", "encodings.utf_16_le"]
-    names += [f"{copilot}.{name}" for name in _BESIDE]
-    if library == "copilot":
-        inner = walk_packages([f"{sdqctl.__path__[0]}/adapters/copilot"], f"{copilot}.")
-        names += [module.name for module in inner]
+    names += [f"{_COPILOT}.{name}" for name in _BESIDE]
     for name in names:
         import_module(name)
-    if library == "copilot":
-        import_sdk()
-    elif library:
-        import_module(library)
     faulthandler.enable()  # SIGABRT has a command write where it is
+    gc.collect()
+    gc.freeze()
+
+
+def _load_library(library: str) -> None:
+    if library == "copilot":
+        for module in walk_packages([f"{sdqctl.__path__[0]}/adapters/copilot"], f"{_COPILOT}."):
+            import_module(module.name)
+        import_sdk()
+    else:
+        import_module(library)
     gc.collect()
     gc.freeze()
 
@@ -303,6 +325,12 @@ def _become(
     program: str | None,
 ) -> NoReturn:
     """In the fork: take over what belongs to a process, and be the command to its end."""
+    if program == _WITH_LIBRARY:
+        for end in streams[1:]:
+            os.close(end)
+        _load_library(arguments[0])
+        _serve(socket.socket(fileno=streams[0]))
+        os._exit(0)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if terminal:
         os.login_tty(os.dup(streams[0]))

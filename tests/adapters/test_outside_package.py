@@ -32,6 +32,7 @@ def echo(installed: Path, home: Path, project: Path, monkeypatch: pytest.MonkeyP
     return installed
 
 
+@pytest.mark.thorough
 def test_a_workflow_runs_in_its_sessions(echo: Path, project: Path) -> None:
     (project / "w.conv").write_text("SESSION-NAME talk\nPROMPT one\nPROMPT two\nRUN true\n")
     done = sdqctl("run", "-a", "echo", "w.conv", "--format", "json")

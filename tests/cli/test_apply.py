@@ -334,6 +334,7 @@ def test_a_list_with_a_mistake_starts_nothing(items: str, words: str, bench: Ben
     assert sessions() == {}
 
 
+@pytest.mark.each(3)
 @pytest.mark.parametrize(
     "text",
     [

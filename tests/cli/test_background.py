@@ -318,6 +318,7 @@ def test_an_answer_that_was_killed_counts_once_it_is_recorded(
     assert (bench.project / "made").exists() is (end == "before")
 
 
+@pytest.mark.thorough
 def test_the_question_of_a_killed_run_waits_no_more(
     bench: Bench, begun: Callable[..., int]
 ) -> None:
@@ -376,6 +377,7 @@ sys.exit(main())
 """
 
 
+@pytest.mark.thorough
 def test_an_interrupt_while_the_log_is_made_leaves_none(bench: Bench) -> None:
     path = bench.write("work.conv", STALLS)
     done = subprocess.run(

@@ -48,6 +48,7 @@ def typed(words: tuple[str, ...]) -> list[list[str]]:
     return found
 
 
+@pytest.mark.each(2)
 @pytest.mark.parametrize("words", commands(), ids=" ".join)
 def test_each_command_has_two_examples_that_can_be_typed(
     words: tuple[str, ...], home: Path

@@ -134,6 +134,7 @@ def test_sessions_search_writes_places(story: Path) -> None:
     assert {hit["in"] for hit in read(done, "sessions search")} == {"prompt", "answer"}
 
 
+@pytest.mark.each(2)
 @pytest.mark.parametrize("group", ["day", "workflow", "model", "session"])
 def test_sessions_usage_writes_a_row_for_each_group(group: str, story: Path) -> None:
     done = sdqctl("sessions", "usage", "--by", group, "--format", "json")

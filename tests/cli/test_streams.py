@@ -53,6 +53,7 @@ def test_a_closed_stream_does_not_touch_a_run(redirection: str, flags: str, work
     assert status() == ("completed", 3)
 
 
+@pytest.mark.each(2)
 @pytest.mark.parametrize("redirection", [">&-", "2>&-", "| true"])
 @pytest.mark.parametrize(
     "command",

@@ -171,6 +171,7 @@ def test_no_repository_config_leaves_out_even_what_is_trusted(repository: Path) 
     assert both.code == 2
 
 
+@pytest.mark.each(2)
 @pytest.mark.parametrize("name", ["sdqctl.toml", ".mcp.json", ".github/hooks", ".github"])
 def test_a_link_is_not_trusted(name: str, repository: Path, tmp_path: Path) -> None:
     path = repository / name
@@ -192,6 +193,7 @@ def test_the_trust_in_another_folder_is_not_borrowed(repository: Path, tmp_path:
     assert state(other) == "untrusted"
 
 
+@pytest.mark.each(3)
 @pytest.mark.parametrize("name", ["sdqctl.toml", ".github/hooks/greet.json", ".github/hooks"])
 def test_what_everyone_can_write_is_not_trusted(name: str, repository: Path) -> None:
     sdqctl("trust", "--yes")

@@ -96,6 +96,7 @@ def test_the_sink_on_the_page_of_python_is_given_the_events(bench: Bench) -> Non
     assert done.stdout.splitlines()[1:3] == ["1 prompt done", "2 prompt done"]
 
 
+@pytest.mark.each(2)
 @pytest.mark.parametrize(
     ("order", "code"),
     [

@@ -175,6 +175,7 @@ MISTAKES = [
 ]
 
 
+@pytest.mark.each(2)
 @pytest.mark.parametrize(("text", "place", "words"), MISTAKES)
 def test_mistakes_are_found_before_anything_starts(
     text: str, place: str, words: str, bench: Bench
@@ -401,6 +402,7 @@ RUN test -e there
     assert effects(bench) == ["b", "b", "e"]
 
 
+@pytest.mark.each(2)
 @pytest.mark.parametrize(
     ("caller", "part", "code", "words"),
     [

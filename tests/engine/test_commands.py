@@ -283,6 +283,7 @@ def test_an_edit_that_mends_a_failed_command_leaves_nothing_behind(bench: Bench)
     assert list(commands(bench).iterdir()) == []
 
 
+@pytest.mark.each(2)
 @pytest.mark.parametrize(
     ("text", "flags"),
     [

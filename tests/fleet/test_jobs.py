@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.fleet.machines import Fleet, Machine
 from tests.workspace.gits import git
 
@@ -26,6 +28,7 @@ def job(machine: Machine, *flags: str | Path, code: int = 0) -> str:
     return machine.run("run", "work.conv", "--ci", *flags, code=code).err
 
 
+@pytest.mark.thorough
 def test_each_attempt_goes_on_on_another_machine_without_a_file(fleet: Fleet) -> None:
     (fleet.origin / "work.conv").write_text(STORY)
     git(fleet.origin, "add", "-A")

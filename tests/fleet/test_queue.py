@@ -344,6 +344,7 @@ def test_a_rate_limit_of_one_makes_all_wait(fleet: Fleet) -> None:
     assert fleet.asked(waited) == [("q", True), ("r", True)]
 
 
+@pytest.mark.each(2)
 @pytest.mark.parametrize(
     ("text", "said"),
     [

@@ -26,6 +26,7 @@ def folder() -> Iterator[Path]:
         yield Path(folder)
 
 
+@pytest.mark.thorough
 def test_what_is_allowed_runs_nothing_else(folder: Path) -> None:
     fuzz = Fuzz(20, folder)
     findings = [finding for _ in range(3 * len(KINDS)) for finding in fuzz.batch(120)]

@@ -117,6 +117,7 @@ def test_its_sessions_are_listed_as_they_stood_and_the_ledger_stays_as_it_is(
     assert {entry["name"]: entry["status"] for entry in listed.json} == wanted
 
 
+@pytest.mark.each(2)
 @pytest.mark.parametrize(("version", "name"), of_both(STATUS, SINCE_0_2))
 def test_each_of_its_sessions_is_shown(version: str, name: str, home: Path, project: Path) -> None:
     released = left_by(version, home, project)
@@ -128,6 +129,7 @@ def test_each_of_its_sessions_is_shown(version: str, name: str, home: Path, proj
     assert [t["prompt"] for t in shown(name)["turns"]] == [e["data"]["content"] for e in asked]
 
 
+@pytest.mark.each(2)
 @pytest.mark.parametrize(("version", "name"), of_both(TURNS, TURNS_SINCE_0_2))
 def test_a_run_that_it_began_is_finished(
     version: str, name: str, home: Path, project: Path

@@ -67,18 +67,22 @@ def workflow(home: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("mode", some(1, ["full", "audit", "implement"]))
+@pytest.mark.parametrize(
+    ("mode", "with_fork"),
+    some(1, [("full", False), ("full", True), ("audit", True), ("implement", True)]),
+)
 def test_a_planted_repository_runs_nothing_on_run_resume_and_in_a_fork(
-    home: Path, repository: HostileRepository, planned: LoopbackModel, mode: str
+    home: Path, repository: HostileRepository, planned: LoopbackModel, mode: str, with_fork: bool
 ) -> None:
     run = sdqctl("run", workflow(home), "--session-name", "planted", "--mode", mode)
     assert run.code == 0, run.err
     assert "PLAN:main on main at " in planned.user_messages(0)[0]
     resumed = sdqctl("resume", "planted", "--prompt", "PLAN:main", "--mode", mode)
     assert resumed.code == 0, resumed.err
-    assert sdqctl("sessions", "fork", "planted", "forked").code == 0
-    forked = sdqctl("resume", "forked", "--prompt", "PLAN:main", "--mode", mode)
-    assert forked.code == 0, forked.err
+    if with_fork:
+        assert sdqctl("sessions", "fork", "planted", "forked").code == 0
+        forked = sdqctl("resume", "forked", "--prompt", "PLAN:main", "--mode", mode)
+        assert forked.code == 0, forked.err
     assert repository.marks == []
     for plan in ("main", "sub"):
         offered = tools_offered(planned, plan)

@@ -136,6 +136,7 @@ def test_the_kind_of_a_failure_decides_the_exit_code(run_all: RunAll) -> None:
     }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("kind", "status"), some(1, [("COMPACT", 403), ("prompt", 400), ("prompt", 401)])
 )

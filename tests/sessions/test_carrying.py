@@ -341,6 +341,7 @@ def test_a_truncated_bundle_is_refused_at_every_length(job: Bench, tmp_path: Pat
     assert len(sdqctl("sessions", "list", "--format", "json").json) == 1
 
 
+@pytest.mark.thorough
 def test_a_bundle_with_a_flipped_bit_is_refused_or_imported_whole(
     job: Bench, tmp_path: Path
 ) -> None:

@@ -63,6 +63,7 @@ def run_step(command: str, *, argv: tuple[str, ...] | None = None) -> RunStep:
     return RunStep(span=Span("w.conv", 1), command=command, argv=argv)
 
 
+@pytest.mark.each(2)
 @pytest.mark.parametrize("shell", ["sh", "bash"])
 @pytest.mark.parametrize("template", TEMPLATES)
 def test_a_shell_takes_every_value_as_it_is(template: str, shell: str, tmp_path: Path) -> None:

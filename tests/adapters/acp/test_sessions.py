@@ -55,6 +55,7 @@ def test_a_mode_that_only_reads_wants_proof_that_the_agent_asks(scripted: Script
     assert sdqctl("resume", "look", "--prompt", "Again.").code == 5
 
 
+@pytest.mark.thorough
 def test_the_model_of_copilot_is_none_for_an_agent(
     scripted: Scripted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -144,6 +145,7 @@ def test_a_folder_that_a_killed_start_left_is_no_obstacle(scripted: Scripted, ho
     assert sdqctl("run", "talk.conv").code == 0
 
 
+@pytest.mark.thorough
 def test_what_a_turn_costs_is_what_the_session_cost_more_after_it(scripted: Scripted) -> None:
     scripted.switch(cost=0.25)
     _workflow("One. [[reply: first]]")
@@ -170,6 +172,7 @@ def test_a_load_that_restores_nothing_is_told(scripted: Scripted) -> None:
     assert scripted.prompts() == ["One. [[reply: first]]"]
 
 
+@pytest.mark.thorough
 def test_a_replay_that_comes_after_the_answer_counts(scripted: Scripted) -> None:
     scripted.switch(late_replay=True)
     _workflow("One. [[reply: first]]")
@@ -183,6 +186,7 @@ def test_an_agent_that_writes_much_to_stderr_does_not_hang(scripted: Scripted) -
     assert sdqctl("run", "talk.conv").code == 0
 
 
+@pytest.mark.each(2)
 @pytest.mark.parametrize(
     ("orders", "exit_code", "words"),
     [

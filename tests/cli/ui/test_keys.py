@@ -228,6 +228,7 @@ def test_a_prompt_is_sent_and_a_run_interrupted(sessions: Bench) -> None:
     drive(story)
 
 
+@pytest.mark.thorough
 def test_a_run_is_begun_with_its_inputs(sessions: Bench) -> None:
     text = 'INPUT who text "whom to greet"\nPROMPT greet {{who}}\n'
     sessions.write("a-greeting.conv", text)
