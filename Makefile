@@ -10,7 +10,7 @@ RUNTIME_MADE := node_modules/.made
 # Compiled files are kept: hundreds of processes of a run of the suite would compile all anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: site agents nightly fleet-crash fleet-demo fleet-load setup demo test lint types compiled suite coverage bench bench-quick crash fuzz fuzz-ui docs clean thorough release-check
+.PHONY: site agents nightly fleet-crash fleet-demo fleet-load setup demo test lint types compiled suite kills coverage bench bench-quick crash fuzz fuzz-ui docs clean thorough release-check
 
 setup: $(MADE) $(RUNTIME_MADE)
 
@@ -41,11 +41,16 @@ compiled: setup
 suite: setup
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
+# Forty kills of workflows whose tools write, which go on with `rewind`.
+kills: setup
+	$(BIN)/python -m pytest --thorough --numprocesses 2 tests/crash/test_rewind_kills.py
+
 test: setup
 	$(MAKE) --jobs=2 lint types compiled
+	$(MAKE) kills
 	$(MAKE) suite
 
-# The cases that a run of the suite leaves out of its longest tables.
+# What a run of the suite leaves out: the markers `thorough` and `each`.
 thorough: setup
 	$(BIN)/python -m pytest --thorough -m thorough --numprocesses auto --dist worksteal
 

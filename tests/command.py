@@ -19,6 +19,12 @@ from tests.warm import Started, Warm, start_variables, warm
 
 SDQCTL = [sys.executable, "-m", "sdqctl"]
 TIMEOUT = 120.0
+_LIBRARIES = {
+    "FAKE_ACP_HOME": "acp.client",
+    "COPILOT_PROVIDER_BASE_URL": "sdqctl.adapters.copilot",
+    "SDQCTL_STORE": "sdqctl.fleet",
+}
+"""What commands with a variable load besides: it takes longer than most of them."""
 Command = Callable[..., "Done"]
 
 
@@ -59,11 +65,8 @@ def sdqctl(
 
 def source_of(environment: Mapping[str, str]) -> tuple[Warm, bool]:
     """The process that forks commands, and whether it started as this environment would have it."""
-    has_agent, has_model = (
-        "FAKE_ACP_HOME" in environment,
-        "COPILOT_PROVIDER_BASE_URL" in environment,
-    )
-    source = warm("acp" if has_agent else "copilot" if has_model else "")
+    library = next((module for name, module in _LIBRARIES.items() if name in environment), "")
+    source = warm(library)
     return source, source.environment == start_variables(environment)
 
 

@@ -25,10 +25,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from pkgutil import walk_packages
+from pkgutil import iter_modules
 from typing import Any, NoReturn
 
-import sdqctl
 from sdqctl.adapters.copilot.prestart import import_sdk
 
 _LENGTH = 8
@@ -41,7 +40,7 @@ _BESIDE = ("entry", "disk", "repository_files", "account")
 """What commands load of the adapter for Copilot without its SDK."""
 _NOT_LOADED = (
     *("sdqctl.testing", "sdqctl.cli.chat", "sdqctl.cli.mcp", "sdqctl.cli.ui"),
-    *(_COPILOT, "sdqctl.__main__"),
+    *(_COPILOT, "sdqctl.fleet", "sdqctl.__main__"),
     *(f"sdqctl.engine.telemetry.{name}" for name in ("export", "spans", "trace", "cut_off")),
 )
 
@@ -62,7 +61,7 @@ def start_variables(environment: Mapping[str, str]) -> dict[str, str]:
 
 @functools.cache
 def warm(library: str = "") -> Warm:
-    """The process of this test process that has loaded sdqctl, and `copilot` or `acp` if wanted."""
+    """The process of this test process that has loaded sdqctl, and a library if wanted."""
     return Warm(library)
 
 
@@ -259,9 +258,8 @@ def _serve(channel: socket.socket) -> None:
 
 
 def _load() -> None:
-    names = [module.name for module in walk_packages(sdqctl.__path__, "sdqctl.")]
-    names = [name for name in names if not name.startswith(_NOT_LOADED)]
-    names += ["platformdirs", "encodings.utf_8_sig", "encodings.utf_16_le"]
+    _import_all("sdqctl", _NOT_LOADED)
+    names = ["platformdirs", "encodings.utf_8_sig", "encodings.utf_16_le"]
     names += [f"{_COPILOT}.{name}" for name in _BESIDE]
     for name in names:
         import_module(name)
@@ -271,14 +269,19 @@ def _load() -> None:
 
 
 def _load_library(library: str) -> None:
-    if library == "copilot":
-        for module in walk_packages([f"{sdqctl.__path__[0]}/adapters/copilot"], f"{_COPILOT}."):
-            import_module(module.name)
+    _import_all(library)
+    if library == _COPILOT:
         import_sdk()
-    else:
-        import_module(library)
     gc.collect()
     gc.freeze()
+
+
+def _import_all(name: str, but: tuple[str, ...] = ()) -> None:
+    """Import a module, and those in it if it is a package, without some."""
+    path = getattr(import_module(name), "__path__", None)
+    for module in iter_modules(path, f"{name}.") if path is not None else ():
+        if not module.name.startswith(but):
+            _import_all(module.name, but)
 
 
 def _asked(channel: socket.socket) -> tuple[list[int], list[Any]]:

@@ -16,10 +16,10 @@ from sdqctl.testing.loopback import LoopbackModel
 from tests.command import sdqctl
 from tests.crash.killer import Killer
 
-pytestmark = [pytest.mark.crash, pytest.mark.runtime]
+pytestmark = [pytest.mark.crash, pytest.mark.runtime, pytest.mark.thorough]
 
 _STORIES = 2
-_KILLS_IN_THE_SUITE = 40
+_KILLS = 40
 _STEPS = 12
 _MOST_COMMANDS = 200
 VICTIMS_ENDS = (-signal.SIGKILL, 137, 5, 7)
@@ -57,7 +57,7 @@ def test_each_file_has_its_line_once_however_often_it_was_killed(
 ) -> None:
     kills = pytestconfig.getoption("--kills")
     seed = pytestconfig.getoption("--crash-seed") or (random.randrange(10**9) if kills else 1)
-    wanted = -(-int(kills or _KILLS_IN_THE_SUITE) // _STORIES)
+    wanted = -(-int(kills or _KILLS) // _STORIES)
     killer = Killer(home, model, seed + story)
     number = 0
     while killer.kills.total() < wanted:

@@ -8,7 +8,7 @@ from sdqctl.closing import Closing
 from sdqctl.model.sandbox import NoSandbox, Sandbox
 from sdqctl.sandbox.confining import BubblewrapSandbox, LandlockSandbox, RuntimeSandbox
 from sdqctl.sandbox.places import missing_caches
-from sdqctl.sandbox.profile import Profile, Wanted, command_profile, runtime_profile
+from sdqctl.sandbox.profile import Known, Profile, Wanted, command_profile, runtime_profile
 from sdqctl.sandbox.temporary import make_temporary, remove_temporary
 
 _Net = type[LandlockSandbox] | type[BubblewrapSandbox] | type[RuntimeSandbox]
@@ -49,7 +49,7 @@ class Nets(Closing):
         """
         if kind not in _KINDS:
             return NetPair()
-        known: dict[str, str] = {}
+        known: Known = {}
         inside = runtime_profile(runtime, known)
         if kind == RuntimeSandbox.kind:
             commands = None  # it holds for the runtime's own tools
