@@ -46,8 +46,7 @@ kills: setup
 	$(BIN)/python -m pytest --thorough --numprocesses 2 tests/crash/test_rewind_kills.py
 
 test: setup
-	$(MAKE) --jobs=2 lint types compiled
-	$(MAKE) kills
+	$(MAKE) --jobs=2 lint types compiled kills
 	$(MAKE) suite
 
 # What a run of the suite leaves out: the markers `thorough` and `each`.
