@@ -206,7 +206,6 @@ def test_a_signal_ends_the_run_resumable_and_leaves_no_process(
     assert len(model.user_messages()) == 1
 
 
-@pytest.mark.thorough
 def test_the_death_of_the_runtime_is_survived_once(
     home: Path, project: Path, model: LoopbackModel
 ) -> None:

@@ -201,7 +201,6 @@ OTHERS = [
 RESUMES = [(*begun, point) for begun in BEGUN for point in [*AFTER_COMMITS, *OF_THE_MOCK]]
 
 
-@pytest.mark.each(2)
 @pytest.mark.parametrize(
     ("name", "point"),
     [
@@ -246,7 +245,6 @@ def between(home: Home, number: int) -> int:
     return 0
 
 
-@pytest.mark.each(2)
 @pytest.mark.parametrize(("name", "first", "point"), each(11, RESUMES))
 def test_a_kill_during_a_resume_loses_and_repeats_nothing(
     name: str, first: str, point: str, home: Path, places: Places, passings: Passings
@@ -294,7 +292,6 @@ def test_a_kill_where_the_commands_of_a_run_are_settled(
     assert kill_everywhere(point, attempt, finish) > 0
 
 
-@pytest.mark.each(2)
 @pytest.mark.parametrize("point", points(["ledger.tool"]))
 def test_a_kill_where_a_tool_s_request_is_recorded(point: str, home: Path, places: Places) -> None:
     def attempt(at: str) -> tuple[Home, Done]:
@@ -314,7 +311,6 @@ def test_a_kill_around_the_writing_of_the_document(point: str, home: Path, tmp_p
     assert (place.project / "out.md").read_text() == "one\n\ntwo\n\nthree\n"
 
 
-@pytest.mark.each(2)
 @pytest.mark.parametrize("point", points(["ledger.supersede"]))
 def test_a_kill_while_steps_are_taken_out_of_a_run(point: str, home: Path, places: Places) -> None:
     """`--from 3` has steps 3 to 6 run again; whichever were taken out, all are done in the end."""
@@ -334,7 +330,6 @@ def test_a_kill_while_steps_are_taken_out_of_a_run(point: str, home: Path, place
     assert kill_everywhere(point, attempt, then) == 4
 
 
-@pytest.mark.each(2)
 @pytest.mark.parametrize("point", points(["ledger.fork", "ledger.session"]))
 def test_a_kill_during_a_fork_leaves_the_original_and_another_fork_can_be_made(
     point: str, home: Path, places: Places
@@ -422,7 +417,6 @@ def test_a_kill_while_a_prompt_is_taken_out_of_the_context(
     place.check()
 
 
-@pytest.mark.each(2)
 @pytest.mark.parametrize(
     "point",
     each(

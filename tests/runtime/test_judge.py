@@ -185,7 +185,6 @@ async def decisions_of(
     return [event for event in events if isinstance(event, PermissionDecided)]
 
 
-@pytest.mark.thorough
 @pytest.mark.parametrize("answer", some(1, [Answer.ONCE, Answer.NEVER]))
 def test_a_human_is_asked_once_for_each_call(
     home: Path, project: Path, outside: Path, called: Path, model_with: ModelWith, answer: Answer
@@ -261,7 +260,6 @@ class BrokenPolicy:
         raise RuntimeError(f"cannot decide on {request.target}")
 
 
-@pytest.mark.thorough
 def test_a_policy_that_fails_is_a_refusal(
     home: Path, project: Path, outside: Path, called: Path, model_with: ModelWith
 ) -> None:

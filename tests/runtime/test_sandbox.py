@@ -89,7 +89,6 @@ def test_no_tool_and_no_command_reads_the_secret_or_writes_outside(
     assert done.err.count("sandbox (landlock)") == 1
 
 
-@pytest.mark.thorough
 @pytest.mark.parametrize("mode", some(1, ["implement", "audit"]))
 def test_a_sub_agent_is_inside(
     mode: str, secret: Path, home: Path, project: Path, monkeypatch: pytest.MonkeyPatch
@@ -113,7 +112,6 @@ def test_a_sub_agent_is_inside(
     assert refused >= {str(secret), *(str(secret.parent / f"by-{n}") for n in ("agent", "create"))}
 
 
-@pytest.mark.thorough
 def test_in_a_reading_mode_nothing_in_the_project_changes(
     home: Path, project: Path, model: LoopbackModel
 ) -> None:

@@ -60,7 +60,6 @@ def runtime_of(pid: int) -> int:
     return int(runtime)
 
 
-@pytest.mark.thorough
 @pytest.mark.parametrize("victims", some(1, [["runtime", "sdqctl"], ["runtime"]]))
 def test_an_effect_happens_once_though_the_runtime_was_killed_beside_it(
     victims: list[str], home: Path, project: Path, monkeypatch: pytest.MonkeyPatch

@@ -65,7 +65,6 @@ def test_a_refusal_is_an_event_is_reported_once_and_counted_in_the_result(
     assert found == [(event["path"], "landlock") for event in events]
 
 
-@pytest.mark.each(2)
 @pytest.mark.parametrize(
     ("flags", "settings"),
     [
