@@ -250,9 +250,9 @@ def test_a_question_is_left_by_aborting_the_turn(
 ) -> None:
     with Terminal(["resume", "talk"]) as terminal:
         terminal.wait_for("Ctrl-D leaves.")
-        terminal.type(f"Do it {SHELL} [[reply: well]]{ENTER}")
+        terminal.type(f"Do it {SHELL} [[sleep: 1]] [[reply: well]]{ENTER}")
         terminal.wait_for("[N]ever,")
-        terminal.type(key)
+        terminal.type(key)  # no model answers before the abort is there
         terminal.wait_for("aborted; the conversation goes on")
         terminal.wait_for_prompt()
         terminal.type(f"Then this [[reply: fresh]]{ENTER}")

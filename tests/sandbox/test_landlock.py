@@ -13,13 +13,21 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from sdqctl.model.sandbox import SandboxNeeds
 from sdqctl.sandbox import landlock
 from sdqctl.sandbox.temporary import make_temporary
-from tests.sandbox.confined import SECRET, Place, python_inside, run_inside, shell_inside
+from tests.sandbox.confined import (
+    SECRET,
+    Place,
+    place,
+    python_inside,
+    run_inside,
+    shell_inside,
+)
 
 MODES = ["audit", "implement"]
 REFUSED = f"PermissionError {errno.EACCES}"
@@ -275,7 +283,13 @@ def test_the_launcher_is_the_same_net_for_a_process_that_others_start(at: Place)
 
 
 @pytest.mark.thorough
-def test_programs_of_builds_work_in_a_writing_mode(at: Place) -> None:
+def test_programs_of_builds_work_in_a_writing_mode() -> None:
+    """On a disk: a project in shared memory gets nothing else of that."""
+    with TemporaryDirectory() as folder:
+        _build(place(Path(folder).resolve()))
+
+
+def _build(at: Place) -> None:
     script = (
         "set -e; git init -q; git config user.name n; git config user.email e@x; git add -A; "
         "git commit -qm first; git log --oneline | wc -l; "
