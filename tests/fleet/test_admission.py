@@ -50,7 +50,8 @@ def test_so_many_runs_go_at_a_time_over_all_workers(fleet: Fleet) -> None:
         wait_for(lambda: fleet.asked(f"{_BEGUN} AND tag = 'big'") == [(1,)])
         wait_for(lambda: fleet.asked(f"{_BEGUN}") == [(3,)])
         wait_for(lambda: fleet.asked("SELECT count(*) FROM sdqctl.runs WHERE waits") == [(4,)])
-        assert "at a time" in one.run("queue", "show", "q-c").out
+        (waiting,) = fleet.asked("SELECT min(name) FROM sdqctl.runs WHERE waits AND tag = 'big'")
+        assert "at a time" in one.run("queue", "show", str(waiting[0])).out
         told = read(one.run("queue", "status", "--format", "json"), "queue status")
         bounds = [(tag["tag"], tag["max_running"], tag["max_running_in_all"]) for tag in told]
         assert bounds == [("big", 1, 3), ("default", None, 3)]
