@@ -248,11 +248,12 @@ def test_a_write_is_asked_about_with_its_diff_and_never_is_remembered(
 def test_a_question_is_left_by_aborting_the_turn(
     key: str, talk: Path, model: LoopbackModel
 ) -> None:
+    asked = len(model.requests)
     with Terminal(["resume", "talk"]) as terminal:
         terminal.wait_for("Ctrl-D leaves.")
-        terminal.type(f"Do it {SHELL} [[sleep: 1]] [[reply: well]]{ENTER}")
+        terminal.type(f"Do it {SHELL} [[reply: well]]{ENTER}")
         terminal.wait_for("[N]ever,")
-        terminal.type(key)  # no model answers before the abort is there
+        terminal.type(key)
         terminal.wait_for("aborted; the conversation goes on")
         terminal.wait_for_prompt()
         terminal.type(f"Then this [[reply: fresh]]{ENTER}")
@@ -260,6 +261,7 @@ def test_a_question_is_left_by_aborting_the_turn(
         terminal.wait_for_prompt()
         assert "\nwell" not in terminal.text
     assert not Path("made.txt").exists()
+    assert len(model.requests) == asked + 2  # none with the tool refused
 
 
 @pytest.mark.thorough

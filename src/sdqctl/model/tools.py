@@ -57,6 +57,8 @@ class ToolDecision(msgspec.Struct, frozen=True):
     """The rules that together would allow what is refused."""
     mode: str = ""
     """The mode that would allow what is refused, where one would."""
+    ends_turn: bool = False
+    """The user aborts the turn: an agent that is told no before would go on without the tool."""
 
 
 class ToolPolicy(Protocol):

@@ -130,7 +130,8 @@ def _decision(reply: Reply) -> ToolDecision:
             reason = f"the user refused it, and says what to do instead: {reply.text}"
             return ToolDecision(False, reason, by=_BY, why="refused, with another way")
         case Answer.ABORT:
-            return ToolDecision(False, "the user aborted the turn", by=_BY, why="aborted")
+            reason = "the user aborted the turn"
+            return ToolDecision(False, reason, by=_BY, why="aborted", ends_turn=True)
         case Answer.NOT_NOW | Answer.NEVER:
             reason = "the user refused it; go on without it"
             return ToolDecision(False, reason, by=_BY, why="refused")

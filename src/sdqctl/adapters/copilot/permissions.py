@@ -36,7 +36,7 @@ if TYPE_CHECKING:
         PermissionDecisionReject,
     )
     from copilot.generated.session_events import PermissionRequest, PermissionRequestHook
-    from copilot.session import PreToolUseHookInput, PreToolUseHookOutput
+    from copilot.session import PermissionNoResult, PreToolUseHookInput, PreToolUseHookOutput
 
 _LOG = logging.getLogger(__name__)
 _LONGEST_DETAIL = 20_000
@@ -112,13 +112,15 @@ class ToolJudge:
 
     async def on_permission_request(
         self, request: PermissionRequest, _: object
-    ) -> PermissionDecisionApproveOnce | PermissionDecisionReject:
+    ) -> PermissionDecisionApproveOnce | PermissionDecisionReject | PermissionNoResult:
         """The handler: asks the policy, and a human if it does. Never rejects without a reason.
 
-        A bare reject would abort the turn; a failing policy is a denial. Before a tool may have an
+        A bare reject would abort the turn; a failing policy is a denial; where the turn is aborted
+        nothing is answered, which the runtime's abort frees. Before a tool may have an
         effect the journal is flushed, so that it is known after a kill that the tool was begun.
         """
         from copilot.generated import rpc
+        from copilot.session import PermissionNoResult
 
         question, decision = await self._answer(request)
         key = (question.tool_call_id or "", question.kind, question.target)
@@ -127,6 +129,8 @@ class ToolJudge:
         self._answers[key] = decision.allowed
         if decision.allowed:
             return rpc.PermissionDecisionApproveOnce()
+        if decision.ends_turn:
+            return PermissionNoResult()
         return rpc.PermissionDecisionReject(feedback=decision.reason)
 
     async def _answer(self, request: PermissionRequest) -> tuple[ToolRequest, ToolDecision]:
