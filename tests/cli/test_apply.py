@@ -8,10 +8,13 @@ import signal
 import subprocess
 import time
 from collections import Counter
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from sdqctl.model.session import SessionRef
+from sdqctl.store.locks import SessionLock
 from sdqctl.testing.loopback import LoopbackModel
 from tests.bench import Bench
 from tests.command import Running, sdqctl
@@ -100,6 +103,32 @@ def test_answers_are_written_a_file_each(parts: Bench) -> None:
     written = sorted(path.name for path in (parts.project / "out").iterdir())
     assert written == ["src__a.py.md", "src__b.py.md"]
     assert (parts.project / "out/src__a.py.md").read_text().startswith("A\n")
+
+
+def test_globs_and_lists_add_up_and_each_component_is_done_once(parts: Bench) -> None:
+    parts.write("list.txt", "src/a.py\nREADME\n")
+    more = ["--components", "src/*.py", "--components", "@list.txt"]
+    done = sdqctl("apply", "each.conv", *more)
+    assert done.code == 0, done.err
+    assert sorted(sessions()) == ["each/README", "each/src/a.py", "each/src/b.py"]
+    parts.write("values.json", '[{"name": "src/a.py", "who": "x"}]')
+    other = sdqctl("apply", "each.conv", *more, "--components", "@values.json")
+    assert (other.code, "src/a.py stands in another" in other.err) == (2, True), other.err
+
+
+def test_components_that_another_process_has_are_to_be_tried_again_later(parts: Bench) -> None:
+    command = ["apply", "each.conv", "--components", "src/*.py", "--keep-going"]
+    sdqctl(*command)
+    parts.write("each.conv", f"{EACH}PROMPT c\n")
+    listed = sdqctl("sessions", "list", "--format", "json").json
+    refs = [SessionRef("mock", entry["id"]) for entry in listed]
+    with ExitStack() as held:
+        for ref in refs:
+            held.enter_context(SessionLock.acquire(parts.home / "sdqctl", ref))
+        assert sdqctl(*command).code == 75
+    parts.write("each.conv", f"{EACH}RUN false\n")
+    with SessionLock.acquire(parts.home / "sdqctl", refs[0]):
+        assert sdqctl(*command).code == 4
 
 
 def test_a_failure_stops_the_others_unless_told_and_again_does_what_is_left(parts: Bench) -> None:

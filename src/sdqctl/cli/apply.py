@@ -33,8 +33,10 @@ if TYPE_CHECKING:
 @click.option(
     "--components",
     required=True,
+    multiple=True,
     metavar="GLOB|@FILE",
-    help="Files by a glob in the working directory, or the lines of FILE; of FILE.json a list.",
+    help="Files by a glob in the working directory, or the lines of FILE; of FILE.json a list "
+    "(repeatable).",
 )
 @click.option(
     "--output-dir",
@@ -72,7 +74,7 @@ def apply(
     app: App,
     /,
     workflow: Path,
-    components: str,
+    components: tuple[str, ...],
     output_dir: Path | None,
     only: tuple[str, ...],
     parallel: int,

@@ -62,7 +62,7 @@ class ApplyRequest:
 
     path: Path
     options: RunOptions
-    components: str
+    components: tuple[str, ...]
     output_dir: Path | None = None
     only: tuple[str, ...] = ()
 

@@ -18,7 +18,7 @@ from sdqctl.cli.runs.rows import RunRows
 from sdqctl.cli.runs.sinks import fan_out
 from sdqctl.cli.table import Cell, Column, print_rows
 from sdqctl.closing import Closing
-from sdqctl.errors import InterruptedRunError, PausedError, SdqctlError, StepError
+from sdqctl.errors import BusyError, InterruptedRunError, PausedError, SdqctlError, StepError
 from sdqctl.model.events import (
     BudgetNearing,
     Event,
@@ -260,7 +260,9 @@ def _named(items: Sequence[Item]) -> str:
 
 
 def raise_failures(items: list[Item]) -> None:
-    """Raise for the batch what it ended with: failures first, then pauses."""
+    """Raise for the batch what it ended with: failures first, unless all of them may be tried again
+    later, then pauses.
+    """
     failed = _failed(items)
     left = [item for item in items if item.outcome is BatchOutcome.NOT_STARTED]
     again = "the same command again does what is left"
@@ -268,7 +270,8 @@ def raise_failures(items: list[Item]) -> None:
         rest = f", {len(left)} not started" if left else ""
         why = _why(failed[0].error) if len(failed) == 1 else ""
         message = f"{len(failed)} of {len(items)} failed{rest}: {_named(failed)}{why}"
-        raise StepError(message, hint=again)
+        waits = all(isinstance(item.error, BusyError) for item in failed)
+        raise (BusyError if waits else StepError)(message, hint=again)
     paused = [item for item in items if item.outcome is BatchOutcome.PAUSED]
     if paused:
         raise PausedError(f"{len(paused)} of {len(items)} wait for a human", hint=again)

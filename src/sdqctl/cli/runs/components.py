@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,27 +52,35 @@ class Component:
         }
 
 
-def find_components(spec: str, folder: Path) -> list[Component]:
-    """The components of a glob below a folder, of the lines of `@FILE`, or of the list in
-    `@FILE.json`.
+def find_components(specs: Iterable[str], folder: Path) -> list[Component]:
+    """The components of globs below a folder, of the lines of `@FILE`, and of the list in
+    `@FILE.json`, each once.
 
-    Raises UsageError when there are none, or the file cannot be read.
+    Raises UsageError when there are none, or a file cannot be read.
     """
-    paths: Sequence[str]
-    values: Mapping[str, Mapping[str, str]] = {}
+    found: dict[str, Mapping[str, str]] = {}
+    for spec in specs:
+        for path, values in _found(spec, folder).items():
+            if found.setdefault(path, values) != values:
+                raise UsageError(f"--components {spec}: {path} stands in another with other values")
+    return [
+        Component(path, index, len(found), (folder / path).is_dir(), values)
+        for index, (path, values) in enumerate(found.items(), start=1)
+    ]
+
+
+def _found(spec: str, folder: Path) -> Mapping[str, Mapping[str, str]]:
+    """The components of one glob or file, with their inputs. Raises UsageError."""
     if spec.startswith("@") and spec.endswith(".json"):
-        values = _objects(spec)
-        paths = [*values]
+        found = _objects(spec)
     else:
         paths = _listed(spec[1:]) if spec.startswith("@") else _globbed(spec, folder)
-    if not paths:
+        found = {path: {} for path in paths}
+    if not found:
         raise UsageError(
             f"--components {spec}: there is none", hint=f"it is looked for in {folder}"
         )
-    return [
-        Component(path, index, len(paths), (folder / path).is_dir(), values.get(path, {}))
-        for index, path in enumerate(paths, start=1)
-    ]
+    return found
 
 
 def values_of(
