@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from sdqctl.model.session import SessionRef
+from sdqctl.store.locks import SessionLock
 from tests.fleet.machines import PATIENCE, Fleet, Machine
 from tests.waiting import has_line, wait_for
 
@@ -82,6 +84,15 @@ def test_what_is_unchanged_is_not_published_again_and_only_some_states_are_kept(
     assert paused.asked(count) == [(5, True)]
     orphans = "SELECT 1 FROM sdqctl.pieces AS p WHERE NOT EXISTS (SELECT 1 FROM sdqctl.states AS t "
     assert paused.asked(f"{orphans} WHERE p.digest = ANY(t.pieces))") == []
+
+
+def test_nothing_is_pushed_of_a_session_that_another_process_writes(paused: Fleet) -> None:
+    one = paused.machine("a")
+    one.run("resume", "s", "--prompt", "more [[reply: more]]")
+    with SessionLock.acquire(Path(one.environment["SDQCTL_HOME"]), SessionRef("mock", "s")):
+        busy = one.run("sessions", "push", "s", code=75)
+    assert "is being written by" in busy.err
+    assert "as it is here" not in one.run("sessions", "push", "s").err
 
 
 def stalled(fleet: Fleet, one: Machine) -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from sdqctl.model.session import SessionRef
+from sdqctl.store.locks import SessionLock
 from tests.bench import Bench
 from tests.command import Done, sdqctl
 from tests.sampling import each
@@ -52,6 +54,24 @@ def elsewhere(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("COPILOT_HOME", str(home / "copilot"))
     (bench.project / "work.conv").unlink()
     return home
+
+
+def test_a_bundle_is_written_while_nobody_writes_its_session(job: Bench, tmp_path: Path) -> None:
+    file = tmp_path / "s.sdqctl"
+    with SessionLock.acquire(job.home / "sdqctl", SessionRef("mock", "s")):
+        busy = sdqctl("sessions", "export", "s", "-o", str(file))
+        assert (busy.code, file.exists()) == (75, False), busy.err
+        assert "is being written by" in busy.err
+        ok(sdqctl("sessions", "export", "s", "-o", str(tmp_path / "s.md")))
+    ok(sdqctl("sessions", "export", "s", "-o", str(file)))
+
+
+def test_a_fork_has_another_name_than_its_original(bench: Bench) -> None:
+    assert bench.run('SESSION-NAME "my audit"\nPROMPT a\n').done.code == 0
+    taken = sdqctl("sessions", "fork", "my audit", "my audit")
+    assert taken.code == 7, taken.err
+    assert len(sdqctl("sessions", "list", "--format", "json").json) == 1
+    ok(sdqctl("sessions", "rename", "my audit", "my audit"))
 
 
 def test_a_bundle_goes_to_another_machine_and_its_run_goes_on(

@@ -29,6 +29,7 @@ from sdqctl.process import commit_point
 from sdqctl.sessions.access import Access
 from sdqctl.sessions.query import all_entries
 from sdqctl.sessions.resolve import find_session, resolve_session
+from sdqctl.store.locks import SessionLock
 
 _Result = TypeVar("_Result")
 _RENEWALS = 3
@@ -67,10 +68,14 @@ class SharedStore(Closing):
         return next(each for each in found if each.view.info is info)
 
     def push(self, argument: str, adapter: str | None, wait: float) -> Published | None:
-        """Publish a session of this machine as it is; None when the store has it so already."""
+        """Publish a session of this machine as it is; None when the store has it so already.
+
+        Raises SessionBusyError while another process writes it.
+        """
         info = find_session(self.access, argument, adapter).info
         self.database.make()
-        with self._held(info, wait) as shared:
+        ref, home = SessionRef(info.adapter, info.id), self.access.home
+        with self._held(info, wait) as shared, SessionLock.acquire(home, ref, wait=wait):
             return shared.publisher.publish(shared.ref)
 
     def pull(

@@ -16,7 +16,7 @@ def rename_session(access: Access, argument: str, name: str, adapter: str | None
 
     Raises SessionExistsError for a name that is taken, SessionBusyError for a session in use.
     """
-    entry = find_free(access, argument, name, adapter)
+    entry = find_free(access, argument, name, adapter, may_have=True)
 
     async def work(adapter: Adapter) -> None:
         await power(adapter, Renames).rename_session(entry.info.id, name)
@@ -37,16 +37,25 @@ def keep_session(
     return entry
 
 
-def find_free(access: Access, argument: str, new_name: str, adapter: str | None = None) -> Entry:
-    """The session that is meant, if nobody uses it and nothing else has the new name.
+def find_free(
+    access: Access,
+    argument: str,
+    new_name: str,
+    adapter: str | None = None,
+    *,
+    may_have: bool = False,
+) -> Entry:
+    """The session that is meant, if nobody uses it and the new name is free; it `may_have` that
+    name itself.
 
     Raises UsageError for what is no name, SessionExistsError, SessionBusyError.
     """
     if problem := name_problem(new_name):
         raise UsageError(f"the session name {new_name!r} {problem}")
     entry = find_session(access, argument, adapter)
-    others = (e.info for e in all_entries(access, entry.info.adapter) if e.ref != entry.ref)
-    refuse_taken(others, new_name, hint="choose another name")
+    entries = all_entries(access, entry.info.adapter)
+    taken = (each.info for each in entries if not may_have or each.ref != entry.ref)
+    refuse_taken(taken, new_name, hint="choose another name")
     if entry.holder is not None:
         raise SessionBusyError(
             f"session {entry.info.label!r} is in use by {entry.holder.describe()}",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,7 +29,7 @@ from sdqctl.sessions.redaction import Cleaner
 from sdqctl.sessions.snapshots import keepers_of, out_of_trash
 from sdqctl.sessions.trash import Deleted, called_by_deleted, find_deleted, remove
 from sdqctl.store.ledger import Ledger
-from sdqctl.store.locks import SessionLock
+from sdqctl.store.locks import SessionLock, holder
 from sdqctl.store.redact import Redactor
 from sdqctl.store.rows import put_session
 from sdqctl.store.transfer import (
@@ -62,6 +63,24 @@ class Carried:
     """What the runtime keeps of it elsewhere, as a line for the user."""
 
 
+def bundle_session(
+    access: Access,
+    info: SessionInfo,
+    target: Path,
+    *,
+    with_secrets: bool = False,
+    with_files: bool = False,
+) -> Carried:
+    """Write a session's bundle (`write_session`) while nobody else writes the session, so that its
+    steps and its talk belong together. Raises SessionBusyError, too.
+    """
+    ref = SessionRef(info.adapter, info.id)
+    held = holder(access.home, ref)
+    own = held is not None and held.pid == os.getpid()  # a conversation exports itself
+    with nullcontext() if own else SessionLock.acquire(access.home, ref):
+        return write_session(access, info, target, with_secrets=with_secrets, with_files=with_files)
+
+
 def write_session(
     access: Access,
     info: SessionInfo,
@@ -72,9 +91,9 @@ def write_session(
     steady: bool = False,
     redact: Redactor | None = None,
 ) -> Carried:
-    """Write a session's bundle for another machine, or for somebody else; `with_files` with the
-    snapshots of its work tree, as they are, `steady` to be compared with others (`write_bundle`).
-    A `redact` that knows an earlier one has less to look through.
+    """Write the bundle of a session that is held, for another machine, or for somebody else;
+    `with_files` with the snapshots of its work tree, as they are, `steady` to be compared with
+    others (`write_bundle`). A `redact` that knows an earlier one has less to look through.
 
     Raises SessionUnusableError, StoreError, and UsageError for a session without snapshots.
     """

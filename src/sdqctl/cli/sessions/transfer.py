@@ -197,7 +197,7 @@ def export_session(
         if output is None:
             raise UsageError("a bundle is a file: say where with -o FILE")
         entry = resolve.find_session(app, argument, adapter)
-        carried = transfer.write_session(
+        carried = transfer.bundle_session(
             app, entry.info, output, with_secrets=with_secrets, with_files=with_files
         )
         _report_secrets(carried)

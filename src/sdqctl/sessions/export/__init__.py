@@ -66,16 +66,16 @@ def exported(
 
 def export_file(access: Access, argument: str, path: Path, adapter: str | None = None) -> str:
     """Write a session to a file in the format that its suffix says, without secrets; returns the
-    session's label. Raises UsageError for a suffix that says none, StoreError.
+    session's label. Raises UsageError for a suffix that says none, StoreError, SessionBusyError.
     """
     from sdqctl.store.redact import Redactor
 
     output_format = format_of(path)
     if output_format == "bundle":
-        from sdqctl.sessions.transfer import write_session
+        from sdqctl.sessions.transfer import bundle_session
 
         entry = find_session(access, argument, adapter)
-        write_session(access, entry.info, path)
+        bundle_session(access, entry.info, path)
         return entry.info.label
     found = read_detail(access, argument, adapter)
     text = exported(found, output_format, Redactor(access.environment))
