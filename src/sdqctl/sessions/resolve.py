@@ -31,8 +31,7 @@ def resolve_session(
     known = list(entries)
     wanted = folded(argument)
     for matches in (
-        [e for e in known if e.id == argument],
-        [e for e in known if e.name == argument],
+        [e for e in known if argument in (e.id, e.name)],
         [e for e in known if wanted in e.keys],
         _outermost([e for e in known if wanted and not whole and _begins(e, wanted)]),
     ):
