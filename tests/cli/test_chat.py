@@ -45,6 +45,20 @@ def test_a_chat_is_called_after_its_first_message_and_says_so(
     assert prompts("what-do-you-see-in-here") == ["What do you see in here?"]
 
 
+def test_a_message_that_was_not_answered_is_told_and_gone_on_with(bench: Bench) -> None:
+    bench.run("SESSION-NAME talk\nPROMPT a [[reply: A]]\n")
+    sdqctl("resume", "talk", "-p", "b [[fail: request x1]] [[reply: It is answered.]]")
+    with Terminal(["resume", "talk"]) as terminal:
+        terminal.wait_for("your last message is not answered: /continue goes on with it")
+        terminal.wait_for_prompt()
+        terminal.type(f"/continue{ENTER}")
+        terminal.wait_for("\nIt is answered.")
+        terminal.wait_for_prompt()
+        terminal.type(CTRL_D)
+        assert terminal.wait_for_end() == 0
+    assert prompts("talk") == ["a", "b"]
+
+
 def test_a_name_is_a_new_session_and_then_goes_on_in_it(bench: Bench) -> None:
     for number in range(2):
         with Terminal(["chat", "review 1"]) as terminal:

@@ -31,6 +31,11 @@ def prompts() -> list[str]:
     return [turn["prompt"].split()[0] for turn in shown["turns"]]
 
 
+def status() -> str:
+    (listed,) = sdqctl("sessions", "list", "--format", "json").json
+    return str(listed["status"])
+
+
 def test_an_edited_workflow_shows_its_plan_and_repeats_nothing(paused: Path) -> None:
     paused.write_text(
         "PROMPT a [[reply: A]]\nPAUSE\nPROMPT c [[reply: C]]\nPROMPT b [[reply: B]]\n"
@@ -156,6 +161,39 @@ def test_a_paused_run_survives_single_prompts(paused: Path) -> None:
     assert entry["status"] == "paused"
     assert sdqctl("resume", "job", "--continue").out == "B\n"
     assert prompts() == ["a", "aside", "b"]
+
+
+def test_a_prompt_that_failed_or_was_cut_off_is_answered_by_continue(bench: Bench) -> None:
+    bench.run("SESSION-NAME job\nPROMPT a [[reply: A]]\n")
+    failed = sdqctl("resume", "job", "--prompt", "b {{x}} [[fail: request x1]] [[reply: B]]")
+    assert failed.code == 4
+    assert "go on with `sdqctl resume job --continue`" in failed.err
+    assert status() == "failed"
+    done = sdqctl("resume", "job", "--continue")
+    assert (done.code, done.out) == (0, "B\n"), done.err
+    killed = sdqctl("resume", "job", "-p", "c [[reply: C]]", SDQCTL_CRASH_AT="mock.stored:1")
+    assert killed.code == -signal.SIGKILL
+    assert sdqctl("resume", "job", "--continue").out == "C\n"
+    assert prompts() == ["a", "b", "c"]
+    assert status() == "completed"
+    secret = "d ghp_" + "0123456789abcdefghij" * 2
+    sdqctl("resume", "job", "-p", f"{secret} [[fail: request]]")
+    refused = sdqctl("resume", "job", "--continue")
+    assert (refused.code, "give it again" in refused.err) == (2, True), refused.err
+
+
+def test_a_prompt_that_failed_hides_neither_an_open_workflow_nor_what_came_later(
+    bench: Bench,
+) -> None:
+    bench.run(f"SESSION-NAME job\n{THREE}")
+    failed = sdqctl("resume", "job", "--prompt", "x [[fail: request]]")
+    assert "give the prompt again: `sdqctl resume job --prompt PROMPT`" in failed.err
+    assert status() == "paused"
+    assert sdqctl("resume", "job", "--continue").out == "B\n"
+    sdqctl("resume", "job", "--prompt", "y [[fail: request]]")
+    assert status() == "failed"
+    sdqctl("resume", "job", "--prompt", "z")
+    assert status() == "completed"
 
 
 def test_wait_waits_for_the_holder(paused: Path) -> None:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     is_flag=False,
     flag_value="",
     metavar="[WORKFLOW]",
-    help="Do the remaining steps of the last run, or of WORKFLOW.",
+    help="Do the remaining steps of the last run, or of WORKFLOW, or a prompt that was cut off.",
     shell_complete=complete_workflow,
 )
 @click.option("--answer", metavar="VALUE", help="The answer at an ASK; goes on.")

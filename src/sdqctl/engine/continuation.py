@@ -33,22 +33,32 @@ def prepare_step(
     ledger: Ledger,
     *,
     question: Question | None = None,
+    run: RunRecord | None = None,
 ) -> RunContext:
     """One step, such as a prompt, as a run of its own in a session, so that it is recorded like any
-    other. Its text holds no template variables.
+    other; a `run` of it that is not done goes on. Its text holds no template variables.
 
     Raises SessionUnusableError when the folder is gone in which the session works, UsageError and
     SandboxError for options that do not fit.
     """
-    cwd = _folder(options.cwd, session.cwd, setup.directory)
+    cwd = _folder(options.cwd, run.cwd if run else session.cwd, setup.directory)
     setup = setup.working_in(cwd)
-    target = Target(ref=SessionRef(session.adapter, session.id), name=session.label, exists=True)
+    whole = configured(setup.settings)
+    if run is not None:
+        whole = renewed(decode_options(run.options), whole)
+
+    def choose(_: object) -> Target:
+        """With the run as it is by now."""
+        ref = SessionRef(session.adapter, session.id)
+        now = ledger.run(run.id) if run is not None else None
+        return Target(ref=ref, name=session.label, exists=True, run=now)
+
     context = decided(
         Workflow(path="", source="", steps=(step,)),
-        over(options, configured(setup.settings)),
+        over(options, whole),
         setup,
         ledger,
-        lambda entries: target,
+        choose,
         (),
         cwd=cwd,
         question=question,
@@ -63,6 +73,29 @@ def prompt_step(text: str) -> Step:
     if not text.strip():
         raise UsageError("the prompt is empty")
     return PromptStep(span=Span("", 1), text=text)
+
+
+def open_prompt(session: SessionInfo, ledger: Ledger) -> RunRecord | None:
+    """The run of a prompt that was sent by itself, where it says how the session stands and is not
+    done.
+    """
+    ref = SessionRef(session.adapter, session.id)
+    run = ledger.last_runs([ref]).get(ref)
+    single = run is not None and run.workflow_path is None and run.status.unfinished
+    return run if single else None
+
+
+def same_step(run: RunRecord, ledger: Ledger) -> Step:
+    """The prompt that such a run sends. Raises UsageError when it is not known as a whole."""
+    first = next((one for one in ledger.attempts(run.id) if one.kind == "prompt"), None)
+    if first is not None and first.exact_prompt is not None:
+        return prompt_step(first.exact_prompt)
+    why = "is kept without what looks like a secret in it" if first else "was not recorded"
+    name = shlex.quote(run.session_name or run.session_id)
+    raise UsageError(
+        f"the prompt that was cut off {why}",
+        hint=f"give it again: `sdqctl resume {name} --prompt PROMPT`",
+    )
 
 
 def last_run(session: SessionInfo, ledger: Ledger) -> RunRecord | None:

@@ -184,19 +184,25 @@ class Ledger(Closing):
     def last_runs(self, refs: Collection[SessionRef] | None = None) -> dict[SessionRef, RunRecord]:
         """The run of each session that says how it stands, or of these sessions.
 
-        The newest one; but a single prompt (a run without a workflow) hides no workflow's run,
-        unless it alone is unfinished.
+        The newest of a workflow; where that is completed, the single prompt (a run without a
+        workflow) that came last after it, if it is not done.
         """
         found: dict[SessionRef, RunRecord] = {}
+        singles: dict[SessionRef, RunRecord] = {}
         ids = [ref.id for ref in refs or ()]
         these = "" if refs is None else f"AND session_id IN ({', '.join('?' * len(ids))})"
         query = f"{_LISTED_RUNS} WHERE {_OF_ITS_OWN} {these} ORDER BY runs.number"
         for row in self.rows(query, *ids):
             run = read_run(row)
             ref = SessionRef(run.adapter, run.session_id)
+            if run.workflow_path is None:
+                singles[ref] = run
+            else:
+                found[ref] = run
+                singles.pop(ref, None)
+        for ref, run in singles.items():
             earlier = found.get(ref)
-            single = run.workflow_path is None and earlier is not None
-            if not single or (run.status.unfinished and not _is_open_workflow(earlier)):
+            if earlier is None or (run.status.unfinished and not earlier.status.unfinished):
                 found[ref] = run
         return found
 
@@ -502,10 +508,6 @@ class Ledger(Closing):
             ).rowcount
             if changed != 1:
                 raise StoreError(f"attempt {number} has its outcome already")
-
-
-def _is_open_workflow(run: RunRecord | None) -> bool:
-    return run is not None and run.workflow_path is not None and run.status.unfinished
 
 
 def _plain(value: object) -> object:

@@ -172,7 +172,10 @@ async def _exit(repl: Conversation, argument: str) -> None:
 _COMMANDS: dict[str, tuple[str, Callable[[Conversation, str], Awaitable[None]]]] = {
     "/help": ("this list", _help),
     "/steps": ("the steps of the workflow", _steps),
-    "/continue": ("do the workflow's remaining steps", _continue),
+    "/continue": (
+        "do the workflow's remaining steps, or go on with a message that was cut off",
+        _continue,
+    ),
     "/history": ("all prompts", _history),
     "/show": ("turn N, or the last one", _show),
     "/compact": ("compact the context [with instructions]", _compact),

@@ -44,9 +44,21 @@ def continuation(
     ledger: Ledger,
     question: Question | None,
 ) -> RunContext:
-    """The session's last run, or the workflow that was named, ready to go on."""
-    from sdqctl.engine.continuation import prepare_continuation, recorded_path
+    """The session's last run, or the workflow that was named, ready to go on; a prompt that was
+    sent by itself, too.
+    """
+    from sdqctl.engine.continuation import (
+        open_prompt,
+        prepare_continuation,
+        prepare_step,
+        recorded_path,
+        same_step,
+    )
 
+    single = open_prompt(info, ledger) if request.workflow is None else None
+    if single is not None:
+        step = same_step(single, ledger)
+        return prepare_step(step, info, request.options, app, ledger, question=question, run=single)
     path = request.workflow or recorded_path(info, ledger)
     workflow = read_workflow(path, request.display)
     context = prepare_continuation(workflow, info, request.options, app, ledger, question=question)

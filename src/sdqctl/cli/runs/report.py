@@ -162,8 +162,19 @@ class Report(Closing):
         self._print_object(run)
         if isinstance(error, PausedError) and self._is_consultation(run, error):
             error.hint = consult_hint(self._conversation_of(run), self._context.target.name)
-        elif run.status.unfinished:
+        elif not run.status.unfinished:
+            return
+        elif run.workflow_path is None and not self._says_how_it_stands(run):
+            again = f"sdqctl resume {shlex.quote(self._context.target.name)} --prompt PROMPT"
+            error.hint = f"give the prompt again: `{again}`"
+        else:
             add_way_on(error, self._context.target.name)
+
+    def _says_how_it_stands(self, run: RunRecord) -> bool:
+        """Whether `--continue` goes on with this run, not with one of a workflow."""
+        ref = self._context.target.ref
+        found = self._context.ledger.last_runs([ref]).get(ref)
+        return found is not None and found.id == run.id
 
     def _is_consultation(self, run: RunRecord, error: PausedError) -> bool:
         steps = self._context.ledger.steps(run.id)
