@@ -136,6 +136,16 @@ def test_a_batch_is_put_in_once_and_waited_for_as_on_one_machine(parts: Fleet) -
     assert "another run in session 'q-x'" in other.err
 
 
+def test_a_run_of_a_worker_goes_on_elsewhere_for_its_component(parts: Fleet) -> None:
+    one, go = parts.machine("a"), parts.folder / "go"
+    story = parts.write(STORY.replace("RUN ", f"RUN test -e {go} && "))
+    one.run("apply", story, "--components", "parts/y.txt", "--queue")
+    parts.machine("b").run(*worker(parts, "b", "--until-idle"))
+    go.touch()
+    one.run("resume", "q-y", "--store", "--continue", "--mode", "implement")
+    assert (one.tree("q-y") / "done.txt").read_text() == "y\n"
+
+
 def test_a_run_does_no_more_than_its_worker_allows(parts: Fleet) -> None:
     one = parts.machine("a")
     text = "SESSION-NAME q\nMODE implement\nPROMPT a [[tool: write new.txt text]] [[reply: A]]\n"

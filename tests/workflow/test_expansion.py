@@ -175,3 +175,13 @@ def test_an_unknown_variable_stays_with_a_warning(bench: Bench) -> None:
     warned = "\n".join(event["message"] for event in told.of("warning"))
     assert "{{NO_SUCH}}" in warned
     assert "{{COMPONENT_NAME}}" in warned
+
+
+@pytest.mark.parametrize(
+    "text", ["SYSTEM For {{COMPONENT_NAME}}\n", "CALL in.conv WITH who={{COMPONENT_NAME}}\n"]
+)
+def test_it_stays_with_a_warning_wherever_an_agent_is_told_it(text: str, bench: Bench) -> None:
+    bench.write("in.conv", "INPUT who\nPROMPT for {{who}} [[reply: B]]\n")
+    told = bench.run(f"{text}PROMPT x [[reply: A]]\n")
+    assert told.done.code == 0, told.done.err
+    assert "{{COMPONENT_NAME}}" in "\n".join(event["message"] for event in told.of("warning"))

@@ -142,7 +142,6 @@ def called_context(action: CallStep, caller: Caller, known: RunRecord | None) ->
         [found] if found is not None else [],
         cwd=cwd,
         question=outer.question,
-        variables=outer.variables,
         inputs={**_inputs(action, caller, workflow, cwd), **recorded_inputs(known)},
     )
     return replace(context, caller=caller, gate=outer.gate, nest=outer.nest)
@@ -255,7 +254,10 @@ def _value(one: Input, text: str, caller: Caller, cwd: Path) -> Any:  # noqa: AN
             value = alone.expression().evaluate(run.scope.values)
         else:
             variables = run.context.variables_of(caller.step)
-            value = render_text(text, run.scope.values, variables=variables).text
+            rendered = render_text(text, run.scope.values, variables=variables)
+            for warning in rendered.warnings:
+                run.context.emit(Warned(message=f"step {caller.step.path}: {warning}"))
+            value = rendered.text
             if "{{" not in text:
                 return input_value(one, value, cwd)
     except ExpressionError as error:

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sdqctl.engine.component import component_variables
 from sdqctl.engine.scope import Scope
 from sdqctl.engine.variables import base_variables, cycle_variables, layered
 from sdqctl.model.events import Event, StepRecovered
@@ -97,8 +98,6 @@ class RunContext:
     confinement: Confinement
     start_at: str | None = None
     """The path of the first step that is wanted; None: the first that is not done."""
-    variables: Mapping[str, str] = field(default_factory=dict)
-    """Template variables more than those of every run."""
     literal: bool = False
     """Whether the prompts hold no template variables: they were typed, not written in a file."""
     text: KeptText | None = None
@@ -129,7 +128,8 @@ class RunContext:
     @cached_property
     def run_variables(self) -> Mapping[str, str]:
         """All template variables of the run but those of its cycles."""
-        return layered(self.variables, base_variables(self.workflow, self.cwd, self.target.name))
+        own = component_variables(self.options)
+        return layered(own, base_variables(self.workflow, self.cwd, self.target.name))
 
     def variables_of(self, step: PlannedStep) -> Mapping[str, str]:
         """The template variables of a step."""

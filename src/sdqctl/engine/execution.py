@@ -16,6 +16,7 @@ from sdqctl.engine.audit import recorded
 from sdqctl.engine.budget import Budget
 from sdqctl.engine.command.background import Background
 from sdqctl.engine.command.step import settle_commands
+from sdqctl.engine.component import kept_component, of_its_component
 from sdqctl.engine.context import Deliver, LiveRun, RunContext, Sink
 from sdqctl.engine.documents import write_document
 from sdqctl.engine.inputs import recorded_inputs
@@ -220,7 +221,8 @@ async def _lock_target(
             lock = await _lock(context, ref, attempt, deadline)
             info = _archive(context).get(ref.id)
             target = context.choose([info] if info is not None else [])
-            context = replace(context, target=target)
+            options = of_its_component(context.options, target.run)
+            context = replace(context, target=target, options=options)
             if target.ref == ref:
                 if context.text is not None:
                     context.text.write()
@@ -276,7 +278,7 @@ def _record_run(context: RunContext) -> RunRecord:
         workflow_path=workflow.path or None,
         workflow_text=workflow.source or None,
         steps_total=len(context.plan.steps),
-        options=encode_options(context.options),
+        options=encode_options(kept_component(context.options, context.ledger.redact)),
         cwd=str(context.cwd),
         model=context.options.model,
         inputs=encoded(context.inputs) if context.inputs else None,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from sdqctl.engine.component import component_path
 from sdqctl.errors import UsageError
 from sdqctl.text.suggest import meant
 
@@ -34,17 +36,20 @@ def inputs_of(
     if not workflow.inputs:
         return {}
     recorded = recorded_inputs(run)
+    component = component_path(options)
+    said = "--set " if component is None else f"component {component}: input "
+    value = partial(input_value, cwd=cwd, said=said)
     found = {}
     for one in workflow.inputs:
         if one.name in recorded:
             found[one.name] = recorded[one.name]
-            if one.name in given and input_value(one, given[one.name], cwd) != found[one.name]:
+            if one.name in given and value(one, given[one.name]) != found[one.name]:
                 raise UsageError(
-                    f"--set {one.name}: the run was begun with another value",
+                    f"{said}{one.name}: the run was begun with another value",
                     hint="a new session begins a run with it",
                 )
         elif (text := given.get(one.name, one.default)) is not None:
-            found[one.name] = input_value(one, text, cwd)
+            found[one.name] = value(one, text)
     missing = [one for one in workflow.inputs if one.name not in found]
     if missing:
         raise UsageError(
@@ -65,14 +70,16 @@ def missing_inputs(workflow: Workflow, options: RunOptions) -> Sequence[Input]:
     return [one for one in workflow.inputs if one.name not in given and one.default is None]
 
 
-def input_value(one: Input, text: str, cwd: Path) -> Any:  # noqa: ANN401 - any JSON
-    """The value of a text. Raises UsageError that says what is wanted."""
+def input_value(one: Input, text: str, cwd: Path, said: str = "--set ") -> Any:  # noqa: ANN401 - any JSON
+    """The value of a text. Raises UsageError that says what is wanted; `said` is how it was given,
+    before its name.
+    """
     from sdqctl.workflow.flow.values import read_text
 
     try:
         return read_text(text, one.type, folder=cwd)
     except ValueError as error:
-        raise UsageError(f"--set {one.name}: {error}", hint=described(one)) from error
+        raise UsageError(f"{said}{one.name}: {error}", hint=described(one)) from error
 
 
 def described(one: Input) -> str:

@@ -11,6 +11,7 @@ import msgspec
 
 from sdqctl.adapters.registry import adapter_names, entry
 from sdqctl.config import Settings
+from sdqctl.engine.component import of_its_component, refuse_forgotten
 from sdqctl.engine.confinement import confinement_of
 from sdqctl.engine.context import RunContext
 from sdqctl.engine.inputs import inputs_of
@@ -181,7 +182,6 @@ def decided(
     *,
     cwd: Path,
     question: Question | None = None,
-    variables: Mapping[str, str] | None = None,
     literal: bool = False,
     text: KeptText | None = None,
     inputs: Mapping[str, Any] | None = None,
@@ -193,6 +193,8 @@ def decided(
     """
     plan = build_plan(workflow, options)
     target = choose(entries)
+    options = of_its_component(options, target.run)
+    refuse_forgotten(plan, options, target.run, ledger)
     if inputs is None:
         inputs = inputs_of(workflow, options, target.run, cwd)
     confinement = confinement_of(
@@ -208,7 +210,6 @@ def decided(
         choose=choose,
         confinement=confinement,
         start_at=step_path(plan, options.from_step),
-        variables=variables or {},
         literal=literal,
         text=text,
         question=question,

@@ -9,6 +9,7 @@ from sdqctl.adapters.base import AdapterConfig
 from sdqctl.adapters.registry import steering
 from sdqctl.engine.context import Gate, RunContext
 from sdqctl.engine.prompt_settings import is_steered
+from sdqctl.model.events import Warned
 from sdqctl.model.options import OnInterrupted
 from sdqctl.model.tools import ToolPolicy
 from sdqctl.model.values import Kind, ValueType
@@ -49,6 +50,8 @@ def adapter_config(context: RunContext, policy: ToolPolicy) -> AdapterConfig:
     """How a run's session is opened, by the seam's own record."""
     settings = context.plan.workflow.context
     equipped = equip(context.workflow, context.roots, context.run_variables)
+    for doubt in equipped.doubts:
+        context.emit(Warned(message=f"SYSTEM: {doubt}"))
     return AdapterConfig(
         model=context.options.model,
         session_name=context.target.name,

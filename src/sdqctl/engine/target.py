@@ -6,6 +6,9 @@ import shlex
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from sdqctl.engine.component import described, is_for
+from sdqctl.errors import SessionExistsError
+from sdqctl.model.options import RunOptions
 from sdqctl.model.run import RunRecord
 from sdqctl.model.session import SessionInfo, SessionRef, find_called, name_taken, session_id_for
 from sdqctl.store.ledger import Ledger
@@ -53,9 +56,18 @@ def choose_target(
 
 
 def choose_known(
-    workflow_path: str, adapter: str, name: str, ledger: Ledger, entries: Iterable[SessionInfo]
+    workflow_path: str,
+    adapter: str,
+    name: str,
+    options: RunOptions,
+    ledger: Ledger,
+    entries: Iterable[SessionInfo],
 ) -> Target:
-    """The session of a name, with its last run of a workflow, finished or not."""
+    """The session of a name, with its last run of a workflow for the component of `options`,
+    finished or not.
+
+    Raises SessionExistsError when all its runs of the workflow are for something else.
+    """
     target = choose_target(
         name,
         adapter,
@@ -69,7 +81,14 @@ def choose_known(
         for run in ledger.runs_of(target.ref, called=False)
         if run.workflow_path == workflow_path
     ]
-    return replace(target, run=runs[-1] if runs else None)
+    own = [run for run in runs if is_for(run, options)]
+    if runs and not own:
+        raise SessionExistsError(
+            f"session {name!r} has a run of the same workflow for {described(runs[-1])}",
+            hint="put {{COMPONENT_PATH}} into --session-name or SESSION-NAME, so that each "
+            "component has a session of its own",
+        )
+    return replace(target, run=own[-1] if own else None)
 
 
 def _ways_on(label: str, runs: Sequence[RunRecord]) -> str:

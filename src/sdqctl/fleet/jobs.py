@@ -11,6 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 
+from sdqctl.engine.component import component_variables
 from sdqctl.errors import BundleError, UsageError
 from sdqctl.model.modes import may_write
 from sdqctl.model.options import RunOptions, decode_options, encode_options
@@ -79,6 +80,7 @@ def job_of(context: RunContext, label: str, origin: Origin | None) -> Job:
     _refuse_side_by_side(workflow, options.mode or workflow.mode)
     without: dict[str, Any] = dict.fromkeys(_PERMISSIONS)
     without |= {"allow_tools": (), "repository_tools": (), "allow_all_tools": False}
+    without["component"] = ()  # of another place in the batch it would be another run
     job = Job(
         adapter=context.target.ref.adapter,
         name=context.target.name,
@@ -89,7 +91,7 @@ def job_of(context: RunContext, label: str, origin: Origin | None) -> Job:
         options=encode_options(msgspec.structs.replace(options, **without)),
         model=options.model,
         inputs=options.inputs,
-        variables=dict(context.variables),
+        variables=component_variables(options),
         origin=origin,
     )
     _refuse_secrets(context, job)
@@ -153,7 +155,12 @@ def options_of_job(job: Job) -> RunOptions:
     without: dict[str, Any] = dict.fromkeys(_PERMISSIONS)
     without |= {"allow_tools": (), "repository_tools": (), "allow_all_tools": False}
     return msgspec.structs.replace(
-        options, adapter=job.adapter, model=job.model, inputs=job.inputs, **without
+        options,
+        adapter=job.adapter,
+        model=job.model,
+        inputs=job.inputs,
+        component=tuple(job.variables.items()),
+        **without,
     )
 
 

@@ -92,10 +92,9 @@ def context_of(
         options,
         setup,
         ledger,
-        partial(choose_known, workflow.path, job.adapter, name, ledger),
+        partial(choose_known, workflow.path, job.adapter, name, options, ledger),
         setup.archive(job.adapter).sessions(),
         cwd=cwd,
-        variables=job.variables,
         text=text,
     )
     check(context)

@@ -70,6 +70,8 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Where the answers go instead of the workflow's OUTPUT-FILE; starts from `cwd`."""
     traceparent: str | None = None
     """The span that it is part of, as W3C writes it; what telemetry takes from the environment."""
+    component: tuple[tuple[str, str], ...] | None = ()
+    """The template variables of the component that `apply` does it for; None: not recorded."""
 
     adapter: Annotated[str | None, _ONCE] = None
     session_name: Annotated[str | None, _ONCE] = None
@@ -125,8 +127,10 @@ def encode_options(options: RunOptions) -> str:
 
 
 def decode_options(text: str) -> RunOptions:
-    """The options of a recorded run; what an older version did not write was not asked for."""
-    values = msgspec.json.decode(text, type=dict[str, Any])
+    """The options of a recorded run; what an older version did not write was not asked for, but for
+    a component, of which nothing is known then.
+    """
+    values = {"component": None, **msgspec.json.decode(text, type=dict[str, Any])}
     return _converted({name: value for name, value in values.items() if name in _KEPT})
 
 

@@ -17,7 +17,7 @@ from sdqctl.model.tools import McpServer
 from sdqctl.model.workflow import Equipment, Named, PromptStep, Span, Workflow
 from sdqctl.text.suggest import did_you_mean
 from sdqctl.workflow.references import Roots
-from sdqctl.workflow.template import fill
+from sdqctl.workflow.render import render_told
 
 _SERVER = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 _NAME = re.compile(r"^name:\s*[\"']?(.*?)[\"']?\s*$", re.MULTILINE)
@@ -31,6 +31,8 @@ class Equipped:
     """What was found of it."""
 
     system: str | None = None
+    doubts: tuple[str, ...] = ()
+    """What is not known in `system`, and stays as it is."""
     agents: Mapping[str, Path] = field(default_factory=dict)
     skills: tuple[Path, ...] = ()
     servers: tuple[McpServer, ...] = ()
@@ -60,8 +62,10 @@ def equip(workflow: Workflow, roots: Roots, variables: Mapping[str, str]) -> Equ
         if not any(folder.glob("*/SKILL.md")):
             raise _error("SKILLS", entry, f"{entry.value} has no skill (NAME/SKILL.md)")
         skills.append(folder)
+    system = render_told(_system(wanted, roots), variables)
     return Equipped(
-        system=_system(wanted, roots, variables),
+        system=system.text or None,
+        doubts=system.warnings,
         agents=agents,
         skills=tuple(skills),
         servers=tuple(_servers(wanted, roots)),
@@ -115,15 +119,15 @@ def parse_server(text: str) -> tuple[Named, ...]:
     return (Named(value=text),)
 
 
-def _system(wanted: Equipment, roots: Roots, variables: Mapping[str, str]) -> str | None:
+def _system(wanted: Equipment, roots: Roots) -> str:
     texts = []
     for entry in wanted.system:
         text = entry.value
         if text.startswith("@") and "\n" not in text:
             path = _file("SYSTEM", entry, text[1:].strip(), roots)
             text = _read("SYSTEM", entry, path).strip("\n")
-        texts.append(fill(text, variables)[0])
-    return "\n\n".join(texts) or None
+        texts.append(text)
+    return "\n\n".join(texts)
 
 
 def _agents(folder: Path) -> dict[str, Path]:

@@ -39,6 +39,7 @@ __all__ = [
     "check_requirements",
     "render_prompt",
     "render_text",
+    "render_told",
     "requires_sandbox",
 ]
 
@@ -89,6 +90,12 @@ def render_prompt(
 def render_text(text: str, variables: Mapping[str, str]) -> str:
     """A path, a session name or a header with its variables filled in; unknown ones stay."""
     return fill(text, variables)[0]
+
+
+def render_told(text: str, variables: Mapping[str, str]) -> RenderedPrompt:
+    """A text that an agent is told, with its variables filled in; unknown ones stay."""
+    filled, unknown = fill(text, _Without(variables))
+    return RenderedPrompt(filled, tuple(map(variable_problem, dict.fromkeys(unknown))))
 
 
 def requires_sandbox(workflow: Workflow) -> bool:
@@ -151,12 +158,11 @@ class PromptRenderer:
                 assert_never(part)
 
     def _filled(self, text: str) -> str:
-        visible = _Without(self.variables)
         if self.told.values:
-            return self._with_values(text, visible)
-        filled, unknown = fill(text, visible)
-        self.warnings += [variable_problem(name) for name in dict.fromkeys(unknown)]
-        return filled
+            return self._with_values(text, _Without(self.variables))
+        filled = render_told(text, self.variables)
+        self.warnings += filled.warnings
+        return filled.text
 
     def _with_values(self, text: str, variables: Mapping[str, str]) -> str:
         from sdqctl.workflow.flow.expressions import ExpressionError

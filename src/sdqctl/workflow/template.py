@@ -18,7 +18,18 @@ _HARMLESS = (
 """A repository's configuration names programs; asking about it must start none of them."""
 OUTPUT_ONLY = frozenset({"WORKFLOW_NAME", "WORKFLOW_PATH"})
 """Variables that stand in output paths only: a file's name sways the agent."""
-KNOWN = frozenset(
+COMPONENT = frozenset(
+    {
+        "COMPONENT_NAME",
+        "COMPONENT_PATH",
+        "COMPONENT_DIR",
+        "COMPONENT_TYPE",
+        "ITERATION_INDEX",
+        "ITERATION_TOTAL",
+    }
+)
+"""Variables that `apply` sets, of the component that a run is for."""
+KNOWN = COMPONENT | frozenset(
     {
         "DATE",
         "DATETIME",
@@ -29,16 +40,10 @@ KNOWN = frozenset(
         "CYCLE_TOTAL",
         "MAX_CYCLES",
         "SESSION_NAME",
-        "COMPONENT_NAME",
-        "COMPONENT_PATH",
-        "COMPONENT_DIR",
-        "COMPONENT_TYPE",
-        "ITERATION_INDEX",
-        "ITERATION_TOTAL",
         "__WORKFLOW_NAME__",
     }
 )
-"""Variables of prompts. `apply` sets those of a component and an iteration."""
+"""Variables of prompts."""
 
 
 def fill(text: str, variables: Mapping[str, str]) -> tuple[str, list[str]]:

@@ -86,16 +86,16 @@ def apply_workflow(app: App, request: ApplyRequest, manner: Manner) -> int:
         known = by_key(setup.archive(adapter).sessions())
         items = []
         for component, name in zip(components, names, strict=True):
+            own = _component_options(request, workflow, options, component)
             context = decided(
                 workflow,
-                _component_options(request, workflow, options, component),
+                own,
                 setup,
                 ledger,
-                partial(choose_known, workflow.path, adapter, name, ledger),
+                partial(choose_known, workflow.path, adapter, name, own, ledger),
                 [known[folded(name)]] if folded(name) in known else [],
                 cwd=cwd,
                 question=question,
-                variables=component.variables,
             )
             alone = f"`--only {shlex.quote(component.path)}"
             items.append(Item(component.path, context, alone))
@@ -231,6 +231,7 @@ def _component_options(
     request: ApplyRequest, workflow: Workflow, options: RunOptions, component: Component
 ) -> RunOptions:
     """Raises UsageError for values that the workflow does not take."""
+    options = msgspec.structs.replace(options, component=tuple(component.variables.items()))
     if component.values:
         own = values_of(component, workflow, options)
         options = msgspec.structs.replace(options, inputs=own)
