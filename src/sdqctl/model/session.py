@@ -121,6 +121,13 @@ class ToolCall(msgspec.Struct, frozen=True, kw_only=True):
     removed: int | None = None
     """Lines that it removed."""
 
+    @property
+    def outcome(self) -> str:
+        """How it ended, in a word."""
+        if self.ok is None:
+            return "cut off"
+        return "ok" if self.ok else "denied" if self.denied else "failed"
+
 
 class Turn(msgspec.Struct, frozen=True, kw_only=True):
     """One prompt and everything the agent did until it was idle again. `index` counts from 1."""

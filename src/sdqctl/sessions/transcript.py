@@ -49,8 +49,7 @@ def as_markdown(label: str, turns: Sequence[Turn]) -> str:
         when = f" · {turn.started_at.astimezone():%Y-%m-%d %H:%M}" if turn.started_at else ""
         lines += [f"## {turn.index}. Prompt{when}", "", turn.prompt.rstrip(), ""]
         for call in turn.tools:
-            outcome = {True: "ok", False: "denied" if call.denied else "failed", None: "cut off"}
-            lines.append(f"- tool `{call.name}` {call.summary}: {outcome[call.ok]}")
+            lines.append(f"- tool `{call.name}` {call.summary}: {call.outcome}")
         if turn.tools:
             lines.append("")
         lines += ["### Answer", "", _answer(turn), ""]

@@ -154,7 +154,7 @@ def show_turn(turn: Turn) -> None:
 
     write_line(turn.prompt)
     for call in turn.tools:
-        write_line(f"  {one_line(f'{call.name} {call.summary}', _WIDTH)}")
+        write_line(f"  {one_line(f'{call.name} {call.summary}', _WIDTH)}: {call.outcome}")
     write_painted(render(turn.response or "*no answer*"))
 
 

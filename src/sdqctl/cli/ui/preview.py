@@ -124,7 +124,7 @@ def detail_lines(found: SessionDetail) -> list[Line]:
         lines.append(Line(f"── {turn.index}{when} ──", "bold"))
         lines += [*lines_of(turn.prompt, "dim", "> "), Line("")]
         for call in turn.tools:
-            end = {True: "", False: "denied" if call.denied else "failed", None: "cut off"}[call.ok]
+            end = "" if call.ok else call.outcome
             lines.append(Line(f"  {one_line(f'{call.name} {call.summary}  {end}')}", "blue"))
         lines += lines_of(turn.response) if turn.response else []
         if turn.error:

@@ -122,7 +122,7 @@ def _turn(turn: Turn, model: str | None, most_tokens: int, longest: float) -> st
 
 
 def _tool(call: ToolCall) -> str:
-    outcome = {True: "ok", False: "denied" if call.denied else "failed", None: "cut off"}[call.ok]
+    outcome = call.outcome
     return (
         f'<details class="tool {outcome.replace(" ", "-")}"><summary>{_text(call.name)} '
         f"<code>{_text(one_line(call.summary, _COMMAND))}</code> <small>{outcome}</small></summary>"
