@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from sdqctl.cli.init import EXAMPLES
 from tests.command import sdqctl
 from tests.conftest import ROOT
 from tests.terminal import Terminal
+from tests.workspace.gits import git, repository
 
 TEMPLATES = sorted(path.stem for path in (ROOT / "examples").glob("*.conv"))
 
@@ -28,6 +30,66 @@ def test_a_template_is_written_as_it_is(name: str, home: Path, tmp_path: Path) -
     assert done.code == 0
     assert (tmp_path / f"{name}.conv").read_bytes() == (EXAMPLES / f"{name}.conv").read_bytes()
     assert f"sdqctl run {name}.conv -a mock" in done.err
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_what_is_said_of_a_template_works(name: str, home: Path, project: Path) -> None:
+    """The command that tries it, where there is what it needs: for most an empty folder."""
+    told = sdqctl("init", name).err
+    if "it needs" in told:
+        a_shop(project)
+    command = re.search("`sdqctl (run .*)`", told)
+    assert command is not None
+    done = sdqctl(*shlex.split(command.group(1)))
+    assert done.code in (0, 8), done.err
+
+
+def test_a_migration_without_its_rules_ends_before_a_session_is_made(
+    home: Path, project: Path
+) -> None:
+    told = sdqctl("init", "migration").err
+    assert "it needs MIGRATION.md" in told
+    done = sdqctl("run", "migration.conv", "-a", "mock")
+    assert done.code == 3
+    assert "MIGRATION.md" in done.err
+    assert sdqctl("sessions", "list", "-a", "mock", "--format", "json").json == []
+
+
+def test_every_command_of_the_recipes_works(
+    home: Path, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SDQCTL_ADAPTER", "mock")
+    a_shop(project)
+    (project / "migrate-one.conv").write_text(
+        "MODE implement\nPROMPT Move it. [[tool: write {{COMPONENT_NAME}}.new moved]]\n"
+        "RUN grep -q new {{COMPONENT_PATH}}\n"
+    )
+    listed = []
+    page = (ROOT / "docs" / "recipes.md").read_text()
+    for line in re.findall("^sdqctl (.*)$", page, re.MULTILINE):
+        done = sdqctl(*shlex.split(line, comments=True))
+        one_fails = line.startswith("apply ")
+        assert done.code in ((4,) if one_fails else (0, 8)), (line, done.err)
+        listed += done.out.splitlines() if line.startswith("sessions list") else []
+    assert [row.split("\t")[0] for row in listed] == ["migrate-one/src/list.py"]
+    assert "cart.new" in git(project, "show", "--stat", "migrate-cart")
+
+
+def a_shop(folder: Path) -> None:
+    """A repository that has what the templates need."""
+    files = {
+        "README.md": "# Shop\n",
+        "MIGRATION.md": "# Rules\n\n- one\n- two\n",
+        "Makefile": "test:\n\t@echo all 3 tests pass\n",
+        "src/cart.py": "new\n",
+        "src/list.py": "old\n",
+    }
+    repository(folder, files)
+    git(folder, "tag", "v1")
+    for setting in ("name", "email"):
+        git(folder, "config", f"user.{setting}", "dev@localhost")
+    (folder / "README.md").write_text("# The shop\n")
+    git(folder, "commit", "-qam", "second")
 
 
 def test_a_file_that_exists_is_kept_unless_force_is_given(home: Path, tmp_path: Path) -> None:

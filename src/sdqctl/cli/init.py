@@ -69,7 +69,19 @@ def init(template: str | None, output: Path | None, force: bool) -> None:
         _write(file, content, force=force or file != path)
         if file != path:
             note(f"wrote {file}, which it calls")
-    note(f"wrote {path}; try it without an account: `sdqctl run {_word(path)} -a mock`")
+    note(f"wrote {path}")
+    _tell_how_to_try(path, text)
+
+
+def _tell_how_to_try(path: Path, text: str) -> None:
+    """What the template at `path` needs where it runs, and the command that tries it."""
+    from sdqctl.cli.help import values_to_give
+    from sdqctl.workflow import check_workflow
+
+    for needed in re.findall(r"^# Needs (.*)\.$", text, re.MULTILINE):
+        note(f"it needs {needed}")
+    values = values_to_give(check_workflow(path))
+    note(f"try it without an account: `sdqctl run {_word(path)} -a mock{values}`")
 
 
 def _text_of(template: str) -> str:
