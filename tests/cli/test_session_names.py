@@ -13,8 +13,9 @@ from sdqctl.engine.session_names import suggested_name
 from sdqctl.model.workflow import PromptStep, Span, Workflow
 from sdqctl.store.claims import claim_name
 from sdqctl.store.redact import Redactor
-from tests.bench import Bench
+from tests.bench import Bench, Told
 from tests.command import Running, sdqctl
+from tests.workspace.gits import git
 
 SAME_SECOND = 8
 
@@ -95,6 +96,32 @@ def test_a_workflow_without_a_prompt_is_called_after_its_file(bench: Bench) -> N
     bench.write("tidy up.conv", "RUN true\n")
     assert sdqctl("run", "tidy up.conv").code == 0
     assert [e["name"] for e in sdqctl("sessions", "list", "--format", "json").json] == ["tidy up"]
+
+
+NAMED = "SESSION-NAME audit-{{GIT_BRANCH}}\nPROMPT a\n"
+
+
+def opened(told: Told) -> str:
+    name: str = told.of("session.opened")[0]["name"]
+    return name
+
+
+def test_a_branch_names_a_session_before_its_first_commit_and_after(bench: Bench) -> None:
+    git(bench.project, "init", "-q", "-b", "fix/login")
+    assert opened(bench.run(NAMED)) == "audit-fix/login"
+    git(bench.project, "commit", "-q", "--allow-empty", "-m", "first")
+    assert opened(bench.run(NAMED, "--resume-if-exists")) == "audit-fix/login"
+    git(bench.project, "checkout", "-q", "--detach")
+    assert opened(bench.run(NAMED)) == "audit-HEAD"
+
+
+def test_without_a_branch_a_name_that_uses_it_is_warned_of(bench: Bench) -> None:
+    bench.write("work.conv", NAMED)
+    lacks = "warning: the session's name lacks {{GIT_BRANCH}}, which has no value in"
+    assert lacks in sdqctl("run", "work.conv").err
+    assert lacks not in sdqctl("run", "work.conv", "--session-name", "audit").err
+    git(bench.project, "init", "-q")
+    assert lacks not in sdqctl("run", "work.conv").err
 
 
 def test_the_same_file_again_is_a_new_session_and_says_what_is_unfinished(bench: Bench) -> None:

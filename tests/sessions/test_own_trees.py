@@ -122,6 +122,17 @@ def test_changes_in_the_users_own_tree_are_there_already_and_can_be_committed(ow
     assert git(own.project, "status", "--short") == ""
 
 
+@pytest.mark.parametrize("flags", [(), ("--commit",), ("--branch", "side")])
+def test_before_the_first_commit_of_a_repository_nothing_can_be_applied(
+    flags: tuple[str, ...], bench: Bench
+) -> None:
+    git(bench.project, "init", "-q", "-b", "main")
+    bench.run("MODE implement\nPROMPT a [[tool: write a.txt made]]\n")
+    done = sdqctl("sessions", "apply", "s", *flags)
+    assert done.code == (4 if flags else 2)
+    assert "make the first commit of the repository yourself" in done.err
+
+
 def test_a_worktree_goes_with_its_session_only_when_nothing_would_be_lost(own: Bench) -> None:
     tree = _tree()
     kept = sdqctl("sessions", "delete", "s", "--force")

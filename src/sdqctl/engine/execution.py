@@ -28,6 +28,7 @@ from sdqctl.engine.pool import RuntimePool, Runtimes
 from sdqctl.engine.runner import Runner
 from sdqctl.engine.scope import Scope, encoded
 from sdqctl.engine.session_config import adapter_config, policy_of
+from sdqctl.engine.session_names import name_doubt
 from sdqctl.engine.telemetry.following import traced
 from sdqctl.engine.tree import Tree
 from sdqctl.engine.tree_opening import open_tree
@@ -317,6 +318,9 @@ async def _open(
             hint=f"`sdqctl sessions show {shlex.quote(target.name)}` shows what the ledger kept",
         )
     else:
+        template = context.options.session_name or context.workflow.session_name
+        if (doubt := name_doubt(template, context.run_variables)) is not None:
+            context.emit(Warned(message=doubt))
         session = await connection.create(target.name)
     context.emit(
         SessionOpened(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import count
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from sdqctl.store.redact import Redactor
 from sdqctl.text.terminal import one_line
 from sdqctl.workflow.render import render_text
 from sdqctl.workflow.source import PROMPTS_FILE
+from sdqctl.workflow.template import VARIABLE
 
 _WORDS = 6
 _COLUMNS = 40
@@ -52,6 +53,17 @@ def given_name(name: str) -> str:
     if problem := name_problem(name):
         raise UsageError(f"the session name {name!r} {problem}")
     return name
+
+
+def name_doubt(template: str | None, variables: Mapping[str, str]) -> str | None:
+    """What is to be said of a session's name: a variable without a value, as that of a branch
+    outside of a repository, makes one name of many.
+    """
+    known = VARIABLE.findall(template or "")
+    lacking = next((name for name in known if variables.get(name) == ""), None)
+    if lacking is None:
+        return None
+    return f"the session's name lacks {{{{{lacking}}}}}, which has no value in {variables['CWD']}"
 
 
 def free_name(

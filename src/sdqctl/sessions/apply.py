@@ -13,7 +13,8 @@ from sdqctl.sessions.access import Access
 from sdqctl.sessions.files import TreeRange, find_range, run_with_trees, stamp
 from sdqctl.store.locks import SessionLock
 from sdqctl.workspace.history import History
-from sdqctl.workspace.merge import Change, Target
+from sdqctl.workspace.merge import FIRST_COMMIT, Change, Target
+from sdqctl.workspace.repository import current_commit
 from sdqctl.workspace.snapshots import NO_LIMITS, Workspace
 from sdqctl.workspace.worktrees import Worktree, worktree_of, write_worktree
 
@@ -70,9 +71,12 @@ def apply_session(
         elif how is How.COMMIT:
             commit = target.merge_and_commit(change)
         elif worktree is None:
+            is_born = current_commit(target.repository) is not None
             raise UsageError(
                 f"{label!r} worked in {target.repository.top}: its changes are there already",
-                hint="--commit commits them, --branch NAME on another branch",
+                hint="--commit commits them, --branch NAME on another branch"
+                if is_born
+                else FIRST_COMMIT,
             )
         else:
             target.merge(change)

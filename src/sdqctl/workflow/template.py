@@ -105,8 +105,11 @@ class _Variables(Mapping[str, str]):
     """Plain values, and those of git, which cost a process."""
 
     _GIT = {  # noqa: RUF012 - a constant table
-        "GIT_BRANCH": ("rev-parse", "--abbrev-ref", "HEAD"),
-        "GIT_COMMIT": ("rev-parse", "--short", "HEAD"),
+        "GIT_BRANCH": (
+            ("symbolic-ref", "--quiet", "--short", "HEAD"),  # also of a branch without a commit
+            ("rev-parse", "--abbrev-ref", "HEAD"),  # `HEAD` where none is checked out
+        ),
+        "GIT_COMMIT": (("rev-parse", "--short", "HEAD"),),
     }
 
     def __init__(self, values: dict[str, str], cwd: Path) -> None:
@@ -115,7 +118,7 @@ class _Variables(Mapping[str, str]):
 
     def __getitem__(self, name: str) -> str:
         if name not in self._values and name in self._GIT:
-            self._values[name] = self._ask_git(self._GIT[name])
+            self._values[name] = next(filter(None, map(self._ask_git, self._GIT[name])), "")
         return self._values[name]
 
     def __iter__(self) -> Iterator[str]:

@@ -19,6 +19,8 @@ from sdqctl.workspace.repository import (
 _TREE = re.compile(r"[0-9a-f]{40,64}")
 _NEWEST_WITHOUT = "git 2.38 or later is needed for --branch, and for --commit in the same work tree"
 
+FIRST_COMMIT = "make the first commit of the repository yourself: `git add` and `git commit`"
+
 
 @dataclass(frozen=True)
 class Change:
@@ -78,9 +80,9 @@ class Target:
 
         Raises WorkspaceError as `merge` does, and when something else is staged.
         """
+        head = self._head()
         self._refuse_staged()
         self.merge(change)
-        head = self._head()
         commit = self._commit(self._git.line("write-tree"), head, change.message)
         self._git.run("update-ref", "-m", "sdqctl sessions apply", "HEAD", commit, head)
         return commit
@@ -91,8 +93,8 @@ class Target:
         Raises WorkspaceError when it does not fit the commit that is checked out, or something
         else is staged; nothing is changed then.
         """
-        self._refuse_staged()
         head = self._head()
+        self._refuse_staged()
         commit = self._commit(self._merged(change, head), head, change.message)
         self._git.run("read-tree", "-i", "-m", head, commit)
         self._git.run("update-ref", "-m", "sdqctl sessions apply", "HEAD", commit, head)
@@ -146,7 +148,10 @@ class Target:
     def _head(self) -> str:
         head = current_commit(self.repository)
         if head is None:
-            raise WorkspaceError(f"{self.repository.top} has no commit to merge into")
+            raise WorkspaceError(
+                f"{self.repository.top} has no commit to merge into",
+                hint=FIRST_COMMIT,
+            )
         return head
 
     def _commit(self, tree: str, parent: str, message: str) -> str:
