@@ -226,6 +226,15 @@ def test_sessions_are_offered_without_case_and_each_once(sessions: Bench) -> Non
     assert "a:b:c" in more
 
 
+def test_what_begins_with_a_dash_is_offered_where_it_is_no_option(sessions: Bench) -> None:
+    add_session(sessions, "-x")
+    sessions.write("-d.conv", "PROMPT x\n")
+    assert "-x" not in offered("bash", "sdqctl resume ", "")
+    assert "-x" in offered("bash", "sdqctl resume -- ", "")
+    assert "./-d.conv" in offered("bash", "sdqctl run ", "")
+    assert "-d.conv" not in offered("bash", "sdqctl run ", "")
+
+
 @pytest.mark.parametrize(
     "arguments", [("nosuch", ""), ("resume", "--nosuch", ""), ("sessions", "nosuch", "")]
 )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import subprocess
 import time
 from pathlib import Path
@@ -122,6 +124,20 @@ def test_without_a_branch_a_name_that_uses_it_is_warned_of(bench: Bench) -> None
     assert lacks not in sdqctl("run", "work.conv", "--session-name", "audit").err
     git(bench.project, "init", "-q")
     assert lacks not in sdqctl("run", "work.conv").err
+
+
+def test_what_is_said_of_a_name_that_begins_with_a_dash_works_as_it_stands(bench: Bench) -> None:
+    bench.write("w.conv", 'ASK verdict "Well?" choice(yes|no)\nPAUSE look\nPROMPT {{verdict}}\n')
+    asked = sdqctl("run", "w.conv", "--session-name=-x")
+    [answer] = re.findall("`sdqctl ([^`]*)`", asked.err)
+    paused = sdqctl(*shlex.split(answer.replace("VALUE", "yes")))
+    assert paused.code == 8, paused.err
+    [on] = re.findall("`sdqctl ([^`]*)`", paused.err)
+    assert sdqctl(*shlex.split(on)).code == 0
+    refused = sdqctl("resume", "-x", "--continue")
+    assert refused.code == 2
+    assert "after `--`" in refused.err
+    assert "after `--`" not in sdqctl("resume", "x", "--contniue").err
 
 
 def test_the_same_file_again_is_a_new_session_and_says_what_is_unfinished(bench: Bench) -> None:

@@ -163,6 +163,8 @@ def _report_usage(error: click.ClickException, boundary: _Boundary) -> int:
         return 2
     context = getattr(error, "ctx", None)
     hint = f"see `{context.command_path} --help`" if context is not None else None
+    if isinstance(error, click.NoSuchOption) and not error.possibilities:
+        hint = f"{hint}; a name that begins with a dash stands at the end, after `--`"
     print_error(
         error.format_message(), code="usage", exit_code=2, hint=hint, as_json=boundary.as_json
     )

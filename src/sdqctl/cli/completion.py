@@ -170,15 +170,17 @@ def complete_workflow(
     except OSError:
         return []
     prefix = incomplete[: len(incomplete) - len(start)]
+    dashed = prefix or "./"  # what begins with a dash would be read as an option
     found = []
     for entry in entries:
         hidden = entry.name.startswith(".") and not start.startswith(".")
         if not entry.name.startswith(start) or hidden:
             continue
+        path = f"{dashed if entry.name.startswith('-') else prefix}{entry.name}"
         if entry.is_dir():
-            found.append(CompletionItem(f"{prefix}{entry.name}/", type="workflow"))
+            found.append(CompletionItem(f"{path}/", type="workflow"))
         elif entry.name.endswith(".conv"):
-            found.append(CompletionItem(f"{prefix}{entry.name}", type="workflow"))
+            found.append(CompletionItem(path, type="workflow"))
     return found
 
 

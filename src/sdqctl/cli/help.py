@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -14,9 +13,6 @@ from sdqctl.cli.options import examples
 from sdqctl.cli.output import write_line
 from sdqctl.errors import UsageError
 from sdqctl.text.suggest import meant
-
-if TYPE_CHECKING:
-    from sdqctl.model.workflow import Workflow
 
 _ENVIRONMENT = (
     ("SDQCTL_HOME", "where sdqctl keeps its ledger and locks"),
@@ -51,11 +47,12 @@ def help_command(topic: str | None) -> None:
 
 def of_workflow(path: Path) -> str:
     """A workflow as if it were a command: what it is and is given. Raises WorkflowError."""
+    from sdqctl.engine.inputs import flags_wanted
     from sdqctl.workflow import check_workflow
 
     workflow = check_workflow(path)
     about = itertools.takewhile(lambda line: line.startswith("#"), workflow.source.splitlines())
-    lines = [f"Usage: sdqctl run {path}{values_to_give(workflow)}", ""]
+    lines = [f"Usage: sdqctl run {path}{flags_wanted(workflow)}", ""]
     lines += [f"  {line.lstrip('# ')}" for line in about]
     if workflow.inputs:
         lines += ["", "Inputs:"]
@@ -63,12 +60,6 @@ def of_workflow(path: Path) -> str:
         default = "" if one.default is None else f"  [default: {one.default}]"
         lines.append(f"  {f'{one.name} {one.type}':<27}{one.doc}{default}".rstrip())
     return "\n".join(lines)
-
-
-def values_to_give(workflow: Workflow) -> str:
-    """The flags of a run for the INPUTs that have no default."""
-    needed = (one.name for one in workflow.inputs if one.default is None)
-    return "".join(f" --set {name}=..." for name in needed)
 
 
 def exit_codes() -> str:

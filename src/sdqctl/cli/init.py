@@ -75,12 +75,12 @@ def init(template: str | None, output: Path | None, force: bool) -> None:
 
 def _tell_how_to_try(path: Path, text: str) -> None:
     """What the template at `path` needs where it runs, and the command that tries it."""
-    from sdqctl.cli.help import values_to_give
+    from sdqctl.engine.inputs import flags_wanted
     from sdqctl.workflow import check_workflow
 
     for needed in re.findall(r"^# Needs (.*)\.$", text, re.MULTILINE):
         note(f"it needs {needed}")
-    values = values_to_give(check_workflow(path))
+    values = flags_wanted(check_workflow(path))
     note(f"try it without an account: `sdqctl run {_word(path)} -a mock{values}`")
 
 

@@ -111,6 +111,8 @@ def answer(command: Command, shell: str, arguments: Sequence[str]) -> int:
         items = completer.get_completions(line.words[1:], line.current)
     except (SdqctlError, ClickException, OSError):
         return 0
+    if not line.current.startswith("-") and "--" not in line.words:
+        items = [item for item in items if not item.value.startswith("-")]  # names, no options
     lines = "".join(f"{each}\n" for each in _lines(shell, items, line, replaced))
     sys.stdout.buffer.write(lines.encode("utf-8", "replace"))
     return 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from datetime import UTC, datetime
 from textwrap import fill
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from sdqctl.cli.output import note, paint, terminal_width, write_line, write_pai
 from sdqctl.cli.table import age
 from sdqctl.errors import SdqctlError
 from sdqctl.sessions.query import Entry, Query, all_entries, select
+from sdqctl.text.commands import on_session
 from sdqctl.text.terminal import one_line
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def _unfinished(app: App) -> None:
     write_painted(paint("Unfinished here:", "bold") + "\n")
     for entry in found[:_MOST]:
         write_line(f"  {_state(entry, now)}")
-        write_line(f"      sdqctl resume {shlex.quote(one_line(entry.info.label))} --continue")
+        write_line(f"      {on_session('resume', one_line(entry.info.label), '--continue')}")
     if len(found) > _MOST:
         write_line(f"  ... and {len(found) - _MOST} more: `sdqctl sessions list --here`")
     write_line()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
@@ -22,6 +21,7 @@ from sdqctl.model.session import SessionInfo, SessionRef
 from sdqctl.model.workflow import PromptStep, Span, Step, Workflow
 from sdqctl.policy.ask import Question
 from sdqctl.store.ledger import Ledger
+from sdqctl.text.commands import on_session
 from sdqctl.workflow.source import is_stream
 
 
@@ -121,12 +121,12 @@ def recorded_path(session: SessionInfo, ledger: Ledger) -> Path:
     if run is None and (called := _called_run(session, ledger)) is not None:
         raise UsageError(
             f"session {session.label!r} belongs to the run of session {called!r}, which calls it",
-            hint=f"`sdqctl resume {shlex.quote(called)} --continue` goes on with both",
+            hint=f"`{on_session('resume', called, '--continue')}` goes on with both",
         )
     if run is None or run.workflow_path is None:
         raise UsageError(
             f"session {session.label!r} has no run of a workflow to go on with",
-            hint=f"name one: `sdqctl resume {shlex.quote(session.label)} --continue WORKFLOW`",
+            hint=f"name one: `{on_session('resume', session.label, '--continue WORKFLOW')}`",
         )
     path = Path(run.workflow_path)
     if path.is_file() and not is_stream(path):
@@ -135,7 +135,7 @@ def recorded_path(session: SessionInfo, ledger: Ledger) -> Path:
         f"the workflow of session {session.label!r} is not there any more: {path} "
         f"({run.steps_done} of {run.steps_total} steps are done, "
         f"started {run.started_at.astimezone():%Y-%m-%d %H:%M})",
-        hint=f"if it was moved: `sdqctl resume {shlex.quote(session.label)} --continue NEW-PATH`",
+        hint=f"if it was moved: `{on_session('resume', session.label, '--continue NEW-PATH')}`",
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shlex
 import time
 from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass, replace
@@ -50,6 +49,7 @@ from sdqctl.store.evidence import CommandFolders
 from sdqctl.store.gates import record_shown
 from sdqctl.store.locks import SessionLock
 from sdqctl.store.messages import forget_messages
+from sdqctl.text.commands import on_session
 
 _POLL = 0.1
 """Seconds between looks at another client's marker."""
@@ -315,7 +315,7 @@ async def _open(
         raise SessionNotFoundError(
             f"the runtime does not have session {target.name!r} any more, "
             f"though {run.steps_done} steps of its run are recorded",
-            hint=f"`sdqctl sessions show {shlex.quote(target.name)}` shows what the ledger kept",
+            hint=f"`{on_session('sessions show', target.name)}` shows what the ledger kept",
         )
     else:
         template = context.options.session_name or context.workflow.session_name

@@ -82,6 +82,11 @@ def input_value(one: Input, text: str, cwd: Path, said: str = "--set ") -> Any: 
         raise UsageError(f"{said}{one.name}: {error}", hint=described(one)) from error
 
 
+def flags_wanted(workflow: Workflow) -> str:
+    """What stands after the file in a command that runs it: a flag for each input without value."""
+    return "".join(f" --set {one.name}=..." for one in workflow.inputs if one.default is None)
+
+
 def described(one: Input) -> str:
     """An input in one line: its name, its type, what it is."""
     return f"{one.name} ({one.type})" + (f": {one.doc}" if one.doc else "")

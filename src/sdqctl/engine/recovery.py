@@ -7,7 +7,6 @@ after tools ran: by `--on-interrupted`.
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from sdqctl.model.options import OnInterrupted
 from sdqctl.model.run import OutcomeStatus, StepRecord, TurnOutcome
 from sdqctl.model.session import ToolCall, Turn
 from sdqctl.store.ledger import Ledger
+from sdqctl.text.commands import on_session
 from sdqctl.text.terminal import title
 
 _EARLIER_FOLLOW_UP = "The previous prompt was interrupted before you had finished."
@@ -175,13 +175,12 @@ async def _refuse_to_lose_others(
         return
     what = "; ".join(f"turn {turn.index}: {title(turn.prompt, _TITLE)}" for turn in later[:_NAMED])
     more = f" and {len(later) - _NAMED} more" if len(later) > _NAMED else ""
-    name = shlex.quote(session.info.label)
-    copy = f", or go on in a copy that ends before it: `sdqctl sessions fork {name} COPY --at turn:"
+    fork = on_session("sessions fork", session.info.label, f"--at turn:{place}", more="COPY")
     raise StepError(
         f"step {first.path} cannot be sent again: the conversation would lose what came after "
         f"it ({f'{what}{more}' if later else 'its history cannot be read'})",
         hint="let the agent finish it with `--on-interrupted continue`"
-        + (f"{copy}{place}`" if place else ""),
+        + (f", or go on in a copy that ends before it: `{fork}`" if place else ""),
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -12,6 +11,7 @@ from sdqctl.model.options import RunOptions
 from sdqctl.model.run import RunRecord
 from sdqctl.model.session import SessionInfo, SessionRef, find_called, name_taken, session_id_for
 from sdqctl.store.ledger import Ledger
+from sdqctl.text.commands import on_session
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +96,7 @@ def _ways_on(label: str, runs: Sequence[RunRecord]) -> str:
     last = next((run for run in reversed(runs) if run.workflow_path is not None), None)
     if last is not None and last.status.unfinished:
         return (
-            f"`sdqctl resume {shlex.quote(label)} --continue` does its remaining steps; "
+            f"`{on_session('resume', label, '--continue')}` does its remaining steps; "
             "`--resume-if-exists` goes on in it with this workflow"
         )
     state = "its run is completed; " if last is not None else ""

@@ -18,6 +18,7 @@ import msgspec
 
 from sdqctl.errors import LeaseLostError, SessionBusyError
 from sdqctl.model.session import Holder, folded
+from sdqctl.text.commands import on_session
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -114,7 +115,7 @@ def hold(connection: Connection, lease: Lease) -> None:
     who = f" by {holder.describe()}" if holder else ""
     raise LeaseLostError(
         f"session {lease.name!r} was taken over{who}; nothing more is published from here",
-        hint=f"`sdqctl sessions pull {lease.name}` brings what was done there",
+        hint=f"`{on_session('sessions pull', lease.name)}` brings what was done there",
     )
 
 

@@ -30,6 +30,7 @@ from sdqctl.sessions.access import Access
 from sdqctl.sessions.query import all_entries
 from sdqctl.sessions.resolve import find_session, resolve_session
 from sdqctl.store.locks import SessionLock
+from sdqctl.text.commands import on_session
 
 _Result = TypeVar("_Result")
 _RENEWALS = 3
@@ -192,7 +193,7 @@ class SharedStore(Closing):
             )
         raise SessionExistsError(
             f"the store has a newer state of session {stored.name!r}, from {stored.host}",
-            hint=f"`sdqctl sessions pull {stored.name}` brings it",
+            hint=f"`{on_session('sessions pull', stored.name)}` brings it",
         )
 
     def _take(self, adapter: str, name: str, wait: float) -> Lease:
@@ -282,7 +283,7 @@ class Shared(Closing):
             if error is None:
                 hint = failure.hint
                 if isinstance(failure, StoreUnreachableError):
-                    hint = f"`sdqctl sessions push {name}` sends its last state later"
+                    hint = f"`{on_session('sessions push', name)}` sends its last state later"
                 raise type(failure)(failure.message, hint=hint) from failure
             self.publisher.note(f"the last state is not in the store: {failure.message}")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shlex
 import shutil
 import time
 import uuid
@@ -56,6 +55,7 @@ from sdqctl.fs import make_private_folder
 from sdqctl.model.session import SessionInfo, name_taken, session_id_for
 from sdqctl.model.tools import ToolKind, may_allow
 from sdqctl.offspring import MARK, end_offspring, new_mark
+from sdqctl.text.commands import on_session
 
 if TYPE_CHECKING:
     from acp.schema import LoadSessionResponse, NewSessionResponse
@@ -260,7 +260,7 @@ class AcpAdapter:
                 name = metadata.name or session_id
                 raise SessionUnusableError(
                     f"session {name!r}: {error.message}",
-                    hint=f"`sdqctl sessions show {shlex.quote(name)}` shows what sdqctl kept of it",
+                    hint=f"`{on_session('sessions show', name)}` shows what sdqctl kept of it",
                 ) from error
             drop_last(folder, turns)
             return None

@@ -7,7 +7,6 @@ existing session is never created again, one that is in use is not deleted.
 from __future__ import annotations
 
 import os
-import shlex
 import shutil
 import uuid
 from collections.abc import Sequence
@@ -33,6 +32,7 @@ from sdqctl.errors import (
 )
 from sdqctl.fs import make_private_folder, write_private
 from sdqctl.model.session import SessionInfo, name_taken, session_id_for
+from sdqctl.text.commands import on_session
 
 _MODEL = "mock-1"
 
@@ -101,7 +101,7 @@ class MockAdapter:
         if info.damage is not None:
             raise SessionUnusableError(
                 f"session {info.label!r} cannot be resumed: {info.damage}",
-                hint=f"`sdqctl sessions show {shlex.quote(info.label)}` shows what can be read",
+                hint=f"`{on_session('sessions show', info.label)}` shows what can be read",
             )
         cwd = _folder(config.working_directory or Path(info.cwd or Path.cwd()))
         self._change(session_id, cwd=str(cwd), model=config.model or info.model)

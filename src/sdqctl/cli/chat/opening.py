@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from sdqctl.engine.session_names import given_name
 from sdqctl.errors import SessionNotFoundError, SessionUnusableError, UsageError
 from sdqctl.sessions.query import all_entries
 from sdqctl.sessions.resolve import resolve_session
+from sdqctl.text.commands import on_session
 
 if TYPE_CHECKING:
     from sdqctl.cli.context import App
@@ -78,5 +78,5 @@ def _entry(app: App, info: SessionInfo) -> Entry:
             return entry
     raise SessionUnusableError(
         f"session {info.label!r} was never created",
-        hint=f"`sdqctl resume {shlex.quote(info.label)} --continue` begins its run",
+        hint=f"`{on_session('resume', info.label, '--continue')}` begins its run",
     )

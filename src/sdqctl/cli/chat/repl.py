@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shlex
 import signal
 from collections.abc import Coroutine, Sequence
 from dataclasses import replace
@@ -37,6 +36,7 @@ from sdqctl.sandbox.nets import Nets
 from sdqctl.sessions.query import Entry
 from sdqctl.sessions.transcript import read_turns
 from sdqctl.store.gates import record_shown
+from sdqctl.text.commands import on_session
 from sdqctl.text.suggest import nearest
 from sdqctl.text.terminal import one_line
 
@@ -121,7 +121,7 @@ class Repl:
         with self._nets:
             await self._talk(reader, run, steps)
         if self.entry is not None and not self.request.display.quiet:
-            note(f"`sdqctl resume {shlex.quote(one_line(self.info.label))}` goes on here")
+            note(f"`{on_session('resume', one_line(self.info.label))}` goes on here")
 
     def _introduce(self) -> None:
         """Say what begins. Raises UsageError for options that no message could be sent with."""

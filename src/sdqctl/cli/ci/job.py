@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -25,6 +24,7 @@ from sdqctl.errors import PausedError, SdqctlError, UsageError
 from sdqctl.model.options import OnInterrupted
 from sdqctl.sessions.sealing import KEY_VARIABLE, Seal
 from sdqctl.sessions.state_file import StateFile
+from sdqctl.text.commands import on_session
 from sdqctl.text.terminal import one_line
 from sdqctl.workflow import prompts_workflow
 from sdqctl.workflow.source import is_stream
@@ -204,7 +204,7 @@ def _answer(context: RunContext, job: Job) -> None:
 
 def _in_a_job(error: SdqctlError, name: str) -> None:
     """Have the hint say how a job goes on: by the same command."""
-    way = f"sdqctl resume {shlex.quote(name)} --continue"
+    way = on_session("resume", name, "--continue")
     hint = error.hint or ""
     hint = hint.replace(f"go on with `{way}`", "the same command goes on where it was")
     hint = hint.replace(f"answer with `{way} --", "give the same command with `--")

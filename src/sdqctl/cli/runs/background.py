@@ -7,7 +7,6 @@ from then on the run's log speaks, and `sdqctl watch` follows it.
 from __future__ import annotations
 
 import os
-import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -23,6 +22,7 @@ from sdqctl.errors import InterruptedRunError, PausedError, SdqctlError, UsageEr
 from sdqctl.model.events import Event, RunStarted, SessionOpened
 from sdqctl.model.views.failure import FailureView
 from sdqctl.model.views.run import DetachedView, SessionName
+from sdqctl.text.commands import on_session
 from sdqctl.text.terminal import one_line
 
 if TYPE_CHECKING:
@@ -93,10 +93,11 @@ def _report(found: bytes, display: Display) -> int:
     name = begun.session.name or begun.session.id
     write_line(one_line(name))
     if not display.quiet:
-        quoted = shlex.quote(one_line(name))
+        watching = on_session("watch", one_line(name))
+        ending = on_session("sessions interrupt", one_line(name))
         note(
-            f"it goes on in the background (process {begun.pid}): `sdqctl watch {quoted}` follows "
-            f"it, `sdqctl sessions interrupt {quoted}` ends it"
+            f"it goes on in the background (process {begun.pid}): `{watching}` follows it, "
+            f"`{ending}` ends it"
         )
     return 0
 

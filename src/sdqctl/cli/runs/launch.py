@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 from collections.abc import Coroutine, Sequence
 from dataclasses import replace
@@ -16,6 +15,7 @@ from sdqctl.cli.runs.report import Report, print_plan
 from sdqctl.cli.runs.repository import note_repository
 from sdqctl.cli.signals import interruptible
 from sdqctl.errors import SdqctlError, UsageError
+from sdqctl.text.commands import on_session
 from sdqctl.text.terminal import one_line
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def _note_unfinished(context: RunContext) -> None:
         label = one_line(run.session_name or run.session_id)
         note(
             f"an earlier run of it is unfinished, {run.steps_done} of {run.steps_total} steps: "
-            f"`sdqctl resume {shlex.quote(label)} --continue` goes on with that one"
+            f"`{on_session('resume', label, '--continue')}` goes on with that one"
         )
 
 

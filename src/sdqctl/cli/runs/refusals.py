@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from sdqctl.cli.output import counted
 from sdqctl.model.events import Event, NetRefused, PermissionDecided
 from sdqctl.model.session import ToolCall
+from sdqctl.text.commands import on_session
 from sdqctl.text.terminal import between_words, one_line
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ class Denials:
             which = "them" if allowed == len(self._refused) else f"{allowed} of them"
             lines.append(f"  to allow {which}: {_flags(list(rules))}")
         if session is not None:
-            lines.append(f"  `sdqctl sessions show {shlex.quote(session)} --audit` lists them")
+            lines.append(f"  `{on_session('sessions show', session, '--audit')}` lists them")
         return lines
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import shlex
+import re
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -42,6 +42,7 @@ from sdqctl.errors import PausedError, SdqctlError
 from sdqctl.model.run import StepStatus
 from sdqctl.model.session import SessionRef
 from sdqctl.store.redact import Redactor
+from sdqctl.text.commands import on_session
 from sdqctl.text.terminal import one_line
 from sdqctl.workflow.source import PROMPTS_FILE
 
@@ -208,19 +209,22 @@ class Report(Closing):
 
 def add_way_on(error: SdqctlError, name: str) -> None:
     """Tell in the error's hint which command goes on with the run, whole where it names flags."""
-    command = f"sdqctl resume {shlex.quote(name)} --continue"
+
+    def going_on(flags: str) -> str:
+        return f"`{on_session('resume', name, f'--continue {flags}'.rstrip())}`"
+
     if error.hint and "`--" in error.hint:
-        error.hint = error.hint.replace("`--", f"`{command} --")
+        error.hint = re.sub("`(--[^`]*)`", lambda found: going_on(found[1]), error.hint)
         return
-    way = f"go on with `{command}`"
+    way = f"go on with {going_on('')}"
     error.hint = f"{error.hint}; {way}" if error.hint else way
 
 
 def consult_hint(conversation: str, name: str) -> str:
     """What to do at a CONSULT: the agent puts its questions in the conversation."""
     return (
-        f"talk about it with `sdqctl resume {shlex.quote(conversation)}`, "
-        f"then go on with `sdqctl resume {shlex.quote(name)} --continue`"
+        f"talk about it with `{on_session('resume', conversation)}`, "
+        f"then go on with `{on_session('resume', name, '--continue')}`"
     )
 
 

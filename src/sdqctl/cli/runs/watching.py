@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +17,7 @@ from sdqctl.errors import InterruptedRunError, PausedError, SdqctlError, UsageEr
 from sdqctl.store.gates import record_shown
 from sdqctl.store.redact import Redactor
 from sdqctl.store.run_logs import LogEnded, LogReader, log_path
+from sdqctl.text.commands import on_session
 from sdqctl.text.terminal import one_line
 
 if TYPE_CHECKING:
@@ -43,9 +43,9 @@ def watch_run(app: App, argument: str, adapter: str | None, display: Display) ->
     try:
         ended = _follow(log, watched.emit)
     except KeyboardInterrupt:
-        name = shlex.quote(one_line(entry.info.label))
+        ending = on_session("sessions interrupt", one_line(entry.info.label))
         raise InterruptedRunError(
-            "no longer watched; the run goes on", hint=f"`sdqctl sessions interrupt {name}` ends it"
+            "no longer watched; the run goes on", hint=f"`{ending}` ends it"
         ) from None
     finally:
         log.close()

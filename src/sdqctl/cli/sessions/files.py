@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 from typing import TYPE_CHECKING
 
 import click
@@ -12,6 +11,7 @@ from sdqctl.cli.completion import complete_session
 from sdqctl.cli.options import adapter_option, examples
 from sdqctl.cli.output import counted, is_terminal, note, terminal_width, write_bytes, write_painted
 from sdqctl.errors import UsageError
+from sdqctl.text.commands import on_session
 from sdqctl.text.terminal import one_line
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def rewind(app: App, /, session: str, to: str, part: str | None, adapter: str | 
     talk = [f"{counted(done.steps, 'step')} of the talk taken back"] if part != "files" else []
     note(f"rewound {label} to step {done.record.to}: {', '.join([*talk, *_files(done)])}")
     _report_left(done)
-    note(f"`sdqctl sessions redo {shlex.quote(done.entry.info.label)}` undoes it")
+    note(f"`{on_session('sessions redo', done.entry.info.label)}` undoes it")
 
 
 @click.command(epilog=examples("sdqctl sessions redo audit-1", "sdqctl sessions redo 3f2a -a mock"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from sdqctl.cli.options import DURATION, adapter_option, examples
 from sdqctl.cli.output import note, write_line
 from sdqctl.cli.shared import open_store
 from sdqctl.errors import UsageError
+from sdqctl.text.commands import on_session
 from sdqctl.text.terminal import one_line
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def pull(
         note("the copy that was here is in the trash")
     if info.cwd is not None and not Path(info.cwd).is_dir():
         note(f"its working directory is not here: {one_line(info.cwd)}; resume it with --cwd DIR")
-    note(f"`sdqctl resume {shlex.quote(one_line(info.label))}` goes on in it")
+    note(f"`{on_session('resume', one_line(info.label))}` goes on in it")
 
 
 def _size(size: int) -> str:

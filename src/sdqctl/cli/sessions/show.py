@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from sdqctl.cli.options import adapter_option, examples, format_option
 from sdqctl.cli.output import counted, is_terminal, note, write, write_json, write_line
 from sdqctl.cli.table import Cell, Column, age, iso, print_rows, print_values
 from sdqctl.errors import UsageError
+from sdqctl.text.commands import on_session
 from sdqctl.text.duration import format_duration
 from sdqctl.text.terminal import between_words, one_line, sanitize
 
@@ -191,7 +191,7 @@ def _print_refused(records: Iterable[ToolRecord], label: str) -> None:
         write_line(f"  {step}{what}{why}")
     if len(refused) > _MOST_LISTED:
         write_line(f"  and {len(refused) - _MOST_LISTED} more")
-    write_line(f"  `sdqctl sessions show {shlex.quote(label)} --audit` lists all requests")
+    write_line(f"  `{on_session('sessions show', label, '--audit')}` lists all requests")
 
 
 def _print_audit(records: Sequence[ToolRecord]) -> None:

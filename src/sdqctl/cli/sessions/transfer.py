@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from sdqctl.cli.options import DURATION, adapter_option, examples, format_option
 from sdqctl.cli.output import counted, is_terminal, note, write_data, write_json, write_line
 from sdqctl.cli.table import Cell, Column, age, iso, print_rows
 from sdqctl.errors import UsageError
+from sdqctl.text.commands import on_session
 from sdqctl.text.terminal import one_line, sanitize
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def import_command(
 
     info = import_session(app, file, name, cwd, with_files=not no_workspace)
     _report_arrival(info)
-    note(f"imported; `sdqctl resume {shlex.quote(one_line(info.label))}` goes on in it")
+    note(f"imported; `{on_session('resume', one_line(info.label))}` goes on in it")
 
 
 @click.command(

@@ -10,6 +10,7 @@ from sdqctl.cli.completion import complete_session
 from sdqctl.cli.options import DURATION, adapter_option, examples, format_option
 from sdqctl.cli.output import note, write_json, write_line
 from sdqctl.model.run import RunStatus
+from sdqctl.text.commands import on_session
 from sdqctl.text.terminal import one_line
 
 if TYPE_CHECKING:
@@ -44,15 +45,13 @@ def interrupt(app: App, /, session: str, wait: float, adapter: str | None) -> No
 
     Exit 75: it was asked, but has not ended yet.
     """
-    import shlex
-
     from sdqctl.sessions.under_way import interrupt_run
 
     entry, run = interrupt_run(app, session, adapter, wait=wait)
     label = one_line(entry.info.label)
     note(f"{label} is {run.status}: {run.steps_done} of {run.steps_total} steps are done")
     if run.status.unfinished:
-        note(f"`sdqctl resume {shlex.quote(label)} --continue` goes on with it")
+        note(f"`{on_session('resume', label, '--continue')}` goes on with it")
 
 
 @click.command(
