@@ -52,7 +52,7 @@ def of_workflow(path: Path) -> str:
 
     workflow = check_workflow(path)
     about = itertools.takewhile(lambda line: line.startswith("#"), workflow.source.splitlines())
-    lines = [f"Usage: sdqctl run {path}{flags_wanted(workflow)}", ""]
+    lines = [f"Usage: sdqctl run {path}{flags_wanted(path)}", ""]
     lines += [f"  {line.lstrip('# ')}" for line in about]
     if workflow.inputs:
         lines += ["", "Inputs:"]

@@ -51,6 +51,8 @@ def _complete_template(
 @click.option("--force", is_flag=True, help="Write over a file that exists.")
 def init(template: str | None, output: Path | None, force: bool) -> None:
     """Write a workflow file from TEMPLATE, and those that it calls; without one, list them."""
+    from sdqctl.engine.inputs import flags_wanted
+
     if template is None:
         if output is not None:
             raise UsageError("-o needs a TEMPLATE", hint="`sdqctl init` lists them")
@@ -70,18 +72,10 @@ def init(template: str | None, output: Path | None, force: bool) -> None:
         if file != path:
             note(f"wrote {file}, which it calls")
     note(f"wrote {path}")
-    _tell_how_to_try(path, text)
-
-
-def _tell_how_to_try(path: Path, text: str) -> None:
-    """What the template at `path` needs where it runs, and the command that tries it."""
-    from sdqctl.engine.inputs import flags_wanted
-    from sdqctl.workflow import check_workflow
-
     for needed in re.findall(r"^# Needs (.*)\.$", text, re.MULTILINE):
         note(f"it needs {needed}")
-    values = flags_wanted(check_workflow(path))
-    note(f"try it without an account: `sdqctl run {_word(path)} -a mock{values}`")
+    command = f"sdqctl run {_word(path)} -a mock{flags_wanted(path)}"
+    note(f"try it without an account: `{command}`")
 
 
 def _text_of(template: str) -> str:

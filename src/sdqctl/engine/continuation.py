@@ -91,11 +91,8 @@ def same_step(run: RunRecord, ledger: Ledger) -> Step:
     if first is not None and first.exact_prompt is not None:
         return prompt_step(first.exact_prompt)
     why = "is kept without what looks like a secret in it" if first else "was not recorded"
-    name = shlex.quote(run.session_name or run.session_id)
-    raise UsageError(
-        f"the prompt that was cut off {why}",
-        hint=f"give it again: `sdqctl resume {name} --prompt PROMPT`",
-    )
+    again = on_session("resume", run.session_name or run.session_id, "--prompt PROMPT")
+    raise UsageError(f"the prompt that was cut off {why}", hint=f"give it again: `{again}`")
 
 
 def last_run(session: SessionInfo, ledger: Ledger) -> RunRecord | None:

@@ -11,10 +11,11 @@ import msgspec
 
 from sdqctl.engine.component import component_path
 from sdqctl.errors import UsageError
+from sdqctl.model.options import RunOptions
 from sdqctl.text.suggest import meant
+from sdqctl.workflow import check_workflow
 
 if TYPE_CHECKING:
-    from sdqctl.model.options import RunOptions
     from sdqctl.model.run import RunRecord
     from sdqctl.model.workflow import Input, Workflow
 
@@ -82,9 +83,13 @@ def input_value(one: Input, text: str, cwd: Path, said: str = "--set ") -> Any: 
         raise UsageError(f"{said}{one.name}: {error}", hint=described(one)) from error
 
 
-def flags_wanted(workflow: Workflow) -> str:
-    """What stands after the file in a command that runs it: a flag for each input without value."""
-    return "".join(f" --set {one.name}=..." for one in workflow.inputs if one.default is None)
+def flags_wanted(path: Path) -> str:
+    """What a command that runs a file says after it: a flag for each input without a value.
+
+    Raises WorkflowError for one that cannot be run.
+    """
+    missing = missing_inputs(check_workflow(path), RunOptions())
+    return "".join(f" --set {one.name}=..." for one in missing)
 
 
 def described(one: Input) -> str:

@@ -166,7 +166,7 @@ class Report(Closing):
         elif not run.status.unfinished:
             return
         elif run.workflow_path is None and not self._says_how_it_stands(run):
-            again = f"sdqctl resume {shlex.quote(self._context.target.name)} --prompt PROMPT"
+            again = on_session("resume", self._context.target.name, "--prompt PROMPT")
             error.hint = f"give the prompt again: `{again}`"
         else:
             add_way_on(error, self._context.target.name)
