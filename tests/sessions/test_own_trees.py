@@ -170,6 +170,21 @@ def test_snapshots_go_into_the_trash_with_their_session_and_come_back(own: Bench
     assert _refs(own.project) == []
 
 
+def test_what_was_done_last_is_last_in_a_restored_session_too(own: Bench) -> None:
+    text = "PROMPT one [[tool: write f1 x]]\nPAUSE\nPROMPT three [[tool: write f3 x]]\n"
+    path = own.write("next.conv", f"SESSION-NAME t\nMODE implement\n{text}")
+    assert sdqctl("run", path).code == 8
+    asked = sdqctl("resume", "t", "--mode", "implement", "--prompt", "two [[tool: write f2 x]]")
+    assert asked.code == 0, asked.err
+    assert sdqctl("resume", "t", "--continue").code == 0
+    diff = ("sessions", "diff", "t", "--name-only")
+    before = sdqctl(*diff).out
+    assert before.split() == ["f1", "f2", "f3"]
+    assert sdqctl("sessions", "delete", "t", "--force").code == 0
+    assert sdqctl("sessions", "restore", "t").code == 0
+    assert sdqctl(*diff).out == before
+
+
 def test_purged_sessions_leave_no_snapshot(own: Bench) -> None:
     sdqctl("sessions", "delete", "s", "--force", "--purge")
     assert _refs(own.project) == []

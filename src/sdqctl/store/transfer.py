@@ -23,6 +23,8 @@ _TEXTS = ("id", "session_id", "session_name", "cwd", "workflow", "workflow_path"
 _GATES = ("pause", "consult", "ask")
 SNAPSHOTS = ("snapshot_before", "snapshot")
 """Columns of an attempt that name commits."""
+_OF_ITS_LEDGER = ("number", "seen", "ended")
+"""Columns that say in which order things happened in one ledger."""
 _PARENT = ("parent_run", "parent_path", "item")
 _GIVEN_BY_USERS = {"mode", "allow_tools", "allow_all_tools", "output_file", "sandbox"}
 
@@ -105,7 +107,8 @@ def put_rows(connection: sqlite3.Connection, rows: SessionRows) -> list[str]:
     """Insert rows within an open transaction, and return the ids of the runs.
 
     A run that is recorded for the same session is replaced: the session was deleted, or its import
-    was cut off. A run whose id is taken otherwise gets a new one.
+    was cut off. A run whose id is taken otherwise gets a new one. The order in which things were
+    begun stays, over all runs.
 
     Raises ValueError for rows that are none of a ledger: they may come from anyone's bundle.
     """
@@ -119,10 +122,10 @@ def put_rows(connection: sqlite3.Connection, rows: SessionRows) -> list[str]:
             if (parent := run.get("parent_run")) in ids:
                 own["parent_run"] = ids[parent]
             insert_row(connection, "runs", run | own)
-        for attempt in rows.attempts:
+        for attempt in _in_order(rows.attempts):
             row = attempt | _shown_by_then(attempt, rows.runs)
             _insert_numbered(connection, "attempts", row | {"run_id": ids[attempt["run_id"]]})
-        for asked in rows.tool_requests:
+        for asked in _in_order(rows.tool_requests):
             own = {"run_id": ids[asked["run_id"]]}
             _insert_numbered(connection, "tool_requests", asked | own)
         _read_back(connection, ids.values())
@@ -166,8 +169,14 @@ def remove_runs(connection: sqlite3.Connection, ids: Iterable[str]) -> None:
     connection.executemany("DELETE FROM runs WHERE id = ?", ((run_id,) for run_id in ids))
 
 
+def _in_order(rows: Iterable[Row]) -> list[Row]:
+    """Rows by the numbers that they had; bundles have them run by run."""
+    return sorted(rows, key=lambda row: row.get("number", 0))
+
+
 def _insert_numbered(connection: sqlite3.Connection, table: str, row: Row) -> None:
-    insert_row(connection, table, {key: value for key, value in row.items() if key != "number"})
+    own = {key: value for key, value in row.items() if key not in _OF_ITS_LEDGER}
+    insert_row(connection, table, own)
 
 
 def without_permissions(rows: SessionRows) -> SessionRows:
