@@ -8,6 +8,7 @@
     ├── WorkflowError                  3   workflow-invalid
     ├── StepError                      4   step-failed
     │   ├── ContextError               4   context-mismatch
+    │   ├── SharedTreeError            4   tree-shared
     │   └── BudgetError                4   budget-reached
     ├── WorkspaceError                 4   workspace-failed
     │   └── WorkspaceRefusedError      4   workspace-refused
@@ -86,6 +87,19 @@ class ContextError(StepError):
     """The conversation no longer holds the prompts that the ledger says were answered."""
 
     code = "context-mismatch"
+
+
+class SharedTreeError(StepError):
+    """A step is not taken back, since somebody else was at work in the same files meanwhile."""
+
+    code = "tree-shared"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(
+            message,
+            hint="give each a tree of its own: WORKTREE in the workflow that is called, or "
+            "`--worktree`",
+        )
 
 
 class BudgetError(StepError):

@@ -188,6 +188,7 @@ class LiveRun:
             command=command,
             value=value,
             snapshot_before=self.tree.now,
+            seen=self.tree.seen,
         )
         self.tree.begun_here(record)
         return record

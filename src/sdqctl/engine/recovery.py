@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from sdqctl.adapters.base import AdapterSession, ReadsHistory, Rewinds, find_power, power
 from sdqctl.adapters.registry import entry
-from sdqctl.errors import ContextError, StepError
+from sdqctl.errors import ContextError, SharedTreeError, StepError
 from sdqctl.model.followup import follow_up
 from sdqctl.model.options import OnInterrupted
 from sdqctl.model.run import OutcomeStatus, StepRecord, TurnOutcome
@@ -29,6 +29,11 @@ _TITLE = 60
 """So many of the turns that would be lost are named, in so many characters."""
 
 
+_SENT_AGAIN = {
+    OnInterrupted.RESEND: ("resent", "as told"),
+    OnInterrupted.REWIND: ("rewound", "with its files taken back"),
+}
+"""What is done, and how it is said."""
 GoBack = Callable[[StepRecord, StepRecord, Iterable[str]], Awaitable[None]]
 """Makes the work tree what it was before the first of some attempts (`Tree.go_back`)."""
 
@@ -38,7 +43,8 @@ class Recovery:
     """What became of an open turn, and what to send next (None: nothing, it is answered).
 
     `follows` is the turn that the prompt to send is to finish; `corrects`: it is about an answer.
-    Files that went with the first prompt are in the conversation then.
+    Files that went with the first prompt are in the conversation then. `warning`: why it is not
+    done as was asked for.
     """
 
     action: str
@@ -48,6 +54,7 @@ class Recovery:
     record: StepRecord | None = None
     outcome: TurnOutcome | None = None
     corrects: bool = False
+    warning: str | None = None
 
 
 def has_effects(session: AdapterSession, tools: Iterable[ToolCall]) -> bool:
@@ -86,12 +93,11 @@ async def recover_turn(
 ) -> Recovery:
     """Decide about the last of a step's attempts, oldest first.
 
-    `render` makes the step's prompt again, for one that was kept without its secrets. `go_back`
-    makes the work tree what it was before the first of some attempts. The tree comes first, as the
-    conversation says until then that there is something to take back.
-    Raises StepError with `--on-interrupted fail` when tools may have had effects, with `resend`
-    and `rewind` when other turns would be taken out of the conversation with it, and what `go_back`
-    raises.
+    `render` makes the step's prompt again, for one that was kept without its secrets. The tree goes
+    back first, as the conversation says until then that there is something to take back; where
+    others were at work in it, the agent is asked to finish the prompt. Raises StepError with `fail`
+    when tools may have had effects, with `resend` and `rewind` when other turns would be taken out
+    of the conversation with it, and what `go_back` raises.
     """
     asked = _asked(attempts)
     for attempt in [attempts[-1]] if asked is attempts[-1] else [attempts[-1], asked]:
@@ -112,24 +118,28 @@ async def recover_turn(
             f"step {asked.path} was interrupted after {what}",
             hint="go on with `--on-interrupted continue`, or with `--on-interrupted resend`",
         )
-    if policy in (OnInterrupted.RESEND, OnInterrupted.REWIND):
-        files = policy is OnInterrupted.REWIND
-        await _take_out(session, ledger, attempts, go_back if files else None)
-        action, how = ("rewound", "with its files taken back") if files else ("resent", "as told")
-        message = f"interrupted after {names}; sent again {how}"
-        return Recovery(action, message, _text(asked, render))
+    warning = None
+    if policy in _SENT_AGAIN:
+        warning = await _take_out(session, ledger, attempts, policy, go_back)
+        if warning is None:
+            action, how = _SENT_AGAIN[policy]
+            message = f"interrupted after {names}; sent again {how}"
+            return Recovery(action, message, _text(asked, render))
     message = f"interrupted after {names}; the agent is asked to finish it"
-    return Recovery("continued", message, follow_up(_text(asked, render)), follows=asked.turn_id)
+    text = follow_up(_text(asked, render))
+    return Recovery("continued", message, text, follows=asked.turn_id, warning=warning)
 
 
 async def _take_out(
     session: AdapterSession,
     ledger: Ledger,
     attempts: Sequence[StepRecord],
-    go_back: GoBack | None,
-) -> None:
-    """Take a step's attempts out of the conversation, after their changes were taken back."""
-    policy = OnInterrupted.RESEND if go_back is None else OnInterrupted.REWIND
+    policy: OnInterrupted,
+    go_back: GoBack,
+) -> str | None:
+    """Take a step's attempts out of the conversation, with `rewind` after their changes were taken
+    back; returns why they stay, where others were at work in the tree.
+    """
     rewinding = power(session, Rewinds, f"--on-interrupted {policy}")
     first = await _first_in_context(session, ledger, attempts)
     await _refuse_to_lose_others(session, ledger, attempts, first)
@@ -139,9 +149,13 @@ async def _take_out(
             f"step {first.path} cannot be taken back: {problem}",
             hint="let the agent finish it with `--on-interrupted continue`",
         )
-    if go_back is not None:
-        await go_back(first, attempts[-1], ())
+    if policy is OnInterrupted.REWIND:
+        try:
+            await go_back(first, attempts[-1], ())
+        except SharedTreeError as error:
+            return f"{error.message} ({error.hint})"
     await rewinding.rewind(turn)
+    return None
 
 
 def _what_came(session: AdapterSession) -> str:

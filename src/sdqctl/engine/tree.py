@@ -8,11 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sdqctl.errors import StepError, WorkspaceError
+from sdqctl.errors import SharedTreeError, StepError, WorkspaceError
 from sdqctl.model.events import Event, Warned
 from sdqctl.model.session import SessionRef
 from sdqctl.store.audit import targets_of
 from sdqctl.store.life import Life, Sign, forget_life, last_sign
+from sdqctl.store.neighbours import at_work_since, moment
 from sdqctl.store.snapshots import note_half_done
 
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ class Tree:
         self._first: Snapshot | None = None
         """The tree before the first step of this process."""
         self._now: Snapshot | None = None
+        self.seen: int | None = None
+        """The moment at which that was the tree (`store.neighbours`)."""
         self._taking = asyncio.Lock()
         """git runs once at a time, also where steps go side by side."""
         self._own: set[tuple[str, int]] = set()
@@ -121,7 +124,8 @@ class Tree:
         the tools may run any more. Done again after a kill, it comes to the same.
 
         Raises StepError when no snapshot was taken before the step, or when somebody else changed
-        the tree since; WorkspaceError when git fails.
+        the tree since, SharedTreeError when another run was at work in it; WorkspaceError when git
+        fails.
         """
         workspace = self._workspace
         if workspace is None or first.snapshot_before is None:
@@ -140,29 +144,43 @@ class Tree:
         if half_done.tree == before.tree and not restoring:
             self._now = before
             return
+        self._refuse_company(workspace, first)
         ref = SessionRef(self._run.adapter, last.session_id or "")
         kept = f"{self._run.id}/{place}"
         await asyncio.to_thread(workspace.history.keep, ref, kept, half_done.commit)
         if not self._is_own(last) and not self._discards:
             known = last.snapshot if restoring else None
-            yours = await asyncio.to_thread(
-                self._foreign, workspace, before, half_done, known, last, [*named]
+            await asyncio.to_thread(
+                self._refuse_foreign, workspace, before, half_done, known, last, [*named]
             )
-            if yours:
-                raise _stop(last, yours, half_done)
         self._life.start()
         if not restoring or last.snapshot is None:
             note_half_done(self._ledger, self._run.id, last.path, half_done.commit)
+        seen = self._refuse_company(workspace, first)
         restored = await asyncio.to_thread(workspace.restore, before)
-        self._now = before
+        self._now, self.seen = before, seen
         if restored.left:
-            left = ", ".join(restored.left[:_SHOWN])
-            self._warn(f"step {last.path}: not taken back: {left}")
+            self._warn(f"step {last.path}: not taken back: {_listed([*restored.left])}")
+
+    def _refuse_company(self, workspace: Workspace, first: StepRecord) -> int:
+        """Raise SharedTreeError when another run was at work in the tree since the step began: what
+        that changed would go as well. Returns the moment at which there was none.
+        """
+        now = moment(self._ledger)
+        found = at_work_since(self._ledger, self._home, first)
+        names = [each.name for each in found if workspace.has(Path(each.cwd))]
+        if names:
+            verb = "was" if len(names) == 1 else "were"
+            raise SharedTreeError(
+                f"step {first.path} is not taken back: {_listed(names)} {verb} at work in the same "
+                "tree meanwhile"
+            )
+        return now
 
     def _is_own(self, record: StepRecord) -> bool:
         return (record.path, record.attempts) in self._own
 
-    def _foreign(
+    def _refuse_foreign(
         self,
         workspace: Workspace,
         before: Snapshot,
@@ -170,8 +188,8 @@ class Tree:
         known: str | None,
         last: StepRecord,
         named: list[str],
-    ) -> list[str]:
-        """The files that changed after the step's processes had ended."""
+    ) -> None:
+        """Raise StepError for files that changed after the step's processes had ended."""
         from sdqctl.engine.authorship import Authorship
 
         sign = self._before
@@ -181,7 +199,16 @@ class Tree:
         texts = [*targets_of(self._ledger, self._run.id, last.path), *named]
         restored = workspace.changes(before.tree, known) if known else []
         judge = Authorship(workspace.top, sign, texts, [each.path for each in restored])
-        return judge.foreign([each.path for each in workspace.changes(before.tree, now.tree)])
+        yours = judge.foreign([each.path for each in workspace.changes(before.tree, now.tree)])
+        if yours:
+            raise StepError(
+                f"step {last.path} is not taken back: files were changed after it was cut off, "
+                f"and nothing was overwritten: {_listed(yours)} (all of it is kept as "
+                f"{now.commit[:12]})",
+                hint="go on with them as they are with `--on-interrupted continue`; or move them "
+                "away and give the command again; or take them back, too, with "
+                "`--discard-changes`",
+            )
 
     def _last_known(self) -> Snapshot | None:
         """The newest tree of this run that is recorded and still there."""
@@ -204,10 +231,12 @@ class Tree:
     async def _snapshot(self, ref: SessionRef, place: str) -> None:
         if self._workspace is None:
             return
+        seen = moment(self._ledger)
         try:
             self._now = await asyncio.to_thread(
                 self._workspace.snapshot, ref, f"{self._run.id}/{place}", parent=self._now
             )
+            self.seen = seen
         except WorkspaceError as error:
             self._workspace = None
             self._warn(f"no snapshots from here on: {error.message}")
@@ -216,12 +245,6 @@ class Tree:
         self._emit(Warned(message=message))
 
 
-def _stop(record: StepRecord, yours: list[str], kept: Snapshot) -> StepError:
-    shown = ", ".join(yours[:_SHOWN])
-    more = f" and {len(yours) - _SHOWN} more" if len(yours) > _SHOWN else ""
-    return StepError(
-        f"step {record.path} is not taken back: files were changed after it was cut off, "
-        f"and nothing was overwritten: {shown}{more} (all of it is kept as {kept.commit[:12]})",
-        hint="go on with them as they are with `--on-interrupted continue`; or move them away and "
-        "give the command again; or take them back, too, with `--discard-changes`",
-    )
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more

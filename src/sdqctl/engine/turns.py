@@ -20,7 +20,6 @@ from sdqctl.model.events import (
     NetRefused,
     PromptAccepted,
     PromptBegun,
-    StepRecovered,
     TurnEvent,
     TurnFailed,
     TurnFinished,
@@ -229,15 +228,9 @@ class TurnRunner:
         session = self._run.connection.session
         policy, go_back = self._run.on_interrupted, self._run.tree.go_back
         found = await recover_turn(session, self._ledger, attempts, policy, render, go_back)
-        self._emit(
-            StepRecovered(
-                run_id=self._run.id,
-                position=step.position,
-                path=step.path,
-                action=found.action,
-                message=found.message,
-            )
-        )
+        if found.warning is not None:
+            self._emit(Warned(message=found.warning))
+        self._run.recovered(step, found.action, found.message)
         return found
 
     def record_found(
@@ -295,6 +288,7 @@ class TurnRunner:
             follows=asked.follows,
             value=None if wanted is None else "",
             snapshot_before=self._run.tree.now,
+            seen=self._run.tree.seen,
         )
         self._run.tree.begun_here(record)
         self._emit(

@@ -114,6 +114,8 @@ class StepRecord(msgspec.Struct, frozen=True, kw_only=True):
     ended; None where none was taken.
     """
 
+    number: int
+    """Its place in the order in which all attempts begin and end."""
     run_id: str
     path: str
     """Where the step stands (`model.paths`)."""
@@ -135,6 +137,8 @@ class StepRecord(msgspec.Struct, frozen=True, kw_only=True):
     shown_at: datetime | None = None
     follows: str | None = None
     snapshot_before: str | None = None
+    seen: int | None = None
+    """When the tree was looked at that is `snapshot_before`, as a place in that order."""
     snapshot: str | None = None
     response: str | None = None
     tools: tuple[ToolCall, ...] = ()

@@ -18,6 +18,7 @@ from sdqctl.model.session import SessionRef, ToolCall, Usage
 from sdqctl.store.database import Database
 from sdqctl.store.rows import (
     insert_row,
+    next_moment,
     next_number,
     place_called,
     put_session,
@@ -243,11 +244,10 @@ class Ledger(Closing):
         follows: str | None = None,
         command: str | None = None,
         snapshot_before: str | None = None,
+        seen: int | None = None,
         value: str | None = None,
     ) -> StepRecord:
-        """Record that a step is about to act; `follows` is the turn whose prompt this goes on, and
-        `snapshot_before` the tree as it is. An empty `value`: its answer is to become one.
-        """
+        """Record that a step is about to act, with what `StepRecord` says of it."""
         values = {
             "run_id": run_id,
             "path": path,
@@ -264,6 +264,7 @@ class Ledger(Closing):
             "follows": follows,
             "command": command,
             "snapshot_before": snapshot_before,
+            "seen": seen,
             "value": value,
             "audited": 1,
             "started_at": _now().isoformat(),
@@ -297,7 +298,7 @@ class Ledger(Closing):
 
         Raises StoreError if it has an outcome already.
         """
-        values = {
+        values: dict[str, object] = {
             "status": status.value,
             "response": self._clean(response),
             "tools": msgspec.json.encode([self._clean_call(call) for call in tools]).decode(),
@@ -492,16 +493,13 @@ class Ledger(Closing):
         return int(rows[0]["number"])
 
     def _change(
-        self,
-        name: str,
-        number: int,
-        values: Mapping[str, object],
-        *,
-        soon: bool = False,
+        self, name: str, number: int, values: dict[str, object], *, soon: bool = False
     ) -> None:
-        columns = ", ".join(f"{column} = ?" for column in values)
         write = self.database.write_soon if soon else self.database.write
         with write(name) as connection:
+            if "status" in values:
+                values["ended"] = next_moment(connection)
+            columns = ", ".join(f"{column} = ?" for column in values)
             changed = connection.execute(
                 f"UPDATE attempts SET {columns} WHERE number = ? AND status = 'begun'",
                 (*values.values(), number),

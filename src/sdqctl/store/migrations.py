@@ -234,4 +234,13 @@ MIGRATIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
             """,
         ),
     ),
+    (
+        "0018-attempts-side-by-side",  # moments: in one order with the numbers of attempts
+        (
+            "ALTER TABLE attempts ADD COLUMN seen INTEGER",  # when `snapshot_before` was looked at
+            "ALTER TABLE attempts ADD COLUMN ended INTEGER",
+            "CREATE INDEX attempts_by_end ON attempts (ended) WHERE ended IS NOT NULL",
+            "CREATE INDEX attempts_open ON attempts (number) WHERE status = 'begun'",
+        ),
+    ),
 )

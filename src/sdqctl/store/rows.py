@@ -35,7 +35,7 @@ def read_run(row: sqlite3.Row) -> RunRecord:
 def read_step(row: sqlite3.Row) -> StepRecord:
     """A row of `attempts` with its count."""
     values: dict[str, Any] = dict(row)
-    del values["number"], values["audited"]
+    del values["ended"], values["audited"]
     for name in ("started_at", "completed_at", "shown_at"):
         values[name] = _time(values[name])
     values["status"] = StepStatus(values["status"])
@@ -108,4 +108,13 @@ def place_called(connection: sqlite3.Connection, run_id: str, moved: Mapping[str
 def next_number(connection: sqlite3.Connection) -> int:
     """The number of a run that begins now, within an open transaction; greater than all others."""
     row = connection.execute("SELECT coalesce(max(number), 0) + 1 FROM runs").fetchone()
+    return int(row[0])
+
+
+def next_moment(connection: sqlite3.Connection) -> int:
+    """The moment at which an attempt ends, within an open transaction: no other attempt has its
+    number, and each that begins later has a greater one.
+    """
+    connection.execute("UPDATE sqlite_sequence SET seq = seq + 1 WHERE name = 'attempts'")
+    row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'attempts'").fetchone()
     return int(row[0])

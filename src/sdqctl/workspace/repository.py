@@ -125,6 +125,15 @@ def _named_in(file: Path, folder: Path) -> Path | None:
     return Path(os.path.realpath(path.parent), path.name)
 
 
+def is_part_of(folder: Path, top: Path) -> bool:
+    """Whether a folder lies in the work tree at `top`, and in no other one within that."""
+    real = Path(os.path.realpath(folder))
+    above = [real, *real.parents]
+    return top in above and not any(
+        os.path.lexists(each / ".git") for each in above[: above.index(top)]
+    )
+
+
 def _may_be_repository(folder: Path) -> bool:
     """Whether git is to be asked: up to the root it looks for `.git` and a bare one's HEAD."""
     real = Path(os.path.realpath(folder))

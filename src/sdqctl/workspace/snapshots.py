@@ -37,6 +37,7 @@ from sdqctl.workspace.repository import (
     Repository,
     current_commit,
     find_repository,
+    is_part_of,
     read_configuration,
     refuse_programs,
 )
@@ -120,6 +121,10 @@ class Workspace:
     def top(self) -> Path:
         """The folder of the whole work tree."""
         return self._folder.top
+
+    def has(self, folder: Path) -> bool:
+        """Whether a folder is part of this tree."""
+        return is_part_of(folder, self.top)
 
     @property
     def repository(self) -> Repository | None:

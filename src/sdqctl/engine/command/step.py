@@ -22,7 +22,7 @@ from sdqctl.engine.command.process import (
     format_output,
     run_command,
 )
-from sdqctl.errors import StepError
+from sdqctl.errors import SharedTreeError, StepError
 from sdqctl.model.events import NetRefused, Warned
 from sdqctl.model.options import OnInterrupted
 from sdqctl.model.paths import first_round, following, number_of
@@ -156,18 +156,35 @@ async def _found_end(
     if found.exists and not found.started:
         run.recovered(step, "rerun", "the command had not been started; run now")
         return None
+    await _may_run_again(step, action, record, run)
+    return None
+
+
+async def _may_run_again(
+    step: PlannedStep, action: RunStep, record: StepRecord, run: LiveRun
+) -> None:
+    """Take back what a command changed that was cut off, where that is asked for. Raises StepError
+    where it may not be run again.
+    """
+    first = " (with `rewind` what it changed is taken back first)"
     if run.on_interrupted is OnInterrupted.REWIND:
-        await run.tree.go_back(record, record, [action.command])
-        run.recovered(step, "rewound", "the command was cut off; what it had changed is taken back")
-        return None
+        try:
+            await run.tree.go_back(record, record, [action.command])
+        except SharedTreeError as error:
+            run.context.emit(Warned(message=f"{error.message} ({error.hint})"))
+            first = ""
+        else:
+            message = "the command was cut off; what it had changed is taken back"
+            run.recovered(step, "rewound", message)
+            return
     if action.repeatable or run.on_interrupted is OnInterrupted.RESEND:
         run.recovered(step, "rerun", "the command was cut off; run again")
-        return None
+        return
     raise StepError(
         f"step {step.path}: `{action.command}` was cut off, and whether it took effect "
         "is not known",
-        hint="run it again with `--on-interrupted resend` (with `rewind` what it changed is taken "
-        f"back first), or go on after it with `--from {following(step.path)}`",
+        hint=f"run it again with `--on-interrupted resend`{first}, or go on after it with "
+        f"`--from {following(step.path)}`",
     )
 
 
