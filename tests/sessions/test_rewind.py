@@ -168,3 +168,47 @@ def test_a_diff_on_a_terminal_goes_through_the_pager_that_git_uses(ran: Bench) -
         assert terminal.wait_for_end() == 0
         assert b"\x1b[32m+\x1b[m\x1b[32mpaged" in terminal.raw
     assert not (ran.project / "stranger").exists()
+
+
+@pytest.mark.parametrize("name", ["s", "other"])
+def test_what_a_rewind_kept_goes_into_the_trash_and_comes_back(name: str, ran: Bench) -> None:
+    files = on_disk(ran.project)
+    assert sdqctl("sessions", "rewind", "s", "--to", "2").code == 0
+    assert sdqctl("sessions", "delete", "s", "--force").code == 0
+    assert kept(ran, "rewinds") == []
+    assert sdqctl("sessions", "restore", "s", "--name", name).code == 0
+    assert kept(ran, "trash") == []
+    done = sdqctl("sessions", "redo", name)
+    assert done.code == 0, done.err
+    shown = sdqctl("sessions", "show", name, "--format", "json").json
+    assert (shown["name"], len(shown["turns"]), shown["run"]["steps_done"]) == (name, 3, 5)
+    assert len(sdqctl("sessions", "list", "--format", "json").json) == 1
+    assert on_disk(ran.project) == files
+    assert kept(ran, "rewinds", "trash") == []
+
+
+@pytest.mark.parametrize("flag", ["", "--purge"])
+def test_what_a_rewind_kept_goes_for_good_with_its_session(flag: str, ran: Bench) -> None:
+    assert sdqctl("sessions", "rewind", "s", "--to", "2").code == 0
+    if flag:
+        assert sdqctl("sessions", "delete", "s", "--force", flag).code == 0
+    else:
+        assert sdqctl("sessions", "cleanup", "--older-than", "0", "--include-unfinished").code == 0
+        assert len(kept(ran, "trash")) == 3
+        emptied = sdqctl("sessions", "trash", "empty", "--older-than", "0", "--force")
+        assert emptied.code == 0
+    assert kept(ran, "rewinds", "trash") == []
+
+
+def test_a_redo_leaves_a_session_that_was_renamed_its_name(ran: Bench) -> None:
+    assert sdqctl("sessions", "rewind", "s", "--to", "2").code == 0
+    assert sdqctl("sessions", "rename", "s", "other").code == 0
+    assert sdqctl("sessions", "redo", "other").code == 0
+    shown = sdqctl("sessions", "show", "other", "--format", "json").json
+    assert (shown["id"], len(shown["turns"]), shown["run"]["steps_done"]) == ("s", 3, 5)
+
+
+def kept(bench: Bench, *folders: str) -> list[Path]:
+    """The files below some folders of sdqctl's data."""
+    found = (path for name in folders for path in (bench.home / "sdqctl" / name).rglob("*"))
+    return [path for path in found if path.is_file()]

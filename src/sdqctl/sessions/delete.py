@@ -20,7 +20,7 @@ from sdqctl.model.session import SessionRef
 from sdqctl.sessions.access import Access
 from sdqctl.sessions.query import CLIENT, Entry, Query, all_entries, select, tree_of
 from sdqctl.sessions.resolve import resolve_session
-from sdqctl.sessions.rewind import remove_rewinds
+from sdqctl.sessions.rewind_log import RewindLog
 from sdqctl.sessions.snapshots import forget, into_trash, keepers_of
 from sdqctl.sessions.worktrees import loss_text
 from sdqctl.store.evidence import remove_commands_of, remove_forgotten_commands
@@ -213,14 +213,16 @@ async def _delete_all(
 def _put_files_away(
     home: Path, ref: SessionRef, keepers: set[str], bundle: Path | None, result: Deletion
 ) -> None:
-    """What there is of the files of a session that went: snapshots go with its bundle, worktrees
-    only when nothing in them would be lost.
+    """What there is of the files of a session that went: its snapshots and what rewinds kept go
+    with its bundle, worktrees only when nothing in them would be lost.
     """
+    rewinds = RewindLog.of(home, ref)
     if bundle is None:
         forget(keepers, ref)
+        rewinds.remove_all()
     else:
         into_trash(keepers, ref, bundle)
-    remove_rewinds(home, ref)
+        rewinds.move(RewindLog.of_deleted(bundle))
     for worktree in worktree_of(home, ref):
         if lost := loss_text(home, worktree):
             result.worktrees.append((worktree, lost))

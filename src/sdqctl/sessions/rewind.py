@@ -6,7 +6,6 @@ both named by a record below `rewinds/`. A rewind that was cut off is finished b
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +22,7 @@ from sdqctl.errors import (
     UsageError,
     WorkspaceError,
 )
-from sdqctl.fs import make_private_folder, replacing, write_private
+from sdqctl.fs import replacing
 from sdqctl.model.run import RunRecord, RunStatus, StepRecord
 from sdqctl.model.session import SessionRef
 from sdqctl.process import commit_point
@@ -31,34 +30,13 @@ from sdqctl.sessions.access import Access, with_adapter
 from sdqctl.sessions.files import find_step, is_done_by, run_with_trees, stamp, tree_after
 from sdqctl.sessions.query import Entry
 from sdqctl.sessions.resolve import find_session
+from sdqctl.sessions.rewind_log import RewindLog, RewindRecord
 from sdqctl.sessions.transfer import export_bundle, import_session
 from sdqctl.sessions.trash import trash_file
 from sdqctl.store.ledger import Ledger
 from sdqctl.store.locks import SessionLock
 from sdqctl.workspace.history import History
 from sdqctl.workspace.snapshots import NO_LIMITS, Workspace
-
-FOLDER = "rewinds"
-
-
-class RewindRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One rewind: what it goes to, and what there was before it."""
-
-    run_id: str
-    to: str
-    """The path of the last step that stays."""
-    cwd: str | None
-    keeper: str | None
-    target: str | None
-    """The commit that the files go to; None when they stay."""
-    before: str | None
-    """The commit of the files as they were."""
-    conversation: bool
-    """Whether the talk goes back, too; a bundle of the session lies beside the record then."""
-    finished: bool = False
-    attempts: int = 0
-    """How many attempts and turns there were when it was finished: the talk may have gone on."""
-    turns: int | None = None
 
 
 @dataclass(frozen=True)
@@ -146,66 +124,6 @@ def redo_session(access: Access, argument: str, adapter: str | None = None) -> R
         _put_back(access, entry, store.bundle(number))
     store.remove(number)
     return Rewound(entry, record, changed, left, 0)
-
-
-def remove_rewinds(home: Path, ref: SessionRef) -> None:
-    """Forget the rewinds of a session that goes. Raises StoreError."""
-    store = RewindLog.of(home, ref)
-    for number in store.numbers():
-        store.remove(number)
-
-
-@dataclass(frozen=True)
-class RewindLog:
-    """The records of one session's rewinds, by number, each with its bundle."""
-
-    folder: Path
-
-    @classmethod
-    def of(cls, home: Path, ref: SessionRef) -> RewindLog:
-        """Those of a session."""
-        key = hashlib.sha256(f"{ref.adapter}/{ref.id}".encode()).hexdigest()[:16]
-        return cls(home / FOLDER / key)
-
-    def numbers(self) -> list[int]:
-        """Which there are, the first one first."""
-        return sorted(int(path.stem) for path in self.folder.glob("[0-9]*.json"))
-
-    def next_number(self) -> int:
-        """The number of a new one."""
-        return max(self.numbers(), default=0) + 1
-
-    def read(self, number: int) -> RewindRecord:
-        """A record. Raises StoreError for a damaged one."""
-        path = self._path(number)
-        try:
-            return msgspec.json.decode(path.read_bytes(), type=RewindRecord)
-        except (OSError, msgspec.MsgspecError) as error:
-            raise StoreError(f"{path} cannot be read: {error}") from error
-
-    def unfinished(self) -> tuple[int, RewindRecord] | None:
-        """The last one, if it was cut off."""
-        numbers = self.numbers()
-        record = self.read(numbers[-1]) if numbers else None
-        return (numbers[-1], record) if record is not None and not record.finished else None
-
-    def write(self, number: int, record: RewindRecord) -> None:
-        """Write a record down. Raises StoreError."""
-        make_private_folder(self.folder)
-        write_private(self._path(number), msgspec.json.format(msgspec.json.encode(record)))
-
-    def bundle(self, number: int) -> Path:
-        """Where the session as it was lies."""
-        make_private_folder(self.folder)
-        return self.folder / f"{number:04}.sdqctl"
-
-    def remove(self, number: int) -> None:
-        """Remove a record with its bundle."""
-        self._path(number).unlink(missing_ok=True)
-        self.bundle(number).unlink(missing_ok=True)
-
-    def _path(self, number: int) -> Path:
-        return self.folder / f"{number:04}.json"
 
 
 def _refuse_in_use(access: Access, entry: Entry) -> None:
@@ -358,7 +276,7 @@ def _put_back(access: Access, entry: Entry, bundle: Path) -> None:
         with_adapter(access, entry.info.adapter, work)
         ledger.forget_session(entry.ref)
     commit_point("redo.deleted")
-    import_session(access, saved, own=True)
+    import_session(access, saved, own=True, instead=entry.info)
     if entry.kept:
         with access.ledger() as ledger:
             ledger.keep_session(entry.ref, keep=True)

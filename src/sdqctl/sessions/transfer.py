@@ -26,6 +26,7 @@ from sdqctl.sessions.bundle import Bundle, CarriedFiles, write_bundle
 from sdqctl.sessions.carried_files import Arriving, packed
 from sdqctl.sessions.query import all_entries
 from sdqctl.sessions.redaction import Cleaner
+from sdqctl.sessions.rewind_log import RewindLog
 from sdqctl.sessions.snapshots import keepers_of, out_of_trash
 from sdqctl.sessions.trash import Deleted, called_by_deleted, find_deleted, remove
 from sdqctl.store.ledger import Ledger
@@ -127,10 +128,12 @@ def import_session(
     own: bool = False,
     with_files: bool = True,
     workflow: Path | None = None,
+    instead: SessionInfo | None = None,
 ) -> SessionInfo:
-    """Make a session of a bundle, of one's `own` with what its runs were allowed. A work tree in it
-    becomes a worktree of the repository around `cwd`, unless it is to be without files. A workflow
-    called like `workflow` is that file here.
+    """Make a session of a bundle, of one's `own` (the trash) with what its runs were allowed. A
+    work tree in it becomes a worktree of the repository around `cwd`, unless it is to be without
+    files. A workflow called like `workflow` is that file here. The session gets id and name of the
+    one that it is there `instead` of.
 
     Raises BundleError, SessionExistsError, UsageError, WorkspaceError.
     """
@@ -140,8 +143,10 @@ def import_session(
         carried, files = bundle.manifest.workspace, None
         if carried is not None and with_files:
             files = Arriving(bundle, carried, cwd or access.directory, access.home)
+        old = bundle.manifest.session
+        called = (instead.name, instead.id) if instead else _identity(old, name)
         return import_bundle(
-            access, bundle, name=name, cwd=cwd, own=own, files=files, workflow=workflow
+            access, bundle, called=called, cwd=cwd, own=own, files=files, workflow=workflow
         )
 
 
@@ -160,6 +165,7 @@ def _bring_back(access: Access, deleted: Deleted, name: str | None = None) -> Se
     ref = SessionRef(info.adapter, info.id)
     with access.ledger(read_only=True) as ledger:
         out_of_trash(keepers_of(ledger, ref), deleted.path, ref)
+    RewindLog.of_deleted(deleted.path).move(RewindLog.of(access.home, ref))
     remove(deleted)
     return info
 
@@ -203,19 +209,19 @@ def import_bundle(
     access: Access,
     bundle: Bundle,
     *,
-    name: str | None = None,
+    called: tuple[str | None, str] | None = None,
     cwd: Path | None = None,
     own: bool = False,
     files: Arriving | None = None,
     workflow: Path | None = None,
 ) -> SessionInfo:
-    """Make a session of a bundle; nothing is left when that fails.
+    """Make a session of a bundle as `import_session` does; nothing is left when that fails.
 
-    What its runs were allowed is taken over from one's `own` (the trash) alone. A workflow called
-    like `workflow` is that file here. Raises what `import_session` and `SessionLock` raise.
+    `called` are its name and id, else the old ones. Raises what that and `SessionLock` raise.
     """
     old, home = bundle.manifest.session, access.home
-    label, session_id = _identity(old, name)
+    label, session_id = called or _identity(old)
+    same = (label, session_id) == (old.name, old.id)
     ref = SessionRef(bundle.manifest.adapter, session_id)
     archive = access.archive(ref.adapter)
     with access.ledger() as ledger, ExitStack() as held, ExitStack() as undoing:
@@ -233,14 +239,14 @@ def import_bundle(
                 found,
                 old_id=old.id,
                 new=ref,
-                name=name,
+                name=None if same else label,
                 cwd=(old.cwd, folder) if old.cwd and folder else None,
                 workflows=paths,
             )
             rows = rows if tree is None else tree.settled(rows)
         except KeyError as error:
             raise BundleError(f"{bundle.path}: the ledger's rows miss {error}") from error
-        unchanged = own and name is None and cwd is None
+        unchanged = own and same and cwd is None
         _write(bundle, archive, ledger, ref, rows, label, folder, unchanged=unchanged)
         undoing.pop_all()
     return archive.get(session_id) or old
@@ -291,7 +297,7 @@ def _write(
         shutil.rmtree(staged, ignore_errors=True)
 
 
-def _identity(old: SessionInfo, name: str | None) -> tuple[str | None, str]:
+def _identity(old: SessionInfo, name: str | None = None) -> tuple[str | None, str]:
     """The name and the id of the new session: the old ones unless another name is wanted."""
     if name is not None:
         if problem := name_problem(name):

@@ -12,6 +12,7 @@ from sdqctl.fs import make_private_folder
 from sdqctl.model.session import SessionInfo, find_called
 from sdqctl.model.views.session import TrashView
 from sdqctl.sessions.bundle import Bundle
+from sdqctl.sessions.rewind_log import RewindLog
 from sdqctl.sessions.snapshots import forget_trashed
 
 _SUFFIX = ".sdqctl"
@@ -24,6 +25,7 @@ class Deleted:
     path: Path
     deleted_at: datetime
     size: int
+    """Of all that went with it, in bytes."""
     info: SessionInfo | None
 
     @property
@@ -62,7 +64,8 @@ def deleted_sessions(home: Path) -> list[Deleted]:
                 when = bundle.manifest.created_at
         except BundleError:
             info, when = None, datetime.fromtimestamp(path.stat().st_mtime, UTC)
-        found.append(Deleted(path, when, path.stat().st_size, info))
+        size = path.stat().st_size + RewindLog.of_deleted(path).size()
+        found.append(Deleted(path, when, size, info))
     return found
 
 
@@ -74,8 +77,11 @@ def deleted_before(home: Path, seconds: float) -> list[Deleted]:
 
 
 def remove(entry: Deleted) -> None:
-    """Remove a deleted session for good, with the snapshots that were put away with it."""
+    """Remove a deleted session for good, with the snapshots that were put away with it, and what
+    its rewinds had kept.
+    """
     forget_trashed(_keepers(entry.path), entry.path)
+    RewindLog.of_deleted(entry.path).remove_all()
     entry.path.unlink(missing_ok=True)
 
 
