@@ -79,6 +79,7 @@ ELSEWHERE = {
     "ledger.half-done": "test_a_kill_while_a_step_is_taken_back_with_its_files",
     "mock.rewind": "test_a_kill_while_a_prompt_is_taken_out_of_the_context",
     "rewind.recorded": "test_a_rewind_that_was_killed_is_finished_by_the_same_command",
+    "ledger.rewind": "test_a_rewind_that_was_killed_is_finished_by_the_same_command",
     "rewind.cut": "test_a_rewind_that_was_killed_is_finished_by_the_same_command",
     "redo.deleted": "test_a_redo_that_was_killed_leaves_the_session_in_the_trash",
     "acp.rewind": "test_going_back_is_finished_by_the_command_after_a_kill",

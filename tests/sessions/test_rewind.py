@@ -140,7 +140,16 @@ def test_later_prompts_of_the_session_go_back_with_the_step(ran: Bench) -> None:
 
 
 @pytest.mark.each(3)
-@pytest.mark.parametrize("point", ["rewind.recorded", "rewind.cut", "workspace.restore"])
+@pytest.mark.parametrize(
+    "point",
+    [
+        "rewind.recorded",
+        "rewind.cut",
+        "workspace.restore",
+        "ledger.rewind.before",
+        "ledger.rewind.after",
+    ],
+)
 def test_a_rewind_that_was_killed_is_finished_by_the_same_command(point: str, ran: Bench) -> None:
     write(ran.project, {"mine.txt": "new\n"})
     files = on_disk(ran.project)
@@ -206,6 +215,122 @@ def test_a_redo_leaves_a_session_that_was_renamed_its_name(ran: Bench) -> None:
     assert sdqctl("sessions", "redo", "other").code == 0
     shown = sdqctl("sessions", "show", "other", "--format", "json").json
     assert (shown["id"], len(shown["turns"]), shown["run"]["steps_done"]) == ("s", 3, 5)
+
+
+ASIDE = """\
+MODE implement
+PROMPT one [[reply: 1]]
+PAUSE look
+PROMPT three [[tool: write f3 x]] [[reply: 3]]
+PROMPT four [[tool: write f4 x]] [[reply: 4]]
+"""
+
+
+@pytest.fixture
+def with_aside(bench: Bench) -> Bench:
+    """A session `s` in which another prompt was asked while its run was paused."""
+    repository(bench.project, {"base.txt": "base\n", "work.conv": ASIDE})
+    assert bench.run(ASIDE).done.code == 8
+    assert sdqctl("resume", "s", "--prompt", "aside [[reply: A]]").code == 0
+    assert bench.resume("--continue").done.code == 0
+    return bench
+
+
+@pytest.mark.parametrize(
+    ("step", "talk", "files", "runs"),
+    [
+        ("4", ["one", "aside", "three", "four"], ["f3", "f4"], [4, 1]),
+        ("3", ["one", "aside", "three"], ["f3"], [3, 1]),
+        ("2", ["one"], [], [2]),
+        ("1", ["one"], [], [1]),
+    ],
+)
+def test_what_other_prompts_did_goes_by_when_they_were_asked(
+    step: str, talk: list[str], files: list[str], runs: list[int], with_aside: Bench
+) -> None:
+    whole = asked(), with_runs()
+    done = sdqctl("sessions", "rewind", "s", "--to", step)
+    assert done.code == 0, done.err
+    assert (asked(), made(with_aside)) == (talk, files)
+    assert sorted(with_runs(), reverse=True) == runs
+    assert sdqctl("sessions", "redo", "s").code == 0
+    assert ((asked(), with_runs()), made(with_aside)) == (whole, ["f3", "f4"])
+    assert sdqctl("sessions", "rewind", "s", "--to", step).code == 0
+    assert sdqctl("resume", "s", "--continue").code == (8 if step == "1" else 0)
+    assert sdqctl("resume", "s", "--continue").code == 0
+    aside = ["aside"] if "aside" in talk else []
+    assert (asked(), made(with_aside)) == (["one", *aside, "three", "four"], ["f3", "f4"])
+
+
+CALLING = """\
+MODE implement
+PROMPT one [[reply: 1]]
+CALL inner.conv IN same
+PROMPT three [[tool: write f3 x]] [[reply: 3]]
+"""
+
+
+@pytest.fixture
+def with_call(bench: Bench) -> Bench:
+    """A session `s` whose run called another workflow in its own conversation."""
+    repository(bench.project, {"base.txt": "base\n", "work.conv": CALLING})
+    bench.write("inner.conv", "PROMPT inner [[tool: write fi x]] [[reply: I]]\n")
+    assert bench.run(CALLING).done.code == 0
+    return bench
+
+
+@pytest.mark.parametrize(
+    ("step", "talk", "files"),
+    [("2", ["one", "inner"], ["fi"]), ("1", ["one"], [])],
+)
+def test_what_was_called_in_the_same_conversation_goes_with_its_step(
+    step: str, talk: list[str], files: list[str], with_call: Bench
+) -> None:
+    assert sdqctl("sessions", "rewind", "s", "--to", step).code == 0
+    assert (asked(), made(with_call)) == (talk, files)
+    assert sdqctl("sessions", "redo", "s").code == 0
+    assert (asked(), made(with_call)) == (["one", "inner", "three"], ["f3", "fi"])
+    assert sdqctl("sessions", "rewind", "s", "--to", step).code == 0
+    assert sdqctl("resume", "s", "--continue").code == 0
+    assert (asked(), made(with_call)) == (["one", "inner", "three"], ["f3", "fi"])
+
+
+def test_steps_that_ran_again_go_with_their_earlier_answers(with_call: Bench) -> None:
+    assert sdqctl("resume", "s", "--continue", "--from", "2").code == 0
+    assert asked() == ["one", "inner", "three", "inner", "three"]
+    assert sdqctl("sessions", "rewind", "s", "--to", "2").code == 0
+    assert asked() == ["one", "inner", "three", "inner"]
+    assert sdqctl("sessions", "rewind", "s", "--to", "1").code == 0
+    assert asked() == ["one"]
+    assert sdqctl("resume", "s", "--continue").code == 0
+    assert asked() == ["one", "inner", "three"]
+
+
+@pytest.mark.parametrize("part", ["", "--files"])
+def test_a_session_whose_run_was_called_goes_back_with_its_caller(part: str, bench: Bench) -> None:
+    repository(bench.project, {"base.txt": "base\n"})
+    bench.write("part.conv", "PROMPT a [[tool: write fa x]]\nPROMPT b [[tool: write fb x]]\n")
+    assert bench.run("MODE implement\nCALL part.conv\nPROMPT [[tool: write f3 x]]\n").done.code == 0
+    done = sdqctl("sessions", "rewind", "s/part", "--to", "1", *([part] if part else []))
+    assert (done.code, "`sdqctl sessions rewind s --to STEP`" in done.err) == (2, True)
+    assert (made(bench), len(asked("s/part"))) == (["f3", "fa", "fb"], 2)
+
+
+def asked(name: str = "s") -> list[str]:
+    """The first word of each prompt of a session."""
+    shown = sdqctl("sessions", "show", name, "--format", "json").json
+    return [turn["prompt"].split()[0] for turn in shown["turns"]]
+
+
+def with_runs(name: str = "s") -> list[int]:
+    """How many steps are done of each run that is shown."""
+    shown = sdqctl("sessions", "show", name, "--format", "json").json
+    return [run["steps_done"] for run in shown["runs"]]
+
+
+def made(bench: Bench) -> list[str]:
+    """The files that steps wrote."""
+    return sorted(path.name for path in bench.project.glob("f?"))
 
 
 def kept(bench: Bench, *folders: str) -> list[Path]:

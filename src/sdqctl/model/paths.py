@@ -62,6 +62,11 @@ def is_within(path: str, outer: str) -> bool:
     return path.startswith(outer) and path[len(outer) : len(outer) + 1] in (".", "[")
 
 
+def is_done_by(path: str, last: str) -> bool:
+    """Whether a step comes before another one, is it, or lies within it."""
+    return path_key(path) <= path_key(last) or is_within(path, last)
+
+
 def following(path: str) -> str:
     """The path of the next step of the same list."""
     return sibling(path, number_of(path) + 1)

@@ -62,9 +62,17 @@ def _gather(entry: Entry, archive: SessionArchive, ledger: Ledger) -> SessionDet
     runs = [
         (_tree(run, entry.holder if run is driven else None, ledger), ledger.steps(run.id))
         for run in found
+        if not _is_gone(run, ledger)
     ]
     turns, why = read_turns(archive, entry.info.id, ledger.turns_of(entry.ref))
     return SessionDetail(entry, turns, runs, why, [])
+
+
+def _is_gone(run: RunRecord, ledger: Ledger) -> bool:
+    """Whether a rewind took back all that a run did, and nothing goes on with it."""
+    attempts = ledger.attempts(run.id)
+    goes_on = run.workflow_path is not None and run.parent_run is None
+    return not goes_on and bool(attempts) and all(each.superseded for each in attempts)
 
 
 def _tree(run: RunRecord, holder: Holder | None, ledger: Ledger) -> CalledRun:

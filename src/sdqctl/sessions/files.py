@@ -9,11 +9,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from sdqctl.errors import UsageError, WorkspaceError
-from sdqctl.model.paths import is_path, is_within, path_key
+from sdqctl.model.paths import is_done_by, is_path, is_within, path_key
 from sdqctl.model.run import RunRecord, StepRecord
 from sdqctl.model.session import SessionRef
 from sdqctl.model.workspace import FileChange
 from sdqctl.sessions.access import Access
+from sdqctl.sessions.places import own_runs, workflow_run
 from sdqctl.sessions.query import Entry
 from sdqctl.sessions.resolve import find_session
 from sdqctl.store.ledger import Ledger
@@ -157,10 +158,10 @@ def run_with_trees(ledger: Ledger, ref: SessionRef, label: str) -> RunRecord:
 
     Raises WorkspaceError when there is none.
     """
-    runs = [run for run in ledger.runs_of(ref) if run.keeper is not None]
-    if not runs:
+    run = workflow_run([run for run in own_runs(ledger, ref) if run.keeper is not None])
+    if run is None:
         raise no_snapshots(label)
-    return next((run for run in reversed(runs) if run.workflow_path is not None), runs[-1])
+    return run
 
 
 def no_snapshots(label: str) -> WorkspaceError:
@@ -182,16 +183,11 @@ def tree_after(ledger: Ledger, run: RunRecord, path: str) -> str:
     """The commit of the tree after a step and all within it; of a step that keeps none, that of
     the one before. Raises WorkspaceError when none is known.
     """
-    steps = ledger.steps(run.id)
+    steps = sorted(ledger.steps(run.id), key=lambda step: step.number)
     known = [s.snapshot for s in steps if is_done_by(s.path, path) and s.snapshot]
     later = [s.snapshot_before for s in steps if s.snapshot_before]
     found = next(iter([*known[-1:], *later[:1]]), None)
     return found or _unknown(path)
-
-
-def is_done_by(path: str, last: str) -> bool:
-    """Whether a step comes before another one, is it, or lies within it."""
-    return path_key(path) <= path_key(last) or is_within(path, last)
 
 
 def find_step(text: str, steps: Sequence[StepRecord]) -> str:

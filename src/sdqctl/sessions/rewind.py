@@ -6,13 +6,14 @@ both named by a record below `rewinds/`. A rewind that was cut off is finished b
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shlex
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
-from sdqctl.adapters.base import Adapter, AdapterConfig, Rewinds, power
+from sdqctl.adapters.base import Adapter, AdapterConfig, AdapterSession, Rewinds, power
 from sdqctl.errors import (
     CapabilityError,
     RuntimeMissingError,
@@ -23,11 +24,12 @@ from sdqctl.errors import (
     WorkspaceError,
 )
 from sdqctl.fs import replacing
-from sdqctl.model.run import RunRecord, RunStatus, StepRecord
-from sdqctl.model.session import SessionRef
+from sdqctl.model.run import RunRecord, StepRecord, TurnBegun
+from sdqctl.model.session import Turn
 from sdqctl.process import commit_point
 from sdqctl.sessions.access import Access, with_adapter
-from sdqctl.sessions.files import find_step, is_done_by, run_with_trees, stamp, tree_after
+from sdqctl.sessions.files import find_step, no_snapshots, stamp, tree_after
+from sdqctl.sessions.places import attempts_after, number_after, own_runs, workflow_run
 from sdqctl.sessions.query import Entry
 from sdqctl.sessions.resolve import find_session
 from sdqctl.sessions.rewind_log import RewindLog, RewindRecord
@@ -35,6 +37,7 @@ from sdqctl.sessions.transfer import export_bundle, import_session
 from sdqctl.sessions.trash import trash_file
 from sdqctl.store.ledger import Ledger
 from sdqctl.store.locks import SessionLock
+from sdqctl.store.taken_back import take_back
 from sdqctl.workspace.history import History
 from sdqctl.workspace.snapshots import NO_LIMITS, Workspace
 
@@ -70,9 +73,9 @@ def rewind_session(
     entry = find_session(access, argument, adapter)
     with access.ledger() as ledger, SessionLock.acquire(access.home, entry.ref):
         _refuse_in_use(access, entry)
-        run = _run(ledger, entry, files)
+        run = _run(ledger, entry, files=files)
         path = find_step(to, ledger.steps(run.id))
-        going = _going(ledger, entry.ref, run, path) if conversation else []
+        going = _going(ledger, entry, run, path) if conversation else []
         store = RewindLog.of(access.home, entry.ref)
         begun = store.unfinished()
         number = begun[0] if begun else store.next_number()
@@ -95,7 +98,8 @@ def rewind_session(
         attempts, turns = _state(access, ledger, entry)
         done = msgspec.structs.replace(record, finished=True, attempts=attempts, turns=turns)
         store.write(number, done)
-    return Rewound(entry, record, changed, left, len(going))
+    steps = {(attempt.run_id, attempt.path) for attempt in going if not attempt.superseded}
+    return Rewound(entry, record, changed, left, len(steps))
 
 
 def redo_session(access: Access, argument: str, adapter: str | None = None) -> Rewound:
@@ -135,33 +139,50 @@ def _refuse_in_use(access: Access, entry: Entry) -> None:
         )
 
 
-def _run(ledger: Ledger, entry: Entry, files: bool) -> RunRecord:
-    if files:
-        return run_with_trees(ledger, entry.ref, entry.info.label)
-    runs = [run for run in ledger.runs_of(entry.ref) if run.session_id == entry.ref.id]
-    if not runs:
+def _run(ledger: Ledger, entry: Entry, *, files: bool) -> RunRecord:
+    """The run whose steps are meant. Raises UsageError where there is none, or where it goes back
+    with that which calls it; WorkspaceError where files were never kept.
+    """
+    run = workflow_run(own_runs(ledger, entry.ref))
+    if run is None:
         raise UsageError(f"session {entry.info.label!r} has no run of sdqctl's")
-    return next((run for run in reversed(runs) if run.workflow_path is not None), runs[-1])
+    _refuse_called(ledger, entry, run)
+    if files and run.keeper is None:
+        raise no_snapshots(entry.info.label)
+    return run
 
 
-def _going(
-    ledger: Ledger, ref: SessionRef, run: RunRecord, path: str
-) -> list[tuple[RunRecord, StepRecord]]:
-    """The attempts that are taken back: those of the run after a step, and of all later runs."""
-    runs = ledger.runs_of(ref)
-    later = runs[[each.id for each in runs].index(run.id) :]
-    found = [
-        (each, attempt)
-        for each in later
-        for attempt in ledger.attempts(each.id)
-        if not attempt.superseded and not (each.id == run.id and is_done_by(attempt.path, path))
-    ]
-    if any(attempt.session_id not in (None, ref.id) for _, attempt in found):
+def _refuse_called(ledger: Ledger, entry: Entry, run: RunRecord) -> None:
+    """Raise UsageError for a run that was called from another session."""
+    outer = run
+    while outer.parent_run is not None and (above := ledger.run(outer.parent_run)) is not None:
+        outer = above
+    if outer.id in {each.id for each in ledger.runs_of(entry.ref)}:
+        return
+    caller = outer.session_name or outer.session_id
+    raise UsageError(
+        f"session {entry.info.label!r} belongs to the run of session {caller!r}, which calls it",
+        hint=f"`sdqctl sessions rewind {shlex.quote(caller)} --to STEP` goes back with both",
+    )
+
+
+def _going(ledger: Ledger, entry: Entry, run: RunRecord, path: str) -> list[StepRecord]:
+    """The attempts that are taken back: those of the session's runs that were begun after a step.
+
+    Raises UsageError when some of them were in another conversation, or belong to another session's
+    run.
+    """
+    going = attempts_after(ledger, entry.ref, number_after(ledger, run, path))
+    live = [attempt for attempt in going if not attempt.superseded]
+    for run_id in {attempt.run_id for attempt in live}:
+        if (one := ledger.run(run_id)) is not None:
+            _refuse_called(ledger, entry, one)
+    if any(attempt.session_id not in (None, entry.info.id) for attempt in live):
         raise UsageError(
             f"the run went on in another conversation after step {path}",
             hint="`--files` takes the files back alone",
         )
-    return found
+    return going
 
 
 def _record(
@@ -234,30 +255,44 @@ def _cut_talk(
     entry: Entry,
     run: RunRecord,
     path: str,
-    going: Sequence[tuple[RunRecord, StepRecord]],
+    going: Sequence[StepRecord],
 ) -> None:
     """Take the turns out of the conversation, then their attempts out of the runs."""
-    sent = [attempt for _, attempt in going if attempt.message_id]
+    sent = [attempt for attempt in going if attempt.turn_id and attempt.session_id == entry.info.id]
     if sent:
-        turn = sent[0].turn(ledger.other_messages(sent[0]))
+        turns = list(access.archive(entry.info.adapter).turns(entry.info.id))
         cwd = Path(entry.info.cwd) if entry.info.cwd else None
 
         async def work(adapter: Adapter) -> None:
             config = AdapterConfig(working_directory=cwd)
             session = await adapter.resume_session(entry.info.id, config)
             try:
-                await power(session, Rewinds, "sessions rewind").rewind(turn)
+                rewinding = power(session, Rewinds, "sessions rewind")
+                if (first := await _first_turn(session, ledger, sent, turns)) is not None:
+                    await rewinding.rewind(first)
             finally:
                 await session.close()
 
         with_adapter(access, entry.info.adapter, work)
     commit_point("rewind.cut")
-    kept = {step.path: step.path for step in ledger.steps(run.id) if is_done_by(step.path, path)}
-    ledger.place_attempts(run.id, kept)
-    for later in {each.id for each, _ in going} - {run.id}:
-        ledger.place_attempts(later, {})
-    if going:
-        ledger.update_run(run.id, status=RunStatus.INTERRUPTED, message=f"rewound to step {path}")
+    take_back(ledger, run.id, going, f"rewound to step {path}")
+
+
+async def _first_turn(
+    session: AdapterSession, ledger: Ledger, sent: Iterable[StepRecord], turns: Iterable[Turn]
+) -> TurnBegun | None:
+    """The first of some prompts that stand in a conversation, by its place there."""
+    places = {turn.message_id: turn.index for turn in turns}
+    found = dict[int, TurnBegun]()
+    for attempt in sent:
+        begun = attempt.turn(ledger.other_messages(attempt))
+        message_id = attempt.message_id
+        if message_id is None and not attempt.superseded:
+            outcome = await session.find_turn(begun)
+            message_id = outcome.message_id if outcome is not None else None
+        if message_id in places:
+            found[places[message_id]] = begun
+    return found[min(found)] if found else None
 
 
 def _put_back(access: Access, entry: Entry, bundle: Path) -> None:

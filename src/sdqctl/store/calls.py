@@ -25,6 +25,15 @@ def called_at(ledger: Ledger, run_id: str, path: str) -> RunRecord | None:
     return ledger.run(rows[0]["id"]) if rows else None
 
 
+def last_number(ledger: Ledger, step: StepRecord) -> int:
+    """The number of the last attempt that was begun for a step: in what it calls, else itself."""
+    called = called_at(ledger, step.run_id, step.path) if step.kind == "call" else None
+    if called is None or step.superseded:
+        return step.number
+    query = f"{_TREE} SELECT max(number) AS last FROM attempts WHERE run_id IN tree"
+    return max(step.number, ledger.rows(query, called.id)[0]["last"] or 0)
+
+
 def called_by(ledger: Ledger, run_id: str) -> list[RunRecord]:
     """The runs that a run calls, in the order they were begun; without those that were of a step
     that is gone.
