@@ -81,6 +81,7 @@ ELSEWHERE = {
     "rewind.recorded": "test_a_rewind_that_was_killed_is_finished_by_the_same_command",
     "ledger.rewind": "test_a_rewind_that_was_killed_is_finished_by_the_same_command",
     "rewind.cut": "test_a_rewind_that_was_killed_is_finished_by_the_same_command",
+    "ledger.redo": "test_a_redo_that_was_killed_before_anything_was_deleted_is_done_again",
     "redo.deleted": "test_a_redo_that_was_killed_leaves_the_session_in_the_trash",
     "acp.rewind": "test_going_back_is_finished_by_the_command_after_a_kill",
     "fleet.launch": "test_a_worker_that_dies_as_it_begins_a_run_leaves_it_to_others",

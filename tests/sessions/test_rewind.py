@@ -170,6 +170,16 @@ def test_a_redo_that_was_killed_leaves_the_session_in_the_trash(ran: Bench) -> N
     assert len(sdqctl("sessions", "show", "s", "--format", "json").json["turns"]) == 3
 
 
+@pytest.mark.parametrize("point", ["ledger.redo.before", "ledger.redo.after"])
+def test_a_redo_that_was_killed_before_anything_was_deleted_is_done_again(
+    point: str, ran: Bench
+) -> None:
+    sdqctl("sessions", "rewind", "s", "--to", "2")
+    assert ran.command("sessions", "redo", "s", SDQCTL_CRASH_AT=f"{point}:1").code == -9
+    assert sdqctl("sessions", "redo", "s").code == 0
+    assert len(sdqctl("sessions", "show", "s", "--format", "json").json["turns"]) == 3
+
+
 def test_a_diff_on_a_terminal_goes_through_the_pager_that_git_uses(ran: Bench) -> None:
     git(ran.project, "config", "core.pager", "touch stranger")
     git(ran.project, "config", "--global", "core.pager", "sed s/three/paged/")
@@ -314,6 +324,25 @@ def test_a_session_whose_run_was_called_goes_back_with_its_caller(part: str, ben
     done = sdqctl("sessions", "rewind", "s/part", "--to", "1", *([part] if part else []))
     assert (done.code, "`sdqctl sessions rewind s --to STEP`" in done.err) == (2, True)
     assert (made(bench), len(asked("s/part"))) == (["f3", "fa", "fb"], 2)
+
+
+@pytest.mark.parametrize("crash", ["ledger.finish.after:3", ""])
+def test_a_redo_brings_back_what_was_called_in_another_session(crash: str, bench: Bench) -> None:
+    repository(bench.project, {"base.txt": "base\n"})
+    bench.write(
+        "part.conv", "".join(f"PROMPT [[tool: shell echo p{n} >> log]]\n" for n in (1, 2, 3))
+    )
+    text = "MODE implement\nPROMPT one\nCALL part.conv AS got\nPROMPT three\n"
+    bench.run(text, SDQCTL_CRASH_AT=crash)
+    log = (bench.project / "log").read_text().split()
+    assert log == ["p1", "p2", "p3"][: 2 if crash else 3]
+    assert sdqctl("sessions", "rewind", "s", "--to", "1").code == 0
+    assert sdqctl("sessions", "redo", "s").code == 0
+    assert "session s/part" in sdqctl("sessions", "show", "s").out
+    assert sdqctl("resume", "s", "--continue").code == 0
+    assert (bench.project / "log").read_text().split() == ["p1", "p2", "p3"]
+    listed = sdqctl("sessions", "list", "--children", "--format", "json").json
+    assert {entry["name"] for entry in listed} == {"s", "s/part"}
 
 
 def asked(name: str = "s") -> list[str]:

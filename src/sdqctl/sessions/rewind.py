@@ -35,6 +35,7 @@ from sdqctl.sessions.resolve import find_session
 from sdqctl.sessions.rewind_log import RewindLog, RewindRecord
 from sdqctl.sessions.transfer import export_bundle, import_session
 from sdqctl.sessions.trash import trash_file
+from sdqctl.store.calls import link_again, links_from
 from sdqctl.store.ledger import Ledger
 from sdqctl.store.locks import SessionLock
 from sdqctl.store.taken_back import take_back
@@ -125,7 +126,7 @@ def redo_session(access: Access, argument: str, adapter: str | None = None) -> R
             workspace.snapshot(entry.ref, f"{record.run_id}/before-redo-{stamp()}")
         changed, left = _restore(access, record, record.before)
     if record.conversation:
-        _put_back(access, entry, store.bundle(number))
+        _put_back(access, entry, store.bundle(number), record)
     store.remove(number)
     return Rewound(entry, record, changed, left, 0)
 
@@ -202,6 +203,7 @@ def _record(
         target=tree_after(ledger, run, path) if files else None,
         before=None,
         conversation=conversation,
+        called=links_from(ledger, entry.ref) if conversation else {},
     )
     if not files:
         return record
@@ -220,7 +222,7 @@ def _continued(begun: RewindRecord, record: RewindRecord) -> RewindRecord:
             f"a rewind to step {begun.to} was cut off; finish it first",
             hint=f"`sdqctl sessions rewind NAME --to {begun.to}` with the same flags",
         )
-    return msgspec.structs.replace(record, before=begun.before)
+    return msgspec.structs.replace(record, before=begun.before, called=begun.called)
 
 
 def _workspace(access: Access, record: RewindRecord) -> Workspace:
@@ -295,8 +297,10 @@ async def _first_turn(
     return found[min(found)] if found else None
 
 
-def _put_back(access: Access, entry: Entry, bundle: Path) -> None:
-    """Put a session back as a bundle has it. It lies in the trash until it is there again."""
+def _put_back(access: Access, entry: Entry, bundle: Path, record: RewindRecord) -> None:
+    """Put a session back as a bundle has it, calling what it called. It lies in the trash until it
+    is there again.
+    """
     saved = trash_file(access.home, entry.info)
     try:
         with replacing(saved) as stream:
@@ -308,6 +312,7 @@ def _put_back(access: Access, entry: Entry, bundle: Path) -> None:
         await adapter.delete_session(entry.info.id)
 
     with access.ledger() as ledger, SessionLock.acquire(access.home, entry.ref):
+        link_again(ledger, record.called)
         with_adapter(access, entry.info.adapter, work)
         ledger.forget_session(entry.ref)
     commit_point("redo.deleted")

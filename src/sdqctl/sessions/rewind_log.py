@@ -35,6 +35,8 @@ class RewindRecord(msgspec.Struct, frozen=True, kw_only=True):
     """The commit of the files as they were."""
     conversation: bool
     """Whether the talk goes back, too; a bundle of the session lies beside the record then."""
+    called: dict[str, tuple[str | None, str | None]] = {}
+    """The runs in other sessions that the session's runs called before it (`links_from`)."""
     finished: bool = False
     attempts: int = 0
     """How many attempts and turns there were when it was finished: the talk may have gone on."""

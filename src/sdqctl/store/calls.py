@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 import msgspec
@@ -67,6 +67,28 @@ def adopt(ledger: Ledger, run_id: str, path: str, item: str) -> RunRecord | None
     found = str(rows[0]["id"])
     ledger.update_run(found, parent_path=path)
     return ledger.run(found)
+
+
+def links_from(ledger: Ledger, ref: SessionRef) -> dict[str, tuple[str | None, str | None]]:
+    """The runs in other sessions that the runs of a session have called, by their ids: the step
+    that calls each, None if that is gone, and its item.
+    """
+    query = """
+        SELECT c.id, c.parent_path, c.item FROM runs AS c JOIN runs AS p ON p.id = c.parent_run
+        WHERE p.adapter = ?1 AND p.session_id = ?2
+        AND (c.adapter, c.session_id) <> (p.adapter, p.session_id)
+    """
+    rows = ledger.rows(query, ref.adapter, ref.id)
+    return {row["id"]: (row["parent_path"], row["item"]) for row in rows}
+
+
+def link_again(ledger: Ledger, links: Mapping[str, tuple[str | None, str | None]]) -> None:
+    """Let steps call runs as they did (`links_from`)."""
+    with ledger.database.write("ledger.redo") as connection:
+        connection.executemany(
+            "UPDATE runs SET parent_path = ?, item = ? WHERE id = ?",
+            [(*link, run_id) for run_id, link in links.items()],
+        )
 
 
 def steps_of_called(ledger: Ledger, run_id: str) -> Iterator[StepRecord]:
