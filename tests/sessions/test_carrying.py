@@ -458,3 +458,67 @@ def test_a_fork_of_a_paused_run_waits_for_a_human_too(job: Bench) -> None:
     assert listed == {"s": "paused", "copy": "paused", "half-way": "interrupted"}
     assert ok(sdqctl("resume", "copy", "--continue")).out == "C\n"
     assert sdqctl("resume", "half-way", "--continue").code == 8
+
+
+CALLING = """\
+PROMPT one [[reply: 1]]
+CALL inner.conv IN same
+PROMPT three [[reply: 3]]
+"""
+
+
+@pytest.mark.parametrize(
+    ("at", "kept", "steps", "then"),
+    [
+        ("1", ["1"], 1, ["I", "J", "3"]),
+        ("2", ["1", "I", "J"], 2, ["3"]),
+        ("turn:3", ["1", "I", "J"], 2, ["3"]),
+        ("turn:2", ["1", "I"], 1, ["I", "J", "3"]),
+    ],
+)
+def test_a_fork_has_what_was_called_in_the_same_conversation(
+    at: str, kept: list[str], steps: int, then: list[str], bench: Bench
+) -> None:
+    bench.write("inner.conv", "PROMPT i [[reply: I]]\nPROMPT j [[reply: J]]\n")
+    assert bench.run(CALLING).done.code == 0
+    ok(sdqctl("sessions", "fork", "s", "other", "--at", at))
+    assert answers("other") == kept
+    entry = next(
+        e for e in sdqctl("sessions", "list", "--format", "json").json if e["name"] == "other"
+    )
+    assert entry["run"]["steps_done"] == steps
+    ok(sdqctl("resume", "other", "--continue"))
+    assert answers("other") == [*kept, *then]
+
+
+def test_a_fork_goes_on_within_what_is_called_in_the_same_conversation(bench: Bench) -> None:
+    bench.write("inner.conv", "PROMPT i [[reply: I]]\nPAUSE look\nPROMPT j [[reply: J]]\n")
+    assert bench.run(CALLING).done.code == 8
+    ok(sdqctl("sessions", "fork", "s", "other"))
+    for name in ("other", "s"):
+        ok(sdqctl("resume", name, "--continue"))
+        assert answers(name) == ["1", "I", "J", "3"]
+    ok(sdqctl("sessions", "rewind", "other", "--to", "1", "--conversation"))
+    assert answers("other") == ["1"]
+
+
+def test_a_fork_leaves_out_what_was_asked_after_its_step(bench: Bench) -> None:
+    assert bench.run("PROMPT a [[reply: A]]\nPAUSE\nPROMPT b [[reply: B]]\n").done.code == 8
+    ok(sdqctl("resume", "s", "--prompt", "aside [[reply: X]]"))
+    ok(sdqctl("resume", "s", "--continue"))
+    for at, kept in (("2", ["A"]), ("3", ["A", "X", "B"])):
+        ok(sdqctl("sessions", "fork", "s", f"at-{at}", "--at", at))
+        assert answers(f"at-{at}") == kept
+
+
+def test_a_copy_says_what_it_calls_anew(bench: Bench, tmp_path: Path) -> None:
+    bench.write("part.conv", "PROMPT i [[reply: I]]\nPAUSE look\nPROMPT j [[reply: J]]\n")
+    assert bench.run("PROMPT one [[reply: 1]]\nCALL part.conv AS got\n").done.code == 8
+    file = tmp_path / "s.sdqctl"
+    warned = "warning: CALL part.conv (step 2) is not over, and session s/part, in which"
+    assert warned in ok(sdqctl("sessions", "export", "s", "-o", file)).err
+    assert warned in ok(sdqctl("sessions", "fork", "s", "copy")).err
+    assert warned not in ok(sdqctl("sessions", "fork", "s", "early", "--at", "1")).err
+    ok(sdqctl("resume", "s", "--continue"))
+    assert "warning" not in ok(sdqctl("sessions", "export", "s", "-o", file)).err
+    assert "warning" not in ok(sdqctl("sessions", "fork", "s", "late")).err

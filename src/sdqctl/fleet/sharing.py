@@ -27,6 +27,7 @@ from sdqctl.fleet.states import Published, Stored, newest, stored_sessions
 from sdqctl.model.session import SessionInfo, SessionRef, find_called, session_id_for
 from sdqctl.process import commit_point
 from sdqctl.sessions.access import Access
+from sdqctl.sessions.called import unfinished_calls
 from sdqctl.sessions.query import all_entries
 from sdqctl.sessions.resolve import find_session, resolve_session
 from sdqctl.store.locks import SessionLock
@@ -77,6 +78,9 @@ class SharedStore(Closing):
         self.database.make()
         ref, home = SessionRef(info.adapter, info.id), self.access.home
         with self._held(info, wait) as shared, SessionLock.acquire(home, ref, wait=wait):
+            with self.access.ledger(read_only=True) as ledger:
+                for line in unfinished_calls(ledger, ref):
+                    self.note(line)
             return shared.publisher.publish(shared.ref)
 
     def pull(

@@ -10,12 +10,14 @@ from functools import partial
 
 from sdqctl.adapters.base import Adapter, Forks, power
 from sdqctl.errors import SdqctlError, UsageError
-from sdqctl.model.paths import Key, is_path, path_key
+from sdqctl.model.paths import is_path
 from sdqctl.model.run import RunRecord, StepRecord
 from sdqctl.model.session import SessionInfo, SessionRef, Turn
 from sdqctl.sessions.access import Access, with_adapter
+from sdqctl.sessions.called import unfinished_calls
 from sdqctl.sessions.fork_files import OwnTree, working_in
 from sdqctl.sessions.marks import find_free
+from sdqctl.sessions.places import attempts_after, number_after, own_runs, workflow_run
 from sdqctl.sessions.snapshots import share
 from sdqctl.store.evidence import copy_commands
 from sdqctl.store.ledger import Ledger
@@ -24,6 +26,8 @@ from sdqctl.store.transfer import SessionRows, cut_rows, moved, put_rows, take_r
 from sdqctl.workspace.worktrees import Made, Worktree
 
 _TURN = re.compile(r"turn:(\d+)\Z")
+_END = 2**63
+"""No attempt has so great a number."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,8 @@ class Forked:
     steps_done: int
     total: int | None
     worktree: Worktree | None = None
+    calls: tuple[str, ...] = ()
+    """Lines about what it calls in sessions of their own (`unfinished_calls`)."""
 
 
 def fork_session(
@@ -75,7 +81,7 @@ def fork_session(
         run = _workflow_run(ledger, entry.ref)
         steps = ledger.steps(run.id) if run else []
         turns = list(access.archive(info.adapter).turns(info.id))
-        cut = find_cut(at, turns=turns, steps=steps, total=run.steps_total if run else 0)
+        cut = find_cut(at, ledger, entry.ref, run, turns)
         own = None if branch is None else OwnTree.of(access, info, run, steps, cut.kept, branch)
 
         copying = partial(_copy, session_id=info.id, name=name, cut=cut, own=own)
@@ -88,8 +94,9 @@ def fork_session(
             share(rows, ref)
             with ledger.database.write("ledger.fork") as connection:
                 put_rows(connection, rows)
+        calls = unfinished_calls(ledger, entry.ref) if at is None else ()
     worktree = made.worktree if made else None
-    return Forked(info, len(cut.kept), run.steps_total if run else None, worktree)
+    return Forked(info, len(cut.kept), run.steps_total if run else None, worktree, calls)
 
 
 async def _copy(
@@ -106,8 +113,9 @@ async def _copy(
 
 
 def _workflow_run(ledger: Ledger, ref: SessionRef) -> RunRecord | None:
-    runs = [run for run in ledger.runs_of(ref, called=False) if run.session_id == ref.id]
-    return next((run for run in reversed(runs) if run.workflow_path is not None), None)
+    runs = [run for run in own_runs(ledger, ref) if run.session_id == ref.id]
+    run = workflow_run(runs)
+    return run if run is not None and run.workflow_path is not None else None
 
 
 def _copied(
@@ -119,27 +127,43 @@ def _copied(
     kept: frozenset[str],
 ) -> SessionRows:
     old = SessionRef(run.adapter, run.session_id)
-    rows = cut_rows(take_rows(ledger, old), run.id, kept)
-    copy_commands(access.home, run.id, rows.runs[0]["id"])
+    rows, ids = cut_rows(take_rows(ledger, old), run.id, kept)
+    for run_id, new_id in ids.items():
+        copy_commands(access.home, run_id, new_id)
     return moved(rows, old_id=old.id, new=new, name=name, cwd=None, workflows={})
 
 
 def find_cut(
-    at: str | None, *, turns: Sequence[Turn], steps: Sequence[StepRecord], total: int
+    at: str | None, ledger: Ledger, ref: SessionRef, run: RunRecord | None, turns: Sequence[Turn]
 ) -> ForkPoint:
     """The cut for `--at STEP|CHECKPOINT|turn:N`; it keeps what `at` names and all before it.
 
-    `steps` are those of the workflow's run (none: a plain number is a turn), `total` how many
-    steps its plan has. Raises UsageError for a place that is not there, or not done.
+    Steps are those of the workflow's `run`; without one a plain number is a turn. Raises UsageError
+    for a place that is not there, or not done.
     """
+    steps = ledger.steps(run.id) if run else []
     done = [step for step in steps if step.status.settled]
-    cut_off = [step for step in steps if not step.status.settled]
+    begun = [step for step in steps if not step.status.settled]
     if at is None:
-        return ForkPoint(None, _paths(done), _paths(cut_off))
+        return ForkPoint(None, _paths(done), _paths(begun))
     match = _TURN.match(at)
-    if match or (at.isdecimal() and not steps):
-        return _after_turn(int(match.group(1) if match else at), turns, done, cut_off)
-    return _after_step(_path(at, steps, total), turns, done)
+    everything = attempts_after(ledger, ref, 0)
+    if match or run is None or not steps:
+        last = int(match.group(1) if match else at) if match or at.isdecimal() else 0
+        if not 1 <= last <= len(turns):
+            raise UsageError(f"--at {at}: the session has turns 1 to {len(turns)}")
+        going = attempts_after(ledger, ref, _place_of(turns[:last], turns[last:], everything))
+        begun = [step for step in begun if step.turn_id]
+    else:
+        path, begun = _path(at, steps, run.steps_total), []
+        going = attempts_after(ledger, ref, number_after(ledger, run, path))
+        last = _last_turn(run, turns, everything, going)
+    gone = {one.path for one in going if run and one.run_id == run.id and not one.superseded}
+    return ForkPoint(
+        turns[last].event_id if last < len(turns) else None,
+        _paths(step for step in done if step.path not in gone),
+        _paths(step for step in begun if step.path not in gone),
+    )
 
 
 def _path(at: str, steps: Sequence[StepRecord], total: int) -> str:
@@ -158,40 +182,35 @@ def _path(at: str, steps: Sequence[StepRecord], total: int) -> str:
     return path
 
 
-def _after_turn(
-    number: int, turns: Sequence[Turn], done: Sequence[StepRecord], cut_off: Sequence[StepRecord]
-) -> ForkPoint:
-    if not 1 <= number <= len(turns):
-        raise UsageError(f"--at turn:{number}: the session has turns 1 to {len(turns)}")
-    inside = {turn.message_id for turn in turns[:number]}
-    left_out = [s for s in done if s.turn_id and s.message_id not in inside]
-    first = min(map(_key, left_out), default=None)
-    if first is None:
-        first = (max((s.position for s in done), default=0) + 1,)
-    return ForkPoint(
-        _event_after(number, turns),
-        _paths(s for s in done if _key(s) < first),
-        _paths(s for s in cut_off if _key(s) < first and s.turn_id),
+def _place_of(kept: Sequence[Turn], left: Sequence[Turn], attempts: Sequence[StepRecord]) -> int:
+    """The place before the first attempt whose prompt is not among the turns that are kept."""
+    inside, outside = ({turn.message_id for turn in part} for part in (kept, left))
+    gone = (
+        attempt.number
+        for attempt in attempts
+        if attempt.message_id in outside
+        or (attempt.message_id and attempt.message_id not in inside and not attempt.superseded)
     )
+    return min(gone, default=_END) - 1
 
 
-def _after_step(path: str, turns: Sequence[Turn], done: Sequence[StepRecord]) -> ForkPoint:
-    kept = [step for step in done if _key(step) <= path_key(path)]
+def _last_turn(
+    run: RunRecord,
+    turns: Sequence[Turn],
+    attempts: Sequence[StepRecord],
+    going: Sequence[StepRecord],
+) -> int:
+    """How many turns stand before those that go: up to the last one that stays since the run began,
+    else up to the first one that goes.
+    """
     places = {turn.message_id: turn.index for turn in turns}
-    known = [places[s.message_id] for s in kept if s.message_id in places]
-    later = [places[s.message_id] for s in done if s not in kept and s.message_id in places]
-    last = max(known) if known else min(later, default=len(turns) + 1) - 1
-    return ForkPoint(_event_after(last, turns), _paths(kept))
-
-
-def _key(step: StepRecord) -> Key:
-    return path_key(step.path)
+    first = next((one.number for one in attempts if one.run_id == run.id), 0)
+    gone = {one.number for one in going}
+    stay = [one for one in attempts if one.number >= first and one.number not in gone]
+    known = [places[one.message_id] for one in stay if one.message_id in places]
+    later = [places[one.message_id] for one in going if one.message_id in places]
+    return max(known) if known else min(later, default=len(turns) + 1) - 1
 
 
 def _paths(steps: Iterable[StepRecord]) -> frozenset[str]:
     return frozenset(step.path for step in steps)
-
-
-def _event_after(number: int, turns: Sequence[Turn]) -> str | None:
-    """The event id of the turn after the first `number` ones."""
-    return turns[number].event_id if number < len(turns) else None

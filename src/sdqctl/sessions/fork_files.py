@@ -12,7 +12,6 @@ import msgspec
 from sdqctl.adapters.base import Relocates
 from sdqctl.errors import CapabilityError, UsageError
 from sdqctl.model.options import OnInterrupted, decode_options, encode_options
-from sdqctl.model.paths import path_key
 from sdqctl.model.run import RunRecord, StepRecord
 from sdqctl.model.session import SessionInfo, SessionRef
 from sdqctl.model.workspace import Snapshot
@@ -81,7 +80,7 @@ def _moved(run: Row, cwd: Path) -> Row:
 
 
 def _commit(steps: Sequence[StepRecord], kept: Collection[str]) -> str:
-    ordered = sorted(steps, key=lambda step: path_key(step.path))
+    ordered = sorted(steps, key=lambda step: step.number)
     done = [step for step in ordered if step.path in kept]
     where = f"after step {done[-1].path}" if done else "before the first step"
     commit = done[-1].snapshot if done else next((each.snapshot_before for each in ordered), None)

@@ -23,6 +23,7 @@ from sdqctl.model.session import (
 )
 from sdqctl.sessions.access import Access
 from sdqctl.sessions.bundle import Bundle, CarriedFiles, write_bundle
+from sdqctl.sessions.called import unfinished_calls
 from sdqctl.sessions.carried_files import Arriving, packed
 from sdqctl.sessions.query import all_entries
 from sdqctl.sessions.redaction import Cleaner
@@ -62,6 +63,8 @@ class Carried:
     """Whether secrets were taken out of the others."""
     left_behind: str | None = None
     """What the runtime keeps of it elsewhere, as a line for the user."""
+    calls: tuple[str, ...] = ()
+    """Lines about what it calls in sessions of their own (`unfinished_calls`)."""
 
 
 def bundle_session(
@@ -113,10 +116,11 @@ def write_session(
             else None,
             steady=steady,
         )
+        calls = unfinished_calls(ledger, ref)
     more = archive.left_behind(info.id) if isinstance(archive, LeavesBehind) else None
     if cleaner is None:
-        return Carried(left_behind=more)
-    return Carried(tuple(cleaner.left_out), cleaner.changed, more)
+        return Carried(left_behind=more, calls=calls)
+    return Carried(tuple(cleaner.left_out), cleaner.changed, more, calls)
 
 
 def import_session(

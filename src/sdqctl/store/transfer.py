@@ -171,7 +171,11 @@ def remove_runs(connection: sqlite3.Connection, ids: Iterable[str]) -> None:
 
 def _in_order(rows: Iterable[Row]) -> list[Row]:
     """Rows by the numbers that they had; bundles have them run by run."""
-    return sorted(rows, key=lambda row: row.get("number", 0))
+    return sorted(rows, key=_number)
+
+
+def _number(row: Row) -> int:
+    return row.get("number") or 0
 
 
 def _insert_numbered(connection: sqlite3.Connection, table: str, row: Row) -> None:
@@ -224,24 +228,37 @@ def _read_back(connection: sqlite3.Connection, run_ids: Iterable[str]) -> None:
             read_request(row)
 
 
-def cut_rows(rows: SessionRows, run_id: str, kept: Iterable[str]) -> SessionRows:
-    """One run with the outcomes of the steps at some paths alone.
+def cut_rows(
+    rows: SessionRows, run_id: str, kept: Iterable[str]
+) -> tuple[SessionRows, dict[str, str]]:
+    """One run with the outcomes of the steps at some paths alone, and what these call in the same
+    session; with the new ids of the runs by their old ones.
 
-    It stays completed where all its steps are among them, and paused where its gate is; else it is
-    an interrupted run.
+    A run stays completed where all its steps are among them, and paused where its gate is; else it
+    is an interrupted run.
     """
-    paths = set(kept)
-    new = f"{run_id[:17]}-{secrets.token_hex(3)}"
-    attempts = [
-        row | {"run_id": new}
-        for row in rows.attempts
-        if row["run_id"] == run_id and row["path"] in paths and not row["superseded"]
-    ]
-    alone: Row = {"id": new, **dict.fromkeys((*_PARENT, "running_since"))}
-    runs = [run | _state_with(attempts, run) | alone for run in rows.runs if run["id"] == run_id]
-    turns = {row["turn_id"] for row in attempts if row["turn_id"]}
-    requests = [row | {"run_id": new} for row in rows.tool_requests if row["turn_id"] in turns]
-    return SessionRows(runs=runs, attempts=attempts, tool_requests=requests)
+    paths = {run_id: set(kept)}
+    found = SessionRows()
+    ids = dict[str, str]()
+    for run in _in_order(rows.runs):  # a run is begun after that which calls it
+        old, parent = run["id"], run["parent_run"]
+        if old != run_id and run["parent_path"] not in paths.get(parent, ()):
+            continue
+        ids[old] = new = f"{old[:17]}-{secrets.token_hex(3)}"
+        live = [row for row in rows.attempts if row["run_id"] == old and not row["superseded"]]
+        paths.setdefault(old, {row["path"] for row in live})
+        attempts = [row | {"run_id": new} for row in live if row["path"] in paths[old]]
+        own: Row = {"id": new, "running_since": None, "parent_run": ids.get(parent)}
+        alone = dict.fromkeys(_PARENT) if old == run_id else {}
+        found.runs.append(run | _state_with(attempts, run) | own | alone)
+        found.attempts.extend(attempts)
+    turns = {row["turn_id"] for row in found.attempts if row["turn_id"]}
+    found.tool_requests.extend(
+        row | {"run_id": ids[row["run_id"]]}
+        for row in rows.tool_requests
+        if row["run_id"] in ids and row["turn_id"] in turns
+    )
+    return found, ids
 
 
 def _state_with(attempts: Iterable[Row], run: Row) -> Row:

@@ -93,6 +93,8 @@ def report_fork(forked: Forked, name: str) -> None:
     done = f"{forked.steps_done} of {forked.total} steps done"
     kept = "no run to go on with" if forked.total is None else done
     note(f"forked {one_line(forked.original.label)} ({kept})")
+    for line in forked.calls:
+        note(f"warning: {one_line(line)}")
     if forked.worktree is not None:
         own = forked.worktree
         note(f"its files are in {one_line(own.path)}, on branch {one_line(own.branch)}")

@@ -201,6 +201,8 @@ def export_session(
             app, entry.info, output, with_secrets=with_secrets, with_files=with_files
         )
         _report_secrets(carried)
+        for line in carried.calls:
+            note(f"warning: {one_line(line)}")
         if carried.left_behind:
             note(one_line(carried.left_behind))
         if with_files:

@@ -116,7 +116,7 @@ class SessionKeys(Asking):
             lambda: fork_session(self.access, info.id, name, place, info.adapter)
         )
         if done is not None:
-            self.tell(f"forked as {one_line(name)}")
+            self.tell("; ".join([f"forked as {name}", *done.calls]))
             self.action_reread()
 
     @work
@@ -189,8 +189,9 @@ class SessionKeys(Asking):
         target = self.access.directory / Path(path).expanduser()
         if target.exists() and not await self.is_sure(f"Replace {target}?"):
             return
-        if await self.in_thread(lambda: export_file(self.access, info.id, target, info.adapter)):
-            self.tell(f"exported to {target}")
+        done = await self.in_thread(lambda: export_file(self.access, info.id, target, info.adapter))
+        if done is not None:
+            self.tell("; ".join([f"exported to {target}", *done]))
 
     @work
     async def action_keep(self) -> None:

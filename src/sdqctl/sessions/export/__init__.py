@@ -64,9 +64,12 @@ def exported(
     return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
 
 
-def export_file(access: Access, argument: str, path: Path, adapter: str | None = None) -> str:
-    """Write a session to a file in the format that its suffix says, without secrets; returns the
-    session's label. Raises UsageError for a suffix that says none, StoreError, SessionBusyError.
+def export_file(
+    access: Access, argument: str, path: Path, adapter: str | None = None
+) -> tuple[str, ...]:
+    """Write a session to a file in the format that its suffix says, without secrets; returns lines
+    about what it calls that is not in it. Raises UsageError for a suffix that says none,
+    StoreError, SessionBusyError.
     """
     from sdqctl.store.redact import Redactor
 
@@ -75,12 +78,11 @@ def export_file(access: Access, argument: str, path: Path, adapter: str | None =
         from sdqctl.sessions.transfer import bundle_session
 
         entry = find_session(access, argument, adapter)
-        bundle_session(access, entry.info, path)
-        return entry.info.label
+        return bundle_session(access, entry.info, path).calls
     found = read_detail(access, argument, adapter)
     text = exported(found, output_format, Redactor(access.environment))
     write_export(path, sanitize(text) if output_format == "md" else text)
-    return found.entry.info.label
+    return ()
 
 
 def format_of(path: Path) -> str:
