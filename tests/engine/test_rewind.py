@@ -129,6 +129,23 @@ def test_with_continue_the_agent_goes_on_with_the_user_s_changes(repository: Ben
     assert (repository.project / "mine").exists()
 
 
+@pytest.mark.each(2)
+@pytest.mark.parametrize("flags", [(), ("--discard-changes",)])
+def test_the_workflow_stays_as_the_user_edited_it(
+    flags: tuple[str, ...], repository: Bench
+) -> None:
+    """Also where going back is killed: its file lies in the tree."""
+    cut_off(repository)
+    edited = WORKFLOW + "PROMPT fourth\n"
+    repository.write("work.conv", edited)
+    assert go_back(*flags, SDQCTL_CRASH_AT="workspace.restored:1").code in KILLED
+    done = go_back(*flags)
+    assert done.code == 0, done.err
+    assert (repository.project / "work.conv").read_text() == edited
+    assert acts(repository) == ["0", "1", "2"]
+    assert prompts() == ["first", "second", "third", "fourth"]
+
+
 def test_it_goes_back_once_the_user_s_changes_are_moved_away(repository: Bench) -> None:
     cut_off(repository)
     change(repository, "add")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,14 +41,18 @@ class Tree:
         home: Path,
         emit: Callable[[Event], None],
         discards: bool = False,
+        keeps: Sequence[Path] = (),
     ) -> None:
-        """`discards`: what others changed since a step was cut off is taken back with it."""
+        """`discards`: what others changed since a step was cut off is taken back with it. `keeps`
+        are files that nothing takes back: by these the run goes.
+        """
         self._run = record
         self._workspace = workspace
         self._ledger = ledger
         self._home = home
         self._emit = emit
         self._discards = discards
+        self.keeps = keeps
         self._first: Snapshot | None = None
         """The tree before the first step of this process."""
         self._now: Snapshot | None = None
@@ -157,8 +161,9 @@ class Tree:
         if not restoring or last.snapshot is None:
             note_half_done(self._ledger, self._run.id, last.path, half_done.commit)
         seen = self._refuse_company(workspace, first)
-        restored = await asyncio.to_thread(workspace.restore, before)
+        restored = await asyncio.to_thread(workspace.restore, before, self.keeps)
         self._now, self.seen = before, seen
+        await self._take(last.session_id or "", f"{last.path}.before")
         if restored.left:
             self._warn(f"step {last.path}: not taken back: {_listed([*restored.left])}")
 
@@ -199,7 +204,8 @@ class Tree:
         texts = [*targets_of(self._ledger, self._run.id, last.path), *named]
         restored = workspace.changes(before.tree, known) if known else []
         judge = Authorship(workspace.top, sign, texts, [each.path for each in restored])
-        yours = judge.foreign([each.path for each in workspace.changes(before.tree, now.tree)])
+        changed = [each.path for each in workspace.changes(before.tree, now.tree)]
+        yours = judge.foreign([path for path in changed if workspace.top / path not in self.keeps])
         if yours:
             raise StepError(
                 f"step {last.path} is not taken back: files were changed after it was cut off, "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sdqctl.engine.context import RunContext
@@ -11,6 +13,7 @@ from sdqctl.model.events import Warned
 from sdqctl.model.run import RunRecord
 from sdqctl.model.tools import ToolKind, ToolPolicy, may_allow
 from sdqctl.model.workflow import RunStep
+from sdqctl.workflow.calls import all_called, every_step
 
 if TYPE_CHECKING:
     from sdqctl.workspace.snapshots import Workspace
@@ -30,7 +33,17 @@ def open_tree(context: RunContext, record: RunRecord, policy: ToolPolicy) -> Tre
         home=context.setup.settings.home,
         emit=context.emit,
         discards=context.options.discard_changes,
+        keeps=_files_of(context),
     )
+
+
+def _files_of(context: RunContext) -> tuple[Path, ...]:
+    """The files of the workflow, of what it includes and calls, and of what calls it."""
+    workflows = [context.workflow, *all_called(context.workflow)]
+    steps = (step for one in workflows for step in every_step(one.steps))
+    names = {*(one.path for one in workflows), *(step.span.file for step in steps)} - {""}
+    callers = context.caller.run.tree.keeps if context.caller is not None else ()
+    return (*callers, *(Path(os.path.realpath(name)) for name in names))
 
 
 def _workspace(context: RunContext, policy: ToolPolicy) -> Workspace | None:

@@ -167,7 +167,7 @@ class PrivateFolder:
         mark = f"{state.st_ino} {state.st_size} {state.st_mtime_ns}".encode()
         if known.exists() and known.read_bytes() == mark:
             return []
-        found = names(_on(git, user).run("ls-files", "-z", "-c", "-i", "--exclude-standard"))
+        found = names(on_index(git, user).run("ls-files", "-z", "-c", "-i", "--exclude-standard"))
         write_private(known, mark, lasting=False)
         return found
 
@@ -185,7 +185,7 @@ class PrivateFolder:
         if user is not None and user.is_file():
             _copy(user, new)
             try:
-                _clear_marks(_on(git, new))
+                _clear_marks(on_index(git, new))
                 _copy(new, self.index)
                 return
             except GitError:
@@ -209,7 +209,8 @@ def _copy(index: Path, to: Path) -> None:
         os.utime(stream.fileno(), ns=(state.st_atime_ns, state.st_mtime_ns))
 
 
-def _on(git: Git, index: Path) -> Git:
+def on_index(git: Git, index: Path) -> Git:
+    """git with another index."""
     return Git(git.folder, {**git.variables, "GIT_INDEX_FILE": str(index)}, held=git.held)
 
 

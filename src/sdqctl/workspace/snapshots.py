@@ -32,7 +32,7 @@ from sdqctl.model.workspace import FileChange, Snapshot
 from sdqctl.process import commit_point
 from sdqctl.workspace.git import AUTHOR, Git, GitError, as_text, names
 from sdqctl.workspace.history import History
-from sdqctl.workspace.private import PrivateFolder, folder_of, listed
+from sdqctl.workspace.private import PrivateFolder, folder_of, listed, on_index
 from sdqctl.workspace.repository import (
     Repository,
     current_commit,
@@ -169,8 +169,9 @@ class Workspace:
         """The files that differ between two trees or commits."""
         return self.history.changes(before, after)
 
-    def restore(self, target: Snapshot) -> Restored:
-        """Make the tree a snapshot's. What is not in it goes: keep a snapshot of now before.
+    def restore(self, target: Snapshot, keep: Iterable[Path] = ()) -> Restored:
+        """Make the tree a snapshot's, but for the files to `keep`, which stay as they are. What is
+        not in it goes: keep a snapshot of now before.
 
         Killed in the middle it leaves `restoring`; done again it has the same result. Raises
         WorkspaceError, with nothing changed, when it would write over what no snapshot holds: a
@@ -178,15 +179,16 @@ class Workspace:
         """
         with self._folder.locked() as git:
             before = self._tree(git)
-            if before != target.tree:
-                self._refuse_loss(git, before, target)
+            wanted = self._keeping(git, target.tree, before, keep)
+            if before != wanted:
+                self._refuse_loss(git, before, wanted)
                 write_private(self._mark, target.commit.encode())
                 commit_point("workspace.restore")
-                git.run("read-tree", "--reset", "-u", target.tree)
+                git.run("read-tree", "--reset", "-u", wanted)
                 commit_point("workspace.restored")
             self._mark.unlink(missing_ok=True)
             after = self._tree(git)
-        left = () if after == target.tree else self.changes(target.tree, after)
+        left = () if after == wanted else self.changes(wanted, after)
         return Restored(before, after, tuple(each.path for each in left))
 
     @property
@@ -271,10 +273,25 @@ class Workspace:
                     hint=f"ignore what need not be kept (.gitignore), or set {name}",
                 )
 
-    def _refuse_loss(self, git: Git, before: str, target: Snapshot) -> None:
-        """Raise WorkspaceError when a file of the snapshot would replace one that is ignored."""
+    def _keeping(self, git: Git, tree: str, now: str, keep: Iterable[Path]) -> str:
+        """A tree with those files to keep as they are that the tree of now has."""
+        paths = [path.relative_to(self.top) for path in keep if path.is_relative_to(self.top)]
+        found = git.run("ls-tree", "-z", now, "--", *paths) if paths else b""
+        if not found:
+            return tree
+        index = self._folder.index.with_name("index.kept")
+        own = on_index(git, index)
+        try:
+            own.run("read-tree", tree)
+            own.run("update-index", "-z", "--index-info", data=found)
+            return own.line("write-tree")
+        finally:
+            index.unlink(missing_ok=True)
+
+    def _refuse_loss(self, git: Git, before: str, target: str) -> None:
+        """Raise WorkspaceError when a file of the other tree would replace one that is ignored."""
         options = ("-r", "-z", "--name-only", "--diff-filter=A", "--no-renames")
-        coming = names(git.run("diff-tree", *options, before, target.tree))
+        coming = names(git.run("diff-tree", *options, before, target))
         known = set(names(git.run("ls-files", "-z"))) if coming else set()
         lost = sorted({found for name in coming if (found := _in_the_way(self.top, name, known))})
         if lost:
