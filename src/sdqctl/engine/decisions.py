@@ -15,6 +15,7 @@ from sdqctl.engine.matching import is_outdated
 from sdqctl.engine.scope import encoded
 from sdqctl.errors import PausedError, StepError
 from sdqctl.model.events import Warned
+from sdqctl.model.paths import round_after
 from sdqctl.model.plan import PlannedStep
 from sdqctl.model.run import RunStatus, StepRecord, StepStatus
 from sdqctl.model.views.run import GateView
@@ -29,6 +30,7 @@ from sdqctl.model.workflow import (
     UntilStep,
 )
 from sdqctl.store.messages import is_asked_to_end
+from sdqctl.store.rounds import is_entered
 
 if TYPE_CHECKING:
     from sdqctl.engine.context import LiveRun
@@ -72,7 +74,8 @@ def _decision(step: PlannedStep, action: _Unasked, run: LiveRun) -> Any:  # noqa
         case ForStep():
             return _items(step, action, run)
         case UntilStep():
-            return bool(evaluate(step, action.condition, run))
+            followed = is_entered(run.context.ledger, run.id, round_after(step.path))
+            return not followed and bool(evaluate(step, action.condition, run))
         case ReturnStep():
             return evaluate(step, action.value, run)
         case RepeatStep() | StopStep():

@@ -99,29 +99,28 @@ async def recover_turn(
     when tools may have had effects, with `resend` and `rewind` when other turns would be taken out
     of the conversation with it, and what `go_back` raises.
     """
-    asked = _asked(attempts)
-    for attempt in [attempts[-1]] if asked is attempts[-1] else [attempts[-1], asked]:
-        outcome = await clear_context(session, ledger, attempt)
-        if outcome is not None:
-            break
-    else:
+    asked, found = _asked(attempts), await find_end(session, ledger, attempts)
+    if found is None:
         message = "not answered and without effects; sent again"
         return Recovery("resent", message, _text(asked, render))
+    attempt, outcome = found
     if outcome.status is OutcomeStatus.FINISHED:
         message = "its answer was found in the journal"
         return Recovery("recorded", message, record=attempt, outcome=outcome)
-    used = ", ".join(sorted({call.name for call in outcome.tools}))
-    names = used or _what_came(session)
     if policy is OnInterrupted.FAIL:
-        what = f"tools ran ({used})" if used else names
         raise StepError(
-            f"step {asked.path} was interrupted after {what}",
+            f"step {asked.path} was interrupted after {what_acted(session, outcome)}",
             hint="go on with `--on-interrupted continue`, or with `--on-interrupted resend`",
         )
+    names = ", ".join(sorted({call.name for call in outcome.tools})) or _what_came(session)
     warning = None
     if policy in _SENT_AGAIN:
-        warning = await _take_out(session, ledger, attempts, policy, go_back)
-        if warning is None:
+        files = policy is OnInterrupted.REWIND
+        try:
+            await take_out(session, ledger, attempts, go_back if files else None)
+        except SharedTreeError as error:
+            warning = f"{error.message} ({error.hint})"
+        else:
             action, how = _SENT_AGAIN[policy]
             message = f"interrupted after {names}; sent again {how}"
             return Recovery(action, message, _text(asked, render))
@@ -130,16 +129,37 @@ async def recover_turn(
     return Recovery("continued", message, text, follows=asked.turn_id, warning=warning)
 
 
-async def _take_out(
+async def find_end(
+    session: AdapterSession, ledger: Ledger, attempts: Sequence[StepRecord]
+) -> tuple[StepRecord, TurnOutcome] | None:
+    """How a step's attempts, oldest first, stand in the conversation: the one that says so, and its
+    end. None: nothing of them is there any more, and no tool acted.
+    """
+    asked = _asked(attempts)
+    for attempt in [attempts[-1]] if asked is attempts[-1] else [attempts[-1], asked]:
+        outcome = await clear_context(session, ledger, attempt)
+        if outcome is not None:
+            return attempt, outcome
+    return None
+
+
+def what_acted(session: AdapterSession, outcome: TurnOutcome) -> str:
+    """What came before the end of a turn that was cut off, for which it stays."""
+    used = ", ".join(sorted({call.name for call in outcome.tools}))
+    return f"tools ran ({used})" if used else _what_came(session)
+
+
+async def take_out(
     session: AdapterSession,
     ledger: Ledger,
     attempts: Sequence[StepRecord],
-    policy: OnInterrupted,
-    go_back: GoBack,
-) -> str | None:
-    """Take a step's attempts out of the conversation, with `rewind` after their changes were taken
-    back; returns why they stay, where others were at work in the tree.
+    go_back: GoBack | None,
+) -> None:
+    """Take a step's attempts out of the conversation, after their changes were taken back.
+
+    Raises StepError when other turns would be lost with it, and what `go_back` raises.
     """
+    policy = OnInterrupted.RESEND if go_back is None else OnInterrupted.REWIND
     rewinding = power(session, Rewinds, f"--on-interrupted {policy}")
     first = await _first_in_context(session, ledger, attempts)
     await _refuse_to_lose_others(session, ledger, attempts, first)
@@ -147,15 +167,11 @@ async def _take_out(
     if problem := rewinding.rewind_problem(turn):
         raise StepError(
             f"step {first.path} cannot be taken back: {problem}",
-            hint="let the agent finish it with `--on-interrupted continue`",
+            hint="go on all the same with `--on-interrupted continue`",
         )
-    if policy is OnInterrupted.REWIND:
-        try:
-            await go_back(first, attempts[-1], ())
-        except SharedTreeError as error:
-            return f"{error.message} ({error.hint})"
+    if go_back is not None:
+        await go_back(first, attempts[-1], ())
     await rewinding.rewind(turn)
-    return None
 
 
 def _what_came(session: AdapterSession) -> str:
@@ -193,7 +209,7 @@ async def _refuse_to_lose_others(
     raise StepError(
         f"step {first.path} cannot be sent again: the conversation would lose what came after "
         f"it ({f'{what}{more}' if later else 'its history cannot be read'})",
-        hint="let the agent finish it with `--on-interrupted continue`"
+        hint="go on all the same with `--on-interrupted continue`"
         + (f", or go on in a copy that ends before it: `{fork}`" if place else ""),
     )
 

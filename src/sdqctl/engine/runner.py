@@ -6,12 +6,14 @@ import asyncio
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from sdqctl.engine.calls import call
 from sdqctl.engine.command.step import start_again
 from sdqctl.engine.context import Caller, Deliver, LiveRun
-from sdqctl.engine.matching import Match, is_outdated, match_plan, same_rounds
+from sdqctl.engine.leftovers import behind_others, settle_leftovers
+from sdqctl.engine.matching import Match, is_outdated, kept_parts, match_plan
 from sdqctl.engine.recovery import check_context, clear_context
 from sdqctl.engine.scope import value_of
 from sdqctl.engine.side_by_side import call_together
@@ -27,7 +29,8 @@ from sdqctl.errors import (
     UsageError,
 )
 from sdqctl.model.events import RunFinished, RunStarted, StepFinished, StepStarted, Warned
-from sdqctl.model.paths import Key, outer_paths, path_key, position_of
+from sdqctl.model.options import OnInterrupted
+from sdqctl.model.paths import Key, outer_paths, part_of, path_key, position_of
 from sdqctl.model.plan import PlannedStep
 from sdqctl.model.run import OutcomeStatus, RunRecord, RunStatus, StepRecord, StepStatus
 from sdqctl.model.session import SessionRef, Usage
@@ -36,12 +39,13 @@ from sdqctl.model.workflow import (
     CheckpointStep,
     ConsultStep,
     ForStep,
+    IfStep,
     NewConversationStep,
     PauseStep,
 )
 from sdqctl.process import commit_point
 from sdqctl.store.calls import steps_of_tree
-from sdqctl.store.rounds import place_rounds
+from sdqctl.store.rounds import is_entered, place_lists
 
 _ABORT_SECONDS = 5.0
 _SHOWN = 10
@@ -62,7 +66,11 @@ class Runner:
         self._first: Key = ()
         """What the paths of the steps that are wanted are not less than."""
         self._unfolding = Unfolding(
-            run.scope, run.context.options.max_rounds, self._settle, self._together
+            run.scope,
+            run.context.options.max_rounds,
+            self._settle,
+            self._together,
+            partial(is_entered, self._ledger, run.id),
         )
 
     async def execute(self, *, start_at: str | None = None) -> RunRecord:
@@ -109,6 +117,11 @@ class Runner:
             self._first = path_key(start_at)
         steps = self._ledger.steps(self._run.id)
         match = match_plan(self._context.plan, steps, decides=start_at is None)
+        cut_off = list(match.lost)
+        if self._run.on_interrupted is OnInterrupted.REWIND and start_at is None:
+            cut_off += behind_others(self._context.plan, match, steps)
+        for record in await settle_leftovers(self._run, cut_off):
+            match.moved.pop(record.path, None)
         self._ledger.place_attempts(self._run.id, match.moved)
         for record in self._ledger.steps(self._run.id):
             if start_at is not None and path_key(record.path) >= path_key(start_at):
@@ -178,18 +191,23 @@ class Runner:
 
     async def _settle(self, step: PlannedStep) -> StepRecord:
         record = await self._step(step)
-        if isinstance(step.action, ForStep):
-            self._place_rounds(step.path)
+        if isinstance(step.action, IfStep | ForStep) and record.attempts > 1:
+            await self._place_lists(step)
         return record
 
-    def _place_rounds(self, path: str) -> None:
-        """Let the rounds of a FOR whose list was decided anew go with their items. They stand as
-        the first list had them for as long as that is part of the run, whatever is killed.
+    async def _place_lists(self, step: PlannedStep) -> None:
+        """Let the lists of a block that was decided anew go where they belong now. They stand as
+        the first decision had them for as long as that is part of the run, whatever is killed.
         """
-        attempts = self._ledger.attempts_at(self._run.id, path)
-        lists = [value_of(a) for a in attempts if a.status is StepStatus.DONE]
-        if len(lists) > 1:
-            place_rounds(self._ledger, self._run.id, path, same_rounds(lists[0], lists[-1]))
+        attempts = self._ledger.attempts_at(self._run.id, step.path)
+        values = [value_of(a) for a in attempts if a.status is StepStatus.DONE]
+        if len(values) < 2:
+            return
+        kept = kept_parts(step, values[0], values[-1])
+        parts = ((r, part_of(r.path, step.path)) for r in self._ledger.steps(self._run.id))
+        gone = [r for r, part in parts if part is not None and part not in kept]
+        await settle_leftovers(self._run, [r for r in gone if r.may_be_half_done])
+        place_lists(self._ledger, self._run.id, step.path, kept)
 
     async def _step(self, step: PlannedStep, caller: Caller | None = None) -> StepRecord:
         record = self._last(step)
@@ -289,7 +307,10 @@ class Runner:
                 run_id=self._run.id,
                 workflow=self._run.record.workflow,
                 steps_total=match.total,
-                steps_done=sum(r.status.settled for r in self._ledger.steps(self._run.id)),
+                steps_done=sum(
+                    r.status.settled and r.path not in match.outdated
+                    for r in self._ledger.steps(self._run.id)
+                ),
                 steps_changed=len(match.changed),
             )
         )

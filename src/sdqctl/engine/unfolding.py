@@ -35,13 +35,16 @@ class Unfolding:
         most_rounds: int | None,
         do: Callable[[PlannedStep], Awaitable[StepRecord]],
         together: Together,
+        is_entered: Callable[[str], bool],
     ) -> None:
         """`do` settles one step, or returns what is recorded of a settled one; `together` settles
-        the CALLs of a FOR with PARALLEL. `most_rounds` goes before the MAX of each REPEAT.
+        the CALLs of a FOR with PARALLEL. `most_rounds` goes before the MAX of each REPEAT, beyond
+        which only those rounds are done that have begun: `is_entered` says so by their paths.
         """
         self._scope = scope
         self._do = do
         self._together = together
+        self._is_entered = is_entered
         self._most_rounds = most_rounds
         self.steps = 0
         """How many steps the blocks have unfolded to."""
@@ -75,9 +78,10 @@ class Unfolding:
             await self._enter(step, parts_of(step)[chosen], chosen)
 
     async def _repeat(self, step: PlannedStep, action: RepeatStep) -> None:
-        most = self._most_rounds or action.most
+        most, turn = self._most_rounds or action.most, 0
         with self._scope.loop(captured_in(step.lists[0])):
-            for turn in range(1, most + 1):
+            while turn < most or self._is_entered(f"{step.path}[{turn + 1}]"):
+                turn += 1
                 with self._scope.round():
                     await self._enter(step, f"[{turn}]")
                     until = until_step(step, turn)
@@ -85,8 +89,8 @@ class Unfolding:
                         return
         if action.until is not None:
             raise StepError(
-                f"step {step.path}: after {most} rounds `{action.until}` does not hold",
-                hint=f"go on with `--max-rounds {2 * most}`",
+                f"step {step.path}: after {turn} rounds `{action.until}` does not hold",
+                hint=f"go on with `--max-rounds {2 * turn}`",
             )
 
     async def _for(self, step: PlannedStep, action: ForStep, record: StepRecord) -> None:

@@ -67,6 +67,18 @@ def is_done_by(path: str, last: str) -> bool:
     return path_key(path) <= path_key(last) or is_within(path, last)
 
 
+def part_of(path: str, outer: str) -> str | None:
+    """The part of a block, `.then` or `[3]`, that a step lies in; None: it lies in none of it."""
+    found = _ENTERED.match(path, len(outer)) if path.startswith(outer) else None
+    return found[0][:-1] if found is not None else None
+
+
+def round_after(path: str) -> str:
+    """The path by which the round is entered that follows the one a step stands in."""
+    loop, _, turn = path.rpartition(".")[0].rpartition("[")
+    return f"{loop}[{int(turn[:-1]) + 1}]"
+
+
 def following(path: str) -> str:
     """The path of the next step of the same list."""
     return sibling(path, number_of(path) + 1)

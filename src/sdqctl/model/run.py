@@ -171,6 +171,15 @@ class StepRecord(msgspec.Struct, frozen=True, kw_only=True):
         return self.kind == "ask" and self.status is StepStatus.BEGUN and self.answer is None
 
     @property
+    def may_be_half_done(self) -> bool:
+        """Whether it was begun and may have acted, and did not come to its end as far as that is
+        recorded.
+        """
+        if self.turn_id is not None or self.kind == "call":
+            return not self.status.settled
+        return self.kind == "run" and self.status is StepStatus.BEGUN
+
+    @property
     def tolerated(self) -> str | None:
         """What went wrong in a step that is done all the same, for the run goes on after it."""
         return self.error if self.status is StepStatus.DONE else None

@@ -259,6 +259,7 @@ def print_plan(context: RunContext, output_format: str) -> None:
     from sdqctl.model.paths import outer_paths
 
     rows = _plan_rows(context.plan, context.target.run, context.ledger, context.start_at)
+    _note_lost(context)
     if output_format != "text":
         _print_plan_as_json(context.target, rows)
         return
@@ -270,6 +271,19 @@ def print_plan(context: RunContext, output_format: str) -> None:
     states = Counter(row.state for row in rows)
     more = "".join(f", {states[name]} {name}" for name in ("changed", "skipped") if states[name])
     note(f"{states['done']} done{more}, {states['to run']} to run; nothing was run (--dry-run)")
+
+
+def _note_lost(context: RunContext) -> None:
+    """Name the steps that were begun and have no place in the plan any more."""
+    from sdqctl.engine.matching import match_plan
+
+    run = context.target.run
+    records = context.ledger.steps(run.id) if run is not None else []
+    for record in match_plan(context.plan, records, decides=context.start_at is None).lost:
+        note(
+            f"step {record.path} ({one_line(record.title)}) was begun and is no longer in the "
+            "workflow as it was: what is half done of it is settled first (--on-interrupted)"
+        )
 
 
 @dataclass(frozen=True)
