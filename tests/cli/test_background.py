@@ -200,6 +200,19 @@ def test_an_interrupt_ends_the_run_as_ctrl_c_would(bench: Bench, begun: Callable
     assert "no run is under way" in again.err
 
 
+def test_a_session_in_use_is_told_with_what_ends_its_run(
+    bench: Bench, begun: Callable[..., int]
+) -> None:
+    begun(STALLS)
+    path = bench.project / "work.conv"
+    busy, taken = sdqctl("resume", "job", "--continue"), sdqctl("run", path, "--detach")
+    assert (busy.code, taken.code) == (75, 7)
+    assert "--continue" not in taken.err
+    for done in (busy, taken):
+        assert "`sdqctl sessions interrupt job`" in done.err
+    assert sdqctl("sessions", "interrupt", "job").code == 0
+
+
 def test_a_run_in_the_foreground_is_interrupted_from_elsewhere(bench: Bench) -> None:
     path = bench.write("work.conv", STALLS)
     with running("run", path) as here:

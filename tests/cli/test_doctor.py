@@ -35,6 +35,16 @@ def test_a_runtime_that_is_missing_is_a_problem_with_its_remedy(home: Path, proj
     assert "error: 1 problem: runtime" in done.err
 
 
+def test_a_runtime_that_fails_is_told_with_what_it_said_last(home: Path, project: Path) -> None:
+    program = project / "copilot"
+    program.write_text("#!/bin/sh\necho first >&2\necho 'no room in ~/.cache' >&2\nexit 1\n")
+    program.chmod(0o755)
+    done = sdqctl("doctor", COPILOT_CLI_PATH=str(program))
+    assert done.code == 5
+    assert "it ends with exit status 1: no room in ~/.cache" in done.out
+    assert "npm install" not in done.out
+
+
 def test_nobody_signed_in_is_a_problem_of_the_model(home: Path, project: Path) -> None:
     done = doctor(COPILOT_OFFLINE="")
     assert (done.code, states(done)["model"]) == (5, "problem")

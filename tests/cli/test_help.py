@@ -139,3 +139,9 @@ def test_a_misspelt_topic_is_an_error_with_the_nearest_one(home: Path) -> None:
     done = sdqctl("help", "permisions")
     assert (done.code, done.out) == (2, "")
     assert "did you mean permissions?" in done.err
+
+
+def test_the_name_of_a_command_is_no_topic_but_leads_to_its_help(home: Path) -> None:
+    done = sdqctl("help", "run")
+    assert done.code == 2
+    assert "`sdqctl run --help`" in done.err

@@ -309,3 +309,10 @@ def test_a_resume_that_waited_goes_on_where_the_run_stands_by_then(bench: Bench)
     for name in ("moving", "moving (2)"):
         turns = sdqctl("sessions", "show", name, "--format", "json").json["turns"]
         assert [turn["prompt"].split()[-1] for turn in turns] == ["one", "two"]
+
+
+def test_steps_that_a_new_run_skips_are_not_said_to_be_done(bench: Bench) -> None:
+    path = bench.write("w.conv", "PROMPT a\nPROMPT b\nPROMPT c\nPAUSE\nPROMPT d\n")
+    begun = sdqctl("run", path, "--session-name", "s", "--from", "3")
+    assert "\n0 done, 2 skipped, 3 to run\n" in begun.err
+    assert "\n1 done, 2 skipped, 2 to run\n" in sdqctl("resume", "s", "--continue").err

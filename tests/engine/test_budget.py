@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -20,7 +21,7 @@ def test_tool_calls_in_a_turn(bench: Bench) -> None:
     told = bench.run(text, "--max-turn-tool-calls", "3")
     assert told.done.code == 4
     assert error(told.done.err)["code"] == "budget-reached"
-    assert "--max-turn-tool-calls" in told.done.err
+    assert "`sdqctl resume s --continue --max-turn-tool-calls 7`" in told.done.err
     on = bench.resume("--continue", "--max-turn-tool-calls", "4")
     assert on.done.code == 0, on.done.err
 
@@ -34,7 +35,9 @@ def test_tokens_of_the_whole_run(bench: Bench) -> None:
     again = bench.resume("--continue")
     assert again.done.code == 4
     assert again.prompts == []
-    on = bench.resume("--continue", "--max-tokens", "0")
+    flag = re.search("`sdqctl resume s --continue --max-tokens ([0-9]+)`", again.done.err)
+    assert flag is not None
+    on = bench.resume("--continue", "--max-tokens", flag[1])
     assert on.done.code == 0
     assert len(on.prompts) == 1
 

@@ -262,6 +262,12 @@ def test_a_rule_that_cannot_be_read_is_refused_with_the_forms(text: str) -> None
     assert "shell(git:*)" in (caught.value.hint or "")
 
 
+@pytest.mark.parametrize("text", ["shell(git", "shell git", "write(docs/**) and more"])
+def test_of_a_rule_of_a_known_kind_it_is_said_what_may_follow(text: str) -> None:
+    with pytest.raises(UsageError, match=r"stands `\(`, and `\)` at the end, or nothing"):
+        parse_rule(text)
+
+
 def test_a_denial_names_the_rule_that_would_allow_it(make: Make) -> None:
     decision = make().decide(ToolRequest(kind=ToolKind.SHELL, target="npm test"))
     assert "--allow-tool 'shell(npm:*)'" in decision.reason

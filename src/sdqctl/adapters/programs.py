@@ -6,6 +6,10 @@ import subprocess
 from collections.abc import Mapping, Sequence
 
 from sdqctl.model.sandbox import Sandbox
+from sdqctl.text.terminal import one_line
+
+_LONGEST = 300
+"""Columns of what a program said last."""
 
 
 def output_of(
@@ -13,8 +17,8 @@ def output_of(
 ) -> str:
     """What a program says on stdout; it has no input.
 
-    Raises OSError and SubprocessError when it cannot be run, fails or takes longer, SandboxError
-    when the net cannot be had.
+    Raises OSError and SubprocessError when it cannot be run, fails (with what it said last) or
+    takes longer, SandboxError when the net cannot be had.
     """
     with sandbox.confine(arguments, environment) as inside:
         done = subprocess.run(
@@ -26,6 +30,10 @@ def output_of(
             text=True,
             errors="replace",
             timeout=seconds,
-            check=True,
+            check=False,
         )
+    if done.returncode:
+        said = (done.stderr or done.stdout).strip().splitlines()
+        last = f": {one_line(said[-1], _LONGEST)}" if said else ""
+        raise subprocess.SubprocessError(f"it ends with exit status {done.returncode}{last}")
     return done.stdout

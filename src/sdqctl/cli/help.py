@@ -31,7 +31,8 @@ _NAMES = (
 
 @click.command("help", epilog=examples("sdqctl help exit-codes", "sdqctl help directives | less"))
 @click.argument("topic", required=False, shell_complete=complete_words(*_NAMES))
-def help_command(topic: str | None) -> None:
+@click.pass_context
+def help_command(ctx: click.Context, topic: str | None) -> None:
     """Read about a TOPIC, or about a workflow FILE; without one, see which topics there are."""
     if topic is None:
         for name in _NAMES:
@@ -41,7 +42,14 @@ def help_command(topic: str | None) -> None:
         write_line(of_workflow(Path(topic)))
         return
     if topic not in _TOPICS:
-        raise UsageError(f"there is no topic {topic!r}", hint=meant(topic, _NAMES, "topics"))
+        root = ctx.find_root().command
+        is_command = isinstance(root, click.Group) and topic in root.list_commands(ctx)
+        raise UsageError(
+            f"there is no topic {topic!r}",
+            hint=f"it is a command: `sdqctl {topic} --help`"
+            if is_command
+            else meant(topic, _NAMES, "topics"),
+        )
     write_line(_TOPICS[topic][1]())
 
 

@@ -40,6 +40,13 @@ class _Limit(NamedTuple):
     most: float
     words: str
 
+    @property
+    def raised(self) -> str:
+        """The flag with which as much again may be used."""
+        value = self.used + self.most
+        text = format_duration(value) if self.name == "max-time" else f"{value:.10g}"
+        return f"`--{self.name} {text}`"
+
 
 class _Spent:
     """What a run and all that it calls used together."""
@@ -233,9 +240,10 @@ class Budget:
         """Raise BudgetError where so many more are too many."""
         most = self._spent.most_steps
         if self._spent.steps + steps > most:
+            limit = _Limit("max-steps", self._spent.steps + steps, most, "")
             raise BudgetError(
                 f"step {path}: the run unfolds to more than {most} steps (--max-steps)",
-                hint="raise it and go on",
+                hint=f"go on with {limit.raised}",
             )
 
     def check_time(self) -> None:
@@ -247,16 +255,22 @@ class Budget:
     def check(self) -> None:
         """Raise BudgetError when a limit is reached."""
         self._spent.warn()
-        if reached := self.reached():
-            raise BudgetError(f"the budget is used up: {reached}", hint="raise it and go on")
+        if (limit := self._reached()) is not None:
+            raise BudgetError(
+                f"the budget is used up: {self.reached()}", hint=f"go on with {limit.raised}"
+            )
 
     def reached(self) -> str | None:
         """Which limit is reached, None while there is something left."""
+        limit = self._reached()
+        return None if limit is None else f"{limit.words} (--{limit.name})"
+
+    def _reached(self) -> _Limit | None:
         most = self._options.max_turn_tool_calls
         if most and self._calls > most:
-            return f"more than {most} tool calls (--max-turn-tool-calls)"
-        found = (limit for limit in self._spent.limits() if limit.used >= limit.most)
-        return next((f"{limit.words} (--{limit.name})" for limit in found), None)
+            words = f"more than {most} tool calls"
+            return _Limit("max-turn-tool-calls", self._calls, most, words)
+        return next((limit for limit in self._spent.limits() if limit.used >= limit.most), None)
 
     def seconds_left(self) -> float | None:
         """How long the run may go on, None for ever."""

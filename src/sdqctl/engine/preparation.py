@@ -27,6 +27,7 @@ from sdqctl.model.session import SessionInfo
 from sdqctl.model.workflow import Step, Workflow
 from sdqctl.policy.ask import Question
 from sdqctl.store.ledger import Ledger
+from sdqctl.store.locks import holder
 from sdqctl.workflow.checks import adapter_finding
 from sdqctl.workflow.diagnostics import describe
 from sdqctl.workflow.plan import build_plan
@@ -121,6 +122,7 @@ def decide(
         ledger=ledger,
         workflow_path=workflow.path,
         resume_if_exists=bool(options.resume_if_exists),
+        find_holder=partial(holder, home),
     )
     return decided(
         workflow,

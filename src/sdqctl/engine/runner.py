@@ -302,16 +302,16 @@ class Runner:
         )
 
     def _announce(self, match: Match) -> None:
+        records = self._ledger.steps(self._run.id)
+        steps = [record.status for record in records if record.path not in match.outdated]
         self._context.emit(
             RunStarted(
                 run_id=self._run.id,
                 workflow=self._run.record.workflow,
                 steps_total=match.total,
-                steps_done=sum(
-                    r.status.settled and r.path not in match.outdated
-                    for r in self._ledger.steps(self._run.id)
-                ),
+                steps_done=sum(status.settled for status in steps),
                 steps_changed=len(match.changed),
+                steps_skipped=steps.count(StepStatus.SKIPPED),
             )
         )
 

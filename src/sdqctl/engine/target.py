@@ -9,7 +9,14 @@ from sdqctl.engine.component import described, is_for
 from sdqctl.errors import SessionExistsError
 from sdqctl.model.options import RunOptions
 from sdqctl.model.run import RunRecord
-from sdqctl.model.session import SessionInfo, SessionRef, find_called, name_taken, session_id_for
+from sdqctl.model.session import (
+    Holder,
+    SessionInfo,
+    SessionRef,
+    find_called,
+    name_taken,
+    session_id_for,
+)
 from sdqctl.store.ledger import Ledger
 from sdqctl.text.commands import on_session
 
@@ -36,17 +43,20 @@ def choose_target(
     ledger: Ledger,
     workflow_path: str,
     resume_if_exists: bool,
+    find_holder: Callable[[SessionRef], Holder | None] = lambda ref: None,
 ) -> Target:
     """Decide where `run` goes: a new session, or on in the one of this name.
 
-    Raises SessionExistsError when the name is taken and going on was not asked for.
+    Raises SessionExistsError when the name is taken and going on was not asked for; `find_holder`
+    is asked who works in it then.
     """
     entry = find_called(entries, name)
     if entry is None:
         return Target(ref=SessionRef(adapter, session_id_for(name)), name=name, exists=False)
     ref = SessionRef(adapter, entry.id)
     if not resume_if_exists:
-        raise name_taken(entry, hint=_ways_on(entry.label, ledger.runs_of(ref, called=False)))
+        runs = ledger.runs_of(ref, called=False)
+        raise name_taken(entry, hint=_ways_on(entry.label, runs, find_holder(ref)))
     runs = [
         run
         for run in ledger.runs_of(ref, called=False)
@@ -91,8 +101,14 @@ def choose_known(
     return replace(target, run=own[-1] if own else None)
 
 
-def _ways_on(label: str, runs: Sequence[RunRecord]) -> str:
+def _ways_on(label: str, runs: Sequence[RunRecord], holder: Holder | None) -> str:
     """What can be done with a session that is there already, by its last run of a workflow."""
+    if holder is not None:
+        return (
+            f"it is in use by {holder.describe()}; "
+            f"`{on_session('sessions interrupt', label)}` ends a run that is under way, "
+            "another `--session-name` begins a new session"
+        )
     last = next((run for run in reversed(runs) if run.workflow_path is not None), None)
     if last is not None and last.status.unfinished:
         return (

@@ -49,7 +49,9 @@ class RunStarted(_Event, frozen=True, kw_only=True, tag="run.started"):
     workflow: str | None
     steps_total: int
     steps_done: int
+    """Also those that were skipped."""
     steps_changed: int = 0
+    steps_skipped: int = 0
 
 
 class StepStarted(_Event, frozen=True, kw_only=True, tag="step.started"):

@@ -23,6 +23,7 @@ FORMS = (
     "mcp(SERVER), mcp(SERVER:TOOL), custom-tool(NAME)"
 )
 _FORM = re.compile(r"\s*([a-z-]+)\s*(?:\((.*)\))?\s*\Z", re.DOTALL)
+_KIND = re.compile(r"\s*([a-z-]+)")
 _KINDS = {
     kind.value: kind
     for kind in (
@@ -115,9 +116,11 @@ class ToolRule:
 
 def parse_rule(text: str) -> ToolRule:
     """A rule from its text. Raises UsageError that shows the forms."""
-    match = _FORM.match(text)
-    if match is None or match.group(1) not in _KINDS:
+    match, first = _FORM.match(text), _KIND.match(text)
+    if first is None or first.group(1) not in _KINDS:
         raise _malformed(text, "it begins with none of the kinds")
+    if match is None:
+        raise _malformed(text, f"after {first.group(1)} stands `(`, and `)` at the end, or nothing")
     kind, pattern = _KINDS[match.group(1)], match.group(2)
     if pattern is not None:
         pattern = pattern.strip()

@@ -22,6 +22,7 @@ from sdqctl.errors import SessionBusyError, StoreError
 from sdqctl.fs import FILE_MODE, make_private_folder, write_private
 from sdqctl.model.session import Holder, SessionRef
 from sdqctl.process import is_same, start_mark
+from sdqctl.text.commands import on_session
 
 _POLL = 0.1
 _ORPHAN_SECONDS = 5.0
@@ -203,9 +204,10 @@ def _busy(ref: SessionRef, state: _HolderFile | None, *, runtime: bool = False) 
         who = "another run of this command"
     if runtime and state is not None:
         who = f"process {state.runtime_pid}, the runtime of a run that was killed ({who})"
+    ending = on_session("sessions interrupt", ref.id)
     return SessionBusyError(
         f"session {ref.id!r} is being written by {who}",
-        hint="wait for it (`--wait 10m`), or end it there",
+        hint=f"wait for it (`--wait 10m`), or end it: there, or a run by `{ending}`",
     )
 
 

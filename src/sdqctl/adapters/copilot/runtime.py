@@ -69,8 +69,10 @@ def runtime_version(
         asking = [str(program.path), "--version"]
         said = output_of(asking, environment, sandbox, _VERSION_SECONDS)
     except (OSError, subprocess.SubprocessError) as error:
+        is_there = isinstance(error, subprocess.SubprocessError)
         raise RuntimeMissingError(
-            f"{program.path} does not work as the Copilot runtime: {error}", hint=_HINT
+            f"{program.path} does not work as the Copilot runtime: {error}",
+            hint="`--version` has to work; COPILOT_CLI_PATH names another" if is_there else _HINT,
         ) from error
     lines = said.strip().splitlines()
     return lines[0].removeprefix("GitHub Copilot CLI ").rstrip(".") if lines else ""

@@ -317,7 +317,9 @@ class Narrator:
             return None
         left = event.steps_total - event.steps_done - event.steps_changed
         changed = f", {event.steps_changed} changed" if event.steps_changed else ""
-        return f"{event.steps_done} done{changed}, {left} to run"
+        skipped = f", {event.steps_skipped} skipped" if event.steps_skipped else ""
+        done = event.steps_done - event.steps_skipped
+        return f"{done} done{changed}{skipped}, {left} to run"
 
     def _step_finished(self, event: StepFinished) -> str:
         took = f" in {format_duration(event.seconds)}" if event.seconds is not None else ""
