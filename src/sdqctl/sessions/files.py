@@ -25,7 +25,10 @@ from sdqctl.workspace.pager import paged
 
 _LONGEST_DIFF = 200_000
 """Bytes of a step's diff in an exported page."""
-NO_SNAPSHOTS = "docs/workspaces.md says when there are snapshots"
+NO_SNAPSHOTS = (
+    "they are kept in a git repository, by runs whose tools may write or run commands, unless "
+    "--no-snapshots or a setting says otherwise"
+)
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ _RUNS = _runs("runs.*")
 _LISTED_RUNS = _runs(
     "id, adapter, session_id, session_name, workflow, workflow_path, status, steps_total, cwd, "
     "model, message, started_at, updated_at, completed_at, parent_run, parent_path, "
-    "NULL AS workflow_text"
+    "keeper, NULL AS workflow_text"
 )
 """Without the texts, which a list does not show."""
 _OF_ITS_OWN = """

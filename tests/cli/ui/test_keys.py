@@ -355,6 +355,40 @@ def test_no_key_is_shown_that_cannot_be_pressed(size: tuple[int, int], sessions:
     drive(story, size)
 
 
+def test_keys_for_a_run_of_a_workflow_and_for_kept_files_need_them(sessions: Bench) -> None:
+    assert sdqctl("resume", "done", "--prompt", "x [[fail: request]]").code == 4
+    actions = ("continue", "diff", "rewind", "apply")
+
+    async def without(at: Driven) -> None:
+        await at.until(lambda: len(at.names) == 4)
+        for name, expected in {"done": [], "broken": ["continue"]}.items():
+            await at.at(name)
+            assert [key for key in actions if at.app.check_action(key, ())] == expected
+
+    drive(without)
+    repository(sessions.project)
+    text = "SESSION-NAME edits\nMODE implement\nPROMPT a [[tool: write a.txt one]]\n"
+    assert sdqctl("run", sessions.write("edits.conv", text)).code == 0
+
+    async def with_files(at: Driven) -> None:
+        await at.at("edits")
+        assert [key for key in actions if at.app.check_action(key, ())] == [*actions[1:]]
+
+    drive(with_files)
+
+
+def test_what_was_begun_is_not_said_any_more_once_it_failed(sessions: Bench) -> None:
+    (sessions.project / "broken.conv").unlink()
+
+    async def story(at: Driven) -> None:
+        await at.at("broken")
+        await at.press("c")
+        await at.until(lambda: "is not there any more" in at.said)
+        assert "beginning" not in at.app._said
+
+    drive(story)
+
+
 @pytest.mark.each(2)
 @pytest.mark.parametrize("key", ["N", "e"])
 def test_a_permission_question_is_refused_for_good_or_with_words(key: str, sessions: Bench) -> None:

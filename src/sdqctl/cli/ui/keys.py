@@ -33,12 +33,12 @@ def _at_rest(item: Item | None) -> bool:
     return _is_here(item) and _is_free(item)
 
 
-def _with_run(item: Item | None) -> bool:
-    return _is_here(item) and item.entry.run is not None
+def _with_trees(item: Item | None) -> bool:
+    return _is_here(item) and item.entry.has_snapshots()
 
 
-def _at_rest_with_run(item: Item | None) -> bool:
-    return _at_rest(item) and _with_run(item)
+def _rests_with_trees(item: Item | None) -> bool:
+    return _at_rest(item) and _with_trees(item)
 
 
 def _asked(item: Item | None) -> bool:
@@ -50,8 +50,8 @@ def _asked(item: Item | None) -> bool:
     return item.question is not None or paused
 
 
-def _unfinished(item: Item | None) -> bool:
-    return _is_free(item) and item.entry.unfinished()
+def _continues(item: Item | None) -> bool:
+    return _is_free(item) and item.entry.can_continue()
 
 
 def _under_way(item: Item | None) -> bool:
@@ -78,14 +78,14 @@ class Key(NamedTuple):
 KEYS = (
     Key("enter", "↵", "open", "open", "Show its steps and the whole talk", _is_here),
     Key("a", "a", "answer", "answer", "Answer what its run asks", _asked),
-    Key("c", "c", "continue", "continue", "Go on with its run, in the background", _unfinished),
+    Key("c", "c", "continue", "continue", "Go on with its run, in the background", _continues),
     Key("p", "p", "prompt", "prompt", "Send a prompt, in the background", _is_free),
     Key("x", "x", "interrupt", "interrupt", "End the run that is under way", _under_way),
-    Key("d", "d", "diff", "diff", "Show what a step, or all, changed in files", _with_run),
+    Key("d", "d", "diff", "diff", "Show what a step, or all, changed in files", _with_trees),
     Key("n", "n", "new", "new run", "Begin a run in the background"),
     Key("f", "f", "fork", "fork", "Copy it under another name, up to a step", _at_rest),
-    Key("w", "w", "rewind", "rewind", "Go back to a step, in talk and files", _at_rest_with_run),
-    Key("m", "m", "apply", "apply", "Bring its changes into your branch", _at_rest_with_run),
+    Key("w", "w", "rewind", "rewind", "Go back to a step, in talk and files", _rests_with_trees),
+    Key("m", "m", "apply", "apply", "Bring its changes into your branch", _rests_with_trees),
     Key("g", "g", "get", "get it here", "Bring it here from the shared store", _is_elsewhere),
     Key("e", "e", "export", "export", "Write it to a file: a page, text, data, a bundle", _is_here),
     Key("k", "k", "keep", "keep", "Protect it from cleanup, or no longer", _is_here),

@@ -16,7 +16,6 @@ from sdqctl.cli.ui.text import Line, lines_of
 from sdqctl.engine.detached import begin, inputs_wanted, workflows_in
 from sdqctl.model.session import SessionStatus
 from sdqctl.sessions.under_way import gate_of, interrupt_run, note_shown, reply_to
-from sdqctl.text.terminal import one_line
 
 if TYPE_CHECKING:
     from sdqctl.model.views.run import DetachedView, GateView
@@ -47,8 +46,8 @@ class RunKeys(Asking):
             )
 
         begun = await self.in_thread(start)
-        if begun is not None:
-            self.tell(f"{one_line(begun.session.name or begun.session.id)} goes on")
+        told = "" if begun is None else f"{begun.session.name or begun.session.id} goes on"
+        self.tell(told)
 
     async def _resume(self, entry: Entry, *arguments: str) -> None:
         shared = ["--store"] if entry.info.is_remote else []
