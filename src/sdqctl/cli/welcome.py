@@ -48,7 +48,7 @@ def _wrapped(text: str) -> None:
 def _unfinished(app: App) -> None:
     now = datetime.now(UTC)
     query = Query(here=app.directory, children=False)
-    found = [entry for entry in select(all_entries(app), query, now) if entry.can_continue()]
+    found = [entry for entry in select(all_entries(app), query, now) if entry.unfinished()]
     if not found:
         return
     write_painted(paint("Unfinished here:", "bold") + "\n")

@@ -83,11 +83,6 @@ class Entry:
         """Whether a run of it has something left to do."""
         return self.run is not None and self.run.status.unfinished
 
-    def can_continue(self) -> bool:
-        """Whether `resume --continue` has something to do."""
-        run = self.run
-        return run is not None and run.status.unfinished and run.workflow_path is not None
-
     def has_snapshots(self) -> bool:
         """Whether the files were kept as they were after the steps of its run."""
         return self.run is not None and self.run.keeper is not None

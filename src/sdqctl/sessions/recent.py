@@ -27,7 +27,7 @@ def resumable(
     return [
         entry
         for entry in entries
-        if not entry.info.is_remote and (entry.can_continue() or not unfinished)
+        if not entry.info.is_remote and (entry.unfinished() or not unfinished)
     ]
 
 

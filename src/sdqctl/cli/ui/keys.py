@@ -50,8 +50,8 @@ def _asked(item: Item | None) -> bool:
     return item.question is not None or paused
 
 
-def _continues(item: Item | None) -> bool:
-    return _is_free(item) and item.entry.can_continue()
+def _unfinished(item: Item | None) -> bool:
+    return _is_free(item) and item.entry.unfinished()
 
 
 def _under_way(item: Item | None) -> bool:
@@ -78,7 +78,7 @@ class Key(NamedTuple):
 KEYS = (
     Key("enter", "↵", "open", "open", "Show its steps and the whole talk", _is_here),
     Key("a", "a", "answer", "answer", "Answer what its run asks", _asked),
-    Key("c", "c", "continue", "continue", "Go on with its run, in the background", _continues),
+    Key("c", "c", "continue", "continue", "Go on with its run, in the background", _unfinished),
     Key("p", "p", "prompt", "prompt", "Send a prompt, in the background", _is_free),
     Key("x", "x", "interrupt", "interrupt", "End the run that is under way", _under_way),
     Key("d", "d", "diff", "diff", "Show what a step, or all, changed in files", _with_trees),
