@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from sdqctl.model.run import StepRecord, StepStatus
+from sdqctl.sessions.places import last_done
 from tests.bench import Bench
 from tests.command import sdqctl
 from tests.terminal import Terminal
@@ -343,6 +346,47 @@ def test_a_redo_brings_back_what_was_called_in_another_session(crash: str, bench
     assert (bench.project / "log").read_text().split() == ["p1", "p2", "p3"]
     listed = sdqctl("sessions", "list", "--children", "--format", "json").json
     assert {entry["name"] for entry in listed} == {"s", "s/part"}
+
+
+def test_there_is_no_going_back_to_after_a_step_that_is_not_done(bench: Bench) -> None:
+    repository(bench.project, {"base.txt": "base\n"})
+    bench.write("inner.conv", "PROMPT inner [[tool: write fi x]]\nPAUSE look\n")
+    told = bench.run("MODE implement\nPROMPT one\nCALL inner.conv IN same\n")
+    assert told.done.code == 8
+    done = sdqctl("sessions", "rewind", "s", "--to", "2")
+    assert (done.code, "step 2 (inner.conv) is not done" in done.err) == (2, True)
+    assert (asked(), made(bench)) == (["one", "inner"], ["fi"])
+    assert sdqctl("sessions", "rewind", "s", "--to", "1").code == 0
+    assert (asked(), made(bench)) == (["one"], [])
+
+
+@pytest.mark.parametrize(
+    ("ended", "last"),
+    [([9, 5, 7], "2[1].1"), ([5, 7, 9], "2[3].1"), ([5, 9, None], "2[2].1")],
+)
+def test_of_items_side_by_side_the_one_that_ended_last_left_the_files(
+    ended: list[int | None], last: str
+) -> None:
+    items = [
+        step(number + 2, f"2[{number}].1", second) for number, second in enumerate(ended, start=1)
+    ]
+    assert last_done([step(1, "1", 11), step(2, "2", 4, "for"), *items]).path == last
+    assert last_done([*items, step(6, "3", 1, "prompt")]).path == "3"
+
+
+def step(number: int, path: str, ended: int | None, kind: str = "call") -> StepRecord:
+    return StepRecord(
+        number=number,
+        run_id="r",
+        path=path,
+        cycle=1,
+        kind=kind,
+        title="",
+        digest="",
+        status=StepStatus.DONE,
+        attempts=1,
+        completed_at=None if ended is None else datetime.fromtimestamp(ended, UTC),
+    )
 
 
 def asked(name: str = "s") -> list[str]:

@@ -10,6 +10,9 @@ import msgspec
 from sdqctl.model.paths import position_of
 from sdqctl.model.session import ToolCall, Usage
 
+GATES = ("pause", "consult", "ask")
+"""The kinds of the steps at which a human is awaited."""
+
 
 class RunStatus(StrEnum):
     """Where a run stands. A `running` run whose process is gone counts as interrupted."""

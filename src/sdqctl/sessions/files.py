@@ -14,7 +14,7 @@ from sdqctl.model.run import RunRecord, StepRecord
 from sdqctl.model.session import SessionRef
 from sdqctl.model.workspace import FileChange
 from sdqctl.sessions.access import Access
-from sdqctl.sessions.places import own_runs, workflow_run
+from sdqctl.sessions.places import last_done, own_runs, workflow_run
 from sdqctl.sessions.query import Entry
 from sdqctl.sessions.resolve import find_session
 from sdqctl.store.ledger import Ledger
@@ -186,10 +186,10 @@ def tree_after(ledger: Ledger, run: RunRecord, path: str) -> str:
     """The commit of the tree after a step and all within it; of a step that keeps none, that of
     the one before. Raises WorkspaceError when none is known.
     """
-    steps = sorted(ledger.steps(run.id), key=lambda step: step.number)
-    known = [s.snapshot for s in steps if is_done_by(s.path, path) and s.snapshot]
-    later = [s.snapshot_before for s in steps if s.snapshot_before]
-    found = next(iter([*known[-1:], *later[:1]]), None)
+    steps = ledger.steps(run.id)
+    known = [step for step in steps if is_done_by(step.path, path) and step.snapshot]
+    later = [step.snapshot_before for step in steps if step.snapshot_before]
+    found = last_done(known).snapshot if known else next(iter(later), None)
     return found or _unknown(path)
 
 

@@ -17,6 +17,7 @@ from sdqctl.model.session import SessionInfo, SessionRef
 from sdqctl.model.workspace import Snapshot
 from sdqctl.sessions.access import Access
 from sdqctl.sessions.files import NO_SNAPSHOTS
+from sdqctl.sessions.places import last_done
 from sdqctl.store.transfer import Row, SessionRows
 from sdqctl.workspace.history import History
 from sdqctl.workspace.worktrees import Made, make_worktree
@@ -80,10 +81,12 @@ def _moved(run: Row, cwd: Path) -> Row:
 
 
 def _commit(steps: Sequence[StepRecord], kept: Collection[str]) -> str:
-    ordered = sorted(steps, key=lambda step: step.number)
-    done = [step for step in ordered if step.path in kept]
-    where = f"after step {done[-1].path}" if done else "before the first step"
-    commit = done[-1].snapshot if done else next((each.snapshot_before for each in ordered), None)
+    done = [step for step in steps if step.path in kept]
+    last = last_done(done) if done else None
+    where = "before the first step" if last is None else f"after step {last.path}"
+    first = min(steps, key=lambda step: step.number, default=None)
+    before = first.snapshot_before if first is not None else None
+    commit = last.snapshot if last is not None else before
     if commit is None:
         raise UsageError(f"there is no snapshot of the files {where}", hint=NO_SNAPSHOTS)
     return commit

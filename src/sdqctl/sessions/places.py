@@ -24,6 +24,21 @@ def workflow_run(runs: Sequence[RunRecord]) -> RunRecord | None:
     return next((run for run in reversed(runs) if run.workflow_path is not None), last)
 
 
+def last_done(steps: Sequence[StepRecord]) -> StepRecord:
+    """The one of some steps of a run that was done last: the last one that was begun, but of items
+    side by side the one that ended last.
+    """
+    last = max(steps, key=lambda step: step.number)
+    items, within, _ = last.path.rpartition("[")
+    beside = [
+        (step.completed_at, step.number, step)
+        for step in steps
+        if within and step.kind == "call" and step.path.startswith(f"{items}[")
+        if step.completed_at is not None
+    ]
+    return max(beside)[2] if beside and last.kind == "call" else last
+
+
 def number_after(ledger: Ledger, run: RunRecord, path: str) -> int:
     """The place after a step of a run: the number of the last attempt that was begun for it, or
     for one before it.

@@ -24,7 +24,8 @@ from sdqctl.errors import (
     WorkspaceError,
 )
 from sdqctl.fs import replacing
-from sdqctl.model.run import RunRecord, StepRecord, TurnBegun
+from sdqctl.model.paths import is_done_by
+from sdqctl.model.run import GATES, RunRecord, StepRecord, TurnBegun
 from sdqctl.model.session import Turn
 from sdqctl.process import commit_point
 from sdqctl.sessions.access import Access, with_adapter
@@ -75,7 +76,7 @@ def rewind_session(
     with access.ledger() as ledger, SessionLock.acquire(access.home, entry.ref):
         _refuse_in_use(access, entry)
         run = _run(ledger, entry, files=files)
-        path = find_step(to, ledger.steps(run.id))
+        path = _path(ledger, run, to)
         going = _going(ledger, entry, run, path) if conversation else []
         store = RewindLog.of(access.home, entry.ref)
         begun = store.unfinished()
@@ -99,8 +100,8 @@ def rewind_session(
         attempts, turns = _state(access, ledger, entry)
         done = msgspec.structs.replace(record, finished=True, attempts=attempts, turns=turns)
         store.write(number, done)
-    steps = {(attempt.run_id, attempt.path) for attempt in going if not attempt.superseded}
-    return Rewound(entry, record, changed, left, len(steps))
+    back = {(attempt.run_id, attempt.path) for attempt in going if not attempt.superseded}
+    return Rewound(entry, record, changed, left, len(back))
 
 
 def redo_session(access: Access, argument: str, adapter: str | None = None) -> Rewound:
@@ -165,6 +166,21 @@ def _refuse_called(ledger: Ledger, entry: Entry, run: RunRecord) -> None:
         f"session {entry.info.label!r} belongs to the run of session {caller!r}, which calls it",
         hint=f"`sdqctl sessions rewind {shlex.quote(caller)} --to STEP` goes back with both",
     )
+
+
+def _path(ledger: Ledger, run: RunRecord, to: str) -> str:
+    """The path of a step or a checkpoint. Raises UsageError for one that is none, and where
+    something is left to do of it, but for a human's part.
+    """
+    steps = ledger.steps(run.id)
+    path = find_step(to, steps)
+    undone = (step for step in steps if is_done_by(step.path, path) and not step.status.settled)
+    if (step := next((step for step in undone if step.kind not in GATES), None)) is not None:
+        raise UsageError(
+            f"step {step.path} ({step.title}) is not done: there is no place after it yet",
+            hint="`--to` an earlier one, or go on with it: `sdqctl resume NAME --continue`",
+        )
+    return path
 
 
 def _going(ledger: Ledger, entry: Entry, run: RunRecord, path: str) -> list[StepRecord]:

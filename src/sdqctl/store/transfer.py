@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from sdqctl.model.paths import is_path
-from sdqctl.model.run import RunStatus, StepStatus
+from sdqctl.model.run import GATES, RunStatus, StepStatus
 from sdqctl.model.session import SessionRef
 from sdqctl.store.ledger import Ledger
 from sdqctl.store.rows import insert_row, next_number, read_request, read_run, read_step
@@ -20,7 +20,6 @@ Row = dict[str, Any]
 _LARGEST = 2**63
 _TEXTS = ("id", "session_id", "session_name", "cwd", "workflow", "workflow_path", "options")
 """Columns of a run that are read before the rows are in the ledger."""
-_GATES = ("pause", "consult", "ask")
 SNAPSHOTS = ("snapshot_before", "snapshot")
 """Columns of an attempt that name commits."""
 _OF_ITS_LEDGER = ("number", "seen", "ended")
@@ -265,7 +264,7 @@ def _state_with(attempts: Iterable[Row], run: Row) -> Row:
     """How a run stands of which these attempts are left."""
     last = {row["path"]: row for row in attempts}
     settled = [row for row in last.values() if StepStatus(row["status"]).settled]
-    gates = [row for row in last.values() if row["kind"] in _GATES and row not in settled]
+    gates = [row for row in last.values() if row["kind"] in GATES and row not in settled]
     whole = run["status"] == RunStatus.COMPLETED and len(settled) >= run["steps_total"]
     if whole or (run["status"] == RunStatus.PAUSED and gates):
         return {}
@@ -281,7 +280,7 @@ def _shown_by_then(attempt: Row, runs: Iterable[Row]) -> Row:
     """When the message of a gate was shown, for a bundle that does not say it yet: by the rule of
     the migration that added the column.
     """
-    if "shown_at" in attempt or attempt["kind"] not in _GATES:
+    if "shown_at" in attempt or attempt["kind"] not in GATES:
         return {}
     begun = attempt["started_at"]
     shown = attempt["status"] == StepStatus.BEGUN and any(
