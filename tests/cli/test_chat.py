@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,8 +11,10 @@ import pytest
 from sdqctl.testing.loopback import LoopbackModel
 from tests.bench import Bench
 from tests.cli.screens import SIZES, compare
-from tests.command import sdqctl
+from tests.command import SDQCTL, sdqctl
 from tests.terminal import CTRL_C, CTRL_D, ENTER, Terminal
+
+CTRL_Z = "\x1a"
 
 
 def names() -> list[str]:
@@ -98,6 +102,47 @@ def test_commands_before_the_first_message_say_that_there_is_no_session(bench: B
         terminal.type(f"/exit{ENTER}")
         assert terminal.wait_for_end() == 0
     assert names() == []
+
+
+def test_a_turn_that_is_shown_says_how_its_tools_ended(bench: Bench) -> None:
+    tool = "[[tool: shell rm -rf src]]"
+    assert bench.run(f"MODE audit\nPROMPT a {tool}\n").done.code == 0
+    with Terminal(["chat", "s"]) as terminal:
+        terminal.wait_for_prompt()
+        terminal.type(f"/show 1{ENTER}")
+        terminal.wait_for("  bash rm -rf src: denied")
+        terminal.wait_for_prompt()
+        terminal.type(CTRL_D)
+        assert terminal.wait_for_end() == 0
+    assert "- tool `bash` rm -rf src: denied" in sdqctl("sessions", "show", "s", "--transcript").out
+
+
+def test_ctrl_z_suspends_at_the_prompt_and_during_a_turn(bench: Bench) -> None:
+    variables = {"PS1": "shell: "}
+    arguments = ["--norc", "--noprofile", "-i"]
+    with Terminal(arguments, program=shutil.which("bash"), environment=variables) as terminal:
+        terminal.wait_for("shell:")
+        terminal.type(f"{shlex.join(SDQCTL)} chat s{ENTER}")
+        terminal.wait_for("leaves.")
+        terminal.wait_for_prompt()
+        terminal.type(f"Wait{CTRL_Z}")
+        terminal.wait_for("Stopped")
+        terminal.type(f"fg{ENTER}")
+        terminal.wait_until(lambda: terminal.text.endswith("> Wait"))
+        terminal.type(f" [[stall]]{ENTER}")
+        terminal.wait_for("waiting for the model")
+        terminal.type(CTRL_Z)
+        terminal.wait_until(lambda: terminal.text.count("Stopped") == 2)
+        terminal.type(f"fg{ENTER}")
+        terminal.wait_until(lambda: terminal.text.count("waiting for the model") > 0)
+        terminal.type("and this")
+        terminal.wait_for("» and this")
+        terminal.type(CTRL_C)
+        terminal.wait_for("aborted")
+        terminal.wait_until(lambda: terminal.text.endswith("> and this"))
+        terminal.type(f"{CTRL_C}{CTRL_D}")
+        terminal.wait_for("goes on here")
+    assert prompts("s") == ["Wait"]
 
 
 def test_a_message_that_failed_keeps_the_name_for_the_next_one(bench: Bench) -> None:

@@ -105,6 +105,18 @@ def test_columns_go_before_names_are_cut(width: int, headings: str) -> None:
         assert max(map(len, lines)) <= width
 
 
+def test_what_became_of_components_is_told_apart_by_the_ends_of_their_paths(bench: Bench) -> None:
+    bench.write("fix.conv", "PROMPT {{COMPONENT_NAME}}\n")
+    folder = "src/a_folder_with_a_name_that_is_rather_long/and_one_in_it"
+    for name in ("first", "second"):
+        bench.write(f"{folder}/{name}.py", "")
+    with Terminal(["apply", "fix.conv", "--components", "src/**/*.py"]) as terminal:
+        assert terminal.wait_for_end() == 0
+    rows = [line for line in terminal.text.splitlines() if " completed " in line]
+    assert [row.split()[0].rpartition("/")[2] for row in rows] == ["first.py", "second.py"]
+    assert all(row.startswith("…") and row.endswith(".py") for row in rows)
+
+
 def test_a_list_at_50_columns_shows_names_whole_and_wraps_nothing(bench: Bench) -> None:
     bench.run("PROMPT x\n", "--session-name", "tools-and-more-of-them")
     with Terminal(["sessions", "list"], columns=50) as terminal:

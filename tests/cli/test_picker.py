@@ -106,6 +106,14 @@ def test_without_a_terminal_the_last_ones_are_named(three: Bench) -> None:
     assert "--last" in done.err
 
 
+def test_a_terminal_without_a_screen_gets_no_list_to_move_in(three: Bench) -> None:
+    for command, said in {"resume": "audit-main", "ui": "sessions list --watch"}.items():
+        with Terminal([command], environment={"TERM": "dumb"}) as terminal:
+            assert terminal.wait_for_end() == 2
+            assert said in terminal.text.replace("\n", "")
+        assert b"\x1b[" not in terminal.raw
+
+
 def test_the_last_is_that_of_the_project_and_never_silently_of_another(three: Bench) -> None:
     done = sdqctl("resume", "--last", "--prompt", "more", "--format", "json")
     assert done.json["session"]["name"].startswith("a name")

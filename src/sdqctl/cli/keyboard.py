@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import select
+import signal
 import sys
 from codecs import getincrementaldecoder
 from collections.abc import Iterator
@@ -50,14 +51,24 @@ def echoed() -> Iterator[None]:
 
 @contextmanager
 def _as(attributes: list[Any]) -> Iterator[None]:
-    """The terminal with other attributes (`termios.tcgetattr`) for a while."""
+    """The terminal with other attributes (`termios.tcgetattr`) for a while, also after a Ctrl-Z,
+    which gives it to the shell.
+    """
     import termios
 
     before = termios.tcgetattr(sys.stdin)
+
+    def take_terminal(*_: object) -> None:
+        with suppress(OSError, termios.error):  # it has gone, or is another's
+            if os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp():
+                termios.tcsetattr(sys.stdin, termios.TCSANOW, attributes)
+
     termios.tcsetattr(sys.stdin, termios.TCSANOW, attributes)
+    resumed = signal.signal(signal.SIGCONT, take_terminal)
     try:
         yield
     finally:
+        signal.signal(signal.SIGCONT, resumed)
         with suppress(termios.error):  # the terminal is gone
             termios.tcsetattr(sys.stdin, termios.TCSANOW, before)
 

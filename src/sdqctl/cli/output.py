@@ -215,6 +215,11 @@ def is_terminal(stream: TextIO | None = None) -> bool:
     return not _log and bool((stream or sys.stdout).isatty())
 
 
+def can_draw() -> bool:
+    """Whether the terminal takes more than lines: rows that change, a whole screen."""
+    return os.environ.get("TERM") not in (None, "", "dumb")
+
+
 def terminal_width() -> int:
     """Columns of the terminal, 80 when not known."""
     return shutil.get_terminal_size((80, 24)).columns

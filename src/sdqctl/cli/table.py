@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from sdqctl.cli.output import is_terminal, paint, terminal_width, write, write_painted
-from sdqctl.text.terminal import display_width, one_line, sanitize
+from sdqctl.text.terminal import display_width, end_of, one_line, sanitize
 
 _GAP = 2
 _NARROWEST = 8
@@ -42,6 +42,8 @@ class Column:
     """The width that a column that shrinks is still worth showing at."""
     dropped: int = 0
     """The first to go is 1, then 2, and so on; 0 stays."""
+    keeps_end: bool = False
+    """Whether it is the beginning of a text that gives way: the ends tell paths apart."""
 
 
 def print_rows(
@@ -81,7 +83,8 @@ def table_lines(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], width
     for row, cells in zip(texts, rows, strict=True):
         parts = []
         for i in shown:
-            padded = _pad(one_line(row[i], widths[i]), widths[i])
+            cut = end_of if columns[i].keeps_end else one_line
+            padded = _pad(cut(row[i], widths[i]), widths[i])
             colour = cells[i].colour
             parts.append(paint(padded, colour) if colour else padded)
         lines.append((" " * _GAP).join(parts).rstrip())

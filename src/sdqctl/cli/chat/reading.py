@@ -45,6 +45,7 @@ class Reader:
             completer=_Completer(project, tuple(commands), sessions),
             complete_while_typing=False,
             multiline=True,
+            enable_suspend=True,
             key_bindings=_keys(),
             prompt_continuation="... ",
         )
@@ -80,7 +81,7 @@ async def ask_permission(
 
 async def _line(prompt: str, typed: TypedAhead) -> str:
     typed.take()
-    session: PromptSession[str] = PromptSession()
+    session: PromptSession[str] = PromptSession(enable_suspend=True)
     said = await session.prompt_async(prompt, handle_sigint=False, pre_run=typed.take)
     return said.strip()
 

@@ -42,11 +42,11 @@ if TYPE_CHECKING:
     from sdqctl.model.views.run import BatchRunView
 
 _COLUMNS = (
-    Column("NAME", shrinks=True),
+    Column("NAME", shrinks=True, keeps_end=True),
     Column("STATUS"),
     Column("STEPS"),
     Column("TIME"),
-    Column("SESSION", shrinks=True),
+    Column("SESSION", shrinks=True, keeps_end=True),
 )
 _NAMED = 5
 """How many that failed an error names."""

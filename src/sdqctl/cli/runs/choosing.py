@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from sdqctl.cli.output import is_terminal
+from sdqctl.cli.output import can_draw, is_terminal
 from sdqctl.errors import InterruptedRunError, SessionNotFoundError, UsageError
 from sdqctl.sessions.recent import in_project, last_of, resumable
 from sdqctl.text.terminal import one_line
@@ -39,7 +39,7 @@ def choose_session(app: App, request: ResumeRequest) -> tuple[str, ResumeRequest
 
 
 def _chosen(app: App, entries: list[Entry], unfinished: bool) -> Entry:
-    if not (sys.stdin.isatty() and is_terminal()):
+    if not (sys.stdin.isatty() and is_terminal() and can_draw()):
         raise _without_terminal(app, entries)
     if not entries:
         what = "no session has steps left" if unfinished else "there is no session yet"
@@ -58,6 +58,6 @@ def _without_terminal(app: App, entries: list[Entry]) -> UsageError:
     names = ", ".join(shlex.quote(one_line(entry.info.label)) for entry in some[:_NAMED])
     more = ", ..." if len(some) > _NAMED else ""
     return UsageError(
-        "name a SESSION, or give --last; on a terminal you can choose one",
+        "name a SESSION, or give --last; on a terminal with a screen you can choose one",
         hint=f"the last ones are {names}{more}" if names else "there is no session yet",
     )

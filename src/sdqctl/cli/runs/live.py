@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from typing import TYPE_CHECKING, Protocol
 
-from sdqctl.cli.output import is_terminal, paint_note, set_live_line
+from sdqctl.cli.output import can_draw, is_terminal, paint_note, set_live_line
 from sdqctl.text.terminal import end_of, one_line
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ def _typed_rows(typed: TypedAhead, columns: int) -> list[str]:
 
 def wants_live_area() -> bool:
     """Whether stderr is a terminal that can take rows back."""
-    return is_terminal(sys.stderr) and os.environ.get("TERM") not in (None, "", "dumb")
+    return is_terminal(sys.stderr) and can_draw()
 
 
 def _size() -> tuple[int, int]:

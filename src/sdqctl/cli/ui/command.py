@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sdqctl.cli.options import examples
+from sdqctl.cli.output import can_draw
 from sdqctl.cli.shared import ConfiguredStore
 from sdqctl.errors import RuntimeMissingError, UsageError
 
@@ -27,6 +28,11 @@ def ui(app: App, /, here: bool) -> int:
     if not (sys.stdin.isatty() and sys.stdout.isatty() and sys.stderr.isatty()):
         raise UsageError(
             "sdqctl ui needs a terminal", hint="`sdqctl sessions list` has the same as lines"
+        )
+    if not can_draw():
+        raise UsageError(
+            "sdqctl ui needs a screen: by its TERM this terminal has lines alone",
+            hint="`sdqctl sessions list --watch` has the same as lines",
         )
     try:
         from sdqctl.cli.ui.screen import SessionsApp
