@@ -193,6 +193,16 @@ def test_a_single_prompt_hides_no_unfinished_workflow(ledger: Ledger) -> None:
     assert ledger.last_runs()[SessionRef("mock", "s")].id == run_id
 
 
+def test_a_completed_workflow_hides_no_unfinished_one(ledger: Ledger) -> None:
+    first, later = start(ledger), start(ledger)
+    ledger.update_run(first, status=RunStatus.PAUSED)
+    found = []
+    for status in (RunStatus.RUNNING, RunStatus.COMPLETED, RunStatus.FAILED):
+        ledger.update_run(later, status=status)
+        found.append(ledger.last_runs()[SessionRef("mock", "s")].id)
+    assert found == [later, first, later]
+
+
 def test_a_forgotten_session_leaves_no_row(ledger: Ledger, tmp_path: Path) -> None:
     run_id = start(ledger)
     begin(ledger, run_id)

@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     is_flag=False,
     flag_value="",
     metavar="[WORKFLOW]",
-    help="Do the remaining steps of the last run, or of WORKFLOW, or a prompt that was cut off.",
+    help="Do the remaining steps of the last run that has some, or of WORKFLOW; or the last prompt "
+    "anew that was cut off.",
     shell_complete=complete_workflow,
 )
 @click.option("--answer", metavar="VALUE", help="The answer at an ASK; goes on.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from sdqctl.engine.options import configured, over, renewed
 from sdqctl.engine.preflight import check, check_destinations
 from sdqctl.engine.preparation import decided
 from sdqctl.engine.setup import Setup
-from sdqctl.engine.target import Target
+from sdqctl.engine.target import Target, run_of_workflow, to_go_on_with
 from sdqctl.errors import SessionBusyError, SessionUnusableError, UsageError
 from sdqctl.model.options import RunOptions, decode_options
 from sdqctl.model.run import RunRecord
@@ -96,10 +96,16 @@ def same_step(run: RunRecord, ledger: Ledger) -> Step:
 
 
 def last_run(session: SessionInfo, ledger: Ledger) -> RunRecord | None:
-    """The run that is gone on with in a session: the last one that came from a workflow file."""
+    """The run that is gone on with in a session: of those that came from a workflow file the newest
+    that has steps left, else the newest.
+    """
+    return to_go_on_with(_runs(session, ledger))
+
+
+def _runs(session: SessionInfo, ledger: Ledger) -> list[RunRecord]:
+    """The runs of workflow files in a session that none calls."""
     runs = ledger.runs_of(SessionRef(session.adapter, session.id))
-    own = (run for run in reversed(runs) if run.parent_run is None)
-    return next((run for run in own if run.workflow_path is not None), None)
+    return [run for run in runs if run.parent_run is None and run.workflow_path is not None]
 
 
 def _called_run(session: SessionInfo, ledger: Ledger) -> str | None:
@@ -113,7 +119,9 @@ def _called_run(session: SessionInfo, ledger: Ledger) -> str | None:
 
 
 def recorded_path(session: SessionInfo, ledger: Ledger) -> Path:
-    """The file of a session's last run. Raises UsageError that says what is known if it is gone."""
+    """The file of the run that is gone on with. Raises UsageError that says what is known if it is
+    gone.
+    """
     run = last_run(session, ledger)
     if run is None and (called := _called_run(session, ledger)) is not None:
         raise UsageError(
@@ -145,14 +153,13 @@ def prepare_continuation(
     *,
     question: Question | None = None,
 ) -> RunContext:
-    """The remaining steps of the session's last run of a workflow, by the options that are kept
-    with it and what `options` puts over them; a new run where the workflow is another one.
+    """The remaining steps of the session's run of a workflow, by the options that are kept with it
+    and what `options` puts over them; a new run where it has none of this workflow.
 
     Raises SessionUnusableError when the folder is gone in which the session works, SessionBusyError
     from `launch` when another run began there meanwhile, and what `prepare` raises.
     """
-    last = last_run(session, ledger)
-    run = last if last is not None and _belongs(last, workflow) else None
+    run = _run_of(workflow, session, ledger)
     found = setup.archive(session.adapter).get(session.id)
     cwd = _folder(options.cwd, run.cwd if run else session.cwd, setup.directory)
     setup = setup.working_in(cwd)
@@ -165,7 +172,7 @@ def prepare_continuation(
         msgspec.structs.replace(over(options, whole), model=model),
         setup,
         ledger,
-        partial(_target, session, workflow, last, ledger),
+        partial(_target, session, workflow, _runs(session, ledger)[-1:], run, ledger),
         [found] if found is not None else [],
         cwd=cwd,
         question=question,
@@ -178,26 +185,30 @@ def prepare_continuation(
 def _target(
     session: SessionInfo,
     workflow: Workflow,
-    last: RunRecord | None,
+    newest: Sequence[RunRecord],
+    run: RunRecord | None,
     ledger: Ledger,
     entries: Iterable[SessionInfo],
 ) -> Target:
-    """The session, with its run of the workflow as it is by now; `last` was its last one before.
+    """The session, with its run of the workflow as it is by now; before, `run` was that, and
+    `newest` the newest run of all.
 
     Raises SessionBusyError when another run began meanwhile.
     """
-    now = last_run(session, ledger) or last
-    goes_on = now if now is not None and _belongs(now, workflow) else None
-    if goes_on is None and now is not None and (last is None or now.id != last.id):
-        raise _another_run(now, session)
+    goes_on = _run_of(workflow, session, ledger) or run
+    now = _runs(session, ledger)[-1:]
+    if goes_on is None and [one.id for one in now] != [one.id for one in newest]:
+        raise _another_run(now[0], session)
     ref = SessionRef(session.adapter, session.id)
     return Target(ref=ref, name=session.label, exists=any(True for _ in entries), run=goes_on)
 
 
-def _belongs(run: RunRecord, workflow: Workflow) -> bool:
-    """Whether a file is the run's workflow: the same path, or one whose old file has moved here."""
-    recorded = Path(run.workflow_path or "")
-    return workflow.path == str(recorded) or not recorded.is_file()
+def _run_of(workflow: Workflow, session: SessionInfo, ledger: Ledger) -> RunRecord | None:
+    """The run of a workflow in a session, also of one whose file has moved here."""
+    run = run_of_workflow(workflow.path, SessionRef(session.adapter, session.id), ledger)
+    last = last_run(session, ledger) if run is None else None
+    has_moved = last is not None and not Path(last.workflow_path or "").is_file()
+    return last if has_moved else run
 
 
 def _another_run(run: RunRecord, session: SessionInfo) -> SessionBusyError:

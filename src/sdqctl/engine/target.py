@@ -57,12 +57,9 @@ def choose_target(
     if not resume_if_exists:
         runs = ledger.runs_of(ref, called=False)
         raise name_taken(entry, hint=_ways_on(entry.label, runs, find_holder(ref)))
-    runs = [
-        run
-        for run in ledger.runs_of(ref, called=False)
-        if run.status.unfinished and run.workflow_path == workflow_path
-    ]
-    return Target(ref=ref, name=entry.label, exists=True, run=runs[-1] if runs else None)
+    run = run_of_workflow(workflow_path, ref, ledger)
+    left = run if run is not None and run.status.unfinished else None
+    return Target(ref=ref, name=entry.label, exists=True, run=left)
 
 
 def choose_known(
@@ -73,8 +70,8 @@ def choose_known(
     ledger: Ledger,
     entries: Iterable[SessionInfo],
 ) -> Target:
-    """The session of a name, with its last run of a workflow for the component of `options`,
-    finished or not.
+    """The session of a name, with its run of a workflow for the component of `options`, finished or
+    not.
 
     Raises SessionExistsError when all its runs of the workflow are for something else.
     """
@@ -98,18 +95,41 @@ def choose_known(
             hint="put {{COMPONENT_PATH}} into --session-name or SESSION-NAME, so that each "
             "component has a session of its own",
         )
-    return replace(target, run=own[-1] if own else None)
+    return replace(target, run=to_go_on_with(own))
+
+
+def run_of_workflow(workflow_path: str, ref: SessionRef, ledger: Ledger) -> RunRecord | None:
+    """The run of a workflow that is gone on with in a session (`to_go_on_with`)."""
+    runs = ledger.runs_of(ref, called=False)
+    return to_go_on_with([run for run in runs if run.workflow_path == workflow_path])
+
+
+def to_go_on_with(runs: Sequence[RunRecord]) -> RunRecord | None:
+    """Of several runs, in the order they were begun, the newest that has steps left, else the
+    newest; None of none.
+    """
+    left = [run for run in runs if run.status.unfinished]
+    return next(reversed(left or runs), None)
+
+
+def driven_run(target: Target, ledger: Ledger) -> RunRecord | None:
+    """The run that a command did, as it is by now: the one that went on, else the newest of its
+    session.
+    """
+    if target.run is not None:
+        return ledger.run(target.run.id)
+    return next(reversed(ledger.runs_of(target.ref, called=False)), None)
 
 
 def _ways_on(label: str, runs: Sequence[RunRecord], holder: Holder | None) -> str:
-    """What can be done with a session that is there already, by its last run of a workflow."""
+    """What can be done with a session that is there already, by its runs of workflows."""
     if holder is not None:
         return (
             f"it is in use by {holder.describe()}; "
             f"`{on_session('sessions interrupt', label)}` ends a run that is under way, "
             "another `--session-name` begins a new session"
         )
-    last = next((run for run in reversed(runs) if run.workflow_path is not None), None)
+    last = to_go_on_with([run for run in runs if run.workflow_path is not None])
     if last is not None and last.status.unfinished:
         return (
             f"`{on_session('resume', label, '--continue')}` does its remaining steps; "

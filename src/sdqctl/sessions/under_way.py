@@ -51,15 +51,21 @@ def interrupt_run(
 
 def _running(entry: Entry, ledger: Ledger) -> RunRecord:
     """The run that is under way in a session. Raises UsageError where there is none."""
-    runs = ledger.runs_of(entry.ref)
-    found = [run for run in runs if run.status is RunStatus.RUNNING]
-    if entry.holder is None or not found:
+    found = _driven(entry, ledger)
+    if found is None:
         state = "is open in another program" if entry.holder else f"is {entry.status}"
         raise UsageError(
             f"no run is under way in session {entry.info.label!r}: it {state}",
             hint="`sdqctl sessions list --status running` shows what is",
         )
-    return max(found, key=lambda run: run.updated_at)
+    return found
+
+
+def _driven(entry: Entry, ledger: Ledger) -> RunRecord | None:
+    """The run that a process does in a session now."""
+    runs = [] if entry.holder is None else ledger.runs_of(entry.ref, called=False)
+    found = (run for run in runs if run.status is RunStatus.RUNNING)
+    return max(found, key=lambda run: run.updated_at, default=None)
 
 
 def _outermost(run: RunRecord, ledger: Ledger) -> RunRecord:
@@ -71,9 +77,10 @@ def _outermost(run: RunRecord, ledger: Ledger) -> RunRecord:
 
 def question_of(entry: Entry, ledger: Ledger) -> PermissionQuestion | None:
     """The first question that the run of a session waits with, or one that it calls."""
-    if entry.holder is None or entry.run is None:
-        return None
-    return next(iter(open_questions(ledger, tree_ids(ledger, entry.run.id))), None)
+    run = _driven(entry, ledger)
+    return (
+        None if run is None else next(iter(open_questions(ledger, tree_ids(ledger, run.id))), None)
+    )
 
 
 def gate_of(entry: Entry, ledger: Ledger) -> GateView | None:

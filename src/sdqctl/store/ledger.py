@@ -185,8 +185,9 @@ class Ledger(Closing):
     def last_runs(self, refs: Collection[SessionRef] | None = None) -> dict[SessionRef, RunRecord]:
         """The run of each session that says how it stands, or of these sessions.
 
-        The newest of a workflow; where that is completed, the single prompt (a run without a
-        workflow) that came last after it, if it is not done.
+        The newest of a workflow that has steps left, else the newest of one; where that is
+        completed, the single prompt (a run without a workflow) that came last after it, if it is
+        not done.
         """
         found: dict[SessionRef, RunRecord] = {}
         singles: dict[SessionRef, RunRecord] = {}
@@ -198,9 +199,11 @@ class Ledger(Closing):
             ref = SessionRef(run.adapter, run.session_id)
             if run.workflow_path is None:
                 singles[ref] = run
-            else:
+                continue
+            singles.pop(ref, None)
+            earlier = found.get(ref)
+            if earlier is None or run.status.unfinished or not earlier.status.unfinished:
                 found[ref] = run
-                singles.pop(ref, None)
         for ref, run in singles.items():
             earlier = found.get(ref)
             if earlier is None or (run.status.unfinished and not earlier.status.unfinished):

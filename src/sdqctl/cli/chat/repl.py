@@ -27,6 +27,7 @@ from sdqctl.engine.execution import launch
 from sdqctl.engine.options import over
 from sdqctl.engine.pool import RuntimePool
 from sdqctl.engine.preparation import prepare_first, settle
+from sdqctl.engine.target import to_go_on_with
 from sdqctl.errors import InterruptedRunError, PausedError, SdqctlError, UsageError
 from sdqctl.model.options import RunOptions
 from sdqctl.model.session import SessionStatus
@@ -277,13 +278,12 @@ class Repl:
         return sorted({info.label for archive in archives for info in archive.sessions()})
 
     def last_run(self) -> tuple[RunRecord | None, list[StepRecord]]:
-        """The last run of a workflow, with its steps."""
+        """The run of a workflow that is gone on with, with its steps."""
         if self.entry is None:
             return None, []
-        runs = [
-            run for run in self.ledger.runs_of(self.entry.ref, called=False) if run.workflow_path
-        ]
-        return (runs[-1], self.ledger.steps(runs[-1].id)) if runs else (None, [])
+        runs = self.ledger.runs_of(self.entry.ref, called=False)
+        run = to_go_on_with([run for run in runs if run.workflow_path])
+        return (run, self.ledger.steps(run.id)) if run is not None else (None, [])
 
     def _note_gate(self, run: RunRecord | None, steps: list[StepRecord]) -> None:
         """The recap showed what a PAUSE or CONSULT says."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sdqctl.cli.ci.junit import Case
 from sdqctl.engine.calls import result_of
 from sdqctl.engine.results import answers, total_usage
+from sdqctl.engine.target import driven_run
 from sdqctl.errors import InterruptedRunError, PausedError, SdqctlError
 from sdqctl.model.run import StepRecord, StepStatus
 from sdqctl.model.views.run import GateView, gate_view
@@ -50,8 +51,8 @@ def outcome_of(title: str, context: RunContext | None, error: SdqctlError | None
     if context is None:
         return outcome
     with context.setup.ledger(read_only=True) as ledger:
-        runs = ledger.runs_of(context.target.ref, called=False)
-        return _told(outcome, context, ledger, runs[-1]) if runs else outcome
+        run = driven_run(context.target, ledger)
+        return _told(outcome, context, ledger, run) if run is not None else outcome
 
 
 def _told(outcome: Outcome, context: RunContext, ledger: Ledger, run: RunRecord) -> Outcome:

@@ -83,13 +83,15 @@ class Runs:
         return done.stdout.decode("utf-8", "replace")
 
     def outcome(self, session: str) -> dict[str, Any]:
-        """How the last run of a session stands: what it waits for, what it ended with."""
+        """How the run of a session stands that was last at work: what it waits for, what it ended
+        with.
+        """
         entry = find_session(self.app, session)
         with self.app.ledger(read_only=True) as ledger:
             runs = ledger.runs_of(entry.ref, called=False)
             if not runs:
                 raise UsageError(f"session {entry.info.label!r} has no run")
-            run = runs[-1]
+            run = max(runs, key=lambda run: run.updated_at)
             steps = ledger.steps(run.id)
             text, value = result_of(ledger, run)
             gate = tree_of(ledger, run).open_gate

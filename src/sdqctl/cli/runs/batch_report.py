@@ -223,8 +223,9 @@ def print_summary(items: list[Item], output_format: str) -> None:
 
 
 def _record(item: Item) -> RunRecord | None:
-    runs = item.context.ledger.runs_of(item.context.target.ref, called=False)
-    return runs[-1] if runs else None
+    from sdqctl.engine.target import driven_run
+
+    return driven_run(item.context.target, item.context.ledger)
 
 
 def _row(item: Item) -> list[Cell]:

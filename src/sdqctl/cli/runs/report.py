@@ -156,8 +156,9 @@ class Report(Closing):
 
     def fail(self, error: SdqctlError) -> None:
         """Print the result as far as it goes, and put the way on into the error's hint."""
-        runs = self._context.ledger.runs_of(self._context.target.ref, called=False)
-        run = runs[-1] if runs else None
+        from sdqctl.engine.target import driven_run
+
+        run = driven_run(self._context.target, self._context.ledger)
         if run is None:
             return
         self._print_object(run)

@@ -53,10 +53,10 @@ def watch_run(app: App, argument: str, adapter: str | None, display: Display) ->
 
 
 def _log_of(app: App, entry: Entry) -> tuple[RunRecord, LogReader]:
-    """The newest run of a session that has a log, and that."""
+    """The run of a session that was last at work and has a log, and that."""
     with app.ledger(read_only=True) as ledger:
         runs = ledger.runs_of(entry.ref)
-    for run in reversed(runs):
+    for run in sorted(runs, key=lambda run: run.updated_at, reverse=True):
         try:
             return run, LogReader(log_path(app.home, run.id))
         except FileNotFoundError:
