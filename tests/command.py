@@ -55,7 +55,7 @@ def sdqctl(
         return started(*arguments, stdin=stdin, cwd=cwd, **environment)
     done = source.run(
         [str(argument) for argument in arguments],
-        None if stdin is None else stdin.encode(),
+        None if stdin is None else stdin.encode(errors="surrogateescape"),
         str(cwd or os.getcwd()),
         variables,
         TIMEOUT,
@@ -134,6 +134,7 @@ def started(
         stdin=subprocess.DEVNULL if stdin is None else None,
         capture_output=True,
         text=True,
+        errors="surrogateescape",
         timeout=TIMEOUT,
         env={**os.environ, **environment},
         cwd=cwd,

@@ -76,8 +76,8 @@ class Terminal:
             self.kill(signal.SIGKILL)
 
     def type(self, text: str) -> None:
-        """Send keys."""
-        data = text.encode()
+        """Send keys; `\udce9` is the byte E9, which is no UTF-8."""
+        data = text.encode(errors="surrogateescape")
         while data:
             data = data[os.write(self._master, data) :]
 

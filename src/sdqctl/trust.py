@@ -12,9 +12,10 @@ from pathlib import Path
 
 import msgspec
 
-from sdqctl.errors import StoreError
+from sdqctl.errors import StoreError, UsageError
 from sdqctl.fs import make_private_folder, write_private
 from sdqctl.model.repository import content_digest, total_digest
+from sdqctl.text.undecoded import is_decoded, readable
 
 FOLDER = "trust"
 FIRST_FILE = "trusted.json"
@@ -38,7 +39,16 @@ def trust_record(home: Path, folder: Path) -> TrustRecord | None:
 
 
 def trust(home: Path, folder: Path, files: Mapping[str, str]) -> None:
-    """Trust a folder as it is now: path -> digest. Raises StoreError."""
+    """Trust a folder as it is now: path -> digest.
+
+    Raises UsageError for a name that is not UTF-8, which no record holds, and StoreError.
+    """
+    for name in (str(folder), *files):
+        if not is_decoded(name):
+            raise UsageError(
+                f"{readable(name)} is not UTF-8: it cannot be trusted by its name",
+                hint="rename it",
+            )
     record = TrustRecord(
         folder=str(folder),
         trusted_at=datetime.now(UTC),

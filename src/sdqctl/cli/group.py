@@ -9,6 +9,7 @@ from typing import Any, cast
 import click
 from click.shell_completion import CompletionItem
 
+from sdqctl.cli.arguments import TEXT
 from sdqctl.text.suggest import nearest
 
 CommandTable = Mapping[str, tuple[str, str]]
@@ -41,8 +42,11 @@ class LazyGroup(click.Group):
         if cmd_name not in self.table:
             return None
         module, _, attribute = self.table[cmd_name][0].partition(":")
-        command = getattr(import_module(f"sdqctl.cli.{module}"), attribute)
-        return cast("click.Command", command)
+        command = cast("click.Command", getattr(import_module(f"sdqctl.cli.{module}"), attribute))
+        for param in command.params:
+            if param.type is click.STRING:
+                param.type = TEXT
+        return command
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

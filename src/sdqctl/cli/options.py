@@ -12,6 +12,7 @@ import click
 from sdqctl.cli.completion import complete_adapter
 from sdqctl.errors import UsageError
 from sdqctl.text.duration import parse_duration
+from sdqctl.text.undecoded import is_decoded
 
 _Function = TypeVar("_Function", bound=Callable[..., object])
 
@@ -110,10 +111,21 @@ def read_text_argument(argument: str) -> str:
     Raises UsageError for a file that cannot be read.
     """
     if argument == "-":
-        return sys.stdin.read()
+        return _standard_input()
     if not argument.startswith("@"):
         return argument
     try:
         return Path(argument[1:]).expanduser().read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{argument[1:]} cannot be read: {error}") from error
+
+
+def _standard_input() -> str:
+    """All of stdin. Raises UsageError for what is no text."""
+    try:
+        text = sys.stdin.read()
+    except UnicodeDecodeError as error:
+        raise UsageError(f"stdin cannot be read: {error}", hint="pipe UTF-8 in") from error
+    if not is_decoded(text):  # as the locale C leaves it
+        raise UsageError("stdin cannot be read: it is not UTF-8", hint="pipe UTF-8 in")
+    return text

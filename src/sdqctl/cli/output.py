@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Protocol, TextIO
 
 from sdqctl.text.terminal import sanitize
+from sdqctl.text.undecoded import readable
 
 _PAUSED = 8
 
@@ -132,15 +133,31 @@ def write_json(value: object) -> None:
     """Write one JSON document, indented, for people and machines."""
     import msgspec
 
-    write_data(msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n")
+    write_data(msgspec.json.format(_encoded(value), indent=2) + b"\n")
 
 
 def write_json_line(value: object) -> None:
     """Write one JSON document on one line and flush it."""
+    write_data(_encoded(value) + b"\n")
+    sys.stdout.flush()
+
+
+def _encoded(value: object) -> bytes:
+    """A document as JSON; bytes of names that are no UTF-8 are written out in it."""
     import msgspec
 
-    write_data(msgspec.json.encode(value) + b"\n")
-    sys.stdout.flush()
+    try:
+        return msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        return msgspec.json.encode(_readable(msgspec.to_builtins(value)))
+
+
+def _readable(value: object) -> object:
+    if isinstance(value, dict):
+        return {name: _readable(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_readable(each) for each in value]
+    return readable(value) if isinstance(value, str) else value
 
 
 def note(text: str) -> None:
@@ -181,7 +198,7 @@ def print_error(
     from sdqctl.store.redact import Redactor
 
     redact = Redactor(os.environ)
-    message, hint = redact(message), redact(hint) if hint else hint
+    message, hint = redact(readable(message)), redact(readable(hint)) if hint else hint
     if as_json:
         import msgspec
 

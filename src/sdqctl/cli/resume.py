@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sdqctl.cli.arguments import FILE
 from sdqctl.cli.completion import complete_adapter, complete_session, complete_workflow
 from sdqctl.cli.options import examples, store_option
 from sdqctl.cli.runs.options import RunCommand, asked_for, detach_option, run_options
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     "continue_with",
     is_flag=False,
     flag_value="",
+    type=FILE,
     metavar="[WORKFLOW]",
     help="Do the remaining steps of the last run that has some, or of WORKFLOW; or the last prompt "
     "anew that was cut off.",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sdqctl.cli.arguments import FILE
 from sdqctl.cli.ci.options import job_of, report_options, state_options
 from sdqctl.cli.completion import complete_workflow
 from sdqctl.cli.options import examples, queue_options, read_text_argument
@@ -38,7 +39,9 @@ _HINT = "`sdqctl init` has workflows to start from"
         "sdqctl run nightly.conv --ci --state nightly.state --junit nightly.xml",
     ),
 )
-@click.argument("targets", metavar="[WORKFLOW]...", nargs=-1, shell_complete=complete_workflow)
+@click.argument(
+    "targets", metavar="[WORKFLOW]...", nargs=-1, type=FILE, shell_complete=complete_workflow
+)
 @click.option(
     "-p",
     "--prompt",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sdqctl.cli.arguments import FILE
 from sdqctl.cli.completion import complete_folder, complete_workflow
 from sdqctl.cli.options import examples, format_option
 from sdqctl.cli.output import counted, note, write_json, write_line
@@ -23,7 +24,12 @@ _INVALID = 3
     epilog=examples("sdqctl validate *.conv", "sdqctl validate --strict --format json audit.conv")
 )
 @click.argument(
-    "files", metavar="WORKFLOW...", nargs=-1, required=True, shell_complete=complete_workflow
+    "files",
+    metavar="WORKFLOW...",
+    nargs=-1,
+    required=True,
+    type=FILE,
+    shell_complete=complete_workflow,
 )
 @click.option("--strict", is_flag=True, help="Count warnings as errors.")
 @format_option("text", "json")
@@ -57,7 +63,7 @@ def validate(app: App, /, files: tuple[str, ...], strict: bool, output_format: s
 @click.command(
     epilog=examples("sdqctl render audit.conv -n 2", "sdqctl render each.conv --component src/a.py")
 )
-@click.argument("file", metavar="WORKFLOW", shell_complete=complete_workflow)
+@click.argument("file", metavar="WORKFLOW", type=FILE, shell_complete=complete_workflow)
 @click.option("-n", "--cycles", type=click.IntRange(1), metavar="CYCLES", help="How many cycles.")
 @click.option(
     "--session-mode",

@@ -22,6 +22,7 @@ from sdqctl.model.workflow import PromptStep, Span, Step, Workflow
 from sdqctl.policy.ask import Question
 from sdqctl.store.ledger import Ledger
 from sdqctl.text.commands import on_session
+from sdqctl.workflow import refuse_unsendable
 from sdqctl.workflow.source import is_stream
 
 
@@ -69,9 +70,8 @@ def prepare_step(
 
 
 def prompt_step(text: str) -> Step:
-    """A step that sends a prompt as it is. Raises UsageError for an empty one."""
-    if not text.strip():
-        raise UsageError("the prompt is empty")
+    """A step that sends a prompt as it is. Raises UsageError for one that cannot be sent."""
+    refuse_unsendable(text)
     return PromptStep(span=Span("", 1), text=text)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from sdqctl.adapters.registry import adapter_names
+from sdqctl.engine.component import component_path
 from sdqctl.engine.context import RunContext
 from sdqctl.engine.documents import destinations
 from sdqctl.engine.matching import match_plan
@@ -17,6 +18,7 @@ from sdqctl.model.paths import UNTIL, is_path, number_of, path_key
 from sdqctl.model.plan import Plan, list_of
 from sdqctl.model.workflow import CallStep, CheckpointStep, Diagnostic, Workflow
 from sdqctl.store.redact import Redactor
+from sdqctl.text.undecoded import is_decoded, readable
 from sdqctl.workflow.calls import all_called
 from sdqctl.workflow.checks import ACTING, FileChecks, adapter_finding, weakened
 from sdqctl.workflow.diagnostics import describe, describe_errors
@@ -89,8 +91,9 @@ def _check_called(context: RunContext) -> None:
     for called in all_called(context.workflow):
         if finding := adapter_finding(called, adapter_names()):
             raise WorkflowError(describe(finding), hint="nothing was run")
-        roots = Roots.of(called, _folder_of(called, context))
-        check_requirements(called, roots, context.setup.environment)
+        folder = _folder_of(called, context)
+        refuse_undecoded(context.setup, called, context.options, folder)
+        check_requirements(called, Roots.of(called, folder), context.setup.environment)
 
 
 def check_destinations(context: RunContext) -> None:
@@ -122,6 +125,23 @@ def _is_place(plan: Plan, path: str) -> bool:
         return number_of(path) <= len(list_of(plan, path)) + 1
     except LookupError:
         return False
+
+
+def refuse_undecoded(setup: Setup, workflow: Workflow, options: RunOptions, cwd: Path) -> None:
+    """Raise UsageError for a name that is not UTF-8: no ledger and no runtime can take it."""
+    named = [
+        ("the data folder", str(setup.settings.home)),
+        ("the working directory", str(cwd)),
+        ("the workflow file", workflow.path),
+        ("the component", component_path(options) or ""),
+        ("the file of answers", str(options.output_file or "")),
+    ]
+    for what, name in named:
+        if not is_decoded(name):
+            raise UsageError(
+                f"{what} has a name that is not UTF-8: {readable(name)}",
+                hint="rename it: such a name can be neither recorded nor sent",
+            )
 
 
 def refuse_secrets(setup: Setup, options: RunOptions) -> None:

@@ -17,7 +17,13 @@ from sdqctl.engine.context import RunContext
 from sdqctl.engine.inputs import inputs_of
 from sdqctl.engine.kept_text import KeptText, kept
 from sdqctl.engine.options import configured, over
-from sdqctl.engine.preflight import check, check_destinations, refuse_secrets, step_path
+from sdqctl.engine.preflight import (
+    check,
+    check_destinations,
+    refuse_secrets,
+    refuse_undecoded,
+    step_path,
+)
 from sdqctl.engine.session_names import free_name, wanted_name
 from sdqctl.engine.setup import Setup, working_directory
 from sdqctl.engine.target import Choose, choose_target
@@ -164,6 +170,7 @@ def settle(workflow: Workflow, options: RunOptions, setup: Setup) -> tuple[Setup
         model=options.model or workflow.model or _model_for(adapter, settings),
         resume_if_exists=resumes,
     )
+    refuse_undecoded(setup, workflow, options, cwd)
     refuse_secrets(setup, options)
     return setup, cwd, options
 
@@ -193,6 +200,7 @@ def decided(
 
     Raises UsageError, WorkflowError, SandboxError, and what `choose` raises.
     """
+    refuse_undecoded(setup, workflow, options, cwd)
     plan = build_plan(workflow, options)
     target = choose(entries)
     options = of_its_component(options, target.run)

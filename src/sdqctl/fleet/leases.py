@@ -19,6 +19,7 @@ import msgspec
 from sdqctl.errors import LeaseLostError, SessionBusyError
 from sdqctl.model.session import Holder, folded
 from sdqctl.text.commands import on_session
+from sdqctl.text.undecoded import readable
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -137,7 +138,8 @@ def _busy(name: str, holder: str | None, left: float) -> SessionBusyError:
 
 
 def _own() -> Holder:
-    command = " ".join([os.path.basename(sys.argv[0]), *sys.argv[1:]])[:_COMMAND_LENGTH]
+    words = [os.path.basename(sys.argv[0]), *sys.argv[1:]]
+    command = readable(" ".join(words))[:_COMMAND_LENGTH]
     return Holder(
         pid=os.getpid(), host=socket.gethostname(), command=command, since=datetime.now(UTC)
     )

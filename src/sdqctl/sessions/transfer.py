@@ -45,6 +45,7 @@ from sdqctl.store.transfer import (
     without_snapshots,
 )
 from sdqctl.store.workflows import keep_text, remove_unused, workflows_folder
+from sdqctl.text.undecoded import is_decoded
 from sdqctl.workflow import load_workflow
 from sdqctl.workflow.format import whole_text
 from sdqctl.workflow.parser import parse_workflow
@@ -143,6 +144,8 @@ def import_session(
     """
     if cwd is not None and not cwd.is_dir():
         raise UsageError(f"--cwd {cwd}: there is no such folder")
+    if cwd is not None and not is_decoded(str(cwd.resolve())):
+        raise UsageError(f"--cwd {cwd}: its name is not UTF-8", hint="rename it")
     with Bundle.open(file) as bundle:
         carried, files = bundle.manifest.workspace, None
         if carried is not None and with_files:

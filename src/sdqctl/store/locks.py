@@ -23,6 +23,7 @@ from sdqctl.fs import FILE_MODE, make_private_folder, write_private
 from sdqctl.model.session import Holder, SessionRef
 from sdqctl.process import is_same, start_mark
 from sdqctl.text.commands import on_session
+from sdqctl.text.undecoded import readable
 
 _POLL = 0.1
 _ORPHAN_SECONDS = 5.0
@@ -215,7 +216,8 @@ def _own_state() -> _HolderFile:
     import socket
 
     pid = os.getpid()
-    command = " ".join([os.path.basename(sys.argv[0]), *sys.argv[1:]])[:_COMMAND_LENGTH]
+    words = [os.path.basename(sys.argv[0]), *sys.argv[1:]]
+    command = readable(" ".join(words))[:_COMMAND_LENGTH]
     return _HolderFile(pid, start_mark(pid), socket.gethostname(), command, datetime.now(UTC))
 
 

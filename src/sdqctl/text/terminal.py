@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from sdqctl.text.undecoded import shown
+
 # C0 and C1 controls but tab and newline, bidirectional and other invisible format characters, and
 # lone surrogates (which cannot be encoded).
 _HARMFUL = re.compile(
@@ -101,4 +103,6 @@ def _visible(match: re.Match[str]) -> str:
         return chr(0x2400 + code)
     if code == 0x7F:
         return "\u2421"
+    if 0xD800 <= code <= 0xDFFF:
+        return shown(match.group())
     return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"

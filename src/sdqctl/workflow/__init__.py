@@ -32,16 +32,27 @@ def load_workflow(path: Path, folder: Path | None = None) -> ParsedWorkflow:
 
 def prompts_workflow(prompts: Sequence[str], folder: Path) -> Workflow:
     """A workflow of prompts that a user typed in a folder. Raises UsageError, WorkflowError."""
-    from sdqctl.errors import UsageError, WorkflowError
+    from sdqctl.errors import WorkflowError
     from sdqctl.workflow.diagnostics import describe_errors
     from sdqctl.workflow.source import load_prompts
 
-    if not all(prompt.strip() for prompt in prompts):
-        raise UsageError("the prompt is empty")
+    for prompt in prompts:
+        refuse_unsendable(prompt)
     parsed = load_prompts(prompts, folder)
     if parsed.workflow is None:
         raise WorkflowError(describe_errors(parsed.diagnostics))
     return parsed.workflow
+
+
+def refuse_unsendable(prompt: str) -> None:
+    """Raise UsageError for a prompt that was typed and is empty, or not UTF-8."""
+    from sdqctl.errors import UsageError
+    from sdqctl.text.undecoded import is_decoded
+
+    if not prompt.strip():
+        raise UsageError("the prompt is empty")
+    if not is_decoded(prompt):
+        raise UsageError("the prompt is not UTF-8")
 
 
 def check_workflow(

@@ -24,6 +24,7 @@ from sdqctl.model.plan import (
 )
 from sdqctl.model.workflow import SANDBOX, Reference, Workflow
 from sdqctl.text.fences import fenced
+from sdqctl.text.undecoded import readable
 from sdqctl.workflow.references import (
     LARGEST_TOTAL,
     Roots,
@@ -243,5 +244,5 @@ class _Without(Mapping[str, str]):
 def _label(path: Path, roots: Roots) -> str:
     for root in roots.folders():
         if path.is_relative_to(root):
-            return str(path.relative_to(root))
-    return str(path)
+            return readable(str(path.relative_to(root)))
+    return readable(str(path))

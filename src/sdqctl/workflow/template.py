@@ -135,6 +135,7 @@ class _Variables(Mapping[str, str]):
                 cwd=self._cwd,
                 capture_output=True,
                 text=True,
+                errors="backslashreplace",
                 timeout=_GIT_SECONDS,
                 check=True,
             )

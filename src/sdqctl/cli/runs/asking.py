@@ -81,7 +81,10 @@ def _line(prompt: str) -> str | None:
 
 
 def _typed() -> str | None:
-    try:
-        return input().strip() or None
-    except EOFError:
-        return None
+    while True:
+        try:
+            return input().strip() or None
+        except EOFError:
+            return None
+        except UnicodeDecodeError:
+            note("that is not UTF-8; type it again")

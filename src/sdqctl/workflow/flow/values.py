@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from sdqctl.model.values import Kind, ValueType
 from sdqctl.text.fences import closes, opening
 from sdqctl.text.suggest import did_you_mean
+from sdqctl.text.undecoded import is_decoded
 from sdqctl.workflow.flow.text import LARGEST, Value, too_large
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ def read_text(
 
     Raises ValueError that says what is wrong and what is wanted.
     """
+    if not is_decoded(text):
+        raise ValueError("it is not UTF-8")
     if type_.kind is Kind.FILE:
         return _file(text.strip(), folder)
     return _checked(_READ[type_.kind](text, type_), schema)
