@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from sdqctl.model.run import StepStatus
+from sdqctl.model.run import RunRecord, StepStatus
 from sdqctl.model.session import SessionRef
 from sdqctl.store.ledger import Ledger
 from sdqctl.store.snapshots import all_snapshots, last_snapshot, snapshots_of
-from sdqctl.store.transfer import take_rows, without_snapshots
+from sdqctl.store.transfer import put_rows, take_rows, without_snapshots
 
 REF = SessionRef("mock", "s")
 
@@ -38,6 +38,10 @@ def run_id(ledger: Ledger) -> str:
     ).id
 
 
+def everywhere(_: RunRecord) -> bool:
+    return True
+
+
 def begin(ledger: Ledger, run_id: str, path: str, before: str | None) -> None:
     ledger.begin_step(
         run_id,
@@ -54,21 +58,36 @@ def begin(ledger: Ledger, run_id: str, path: str, before: str | None) -> None:
 def test_the_trees_before_and_after_stand_with_the_attempt(ledger: Ledger, run_id: str) -> None:
     ledger.update_run(run_id, keeper="/project/.git")
     begin(ledger, run_id, "1", "a")
-    assert last_snapshot(ledger, REF) == "a"
+    assert last_snapshot(ledger, REF, everywhere) == "a"
     done = ledger.finish_step(run_id, "1", StepStatus.DONE, snapshot="b")
     assert (done.snapshot_before, done.snapshot) == ("a", "b")
     begin(ledger, run_id, "2", "b")
     found = snapshots_of(ledger, REF)
     assert [(one.snapshot_before, one.snapshot) for one in found] == [("a", "b"), ("b", None)]
     assert {one.keeper for one in found} == {"/project/.git"}
-    assert last_snapshot(ledger, REF) == "b"
+    assert last_snapshot(ledger, REF, everywhere) == "b"
+
+
+def test_the_newest_tree_is_that_of_the_step_which_ended_last(
+    ledger: Ledger, run_id: str, tmp_path: Path
+) -> None:
+    begin(ledger, run_id, "1[1].1", "a")
+    begin(ledger, run_id, "1[2].1", "a")
+    ledger.finish_step(run_id, "1[2].1", StepStatus.DONE, snapshot="b")
+    ledger.finish_step(run_id, "1[1].1", StepStatus.DONE, snapshot="c")
+    assert last_snapshot(ledger, REF, everywhere) == "c"
+    (tmp_path / "other").mkdir()
+    with Ledger.open(tmp_path / "other") as other:
+        with other.database.write("test") as connection:
+            put_rows(connection, take_rows(ledger, REF))
+        assert last_snapshot(other, REF, everywhere) == "c"
 
 
 def test_an_attempt_without_snapshots_is_none_of_them(ledger: Ledger, run_id: str) -> None:
     begin(ledger, run_id, "1", None)
     ledger.finish_step(run_id, "1", StepStatus.DONE)
     assert list(all_snapshots(ledger)) == []
-    assert last_snapshot(ledger, REF) is None
+    assert last_snapshot(ledger, REF, everywhere) is None
 
 
 def test_somebody_else_s_snapshots_are_not_taken_over(ledger: Ledger, run_id: str) -> None:

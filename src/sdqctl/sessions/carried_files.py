@@ -40,7 +40,7 @@ def packed(
     """
     run = next((run for run in reversed(ledger.runs_of(ref)) if run.keeper is not None), None)
     found = [each for each in snapshots_of(ledger, ref) if run and each.keeper == run.keeper]
-    last = next((each.snapshot or each.snapshot_before for each in reversed(found)), None)
+    last = found[-1].last if found else None
     if run is None or run.keeper is None or last is None:
         raise UsageError("the session has no snapshots of its files", hint=NO_SNAPSHOTS)
     history = History(Path(run.keeper))

@@ -17,7 +17,7 @@ from sdqctl.errors import (
     SessionExistsError,
     SessionNotFoundError,
 )
-from sdqctl.model.run import RunStatus
+from sdqctl.model.run import RunRecord, RunStatus
 from sdqctl.model.session import SessionInfo, SessionRef, find_called
 from sdqctl.process import commit_point
 from sdqctl.sessions.access import Access
@@ -30,7 +30,7 @@ from sdqctl.sessions.states import StateWriter
 from sdqctl.sessions.transfer import import_bundle
 from sdqctl.store.snapshots import last_snapshot
 from sdqctl.store.transfer import SNAPSHOTS, Row, take_rows
-from sdqctl.workspace.repository import find_repository
+from sdqctl.workspace.repository import find_repository, is_part_of
 
 _Result = TypeVar("_Result")
 _SETTLED = ("done", "skipped")
@@ -183,17 +183,25 @@ class StateFile:
 
     def _put_files_back(self, ref: SessionRef, folder: Path) -> None:
         """Make the files those of the unfinished run, where it has snapshots in this clone."""
+        repository = find_repository(folder)
+        if repository is None:
+            return
+        keeper, top = str(repository.common), repository.top
         with self.access.ledger(read_only=True) as ledger:
             run = next(iter(reversed(ledger.runs_of(ref, called=False))), None)
-            commit = last_snapshot(ledger, ref)
-        if run is None or not run.status.unfinished or run.keeper is None or commit is None:
-            return
-        repository = find_repository(folder)
-        if repository is None or str(repository.common) != run.keeper:
+            if run is None or not run.status.unfinished or run.keeper != keeper:
+                return
+            commit = last_snapshot(ledger, ref, lambda called: _works_in(called, keeper, top))
+        if commit is None:
             return
         outside = (*self.access.agent_folders(), *self.outside)
         if put_back(folder, self.access.home, commit, outside):
             self.note("the files are as they were after the last step")
+
+
+def _works_in(run: RunRecord, keeper: str, top: Path) -> bool:
+    """Whether a run's snapshots are of the work tree at `top`."""
+    return run.keeper == keeper and run.cwd is not None and is_part_of(Path(run.cwd), top)
 
 
 def _settled(attempts: list[Row]) -> set[tuple[object, ...]]:

@@ -18,13 +18,13 @@ from sdqctl.model.session import SessionRef, ToolCall, Usage
 from sdqctl.store.database import Database
 from sdqctl.store.rows import (
     insert_row,
-    next_moment,
     next_number,
     place_called,
     put_session,
     read_run,
     read_step,
     redacted,
+    take_moments,
 )
 
 
@@ -501,7 +501,7 @@ class Ledger(Closing):
         write = self.database.write_soon if soon else self.database.write
         with write(name) as connection:
             if "status" in values:
-                values["ended"] = next_moment(connection)
+                values["ended"] = take_moments(connection)
             columns = ", ".join(f"{column} = ?" for column in values)
             changed = connection.execute(
                 f"UPDATE attempts SET {columns} WHERE number = ? AND status = 'begun'",

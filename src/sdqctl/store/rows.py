@@ -111,10 +111,12 @@ def next_number(connection: sqlite3.Connection) -> int:
     return int(row[0])
 
 
-def next_moment(connection: sqlite3.Connection) -> int:
-    """The moment at which an attempt ends, within an open transaction: no other attempt has its
-    number, and each that begins later has a greater one.
+def take_moments(connection: sqlite3.Connection, count: int = 1) -> int:
+    """The first of so many moments at which attempts begin or end, within an open transaction: no
+    attempt has their numbers, and each that begins later has a greater one.
     """
-    connection.execute("UPDATE sqlite_sequence SET seq = seq + 1 WHERE name = 'attempts'")
-    row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'attempts'").fetchone()
-    return int(row[0])
+    sequence = "SELECT seq FROM sqlite_sequence WHERE name = 'attempts'"
+    if connection.execute(sequence).fetchone() is None:
+        connection.execute("INSERT INTO sqlite_sequence VALUES ('attempts', 0)")
+    connection.execute("UPDATE sqlite_sequence SET seq = seq + ? WHERE name = 'attempts'", (count,))
+    return int(connection.execute(sequence).fetchone()[0]) - count + 1

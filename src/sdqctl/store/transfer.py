@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,7 +14,14 @@ from sdqctl.model.paths import is_path
 from sdqctl.model.run import GATES, RunStatus, StepStatus
 from sdqctl.model.session import SessionRef
 from sdqctl.store.ledger import Ledger
-from sdqctl.store.rows import insert_row, next_number, read_request, read_run, read_step
+from sdqctl.store.rows import (
+    insert_row,
+    next_number,
+    read_request,
+    read_run,
+    read_step,
+    take_moments,
+)
 
 Row = dict[str, Any]
 _LARGEST = 2**63
@@ -22,8 +29,8 @@ _TEXTS = ("id", "session_id", "session_name", "cwd", "workflow", "workflow_path"
 """Columns of a run that are read before the rows are in the ledger."""
 SNAPSHOTS = ("snapshot_before", "snapshot")
 """Columns of an attempt that name commits."""
-_OF_ITS_LEDGER = ("number", "seen", "ended")
-"""Columns that say in which order things happened in one ledger."""
+_MOMENTS = ("number", "seen", "ended")
+"""Columns of an attempt that say in which order things happened in its ledger."""
 _PARENT = ("parent_run", "parent_path", "item")
 _GIVEN_BY_USERS = {"mode", "allow_tools", "allow_all_tools", "output_file", "sandbox"}
 
@@ -106,8 +113,8 @@ def put_rows(connection: sqlite3.Connection, rows: SessionRows) -> list[str]:
     """Insert rows within an open transaction, and return the ids of the runs.
 
     A run that is recorded for the same session is replaced: the session was deleted, or its import
-    was cut off. A run whose id is taken otherwise gets a new one. The order in which things were
-    begun stays, over all runs.
+    was cut off. A run whose id is taken otherwise gets a new one. The order in which things began
+    and ended stays, over all runs.
 
     Raises ValueError for rows that are none of a ledger: they may come from anyone's bundle.
     """
@@ -121,12 +128,12 @@ def put_rows(connection: sqlite3.Connection, rows: SessionRows) -> list[str]:
             if (parent := run.get("parent_run")) in ids:
                 own["parent_run"] = ids[parent]
             insert_row(connection, "runs", run | own)
-        for attempt in _in_order(rows.attempts):
+        for attempt in _renumbered(connection, rows.attempts):
             row = attempt | _shown_by_then(attempt, rows.runs)
-            _insert_numbered(connection, "attempts", row | {"run_id": ids[attempt["run_id"]]})
+            insert_row(connection, "attempts", row | {"run_id": ids[attempt["run_id"]]})
         for asked in _in_order(rows.tool_requests):
-            own = {"run_id": ids[asked["run_id"]]}
-            _insert_numbered(connection, "tool_requests", asked | own)
+            row = {name: value for name, value in asked.items() if name != "number"}
+            insert_row(connection, "tool_requests", row | {"run_id": ids[asked["run_id"]]})
         _read_back(connection, ids.values())
     except (sqlite3.Error, TypeError, OverflowError, msgspec.MsgspecError) as error:
         raise ValueError(f"the ledger's rows do not fit: {error}") from error
@@ -177,9 +184,13 @@ def _number(row: Row) -> int:
     return row.get("number") or 0
 
 
-def _insert_numbered(connection: sqlite3.Connection, table: str, row: Row) -> None:
-    own = {key: value for key, value in row.items() if key not in _OF_ITS_LEDGER}
-    insert_row(connection, table, own)
+def _renumbered(connection: sqlite3.Connection, attempts: Sequence[Row]) -> list[Row]:
+    """Attempts with moments of this ledger, as the newest, within an open transaction."""
+    found = [row[name] for row in attempts for name in _MOMENTS if row.get(name) is not None]
+    moments = sorted(set(found))
+    first = take_moments(connection, len(moments))
+    new = {None: None, **{moment: first + place for place, moment in enumerate(moments)}}
+    return [row | {name: new[row.get(name)] for name in _MOMENTS} for row in attempts]
 
 
 def without_permissions(rows: SessionRows) -> SessionRows:
