@@ -244,7 +244,8 @@ def with_aside(bench: Bench) -> Bench:
     """A session `s` in which another prompt was asked while its run was paused."""
     repository(bench.project, {"base.txt": "base\n", "work.conv": ASIDE})
     assert bench.run(ASIDE).done.code == 8
-    assert sdqctl("resume", "s", "--prompt", "aside [[reply: A]]").code == 0
+    aside = "aside [[tool: write fa x]] [[reply: A]]"
+    assert sdqctl("resume", "s", "--mode", "implement", "--prompt", aside).code == 0
     assert bench.resume("--continue").done.code == 0
     return bench
 
@@ -252,8 +253,8 @@ def with_aside(bench: Bench) -> Bench:
 @pytest.mark.parametrize(
     ("step", "talk", "files", "runs"),
     [
-        ("4", ["one", "aside", "three", "four"], ["f3", "f4"], [4, 1]),
-        ("3", ["one", "aside", "three"], ["f3"], [3, 1]),
+        ("4", ["one", "aside", "three", "four"], ["f3", "f4", "fa"], [4, 1]),
+        ("3", ["one", "aside", "three"], ["f3", "fa"], [3, 1]),
         ("2", ["one"], [], [2]),
         ("1", ["one"], [], [1]),
     ],
@@ -267,12 +268,30 @@ def test_what_other_prompts_did_goes_by_when_they_were_asked(
     assert (asked(), made(with_aside)) == (talk, files)
     assert sorted(with_runs(), reverse=True) == runs
     assert sdqctl("sessions", "redo", "s").code == 0
-    assert ((asked(), with_runs()), made(with_aside)) == (whole, ["f3", "f4"])
+    assert ((asked(), with_runs()), made(with_aside)) == (whole, ["f3", "f4", "fa"])
     assert sdqctl("sessions", "rewind", "s", "--to", step).code == 0
     assert sdqctl("resume", "s", "--continue").code == (8 if step == "1" else 0)
     assert sdqctl("resume", "s", "--continue").code == 0
-    aside = ["aside"] if "aside" in talk else []
-    assert (asked(), made(with_aside)) == (["one", *aside, "three", "four"], ["f3", "f4"])
+    stays = "aside" in talk
+    assert asked() == ["one", *(["aside"] if stays else []), "three", "four"]
+    assert made(with_aside) == ["f3", "f4", *(["fa"] if stays else [])]
+
+
+@pytest.mark.parametrize(("step", "files"), [("2", []), ("3", ["f3", "fa"])])
+def test_a_fork_has_the_files_of_its_place(step: str, files: list[str], with_aside: Bench) -> None:
+    done = sdqctl("sessions", "fork", "s", "copy", "--at", step, "--worktree")
+    assert done.code == 0, done.err
+    tree = Path(sdqctl("worktrees", "path", "copy").out.strip())
+    assert sorted(path.name for path in tree.glob("f?")) == files
+
+
+def test_what_a_user_changed_at_a_pause_stays_behind_it(bench: Bench) -> None:
+    repository(bench.project, {"base.txt": "base\n"})
+    assert bench.run(ASIDE).done.code == 8
+    bench.write("fu", "mine")
+    assert bench.resume("--continue").done.code == 0
+    assert sdqctl("sessions", "rewind", "s", "--to", "2").code == 0
+    assert made(bench) == ["fu"]
 
 
 CALLING = """\

@@ -14,7 +14,7 @@ from sdqctl.model.run import RunRecord, StepRecord
 from sdqctl.model.session import SessionRef
 from sdqctl.model.workspace import FileChange
 from sdqctl.sessions.access import Access
-from sdqctl.sessions.places import last_done, own_runs, workflow_run
+from sdqctl.sessions.places import files_after, own_runs, workflow_run
 from sdqctl.sessions.query import Entry
 from sdqctl.sessions.resolve import find_session
 from sdqctl.store.ledger import Ledger
@@ -182,14 +182,15 @@ def tree_before(ledger: Ledger, run: RunRecord, path: str) -> str:
     return found or _unknown(path)
 
 
-def tree_after(ledger: Ledger, run: RunRecord, path: str) -> str:
+def tree_after(ledger: Ledger, run: RunRecord, path: str, going: Iterable[StepRecord] = ()) -> str:
     """The commit of the tree after a step and all within it; of a step that keeps none, that of
-    the one before. Raises WorkspaceError when none is known.
+    the one before. Without what attempts did that are `going`. Raises WorkspaceError when none is
+    known.
     """
     steps = ledger.steps(run.id)
     known = [step for step in steps if is_done_by(step.path, path) and step.snapshot]
     later = [step.snapshot_before for step in steps if step.snapshot_before]
-    found = last_done(known).snapshot if known else next(iter(later), None)
+    found = files_after(ledger, run, known, going) if known else next(iter(later), None)
     return found or _unknown(path)
 
 

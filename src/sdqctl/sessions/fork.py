@@ -15,7 +15,7 @@ from sdqctl.model.run import RunRecord, StepRecord
 from sdqctl.model.session import SessionInfo, SessionRef, Turn
 from sdqctl.sessions.access import Access, with_adapter
 from sdqctl.sessions.called import unfinished_calls
-from sdqctl.sessions.fork_files import OwnTree, working_in
+from sdqctl.sessions.fork_files import ForkPoint, OwnTree, working_in
 from sdqctl.sessions.marks import find_free
 from sdqctl.sessions.places import attempts_after, number_after, own_runs, workflow_run
 from sdqctl.sessions.snapshots import share
@@ -28,19 +28,6 @@ from sdqctl.workspace.worktrees import Made, Worktree
 _TURN = re.compile(r"turn:(\d+)\Z")
 _END = 2**63
 """No attempt has so great a number."""
-
-
-@dataclass(frozen=True)
-class ForkPoint:
-    """`before_event` is the id of the first turn that is left out, None to keep all.
-
-    `kept` are the paths of the steps that count as done, `begun` of those that were cut off and
-    are recovered in the fork as they would be in the original.
-    """
-
-    before_event: str | None
-    kept: frozenset[str]
-    begun: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -79,10 +66,9 @@ def fork_session(
     info = entry.info
     with access.ledger() as ledger, SessionLock.acquire(access.home, entry.ref):
         run = _workflow_run(ledger, entry.ref)
-        steps = ledger.steps(run.id) if run else []
         turns = list(access.archive(info.adapter).turns(info.id))
         cut = find_cut(at, ledger, entry.ref, run, turns)
-        own = None if branch is None else OwnTree.of(access, info, run, steps, cut.kept, branch)
+        own = None if branch is None else OwnTree.of(access, ledger, info, run, cut, branch)
 
         copying = partial(_copy, session_id=info.id, name=name, cut=cut, own=own)
         copy, made = with_adapter(access, info.adapter, copying)
@@ -163,6 +149,7 @@ def find_cut(
         turns[last].event_id if last < len(turns) else None,
         _paths(step for step in done if step.path not in gone),
         _paths(step for step in begun if step.path not in gone),
+        tuple(going),
     )
 
 

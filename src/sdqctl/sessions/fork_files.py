@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -17,10 +16,26 @@ from sdqctl.model.session import SessionInfo, SessionRef
 from sdqctl.model.workspace import Snapshot
 from sdqctl.sessions.access import Access
 from sdqctl.sessions.files import NO_SNAPSHOTS
-from sdqctl.sessions.places import last_done
+from sdqctl.sessions.places import files_after, last_done
+from sdqctl.store.ledger import Ledger
 from sdqctl.store.transfer import Row, SessionRows
 from sdqctl.workspace.history import History
 from sdqctl.workspace.worktrees import Made, make_worktree
+
+
+@dataclass(frozen=True)
+class ForkPoint:
+    """`before_event` is the id of the first turn that is left out, None to keep all.
+
+    `kept` are the paths of the steps that count as done, `begun` of those that were cut off and
+    are recovered in the fork as they would be in the original.
+    """
+
+    before_event: str | None
+    kept: frozenset[str]
+    begun: frozenset[str] = frozenset()
+    going: tuple[StepRecord, ...] = ()
+    """The attempts that are left out."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +52,10 @@ class OwnTree:
     def of(
         cls,
         access: Access,
+        ledger: Ledger,
         info: SessionInfo,
         run: RunRecord | None,
-        steps: Sequence[StepRecord],
-        kept: Collection[str],
+        cut: ForkPoint,
         branch: str,
     ) -> Self:
         """The one with the files as they were after the last step that is kept, or before the
@@ -54,7 +69,7 @@ class OwnTree:
         archive = access.archive(info.adapter)
         if not isinstance(archive, Relocates):
             raise CapabilityError(f"sessions of the {info.adapter} adapter stay in their folder")
-        history, commit = History(Path(run.keeper)), _commit(steps, kept)
+        history, commit = History(Path(run.keeper)), _commit(ledger, run, cut)
         return cls(access.home, archive, Path(run.cwd), history.snapshot(commit), branch or None)
 
     def make(self, copy: SessionRef, name: str) -> Made:
@@ -80,13 +95,16 @@ def _moved(run: Row, cwd: Path) -> Row:
     return run | {"cwd": str(cwd), "options": encode_options(options)}
 
 
-def _commit(steps: Sequence[StepRecord], kept: Collection[str]) -> str:
-    done = [step for step in steps if step.path in kept]
-    last = last_done(done) if done else None
-    where = "before the first step" if last is None else f"after step {last.path}"
-    first = min(steps, key=lambda step: step.number, default=None)
-    before = first.snapshot_before if first is not None else None
-    commit = last.snapshot if last is not None else before
+def _commit(ledger: Ledger, run: RunRecord, cut: ForkPoint) -> str:
+    steps = ledger.steps(run.id)
+    done = [step for step in steps if step.path in cut.kept]
+    if done:
+        where = f"after step {last_done(done).path}"
+        commit = files_after(ledger, run, done, cut.going)
+    else:
+        where = "before the first step"
+        first = min(steps, key=lambda step: step.number, default=None)
+        commit = first.snapshot_before if first is not None else None
     if commit is None:
         raise UsageError(f"there is no snapshot of the files {where}", hint=NO_SNAPSHOTS)
     return commit

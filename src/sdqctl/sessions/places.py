@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import takewhile
 
 from sdqctl.model.paths import is_done_by
-from sdqctl.model.run import RunRecord, StepRecord
+from sdqctl.model.run import GATES, RunRecord, StepRecord
 from sdqctl.model.session import SessionRef
 from sdqctl.store.calls import last_number
 from sdqctl.store.ledger import Ledger
@@ -37,6 +38,22 @@ def last_done(steps: Sequence[StepRecord]) -> StepRecord:
         if step.completed_at is not None
     ]
     return max(beside)[2] if beside and last.kind == "call" else last
+
+
+def files_after(
+    ledger: Ledger, run: RunRecord, kept: Sequence[StepRecord], going: Iterable[StepRecord]
+) -> str | None:
+    """The commit of the files as the steps of a run that are kept had left them.
+
+    A gate ends when it is passed: what was asked meanwhile, and goes, has changed them by then.
+    """
+    last = last_done(kept)
+    others = takewhile(lambda attempt: attempt.run_id != run.id, going)
+    for attempt in others if last.kind in GATES else ():
+        other = ledger.run(attempt.run_id)
+        if other is not None and other.keeper == run.keeper and attempt.snapshot_before:
+            return attempt.snapshot_before
+    return last.snapshot
 
 
 def number_after(ledger: Ledger, run: RunRecord, path: str) -> int:

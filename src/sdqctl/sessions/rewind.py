@@ -81,7 +81,8 @@ def rewind_session(
         store = RewindLog.of(access.home, entry.ref)
         begun = store.unfinished()
         number = begun[0] if begun else store.next_number()
-        record = _record(access, ledger, entry, run, path, files, conversation)
+        target = tree_after(ledger, run, path, going) if files else None
+        record = _record(access, ledger, entry, run, path, target, conversation)
         if begun:
             record = _continued(begun[1], record)
         elif conversation:
@@ -208,7 +209,7 @@ def _record(
     entry: Entry,
     run: RunRecord,
     path: str,
-    files: bool,
+    target: str | None,
     conversation: bool,
 ) -> RewindRecord:
     record = RewindRecord(
@@ -216,16 +217,16 @@ def _record(
         to=path,
         cwd=run.cwd,
         keeper=run.keeper,
-        target=tree_after(ledger, run, path) if files else None,
+        target=target,
         before=None,
         conversation=conversation,
         called=links_from(ledger, entry.ref) if conversation else {},
     )
-    if not files:
+    if target is None:
         return record
-    target = History(Path(run.keeper or "")).snapshot(record.target or "")
+    goal = History(Path(run.keeper or "")).snapshot(target)
     workspace = _workspace(access, record)
-    now = workspace.snapshot(entry.ref, f"{run.id}/before-rewind-{stamp()}", parent=target)
+    now = workspace.snapshot(entry.ref, f"{run.id}/before-rewind-{stamp()}", parent=goal)
     return msgspec.structs.replace(record, before=now.commit)
 
 
