@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from sdqctl.engine.command.process import end_command
 from sdqctl.engine.matching import Match, shown_steps
 from sdqctl.engine.recovery import find_end, take_out, what_acted
-from sdqctl.errors import SharedTreeError, StepError
+from sdqctl.errors import CapabilityError, SharedTreeError, StepError
 from sdqctl.model.events import Warned
 from sdqctl.model.options import OnInterrupted
 from sdqctl.model.run import OutcomeStatus, StepRecord
@@ -102,9 +102,9 @@ async def _of_call(run: LiveRun, record: StepRecord) -> _Leftover | None:
     """The same of a CALL, by the runs that it called; it cannot be taken back."""
     ledger = run.context.ledger
     called = called_at(ledger, record.run_id, record.path)
-    steps = (
-        [] if called is None else [*ledger.steps(called.id), *steps_of_called(ledger, called.id)]
-    )
+    if called is None:
+        return None
+    steps = [*ledger.steps(called.id), *steps_of_called(ledger, called.id)]
     inner = [step for step in steps if step.may_be_half_done and step.kind != "call"]
     found = [one for step in inner if (one := await _found(run, step)) is not None]
     places = ", ".join(f"step {one.record.path} ({one.record.title})" for one in found)
@@ -131,7 +131,7 @@ async def _settle(run: LiveRun, found: _Leftover) -> bool:
             return True
     where = "its prompt stays in the conversation, " if found.take_out is not None else ""
     if policy is OnInterrupted.RESEND and found.take_out is not None:
-        with suppress(StepError):  # what came after it would be lost
+        with suppress(StepError, CapabilityError):  # what came after it would be lost
             await found.take_out()
             where = "its prompt is taken out of the conversation, "
     run.context.emit(Warned(message=f"{gone}; {where}what it changed stays"))

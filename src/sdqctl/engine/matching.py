@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 from typing import Any, TypeVar
 
+from sdqctl.engine.scope import value_of
 from sdqctl.model.paths import UNTIL, number_of, outer_paths
 from sdqctl.model.plan import Plan, PlannedStep, every_step, list_of, parts_of
 from sdqctl.model.run import StepRecord
@@ -188,11 +189,12 @@ class _Matching:
             for step in steps
         ]
         places = {a: b for a, b in pairs if not old[a] or old[a] & new[b]}
-        left = [a for a in range(len(old)) if a not in places]
-        free = {*range(len(new))} - {*places.values()}
-        places |= _most_alike([(a, old[a]) for a in left], [(b, new[b]) for b in sorted(free)])
-        free -= {*places.values()}
-        return places | {a: b for a, b in pairs if a not in places and b in free}
+        taken = {*places.values()}
+        left = [(a, known) for a, known in enumerate(old) if known and a not in places]
+        free = [(b, known) for b, known in enumerate(new) if known and b not in taken]
+        places |= _most_alike(left, free)
+        taken |= {*places.values()}
+        return places | {a: b for a, b in pairs if a not in places and b not in taken}
 
     def _inside(self, path: str) -> Iterator[str]:
         """The digests of what is recorded below a step."""
@@ -220,7 +222,7 @@ class _Matching:
         """Note what is known of the lists of an IF or FOR before they are entered."""
         if not isinstance(step.action, IfStep | ForStep):
             return
-        value = json.loads(record.value or "null")
+        value = value_of(record)
         if value is None or value == []:
             self.found.empty.add(step.path)
         elif isinstance(step.action, IfStep):
@@ -272,10 +274,8 @@ class _Matching:
             return False
         if action.until is None:
             return is_outdated(step, record)
-        last = self._lists[f"{record.path}[{turn}]"][-1:]
-        return [r.value for r in last if r.path in self.found.moved and r.kind == UNTIL] == [
-            "false"
-        ]
+        last = self._lists[f"{record.path}[{turn}]"][-1]
+        return last.kind == UNTIL and last.path in self.found.moved and last.value == "false"
 
 
 def _most_alike(
