@@ -145,6 +145,35 @@ def test_a_session_of_something_else_is_a_name_that_is_taken(first: str, bench: 
         assert sdqctl("apply", "fixed.conv", *given).out.split("\t")[1] == "skipped"
 
 
+def test_a_component_of_another_folder_is_another_one_until_that_folder_moves(
+    bench: Bench,
+) -> None:
+    bench.write("each.conv", "PROMPT {{COMPONENT_PATH}} [[reply: A]]\n")
+    bench.write("one/src/a.py", "")
+    bench.write("two/src/a.py", "")
+    command = ("apply", "each.conv", "--components", "src/a.py", "--cwd")
+    assert sdqctl(*command, "one").code == 0
+    taken = sdqctl(*command, "two")
+    assert taken.code == 7
+    assert f"component src/a.py in {bench.project / 'one'}" in taken.err
+    named = sdqctl(*command, "two", "--session-name", "two/{{COMPONENT_PATH}}")
+    assert named.out.split("\t")[1] == "completed"
+    (bench.project / "one").rename(bench.project / "three")
+    assert sdqctl(*command, "three").out.split("\t")[1] == "skipped"
+
+
+def test_a_component_that_the_ledger_may_not_keep_is_left_to_apply(bench: Bench) -> None:
+    bench.write("list.txt", "keys/AKIA" + "IOSFODNN7EXAMPLE.txt\n")
+    bench.write("each.conv", "RUN test -e go\nPROMPT {{COMPONENT_NAME}} [[reply: A]]\n")
+    command = ("apply", "each.conv", "--components", "@list.txt", "--session-name", "s")
+    assert sdqctl(*command).code == 4
+    bench.write("go", "")
+    assert on("s").code == 2
+    assert prompts("s") == []
+    done = sdqctl(*command)
+    assert done.code == 0, done.err
+
+
 def test_another_value_of_a_component_is_told_with_its_name(bench: Bench) -> None:
     bench.write("each.conv", "INPUT who\nPROMPT {{who}} [[reply: A]]\n")
     for value, code in (("x", 0), ("y", 2)):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import msgspec
 
@@ -17,6 +19,8 @@ from sdqctl.workflow.calls import all_called
 from sdqctl.workflow.format import whole_text
 from sdqctl.workflow.template import COMPONENT
 
+_FOLDER = "FOLDER"
+"""What the folder is recorded as; no template variable."""
 _NAMED = re.compile("|".join(sorted(COMPONENT)))
 """A component's variable, as a template has it or a command's environment."""
 
@@ -29,6 +33,11 @@ def component_variables(options: RunOptions) -> dict[str, str]:
 def component_path(options: RunOptions) -> str | None:
     """What the component is called by, as it was given or found."""
     return component_variables(options).get("COMPONENT_PATH")
+
+
+def component_of(variables: Mapping[str, str], folder: Path) -> tuple[tuple[str, str], ...]:
+    """A component as an option of its run: its variables, and where its path starts from."""
+    return (*variables.items(), (_FOLDER, str(folder)))
 
 
 def of_its_component(options: RunOptions, run: RunRecord | None) -> RunOptions:
@@ -48,15 +57,24 @@ def kept_component(options: RunOptions, redact: Callable[[str], str]) -> RunOpti
 
 
 def is_for(run: RunRecord, options: RunOptions) -> bool:
-    """Whether a run is for the component of `options`; one without a record is for any."""
+    """Whether a run is for the component of `options`: its path, from the same folder or from one
+    that is not here. One without a record is for any.
+    """
     recorded = decode_options(run.options)
-    return recorded.component is None or component_path(recorded) == component_path(options)
+    if recorded.component is None:
+        return True
+    folder, here = _folder(recorded), _folder(options)
+    moved = here is None or folder is None or not os.path.isdir(folder)
+    return component_path(recorded) == component_path(options) and (moved or folder == here)
 
 
 def described(run: RunRecord) -> str:
     """What a run is for, in a few words."""
-    path = component_path(decode_options(run.options))
-    return "no component" if path is None else f"component {path}"
+    options = decode_options(run.options)
+    path, folder = component_path(options), _folder(options)
+    if path is None:
+        return "no component"
+    return f"component {path}" + (f" in {folder}" if folder else "")
 
 
 def refuse_forgotten(
@@ -76,3 +94,7 @@ def refuse_forgotten(
             "was begun",
             hint="give the `sdqctl apply` again that began it: it does the steps that are left",
         )
+
+
+def _folder(options: RunOptions) -> str | None:
+    return dict(options.component or ()).get(_FOLDER)

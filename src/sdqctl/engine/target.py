@@ -92,8 +92,8 @@ def choose_known(
     if runs and not own:
         raise SessionExistsError(
             f"session {name!r} has a run of the same workflow for {described(runs[-1])}",
-            hint="put {{COMPONENT_PATH}} into --session-name or SESSION-NAME, so that each "
-            "component has a session of its own",
+            hint="give another --session-name, or put {{COMPONENT_PATH}} into it or SESSION-NAME: "
+            "each component needs a session of its own",
         )
     return replace(target, run=to_go_on_with(own))
 

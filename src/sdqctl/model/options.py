@@ -71,7 +71,9 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     traceparent: str | None = None
     """The span that it is part of, as W3C writes it; what telemetry takes from the environment."""
     component: tuple[tuple[str, str], ...] | None = ()
-    """The template variables of the component that `apply` does it for; None: not recorded."""
+    """What `apply` does it for: template variables and the folder that its path starts from.
+    None: not recorded.
+    """
 
     adapter: Annotated[str | None, _ONCE] = None
     session_name: Annotated[str | None, _ONCE] = None

@@ -25,6 +25,7 @@ from sdqctl.cli.runs.manner import Manner
 from sdqctl.cli.runs.repository import note_repository
 from sdqctl.cli.signals import interruptible
 from sdqctl.engine.batch import run_batch
+from sdqctl.engine.component import component_of
 from sdqctl.engine.documents import write_document
 from sdqctl.engine.execution import launch
 from sdqctl.engine.matching import is_whole
@@ -86,7 +87,7 @@ def apply_workflow(app: App, request: ApplyRequest, manner: Manner) -> int:
         known = by_key(setup.archive(adapter).sessions())
         items = []
         for component, name in zip(components, names, strict=True):
-            own = _component_options(request, workflow, options, component)
+            own = _component_options(request, workflow, options, cwd, component)
             context = decided(
                 workflow,
                 own,
@@ -228,10 +229,14 @@ def _name(request: ApplyRequest, workflow: Workflow, cwd: Path, component: Compo
 
 
 def _component_options(
-    request: ApplyRequest, workflow: Workflow, options: RunOptions, component: Component
+    request: ApplyRequest,
+    workflow: Workflow,
+    options: RunOptions,
+    cwd: Path,
+    component: Component,
 ) -> RunOptions:
     """Raises UsageError for values that the workflow does not take."""
-    options = msgspec.structs.replace(options, component=tuple(component.variables.items()))
+    options = msgspec.structs.replace(options, component=component_of(component.variables, cwd))
     if component.values:
         own = values_of(component, workflow, options)
         options = msgspec.structs.replace(options, inputs=own)
