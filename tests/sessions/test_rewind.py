@@ -122,6 +122,7 @@ def test_each_rewind_is_undone_once_and_none_is_left(ran: Bench) -> None:
         assert len((ran.project / "a.txt").read_text().splitlines()) == lines
     done = sdqctl("sessions", "redo", "s")
     assert (done.code, "nothing to redo" in done.err) == (2, True)
+    assert list((ran.home / "sdqctl" / "rewinds").iterdir()) == []
     assert "dangling" not in git(ran.project, "fsck")
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,6 +101,8 @@ class RewindLog:
         """Remove a record with its bundle."""
         self._path(number).unlink(missing_ok=True)
         self.bundle(number).unlink(missing_ok=True)
+        with suppress(OSError):  # others are kept in it
+            self.folder.rmdir()
 
     def remove_all(self) -> None:
         """Remove them all for good; what cannot be removed stays."""
