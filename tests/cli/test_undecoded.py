@@ -125,7 +125,7 @@ def test_json_has_such_a_name_written_out(bench: Bench) -> None:
 def test_an_answer_that_is_no_text_is_asked_for_again(bench: Bench) -> None:
     path = bench.write("w.conv", 'SESSION-NAME s\nASK v "Which one?"\nPROMPT {{v}} [[reply: A]]\n')
     with Terminal(["run", path]) as terminal:
-        terminal.wait_for("Which one?")
+        terminal.wait_for("Which one?\nWhich one?")
         terminal.type(f"{BAD}{ENTER}")
         terminal.wait_for("not UTF-8")
         terminal.type(f"this{ENTER}")

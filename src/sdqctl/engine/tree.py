@@ -127,9 +127,8 @@ class Tree:
         as a snapshot of its own. `named` are the texts in which the step names files. Nothing of
         the tools may run any more. Done again after a kill, it comes to the same.
 
-        Raises StepError when no snapshot was taken before the step, or when somebody else changed
-        the tree since, SharedTreeError when another run was at work in it; WorkspaceError when git
-        fails.
+        Raises StepError when no snapshot was taken before the step, or somebody changed the tree
+        since, SharedTreeError when another run was at work in it, WorkspaceError when git fails.
         """
         workspace = self._workspace
         if workspace is None or first.snapshot_before is None:
