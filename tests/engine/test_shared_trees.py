@@ -152,6 +152,19 @@ def test_a_session_that_ended_or_died_before_the_step_does_not_hinder(repository
     assert files(repository) == ["f1", "f2", "f3"]
 
 
+def test_a_copy_that_was_made_meanwhile_does_not_hinder(repository: Bench) -> None:
+    done = "MODE implement\nADAPTER mock\nSESSION-NAME s\nPROMPT one [[tool: write f1 x]]\n"
+    text = f"{done}PROMPT two [[tool: write f2 x]] [[tool: write f3 x]] [[reply: A]]\n"
+    path = repository.write("work.conv", text)
+    killed = rewinding("run", str(path), SDQCTL_CRASH_AT="mock.tool.after:2")
+    assert killed.code in KILLED, killed.err
+    assert sdqctl("sessions", "fork", "s", "copy", "--at", "1").code == 0
+    gone_on = sdqctl("resume", "s", "--continue")
+    assert gone_on.code == 0, gone_on.err
+    assert "sent again with its files taken back" in gone_on.err
+    assert files(repository) == ["f1", "f2", "f3"]
+
+
 def test_what_was_called_before_a_step_is_part_of_its_run(repository: Bench) -> None:
     first = "PROMPT one [[tool: write f1 x]] [[reply: A]]\n"
     repository.write("part.conv", first)

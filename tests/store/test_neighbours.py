@@ -37,9 +37,7 @@ def start(ledger: Ledger, name: str, *, parent: str | None = None) -> str:
     return run.id
 
 
-def begin(
-    ledger: Ledger, run_id: str, *, kind: str = "prompt", seen: int | None = None
-) -> StepRecord:
+def begin(ledger: Ledger, run_id: str, *, kind: str = "prompt", seen: int = 0) -> StepRecord:
     return ledger.begin_step(
         run_id,
         path="1",

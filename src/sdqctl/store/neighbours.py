@@ -1,6 +1,7 @@
 """Which other runs were at work meanwhile, in the order in which attempts begin and end.
 
-What a run calls, and what calls it, is part of it.
+What a run calls, and what calls it, is part of it. Attempts that saw no tree here were copied, or
+carried here: nobody was at work then.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from sdqctl.store.life import last_sign
 
 _IDLE = "('call', 'ask', 'pause', 'consult')"
 """Kinds of steps that may be open for long, in which the run itself changes no files."""
+_ACTING = f"seen IS NOT NULL AND kind NOT IN {_IDLE}"
 _SINCE = f"""
     WITH RECURSIVE callers (id) AS (
         SELECT ?2 UNION SELECT parent_run FROM runs JOIN callers USING (id)
@@ -22,9 +24,9 @@ _SINCE = f"""
     ), called (id) AS (
         SELECT ?2 UNION SELECT runs.id FROM runs JOIN called ON runs.parent_run = called.id
     ), found (run_id, is_open) AS (
-        SELECT run_id, 0 FROM attempts WHERE number > ?1 AND kind NOT IN {_IDLE}
-        UNION SELECT run_id, 0 FROM attempts WHERE ended > ?1 AND kind NOT IN {_IDLE}
-        UNION SELECT run_id, 1 FROM attempts WHERE status = 'begun' AND kind NOT IN {_IDLE}
+        SELECT run_id, 0 FROM attempts WHERE number > ?1 AND {_ACTING}
+        UNION SELECT run_id, 0 FROM attempts WHERE ended > ?1 AND {_ACTING}
+        UNION SELECT run_id, 1 FROM attempts WHERE status = 'begun' AND {_ACTING}
     )
     SELECT runs.id AS run_id, coalesce(session_name, session_id) AS name, cwd,
         min(is_open) AS is_open

@@ -29,7 +29,7 @@ _TEXTS = ("id", "session_id", "session_name", "cwd", "workflow", "workflow_path"
 """Columns of a run that are read before the rows are in the ledger."""
 SNAPSHOTS = ("snapshot_before", "snapshot")
 """Columns of an attempt that name commits."""
-_MOMENTS = ("number", "seen", "ended")
+_MOMENTS = ("number", "ended")
 """Columns of an attempt that say in which order things happened in its ledger."""
 _PARENT = ("parent_run", "parent_path", "item")
 _GIVEN_BY_USERS = {"mode", "allow_tools", "allow_all_tools", "output_file", "sandbox"}
@@ -185,12 +185,16 @@ def _number(row: Row) -> int:
 
 
 def _renumbered(connection: sqlite3.Connection, attempts: Sequence[Row]) -> list[Row]:
-    """Attempts with moments of this ledger, as the newest, within an open transaction."""
+    """Attempts with moments of this ledger, as the newest, within an open transaction. What they
+    saw of a tree was not here.
+    """
     found = [row[name] for row in attempts for name in _MOMENTS if row.get(name) is not None]
     moments = sorted(set(found))
     first = take_moments(connection, len(moments))
     new = {None: None, **{moment: first + place for place, moment in enumerate(moments)}}
-    return [row | {name: new[row.get(name)] for name in _MOMENTS} for row in attempts]
+    return [
+        row | {"seen": None, **{name: new[row.get(name)] for name in _MOMENTS}} for row in attempts
+    ]
 
 
 def without_permissions(rows: SessionRows) -> SessionRows:
