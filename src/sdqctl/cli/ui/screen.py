@@ -257,6 +257,8 @@ class SessionsApp(RunKeys, SessionKeys):
                 used = 0
             lines[-1].append(f" {key.shown}", "bold").append(f" {key.label} ")
             used += size
+        if used + len(last) > width:
+            lines.append(Text(no_wrap=True))
         lines[-1].append(last)
         with suppress(NoMatches, IndexError):  # before it is there, after it was left
             self.screen_stack[0].query_one("#keys", Static).update(Text("\n").join(lines))
