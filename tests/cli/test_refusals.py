@@ -121,3 +121,9 @@ def test_text_is_cut_between_words(words: list[str], width: int) -> None:
     if kept != text:
         first = kept.removesuffix(" …")
         assert first in (" ".join(words[: n + 1]) for n in range(len(words)))
+
+
+def test_a_tool_that_the_mock_has_not_is_a_mistake_in_the_prompt(bench: Bench) -> None:
+    told = bench.run("PROMPT a [[tool: bash ls]]\n")
+    assert told.done.code == 2, told.done.err
+    assert "[[tool: bash ls]]: the mock's tools are read, write, shell" in told.done.err

@@ -18,7 +18,7 @@ from sdqctl.adapters.journal import ABORTED, TurnCounter, find_turn, read_turns,
 from sdqctl.adapters.journal_writer import cut_before, write_event
 from sdqctl.adapters.mock.script import Rule, default_answer, orders_of
 from sdqctl.adapters.mock.tools import ToolEnd, diff_of, use_tool
-from sdqctl.errors import RuntimeDiedError, StepError
+from sdqctl.errors import RuntimeDiedError, StepError, UsageError
 from sdqctl.fs import write_private
 from sdqctl.model.events import (
     ContextChanged,
@@ -241,6 +241,8 @@ class MockSession:
 
     async def _use_tool(self, turn: _Turn, order: Marker) -> AsyncIterator[TurnEvent]:
         what, _, rest = order.value.partition(" ")
+        if what not in _NAMES:
+            raise UsageError(f"[[tool: {order.value}]]: the mock's tools are {', '.join(_NAMES)}")
         target = rest.split(" ", 1)[0] if what == "write" else rest
         call = ToolCall(id=f"call-{len(turn.tools)}-{turn.id}", name=_NAMES[what], summary=target)
         self._write(
