@@ -23,6 +23,7 @@ _QUOTE = "\n\n> "
 _UNFIT = "Your answer cannot be used"
 """How a prompt begins that says why an answer does not fit; the next one counts."""
 _OWN = "runs.workflow IS NOT NULL AND runs.session_name = 'victim' AND runs.parent_run IS NULL"
+_CALLED = "parent_path IS NOT NULL AND session_name <> 'copy'"
 _MOST_COMMANDS = 12
 
 
@@ -247,7 +248,7 @@ class Home:
     def _check_ledger(self) -> None:
         runs = self.rows(f"SELECT status FROM runs WHERE {_OWN}")
         assert [row["status"] for row in runs] == ["completed"], self.story()
-        called = self.rows("SELECT status FROM runs WHERE parent_path IS NOT NULL")
+        called = self.rows(f"SELECT status FROM runs WHERE {_CALLED}")
         assert [row["status"] for row in called] == ["completed"] * self.workflow.called, (
             self.story()
         )

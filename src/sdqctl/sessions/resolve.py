@@ -30,8 +30,10 @@ def resolve_session(
     """
     known = list(entries)
     wanted = folded(argument)
+    by_id = [e for e in known if e.id == argument]
+    by_name = [e for e in known if e.name == argument]
     for matches in (
-        [e for e in known if argument in (e.id, e.name)],
+        [*by_id, *(e for e in by_name if e.adapter not in {one.adapter for one in by_id})],
         [e for e in known if wanted in e.keys],
         _outermost([e for e in known if wanted and not whole and _begins(e, wanted)]),
     ):
