@@ -62,7 +62,8 @@ class PatientConnector(PsycopgConnector):
                 self._tell(is_away=False)
                 return result
             try:
-                await asyncio.wait_for(self.hurry.wait(), pause)
+                async with asyncio.timeout(pause):
+                    await self.hurry.wait()
             except TimeoutError:
                 pause = min(2 * pause, _LONGEST_PAUSE)
 

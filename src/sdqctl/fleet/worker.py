@@ -60,6 +60,8 @@ _POLL = 1.0
 _AGAIN = 5.0
 """Seconds after which a run that was busy is tried again."""
 _PATIENCE = 600.0
+_BESIDE = frozenset({"update_heartbeats", "deferrer", "poll_jobs_to_abort", "listener"})
+"""The engine's tasks that never end by themselves."""
 _THREADS = 4
 """Of each run, so that none waits with its sign of life while others publish, and of the worker."""
 
@@ -146,12 +148,12 @@ class Worker:
                 watching = asyncio.create_task(self._watch(app, beat))
                 try:
                     await asyncio.wait([working, watching], return_when=asyncio.FIRST_COMPLETED)
+                    is_idle = watching.done() and watching.exception() is None
                 finally:
                     hurry.set()
                     self._hurry.set()
-                    watching.cancel()
                     working.cancel()
-                    ends = await asyncio.gather(working, watching, return_exceptions=True)
+                    ends = await _ends(working, watching)
         except ConnectorException:
             return False
         for error in ends:
@@ -159,7 +161,7 @@ class Worker:
                 error, ConnectorException | StoreUnreachableError
             ):
                 raise error
-        return watching.done() and not watching.cancelled() and watching.exception() is None
+        return is_idle
 
     async def _watch(self, app: App, beat: float) -> None:
         """Take over from the dead, now and then; returns when nothing is left to do."""
@@ -352,6 +354,19 @@ class Worker:
                 with contextlib.suppress(SdqctlError), (await opening)[0]:
                     pass
                 raise
+
+
+async def _ends(working: asyncio.Task[None], watching: asyncio.Task[None]) -> list[object]:
+    """How the engine, which was cancelled, and its watch end. What is beside the jobs is cancelled
+    as often as it takes: Python 3.11 can lose a cancellation (`wait_for`, python/cpython#86296).
+    """
+    ended = asyncio.gather(working, watching, return_exceptions=True)
+    watching.cancel()
+    while not ended.done():
+        await asyncio.wait([ended], timeout=_POLL)
+        for task in (watching, *(t for t in asyncio.all_tasks() if t.get_name() in _BESIDE)):
+            task.cancel()
+    return list(ended.result())
 
 
 def _told(loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:

@@ -277,7 +277,8 @@ class AcpSession:
                 while not self._ended.is_set():  # what comes before the turn is up is not heard
                     await self._agent.connection.cancel(session_id=self._agent_id)
                     with suppress(TimeoutError):
-                        await asyncio.wait_for(self._ended.wait(), _AGAIN)
+                        async with asyncio.timeout(_AGAIN):
+                            await self._ended.wait()
         except (TimeoutError, ConnectionError):
             await self._agent.end()
             self._was_cut = True
