@@ -32,6 +32,7 @@ def test_a_template_is_written_as_it_is(name: str, home: Path, tmp_path: Path) -
     assert f"sdqctl run {name}.conv -a mock" in done.err
 
 
+@pytest.mark.each(3)
 @pytest.mark.parametrize("name", TEMPLATES)
 def test_what_is_said_of_a_template_works(name: str, home: Path, project: Path) -> None:
     """The command that tries it, where there is what it needs: for most an empty folder."""
@@ -55,6 +56,7 @@ def test_a_migration_without_its_rules_ends_before_a_session_is_made(
     assert sdqctl("sessions", "list", "-a", "mock", "--format", "json").json == []
 
 
+@pytest.mark.thorough
 def test_every_command_of_the_recipes_works(
     home: Path, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

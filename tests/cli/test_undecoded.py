@@ -61,6 +61,7 @@ def test_what_can_be_neither_recorded_nor_sent_is_refused_before_anything_starts
     assert nothing_was_begun(named)
 
 
+@pytest.mark.each(2)
 @pytest.mark.parametrize("errors", ["strict", "surrogateescape"])
 def test_a_pipe_that_is_no_text_is_refused(errors: str, bench: Bench) -> None:
     for arguments in (("run", "-p", "-"), ("run", "-")):

@@ -90,6 +90,7 @@ def test_blocks_are_known_by_what_is_in_them(lines: tuple[str, str], bench: Benc
 
 
 @pytest.mark.each(3)
+@pytest.mark.each(3)
 @pytest.mark.parametrize(
     "point",
     [
@@ -114,6 +115,7 @@ def test_a_kill_while_a_branch_is_decided_anew_repeats_nothing(point: str, bench
     assert len(paths) == len({*paths}) + again
 
 
+@pytest.mark.each(3)
 @pytest.mark.each(3)
 @pytest.mark.parametrize(
     ("before", "after", "new"),

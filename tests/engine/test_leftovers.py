@@ -63,6 +63,7 @@ def test_rewind_takes_back_what_has_no_place_any_more(
 
 
 @pytest.mark.each(2)
+@pytest.mark.each(2)
 @pytest.mark.parametrize(
     "point", ["ledger.half-done.after:1", "mock.rewind:1", "ledger.plan.before:1"]
 )

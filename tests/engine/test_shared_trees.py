@@ -76,6 +76,7 @@ def test_what_a_sibling_made_stays_where_a_failed_prompt_is_tried_again(reposito
     assert files(repository) == ["fa", "fb"]
 
 
+@pytest.mark.thorough
 def test_a_worktree_of_the_whole_run_is_shared_by_what_it_calls(repository: Bench) -> None:
     done = sdqctl("run", "work.conv", "--worktree", **script(repository, MEETING))
     assert done.code == 0, done.err
@@ -107,6 +108,7 @@ def test_after_a_kill_the_files_of_a_sibling_that_is_done_stay(repository: Bench
     assert files(repository) == ["fa", "fb"]
 
 
+@pytest.mark.thorough
 def test_components_in_one_tree_do_not_take_back_what_others_made(repository: Bench) -> None:
     repository.write("part.conv", "ADAPTER mock\nMODE implement\nPROMPT p{{ COMPONENT_NAME }}\n")
     repository.write("list.json", json.dumps([{"name": "a"}, {"name": "b"}]))

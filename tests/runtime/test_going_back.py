@@ -27,6 +27,7 @@ def asked(name: str) -> list[str]:
     return [turn["prompt"].split()[0] for turn in shown["turns"]]
 
 
+@pytest.mark.thorough
 def test_talk_files_and_steps_go_back_together(
     home: Path, project: Path, model: LoopbackModel
 ) -> None:

@@ -251,6 +251,7 @@ def with_aside(bench: Bench) -> Bench:
     return bench
 
 
+@pytest.mark.each(3)
 @pytest.mark.parametrize(
     ("step", "talk", "files", "runs"),
     [

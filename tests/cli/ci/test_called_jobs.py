@@ -56,6 +56,7 @@ def clean(ci: Pipeline) -> None:
     assert files(ci) == []
 
 
+@pytest.mark.each(2)
 @pytest.mark.parametrize("point", ["ledger.finish.after:2", "ledger.finish.after:3"])
 def test_a_called_run_that_goes_on_finds_its_files_in_a_clean_checkout(
     folder: Path, point: str
@@ -77,6 +78,7 @@ def test_a_called_run_that_goes_on_finds_its_files_where_they_are(folder: Path) 
     assert files(ci) == ["one", "p1", "p2", "three"]
 
 
+@pytest.mark.thorough
 def test_a_called_run_that_was_restored_goes_on_in_its_files(folder: Path) -> None:
     ci = pipeline(folder, PART, *CALLING)
     kill(ci, "ledger.finish.after:2")
@@ -98,6 +100,7 @@ def test_a_called_run_that_is_not_known_begins_anew_in_the_files_before_it(folde
     assert files(ci) == ["one", "p1", "p2", "three"]
 
 
+@pytest.mark.thorough
 def test_a_called_run_in_a_tree_of_its_own_is_no_part_of_the_checkout(folder: Path) -> None:
     ci = pipeline(folder, f"WORKTREE\n{PART}", *CALLING)
     kill(ci, "ledger.finish.after:2")
@@ -108,6 +111,7 @@ def test_a_called_run_in_a_tree_of_its_own_is_no_part_of_the_checkout(folder: Pa
     assert files(ci) == ["one", "three"]
 
 
+@pytest.mark.thorough
 def test_calls_side_by_side_have_all_their_files_on_the_next_runner(folder: Path) -> None:
     waits = "[[tool: shell until {{ i.after }}; do sleep 0.02; done]]"
     part = f"INPUT i json\nPROMPT go {waits} [[tool: write f-{{{{ i.name }}}} x]] [[reply: A]]\n"
