@@ -176,6 +176,12 @@ def test_a_prompt_that_failed_or_was_cut_off_is_answered_by_continue(bench: Benc
     assert sdqctl("resume", "job", "--continue").out == "C\n"
     assert prompts() == ["a", "b", "c"]
     assert status() == "completed"
+    sdqctl("resume", "job", "-p", "e [[fail: model x1]] [[reply: E]]", "-m", "small")
+    waits = sdqctl("resume", "job", "--answer", "yes")
+    assert (waits.code, "waits at no ASK" in waits.err) == (2, True), waits.err
+    assert sdqctl("resume", "job", "--continue").out == "E\n"
+    shown = sdqctl("sessions", "show", "job", "--format", "json").json
+    assert shown["model"] == "small"
     secret = "d ghp_" + "0123456789abcdefghij" * 2
     sdqctl("resume", "job", "-p", f"{secret} [[fail: request]]")
     refused = sdqctl("resume", "job", "--continue")

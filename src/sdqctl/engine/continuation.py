@@ -20,6 +20,7 @@ from sdqctl.model.run import RunRecord
 from sdqctl.model.session import SessionInfo, SessionRef
 from sdqctl.model.workflow import PromptStep, Span, Step, Workflow
 from sdqctl.policy.ask import Question
+from sdqctl.store.calls import outermost
 from sdqctl.store.ledger import Ledger
 from sdqctl.text.commands import on_session
 from sdqctl.workflow import refuse_unsendable
@@ -44,9 +45,7 @@ def prepare_step(
     """
     cwd = _folder(options.cwd, run.cwd if run else session.cwd, setup.directory)
     setup = setup.working_in(cwd)
-    whole = configured(setup.settings)
-    if run is not None:
-        whole = renewed(decode_options(run.options), whole)
+    whole = _options(options, setup, run)
 
     def choose(_: object) -> Target:
         """With the run as it is by now."""
@@ -56,7 +55,7 @@ def prepare_step(
 
     context = decided(
         Workflow(path="", source="", steps=(step,)),
-        over(options, whole),
+        whole,
         setup,
         ledger,
         choose,
@@ -75,14 +74,21 @@ def prompt_step(text: str) -> Step:
     return PromptStep(span=Span("", 1), text=text)
 
 
-def open_prompt(session: SessionInfo, ledger: Ledger) -> RunRecord | None:
+def _options(options: RunOptions, setup: Setup, run: RunRecord | None) -> RunOptions:
+    """The whole options of a run: `options` over those that are kept with one that goes on."""
+    whole = configured(setup.settings)
+    if run is not None:
+        whole = renewed(decode_options(run.options), whole)
+    whole = over(options, whole)
+    return msgspec.structs.replace(whole, model=whole.model or (run.model if run else None))
+
+
+def open_prompt(ref: SessionRef, ledger: Ledger) -> RunRecord | None:
     """The run of a prompt that was sent by itself, where it says how the session stands and is not
     done.
     """
-    ref = SessionRef(session.adapter, session.id)
     run = ledger.last_runs([ref]).get(ref)
-    single = run is not None and run.workflow_path is None and run.status.unfinished
-    return run if single else None
+    return run if run is not None and run.is_open_prompt else None
 
 
 def same_step(run: RunRecord, ledger: Ledger) -> Step:
@@ -111,11 +117,10 @@ def _runs(session: SessionInfo, ledger: Ledger) -> list[RunRecord]:
 def _called_run(session: SessionInfo, ledger: Ledger) -> str | None:
     """The session of the run that calls the one of this session, at the top; None: nothing does."""
     run = next(iter(reversed(ledger.runs_of(SessionRef(session.adapter, session.id)))), None)
-    name: str | None = None
-    while run is not None and run.parent_run is not None:
-        run = ledger.run(run.parent_run)
-        name = (run.session_name or run.session_id) if run is not None else name
-    return name
+    if run is None or run.parent_run is None:
+        return None
+    outer = outermost(ledger, run)
+    return outer.session_name or outer.session_id
 
 
 def recorded_path(session: SessionInfo, ledger: Ledger) -> Path:
@@ -163,13 +168,10 @@ def prepare_continuation(
     found = setup.archive(session.adapter).get(session.id)
     cwd = _folder(options.cwd, run.cwd if run else session.cwd, setup.directory)
     setup = setup.working_in(cwd)
-    whole = configured(setup.settings)
-    if run is not None:
-        whole = renewed(decode_options(run.options), whole)
-    model = options.model or (run.model if run else None) or workflow.model
+    whole = _options(options, setup, run)
     context = decided(
         workflow,
-        msgspec.structs.replace(over(options, whole), model=model),
+        msgspec.structs.replace(whole, model=whole.model or workflow.model),
         setup,
         ledger,
         partial(_target, session, workflow, _runs(session, ledger)[-1:], run, ledger),

@@ -244,6 +244,11 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: datetime
     completed_at: datetime | None = None
 
+    @property
+    def is_open_prompt(self) -> bool:
+        """Whether it is of a prompt that was sent by itself, and is not done."""
+        return self.workflow_path is None and self.status.unfinished
+
 
 class CalledRun(msgspec.Struct, frozen=True, kw_only=True):
     """A run that another one calls, with those that it calls itself."""

@@ -6,7 +6,6 @@ both named by a record below `rewinds/`. A rewind that was cut off is finished b
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,10 +35,11 @@ from sdqctl.sessions.resolve import find_session
 from sdqctl.sessions.rewind_log import RewindLog, RewindRecord
 from sdqctl.sessions.transfer import export_bundle, import_session
 from sdqctl.sessions.trash import trash_file
-from sdqctl.store.calls import link_again, links_from
+from sdqctl.store.calls import link_again, links_from, outermost
 from sdqctl.store.ledger import Ledger
 from sdqctl.store.locks import SessionLock
 from sdqctl.store.taken_back import take_back
+from sdqctl.text.commands import on_session
 from sdqctl.workspace.history import History
 from sdqctl.workspace.snapshots import NO_LIMITS, Workspace
 
@@ -76,7 +76,7 @@ def rewind_session(
     with access.ledger() as ledger, SessionLock.acquire(access.home, entry.ref):
         _refuse_in_use(access, entry)
         run = _run(ledger, entry, files=files)
-        path = _path(ledger, run, to)
+        path = _path(ledger, entry, run, to)
         going = _going(ledger, entry, run, path) if conversation else []
         store = RewindLog.of(access.home, entry.ref)
         begun = store.unfinished()
@@ -157,19 +157,17 @@ def _run(ledger: Ledger, entry: Entry, *, files: bool) -> RunRecord:
 
 def _refuse_called(ledger: Ledger, entry: Entry, run: RunRecord) -> None:
     """Raise UsageError for a run that was called from another session."""
-    outer = run
-    while outer.parent_run is not None and (above := ledger.run(outer.parent_run)) is not None:
-        outer = above
+    outer = outermost(ledger, run)
     if outer.id in {each.id for each in ledger.runs_of(entry.ref)}:
         return
     caller = outer.session_name or outer.session_id
     raise UsageError(
         f"session {entry.info.label!r} belongs to the run of session {caller!r}, which calls it",
-        hint=f"`sdqctl sessions rewind {shlex.quote(caller)} --to STEP` goes back with both",
+        hint=f"`{on_session('sessions rewind', caller, '--to STEP')}` goes back with both",
     )
 
 
-def _path(ledger: Ledger, run: RunRecord, to: str) -> str:
+def _path(ledger: Ledger, entry: Entry, run: RunRecord, to: str) -> str:
     """The path of a step or a checkpoint. Raises UsageError for one that is none, and where
     something is left to do of it, but for a human's part.
     """
@@ -177,9 +175,10 @@ def _path(ledger: Ledger, run: RunRecord, to: str) -> str:
     path = find_step(to, steps)
     undone = (step for step in steps if is_done_by(step.path, path) and not step.status.settled)
     if (step := next((step for step in undone if step.kind not in GATES), None)) is not None:
+        going_on = on_session("resume", entry.info.label, "--continue")
         raise UsageError(
             f"step {step.path} ({step.title}) is not done: there is no place after it yet",
-            hint="`--to` an earlier one, or go on with it: `sdqctl resume NAME --continue`",
+            hint=f"`--to` an earlier one, or go on with it: `{going_on}`",
         )
     return path
 

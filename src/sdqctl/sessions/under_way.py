@@ -14,7 +14,7 @@ from sdqctl.policy.ask import QUESTION, read_reply
 from sdqctl.sessions.access import Access
 from sdqctl.sessions.query import Entry
 from sdqctl.sessions.resolve import find_session
-from sdqctl.store.calls import tree_ids, tree_of
+from sdqctl.store.calls import outermost, tree_ids, tree_of
 from sdqctl.store.gates import record_shown
 from sdqctl.store.ledger import Ledger
 from sdqctl.store.locks import holder
@@ -35,7 +35,7 @@ def interrupt_run(
     entry = find_session(access, argument, adapter)
     with access.ledger() as ledger:
         run = _running(entry, ledger)
-        ask_to_end(ledger, _outermost(run, ledger).id)
+        ask_to_end(ledger, outermost(ledger, run).id)
         deadline = time.monotonic() + wait
         while holder(access.home, entry.ref) is not None:
             if time.monotonic() >= deadline:
@@ -68,19 +68,12 @@ def _driven(entry: Entry, ledger: Ledger) -> RunRecord | None:
     return max(found, key=lambda run: run.updated_at, default=None)
 
 
-def _outermost(run: RunRecord, ledger: Ledger) -> RunRecord:
-    """The run that was started, which calls this one."""
-    while run.parent_run is not None and (outer := ledger.run(run.parent_run)) is not None:
-        run = outer
-    return run
-
-
 def question_of(entry: Entry, ledger: Ledger) -> PermissionQuestion | None:
     """The first question that the run of a session waits with, or one that it calls."""
     run = _driven(entry, ledger)
-    return (
-        None if run is None else next(iter(open_questions(ledger, tree_ids(ledger, run.id))), None)
-    )
+    if run is None:
+        return None
+    return next(iter(open_questions(ledger, tree_ids(ledger, run.id))), None)
 
 
 def gate_of(entry: Entry, ledger: Ledger) -> GateView | None:

@@ -34,6 +34,13 @@ def last_number(ledger: Ledger, step: StepRecord) -> int:
     return max(step.number, ledger.rows(query, called.id)[0]["last"] or 0)
 
 
+def outermost(ledger: Ledger, run: RunRecord) -> RunRecord:
+    """The run that was started: the one itself, or that which calls it."""
+    while run.parent_run is not None and (outer := ledger.run(run.parent_run)) is not None:
+        run = outer
+    return run
+
+
 def called_by(ledger: Ledger, run_id: str) -> list[RunRecord]:
     """The runs that a run calls, in the order they were begun; without those that were of a step
     that is gone.

@@ -112,8 +112,7 @@ def recap(entry: Entry, turns: list[Turn], run: RunRecord | None, steps: list[St
             note(f"agent: {line}")
     for line in open_matters(run, steps):
         note(line)
-    own = entry.run
-    if own is not None and own.workflow_path is None and own.status.unfinished:
+    if entry.run is not None and entry.run.is_open_prompt:
         note("your last message is not answered: /continue goes on with it")
     _note_keys()
 

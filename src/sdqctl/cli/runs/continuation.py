@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sdqctl.cli.runs.launch import read_workflow
+from sdqctl.model.session import SessionRef
 
 if TYPE_CHECKING:
     from sdqctl.cli.context import App
@@ -55,13 +58,15 @@ def continuation(
         same_step,
     )
 
-    single = open_prompt(info, ledger) if request.workflow is None else None
+    ref = SessionRef(info.adapter, info.id)
+    single = open_prompt(ref, ledger) if request.workflow is None else None
+    prepare: Callable[..., RunContext]
     if single is not None:
-        step = same_step(single, ledger)
-        return prepare_step(step, info, request.options, app, ledger, question=question, run=single)
-    path = request.workflow or recorded_path(info, ledger)
-    workflow = read_workflow(path, request.display)
-    context = prepare_continuation(workflow, info, request.options, app, ledger, question=question)
+        prepare = partial(prepare_step, same_step(single, ledger), run=single)
+    else:
+        path = request.workflow or recorded_path(info, ledger)
+        prepare = partial(prepare_continuation, read_workflow(path, request.display))
+    context = prepare(info, request.options, app, ledger, question=question)
     if request.answer is not None and not request.display.dry_run:
         from sdqctl.engine.gates import answer_gate
 

@@ -156,27 +156,23 @@ class Report(Closing):
 
     def fail(self, error: SdqctlError) -> None:
         """Print the result as far as it goes, and put the way on into the error's hint."""
+        from sdqctl.engine.continuation import open_prompt
         from sdqctl.engine.target import driven_run
 
-        run = driven_run(self._context.target, self._context.ledger)
+        target, ledger = self._context.target, self._context.ledger
+        run = driven_run(target, ledger)
         if run is None:
             return
         self._print_object(run)
         if isinstance(error, PausedError) and self._is_consultation(run, error):
-            error.hint = consult_hint(self._conversation_of(run), self._context.target.name)
+            error.hint = consult_hint(self._conversation_of(run), target.name)
         elif not run.status.unfinished:
             return
-        elif run.workflow_path is None and not self._says_how_it_stands(run):
-            again = on_session("resume", self._context.target.name, "--prompt PROMPT")
+        elif run.is_open_prompt and open_prompt(target.ref, ledger) is None:
+            again = on_session("resume", target.name, "--prompt PROMPT")
             error.hint = f"give the prompt again: `{again}`"
         else:
-            add_way_on(error, self._context.target.name)
-
-    def _says_how_it_stands(self, run: RunRecord) -> bool:
-        """Whether `--continue` goes on with this run, not with one of a workflow."""
-        ref = self._context.target.ref
-        found = self._context.ledger.last_runs([ref]).get(ref)
-        return found is not None and found.id == run.id
+            add_way_on(error, target.name)
 
     def _is_consultation(self, run: RunRecord, error: PausedError) -> bool:
         steps = self._context.ledger.steps(run.id)
