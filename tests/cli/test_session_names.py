@@ -122,6 +122,8 @@ def test_without_a_branch_a_name_that_uses_it_is_warned_of(bench: Bench) -> None
     lacks = "warning: the session's name lacks {{GIT_BRANCH}}, which has no value in"
     assert lacks in sdqctl("run", "work.conv").err
     assert lacks not in sdqctl("run", "work.conv", "--session-name", "audit").err
+    bench.write("outer.conv", "SESSION-NAME outer\nCALL work.conv\n")
+    assert lacks not in sdqctl("run", "outer.conv").err
     git(bench.project, "init", "-q")
     assert lacks not in sdqctl("run", "work.conv").err
 

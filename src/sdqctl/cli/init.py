@@ -51,8 +51,6 @@ def _complete_template(
 @click.option("--force", is_flag=True, help="Write over a file that exists.")
 def init(template: str | None, output: Path | None, force: bool) -> None:
     """Write a workflow file from TEMPLATE, and those that it calls; without one, list them."""
-    from sdqctl.engine.inputs import flags_wanted
-
     if template is None:
         if output is not None:
             raise UsageError("-o needs a TEMPLATE", hint="`sdqctl init` lists them")
@@ -74,6 +72,8 @@ def init(template: str | None, output: Path | None, force: bool) -> None:
     note(f"wrote {path}")
     for needed in re.findall(r"^# Needs (.*)\.$", text, re.MULTILINE):
         note(f"it needs {needed}")
+    from sdqctl.engine.inputs import flags_wanted  # a list does without
+
     command = f"sdqctl run {_word(path)} -a mock{flags_wanted(path)}"
     note(f"try it without an account: `{command}`")
 

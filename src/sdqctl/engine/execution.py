@@ -319,7 +319,8 @@ async def _open(
         )
     else:
         template = context.options.session_name or context.workflow.session_name
-        if (doubt := name_doubt(template, context.run_variables)) is not None:
+        named = template if context.caller is None else None  # what is called is named after that
+        if (doubt := name_doubt(named, context.run_variables)) is not None:
             context.emit(Warned(message=doubt))
         session = await connection.create(target.name)
     context.emit(

@@ -112,7 +112,7 @@ async def recover_turn(
             f"step {asked.path} was interrupted after {what_acted(session, outcome)}",
             hint="go on with `--on-interrupted continue`, or with `--on-interrupted resend`",
         )
-    names = ", ".join(sorted({call.name for call in outcome.tools})) or _what_came(session)
+    names = _tools(outcome) or _what_came(session)
     warning = None
     if policy in _SENT_AGAIN:
         files = policy is OnInterrupted.REWIND
@@ -145,8 +145,13 @@ async def find_end(
 
 def what_acted(session: AdapterSession, outcome: TurnOutcome) -> str:
     """What came before the end of a turn that was cut off, for which it stays."""
-    used = ", ".join(sorted({call.name for call in outcome.tools}))
+    used = _tools(outcome)
     return f"tools ran ({used})" if used else _what_came(session)
+
+
+def _tools(outcome: TurnOutcome) -> str:
+    """The names of the tools that a turn used."""
+    return ", ".join(sorted({call.name for call in outcome.tools}))
 
 
 async def take_out(

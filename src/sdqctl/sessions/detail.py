@@ -59,20 +59,20 @@ def read_detail(access: Access, argument: str, adapter: str | None = None) -> Se
 def _gather(entry: Entry, archive: SessionArchive, ledger: Ledger) -> SessionDetail:
     found = ledger.runs_of(entry.ref)
     driven = max(found, key=lambda run: run.updated_at, default=None) if entry.holder else None
+    steps = {run.id: ledger.steps(run.id) for run in found}
     runs = [
-        (_tree(run, entry.holder if run is driven else None, ledger), ledger.steps(run.id))
+        (_tree(run, entry.holder if run is driven else None, ledger), steps[run.id])
         for run in found
-        if not _is_gone(run, ledger)
+        if steps[run.id] or not _is_gone(run, ledger)
     ]
     turns, why = read_turns(archive, entry.info.id, ledger.turns_of(entry.ref))
     return SessionDetail(entry, turns, runs, why, [])
 
 
 def _is_gone(run: RunRecord, ledger: Ledger) -> bool:
-    """Whether a rewind took back all that a run did, and nothing goes on with it."""
-    attempts = ledger.attempts(run.id)
+    """Whether a rewind took back what a run without steps had done, and nothing goes on with it."""
     goes_on = run.workflow_path is not None and run.parent_run is None
-    return not goes_on and bool(attempts) and all(each.superseded for each in attempts)
+    return not goes_on and bool(ledger.attempts(run.id))
 
 
 def _tree(run: RunRecord, holder: Holder | None, ledger: Ledger) -> CalledRun:

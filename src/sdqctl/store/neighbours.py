@@ -10,11 +10,11 @@ from pathlib import Path
 
 import msgspec
 
-from sdqctl.model.run import StepRecord
+from sdqctl.model.run import GATES, StepRecord
 from sdqctl.store.ledger import Ledger
 from sdqctl.store.life import last_sign
 
-_IDLE = "('call', 'ask', 'pause', 'consult')"
+_IDLE = ("call", *GATES)
 """Kinds of steps that may be open for long, in which the run itself changes no files."""
 _ACTING = f"seen IS NOT NULL AND kind NOT IN {_IDLE}"
 _SINCE = f"""
