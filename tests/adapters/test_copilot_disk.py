@@ -142,8 +142,11 @@ def test_a_mark_older_than_its_process_is_that_of_an_earlier_one(
     program: str, age: int, holds: bool, home: Path, state: Path
 ) -> None:
     folder = make(state, "used", "id: used\n", START)
-    command = [sys.executable, "-c", "import time; time.sleep(60)", program]
-    with subprocess.Popen(command) as process:
+    script = "import time; print(flush=True); time.sleep(60)"
+    command = [sys.executable, "-c", script, program]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()  # before, the process may have no command line yet
         mark = folder / f"inuse.{process.pid}.lock"
         mark.touch()
         os.utime(mark, (time.time() - age, time.time() - age))

@@ -167,7 +167,7 @@ def test_a_killed_run_is_told_and_goes_on_where_it_was(
     wait_for(lambda: is_stalled(bench))
     with running("watch", "job") as watcher:
         os.kill(pid, signal.SIGKILL)
-        out, err = watcher.communicate(timeout=60)
+        out, err = watcher.communicate(timeout=120)
     assert (watcher.returncode, out) == (130, "A\n")
     assert "go on with `sdqctl resume job --continue`" in err
     bench.write("work.conv", STALLS.replace("[[stall]]", "[[reply: B]]"))
@@ -184,7 +184,7 @@ def test_a_watcher_that_is_killed_or_interrupted_leaves_the_run_alone(
             assert watcher.stdout is not None
             assert watcher.stdout.readline() == "A\n"
             watcher.send_signal(number)
-            assert watcher.wait(60) == code
+            assert watcher.wait(120) == code
     assert status() == "running"
 
 
@@ -218,7 +218,7 @@ def test_a_run_in_the_foreground_is_interrupted_from_elsewhere(bench: Bench) -> 
     with running("run", path) as here:
         wait_for(lambda: is_stalled(bench))
         assert sdqctl("sessions", "interrupt", "job").code == 0
-        _, err = here.communicate(timeout=60)
+        _, err = here.communicate(timeout=120)
     assert here.returncode == 130
     assert "interrupted: 1 of 2 steps are done" in err
 
@@ -291,7 +291,7 @@ def test_of_two_answers_at_once_one_counts(bench: Bench, begun: Callable[..., in
     ]
     codes = []
     for one in both:
-        one.communicate(timeout=60)
+        one.communicate(timeout=120)
         codes.append(one.returncode)
     assert sorted(codes) == [0, 2]
     assert sdqctl("watch", "job").code == 0
@@ -373,7 +373,7 @@ def test_ctrl_c_before_the_run_is_under_way_ends_it_there(bench: Bench) -> None:
             waiting.type("\x03")
             assert waiting.wait_for_end() == 130
         first.send_signal(signal.SIGINT)
-        assert first.wait(60) == 130
+        assert first.wait(120) == 130
     assert not [*(bench.home / "sdqctl" / "logs").iterdir()]
 
 
@@ -397,7 +397,7 @@ def test_an_interrupt_while_the_log_is_made_leaves_none(bench: Bench) -> None:
         [sys.executable, "-c", INTERRUPTED, "run", path, "--detach"],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
     assert done.returncode == 130, done.stderr

@@ -43,7 +43,7 @@ def test_what_others_change_is_a_line_each_until_it_is_interrupted(
     assert sdqctl("sessions", "restore", "job").code == 0
     wait_for("job", "completed")
     os.kill(watching.pid, signal.SIGINT)
-    _, err = watching.communicate(timeout=60)
+    _, err = watching.communicate(timeout=120)
     assert watching.returncode == 130, err
 
 

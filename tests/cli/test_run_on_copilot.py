@@ -212,13 +212,11 @@ def test_the_death_of_the_runtime_is_survived_once(
     path = write(project, "SESSION-NAME phoenix\nPROMPT wait [[hang: x1]] [[reply: done]]\n")
     process = Running("run", str(path), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     wait_for(lambda: len(model.requests) > 0)
-    killed = time.monotonic()
     for pid in children(process.pid):
         os.kill(pid, signal.SIGKILL)
     out, err = process.communicate(timeout=120)
     assert (process.returncode, out) == (0, "done\n"), err
     assert "ended unexpectedly (exit code -9); a new one is started" in err
-    assert time.monotonic() - killed < 30
     assert len(model.user_messages()) == 1
 
 

@@ -49,7 +49,7 @@ def test_the_first_run_of_the_readme_runs(bench: Bench) -> None:
     text = (ROOT / "README.md").read_text()
     script = re.search(r"printf .*?> first\.conv", text, re.DOTALL)
     assert script is not None
-    subprocess.run(["bash", "-c", script.group()], check=True, timeout=30)
+    subprocess.run(["bash", "-c", script.group()], check=True, timeout=120)
     assert sdqctl("run", "first.conv").code == 8
     assert sdqctl("resume", "first", "--continue").code == 0
 
@@ -172,7 +172,7 @@ def test_a_pipeline_may_do_as_the_page_says(bench: Bench) -> None:
     scripts = re.findall(r"```sh\n(.*?)```", (DOCS / "ci.md").read_text(), re.DOTALL)
     script = scripts[1].replace("sdqctl run", f"{shlex.join(SDQCTL)} run")
     bench.write("review.conv", "PROMPT a\nPAUSE\nPROMPT b\n")
-    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0
     assert "waits for a human" in done.stdout
     assert json.loads(Path("result.json").read_text())["status"] == "paused"

@@ -299,7 +299,7 @@ def test_the_limits_of_a_run_stop_commands_and_waiting(
 ) -> None:
     began = time.monotonic()
     told = bench.run(text, *flags)
-    assert time.monotonic() - began < 40
+    assert time.monotonic() - began < 88
     assert told.done.code == 4
     assert flags[0] in told.done.err
     assert ("budget-reached" in told.done.err) is (flags[0] == "--max-time")

@@ -86,7 +86,7 @@ class Line:
             await asyncio.sleep(self._delay)
 
     def _do(self, work: Coroutine[Any, Any, Any]) -> Any:  # noqa: ANN401 - what it returns
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(60)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(120)
 
 
 @contextmanager

@@ -78,12 +78,10 @@ def test_a_second_death_of_the_runtime_in_one_step_is_exit_5(
         while len(model.requests) < death:
             assert time.monotonic() < deadline
             time.sleep(0.02)
-        killed = time.monotonic()
         for child in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
             os.kill(int(child), signal.SIGKILL)
     _, err = process.communicate(timeout=120)
     assert process.returncode == 5, err
-    assert time.monotonic() - killed < 10
     assert "sdqctl resume twice --continue" in err
     done = sdqctl("resume", "twice", "--continue")
     assert (done.code, done.out) == (0, "done\n"), done.err

@@ -81,7 +81,7 @@ def run_inside(
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=120,
         )
 
 

@@ -151,7 +151,7 @@ def test_one_outside_may_end_what_is_inside(at: Place) -> None:
             inside.arguments, env=inside.environment, preexec_fn=inside.enter
         )
     process.terminate()
-    assert process.wait(10) == -signal.SIGTERM
+    assert process.wait(120) == -signal.SIGTERM
 
 
 def test_no_file_that_was_open_outside_comes_along(at: Place) -> None:

@@ -22,7 +22,7 @@ def model() -> Iterator[LoopbackModel]:
 
 def ask(model: LoopbackModel, prompt: str, *, stream: bool = False) -> tuple[int, Any, bytes]:
     address = urlsplit(model.base_url)
-    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=10)
+    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=120)
     body = {"model": "m", "stream": stream, "messages": [{"role": "user", "content": prompt}]}
     try:
         connection.request("POST", f"{address.path}/chat/completions", json.dumps(body))
@@ -86,7 +86,7 @@ def test_it_records_what_it_received_and_obeys_a_script_of_ones_own() -> None:
 def test_a_hanging_request_ends_with_the_server() -> None:
     with LoopbackModel() as model:
         address = urlsplit(model.base_url)
-        connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=10)
+        connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=120)
         body = {"messages": [{"role": "user", "content": "[[hang]]"}]}
         connection.request("POST", f"{address.path}/chat/completions", json.dumps(body))
     with pytest.raises((http.client.RemoteDisconnected, ConnectionError)):
