@@ -93,6 +93,7 @@ class _Judge(Walker):
         self._by = ""
         self._beside = ""
         """The first program that is harmless next to an allowed one."""
+        self._arrays = variables.Arrays()
         self._plain_names: set[str] = set()
         self._judged: dict[tuple[tuple[Word, ...], Places], bool] = {}
         """Commands that may run in these places and change nothing for what follows.
@@ -267,7 +268,7 @@ class _Judge(Walker):
                 self._set(fact, ruled=ruled)
 
     def _set(self, fact: Set, *, ruled: bool) -> None:
-        self._note(fact.name, number=fact.number, certain=fact.certain)
+        self._note(fact, number=fact.number, certain=fact.certain)
         if not fact.number:
             self._gives(given_by(fact))
         has_value = fact.fallback and fact.name == "IFS"  # every shell sets it when it starts
@@ -286,7 +287,7 @@ class _Judge(Walker):
         for assignment in assignments:  # where one fails, the others may not be made
             self._gives(assignment)
             number, certain = variables.number_set(assignment, posix=self._posix)
-            self._note(assignment.name, number=number, certain=certain and alone and together)
+            self._note(assignment, number=number, certain=certain and alone and together)
             value = None if assignment.value is None else assignment.value.text
             if self._strict and not (
                 assignment.name == "IFS" and value == "" and words and words[0].text == "read"
@@ -308,10 +309,12 @@ class _Judge(Walker):
                 if why := denied_in(rule, assignment.name, text):
                     raise RefusedError(why, by=rule.text)
 
-    def _note(self, name: str, *, number: bool, certain: bool) -> None:
+    def _note(self, given: Assignment | Set, *, number: bool, certain: bool) -> None:
         """A variable is set. Raises RefusedError where that means more."""
+        name = given.name
         self.numbers.note(name, number=number, certain=certain)
-        if why := variables.doubt_about(name, number=number):
+        why = variables.doubt_about(name, number=number) or self._arrays.doubt_about(given)
+        if why:
             self._doubt(why)
         for rule in self.rules.deny if name.startswith("GIT_CONFIG") else ():
             if rule.words[:1] == ("git",):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from sdqctl.policy.shell.arithmetic import is_number, read_expression
 from sdqctl.policy.shell.facts import Doubt, Fact, Risk, Set, UnclearCommandError, Use, uncertain
-from sdqctl.policy.shell.word import Kind, Word
+from sdqctl.policy.shell.word import LITERAL, Kind, Word, assigned_value
 
 _IDENTIFIER = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _NAMED = re.compile(r"([A-Za-z_]\w*)(=?)", re.ASCII)
@@ -113,10 +113,10 @@ def _plain_names(words: Sequence[Word], why: str) -> Iterator[Fact]:
             yield Doubt(why)
 
 
-def _set_names(words: Sequence[Word], name: str) -> Iterator[Fact]:
+def _set_names(words: Sequence[Word], name: str, *, array: bool = False) -> Iterator[Fact]:
     yield from _plain_names(words, f"{name} evaluates its words")
     for word in words:
-        yield Set(word.text or "")
+        yield Set(word.text or "", array=array)
 
 
 def _read(words: Sequence[Word]) -> Iterator[Fact]:
@@ -133,7 +133,7 @@ def _read(words: Sequence[Word]) -> Iterator[Fact]:
 
 def _mapfile(words: Sequence[Word]) -> Iterator[Fact]:
     names = [word for word in words if word.text != "-t"]
-    yield from _set_names(names, "mapfile")
+    yield from _set_names(names, "mapfile", array=True)
 
 
 def _getopts(words: Sequence[Word]) -> Iterator[Fact]:
@@ -147,7 +147,8 @@ def _unset(words: Sequence[Word]) -> Iterator[Fact]:
     yield from _plain_names(names, "unset evaluates its words")
 
 
-def _declare(words: Sequence[Word]) -> Iterator[Fact]:
+def _declare(words: Sequence[Word], *, elements: bool = True) -> Iterator[Fact]:
+    """`elements`: whether it evaluates a value in parentheses as the elements of an array."""
     for word in words:
         if word.text is not None and _DECLARE_FLAGS.fullmatch(word.text):
             if "r" in word.text:
@@ -161,14 +162,28 @@ def _declare(words: Sequence[Word]) -> Iterator[Fact]:
         if not found.group(2):
             yield Set(found.group(1))
             continue
-        yield Set(found.group(1), None if word.text is None else word.text[found.end() :])
+        text = None if word.text is None else word.text[found.end() :]
+        opens = elements and _may_open(assigned_value(word, found.end()))
+        yield Set(found.group(1), text, elements=opens)
         if word.splits:
             yield Doubt("a declaration may be given other words than are seen; quote them")
 
 
+def _may_open(value: Word) -> bool:
+    """Whether a value may begin with a parenthesis."""
+    if value.text is not None:
+        return value.text.startswith("(")
+    first = next((piece for piece in value.pieces if piece.counts), None)
+    return first is None or first.kind not in LITERAL or first.text.startswith("(")
+
+
+def _export(words: Sequence[Word]) -> Iterator[Fact]:
+    yield from _declare(words, elements=False)
+
+
 def _readonly(words: Sequence[Word]) -> Iterator[Fact]:
     yield Risk()  # whoever sets the variable later fails
-    yield from _declare(words)
+    yield from _declare(words, elements=False)
 
 
 def _set(words: Sequence[Word]) -> Iterator[Fact]:
@@ -245,7 +260,7 @@ _READERS: dict[str, Callable[[Sequence[Word]], Iterator[Fact]]] = {
     "readarray": _mapfile,
     "getopts": _getopts,
     "unset": _unset,
-    "export": _declare,
+    "export": _export,
     "readonly": _readonly,
     "local": _declare,
     "declare": _declare,

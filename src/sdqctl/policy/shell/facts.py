@@ -26,6 +26,10 @@ class Set(msgspec.Struct, frozen=True, gc=False):
     """Whether it is set whenever the command runs."""
     fallback: bool = False
     """Whether it is set only if it is empty or not set."""
+    array: bool = False
+    """Whether it may become an array."""
+    elements: bool = False
+    """Whether the value is evaluated as elements if it is an array: `declare x='($(command))'`."""
 
 
 def uncertain(facts: list[Fact]) -> list[Fact]:

@@ -179,9 +179,10 @@ class SimpleReader(PlainReader):
         if found.group(3):
             self.bash_only("+=")
         value = assigned_value(word, len(found.group()))
+        element = bool(found.group(2))
         if found.group(3):
-            return Assignment(found.group(1), None, (value,), appends=True)
-        return Assignment(found.group(1), value, element=bool(found.group(2)))
+            return Assignment(found.group(1), None, (value,), element=element, appends=True)
+        return Assignment(found.group(1), value, element=element)
 
     def _subscript(self, text: str) -> None:
         if _IDENTIFIER.fullmatch(text):

@@ -30,6 +30,11 @@ class Assignment(msgspec.Struct, frozen=True, gc=False):
     appends: bool = False
     """Whether its one element is put behind what the variable holds."""
 
+    @property
+    def array(self) -> bool:
+        """Whether the variable becomes an array."""
+        return self.element or (self.value is None and not (self.loop or self.appends))
+
 
 class SimpleCommand(msgspec.Struct, gc=False):
     """One program with its words, the variables set for it, and its redirections."""

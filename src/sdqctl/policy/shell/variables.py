@@ -6,6 +6,7 @@ import os
 import re
 
 from sdqctl.policy.shell.arithmetic import is_number
+from sdqctl.policy.shell.facts import Set
 from sdqctl.policy.shell.tree import Assignment
 from sdqctl.policy.shell.word import Kind, Word
 
@@ -39,6 +40,8 @@ _EXPANDED = frozenset({"PS4", "BASH_ENV"})
 """Shells run the substitutions in these: under `set -x`, and when bash starts."""
 _TABLES = frozenset({"BASH_ALIASES", "BASH_CMDS"})
 """An entry of these gives a command another name or another file."""
+_ARRAYS = re.compile(r"BASH_.*|COPROC|DIRSTACK|FUNCNAME|GROUPS|MAPFILE|PIPESTATUS")
+"""What bash makes arrays itself."""
 _LOCAL = re.compile(r"(?!npm_)(?![a-z_]*proxy)(?!histchars)[a-z][a-z0-9_]*")
 _NEUTRAL_PART = (
     r"ALL|AGE|AMOUNT|ARGS?|AUTHOR|BASE|BEGIN|BODY|BRANCH|CHANGED?|CODE|COMMIT|COMMITS|COUNT|COUNTER"
@@ -109,6 +112,25 @@ def is_inert(name: str) -> bool:
 def steers(name: str) -> bool:
     """Whether a variable changes which programs run, or what they load."""
     return bool(_STEERING.fullmatch(name))
+
+
+class Arrays:
+    """Which variables a line makes arrays, and of which bash would then evaluate the value."""
+
+    def __init__(self) -> None:
+        self._arrays: set[str] = set()
+        self._open: set[str] = set()
+
+    def doubt_about(self, given: Assignment | Set) -> str | None:
+        """Why what a variable is given may be evaluated, now or when a loop or function goes on."""
+        name = given.name
+        if given.array:
+            self._arrays.add(name)
+        if isinstance(given, Set) and given.elements:
+            self._open.add(name)
+        if name in self._open and (name in self._arrays or _ARRAYS.fullmatch(name)):
+            return f"{name} may be an array, and is declared with a value that is then evaluated"
+        return None
 
 
 def number_set(assignment: Assignment, *, posix: bool) -> tuple[bool, bool]:

@@ -358,7 +358,7 @@ class WordReader(ABC):
         self.at += 1
         text = known_text(inner.pieces)
         if operator.endswith("="):
-            self.facts.append(Set(name, text, fallback=True))
+            self.facts.append(Set(name, text, fallback=True, array=True))
         kept = text if operator[-1] in "-=+" else None
         parts.add(Kind.VARIABLE, name, kept, changed=kept is None and operator[-1] != "?")
 
