@@ -14,30 +14,7 @@ import pytest
 
 from tests.bench import Bench
 from tests.command import Running, sdqctl
-from tests.waiting import has_line, wait_for
-
-
-def alive(home: Path, word: bytes) -> list[int]:
-    """Processes of this test's home whose command holds a word."""
-    found = []
-    for name in os.listdir("/proc"):
-        if not name.isdecimal():
-            continue
-        try:
-            command = Path(f"/proc/{name}/cmdline").read_bytes()
-            environment = Path(f"/proc/{name}/environ").read_bytes()
-        except OSError:
-            continue
-        if word in command and f"HOME={home}".encode() in environment:
-            found.append(int(name))
-    return found
-
-
-def wait_until_gone(home: Path, word: bytes) -> None:
-    deadline = time.monotonic() + 120
-    while alive(home, word):
-        assert time.monotonic() < deadline, alive(home, word)
-        time.sleep(0.05)
+from tests.waiting import alive, has_line, wait_for, wait_until_gone
 
 
 def test_a_timeout_kills_the_whole_group(bench: Bench) -> None:

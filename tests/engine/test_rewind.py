@@ -9,7 +9,7 @@ import pytest
 
 from tests.bench import Bench
 from tests.command import Done, Running, sdqctl
-from tests.waiting import has_line, wait_for
+from tests.waiting import has_line, wait_for, wait_until_gone
 
 STEP = (
     "second [[tool: shell echo 1 >> acts]] [[tool: shell echo 2 >> acts]] [[reply: both are done]]"
@@ -199,6 +199,7 @@ def test_a_command_that_was_cut_off_is_taken_back_and_run_again(repository: Benc
     wait_for(lambda: has_line(repository.project / "acts"))
     process.kill()
     process.wait()
+    wait_until_gone(repository.home, b"acts")
     go.touch()
     stopped = sdqctl("resume", "s", "--continue")
     assert stopped.code == 4

@@ -10,7 +10,7 @@ import pytest
 
 from tests.bench import Bench
 from tests.command import Done, Running, sdqctl
-from tests.waiting import has_line, wait_for
+from tests.waiting import has_line, wait_for, wait_until_gone
 
 PART = "INPUT n\nPROMPT p{{ n }}\nRETURN n\n"
 TOGETHER = """\
@@ -133,6 +133,7 @@ def test_a_command_that_was_cut_off_beside_another_session_is_not_run_again(benc
     finally:
         process.kill()
         process.wait()
+    wait_until_gone(bench.home, b"f1")
     go.touch()
     stopped = rewinding("resume", "s", "--continue")
     assert stopped.code == 4, stopped.err
