@@ -7,6 +7,7 @@ Formats: runtime 1.0.102 (`user.settings.listGovernanceKeys`, `skills.getDiscove
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -143,6 +144,25 @@ def plant_few(folder: Path, marks_folder: Path) -> HostileRepository:
 
 def _few_hooks(repository: HostileRepository) -> dict[str, list[Any]]:
     return {name: hooks(repository, "hooks")[name] for name in ("sessionStart", "preToolUse")}
+
+
+def plant_lacking(folder: Path, marks_folder: Path) -> HostileRepository:
+    """Make a partial clone that lacks its commit; who asks for that runs what fetches it."""
+    repository = _plain(folder, marks_folder)
+    _commit(repository)
+    origin = marks_folder.parent / "origin"
+    subprocess.run(["git", "clone", "-q", "--bare", folder, origin], check=True)
+    for key, value in {
+        "core.repositoryFormatVersion": "1",
+        "extensions.partialClone": "origin",
+        "remote.origin.promisor": "true",
+        "remote.origin.url": str(origin),
+        "remote.origin.uploadpack": f"{repository.command('upload-pack')}; git-upload-pack",
+    }.items():
+        _configure(repository, key, value)
+    for loose in folder.glob(".git/objects/??"):
+        shutil.rmtree(loose)
+    return repository
 
 
 def _plain(folder: Path, marks_folder: Path) -> HostileRepository:

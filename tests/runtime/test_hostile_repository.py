@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +15,13 @@ from sdqctl.adapters.copilot.adapter import CopilotAdapter
 from sdqctl.adapters.settings import AdapterSettings
 from sdqctl.testing.loopback import LoopbackModel
 from tests.command import sdqctl
-from tests.runtime.hostile import INSTRUCTIONS, HostileRepository, plant, plant_few
+from tests.runtime.hostile import (
+    INSTRUCTIONS,
+    HostileRepository,
+    plant,
+    plant_few,
+    plant_lacking,
+)
 from tests.runtime.plans import Call, Plans, sub_agent, tools_offered
 from tests.sampling import some
 from tests.terminal import CTRL_D, ENTER, Terminal
@@ -97,6 +104,31 @@ def test_a_planted_repository_runs_nothing_when_a_workflow_is_applied_to_a_file_
     done = sdqctl("apply", workflow(home), "--components", "*.rs", "--mode", "implement")
     assert done.code == 0, done.err
     assert len(tools_offered(planned, "main")) > len(TOUCHING)
+    assert repository.marks == []
+
+
+def test_nothing_is_fetched_by_what_a_repository_names(
+    home: Path, project: Path, planned: LoopbackModel
+) -> None:
+    repository = plant_lacking(project, home.parent / "marks")
+    run = sdqctl("run", workflow(home), "--mode", "audit")
+    assert run.code == 0, run.err
+    assert repository.marks == []
+    asked = ["git", "cat-file", "-e", "HEAD^{commit}"]
+    assert subprocess.run(asked, cwd=project, check=False).returncode == 0
+    assert repository.marks == ["upload-pack"]
+
+
+def test_no_program_is_found_where_the_work_is_done(
+    home: Path,
+    repository: HostileRepository,
+    planned: LoopbackModel,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PATH", f".::{os.environ['PATH']}:bin")
+    run = sdqctl("run", workflow(home), "--mode", "audit")
+    assert run.code == 0, run.err
+    assert "PLAN:main on main at " in planned.user_messages(0)[0]
     assert repository.marks == []
 
 

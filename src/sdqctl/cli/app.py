@@ -99,6 +99,7 @@ class _Boundary:
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code (see `errors`)."""
+    _look_for_programs_elsewhere()
     if "_SDQCTL_COMPLETE" in os.environ:
         from sdqctl.cli.shells import VARIABLE, answer
 
@@ -121,6 +122,15 @@ def run(arguments: Sequence[str]) -> int:
     if reason := lost_output():
         return _report(OutputError(f"stdout cannot be written: {reason}"), boundary)
     return result if isinstance(result, int) else 0
+
+
+def _look_for_programs_elsewhere() -> None:
+    """Leave out of PATH what begins in the working directory: a stranger's `git` may lie there."""
+    path = os.environ.get("PATH", os.defpath)
+    entries = path.split(os.pathsep)
+    kept = [entry for entry in entries if os.path.isabs(entry)]
+    if len(kept) < len(entries):
+        os.environ["PATH"] = os.pathsep.join(kept) or os.defpath
 
 
 def _wants_json(arguments: Sequence[str]) -> bool:

@@ -22,6 +22,11 @@ if TYPE_CHECKING:
     from sdqctl.project import ProjectFile
     from sdqctl.store.ledger import Ledger
 
+_GIT = {"GIT_NO_LAZY_FETCH": "1"}
+"""A runtime asks git for the commit before it asks anybody; one that is not there would be fetched,
+by a program that the repository names (git 2.39.4, git(1)). The user's own value is kept.
+"""
+
 
 class Setup:
     """What holds in one folder, as it was when it was first asked for; nothing is loaded before.
@@ -169,9 +174,10 @@ class Setup:
         from sdqctl.config import given_environment
 
         settings, known = self.settings, entry(name)
+        given = given_environment(settings, lambda: known.variables)
         return AdapterSettings(
             data_dir=settings.home,
-            environment=given_environment(settings, lambda: known.variables),
+            environment={**_GIT, **given},
             sandbox=None,
             **{key: settings.own.get(key) for key in known.settings()},
         )
