@@ -145,6 +145,32 @@ def test_a_prompt_that_was_cut_off_is_found_again_after_a_redacted_import(
     assert "the agent is asked to finish it" in done.err, done.err
 
 
+def test_no_session_is_named_by_one(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SERVICE_TOKEN", PASSWORD)
+    path = bench.write("work.conv", "ADAPTER mock\nPROMPT x\n")
+    named = bench.write("named.conv", f"ADAPTER mock\nSESSION-NAME of-{PASSWORD}\nPROMPT x\n")
+    assert sdqctl("run", path, "--session-name", "good").code == 0
+    for command in (
+        ("run", path, "--session-name", f"of-{PASSWORD}"),
+        ("run", named),
+        ("sessions", "rename", "good", f"of-{PASSWORD}"),
+        ("sessions", "fork", "good", f"of-{PASSWORD}"),
+    ):
+        refused = sdqctl(*command)
+        assert refused.code == 2, refused.err
+        assert "the session's name holds what looks like a secret" in refused.err
+    (listed,) = sdqctl("sessions", "list", "--format", "json").json
+    assert listed["name"] == "good"
+
+
+def test_a_hint_does_not_show_a_part_of_one(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SERVICE_TOKEN", f"{PASSWORD}/value")
+    missing = sdqctl("run", f"no-{PASSWORD}/value")
+    assert missing.code == 2
+    assert "[redacted]" in missing.err
+    assert PASSWORD not in missing.err
+
+
 def unpacked(file: Path) -> str:
     with zipfile.ZipFile(file) as archive:
         return "".join(archive.read(name).decode() for name in archive.namelist())

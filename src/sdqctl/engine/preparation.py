@@ -34,6 +34,7 @@ from sdqctl.model.workflow import Step, Workflow
 from sdqctl.policy.ask import Question
 from sdqctl.store.ledger import Ledger
 from sdqctl.store.locks import holder
+from sdqctl.store.redact import refuse_secret_name
 from sdqctl.workflow.checks import adapter_finding
 from sdqctl.workflow.diagnostics import describe
 from sdqctl.workflow.plan import build_plan
@@ -116,7 +117,9 @@ def decide(
     adapter = options.adapter or setup.settings.adapter
     archive, home = setup.archive(adapter), setup.settings.home
     name = wanted_name(workflow, options, cwd)
-    if name is None:
+    if name is not None:
+        refuse_secret_name(name, setup.environment)
+    else:
         name = free_name(workflow, adapter, setup, ledger, claim=not dry_run)
     text: KeptText | None = None
     if keeps_text and not dry_run:

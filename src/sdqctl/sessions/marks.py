@@ -9,6 +9,7 @@ from sdqctl.sessions.access import Access, with_adapter
 from sdqctl.sessions.query import Entry, all_entries
 from sdqctl.sessions.resolve import find_session
 from sdqctl.store.locks import SessionLock
+from sdqctl.store.redact import refuse_secret_name
 
 
 def rename_session(access: Access, argument: str, name: str, adapter: str | None = None) -> Entry:
@@ -52,6 +53,7 @@ def find_free(
     """
     if problem := name_problem(new_name):
         raise UsageError(f"the session name {new_name!r} {problem}")
+    refuse_secret_name(new_name, access.environment)
     entry = find_session(access, argument, adapter)
     entries = all_entries(access, entry.info.adapter)
     taken = (each.info for each in entries if not may_have or each.ref != entry.ref)

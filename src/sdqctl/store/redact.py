@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 
+from sdqctl.errors import UsageError
 from sdqctl.store.secret_names import is_secret_member, is_secret_variable, named_secrets
 from sdqctl.store.secret_shapes import shaped_secrets
 
@@ -103,6 +104,14 @@ class Redactor:
         lower = _lower(text)
         yield from shaped_secrets(text, lower)
         yield from named_secrets(text, lower)
+
+
+def refuse_secret_name(name: str, environment: Mapping[str, str]) -> None:
+    """Raise UsageError for a session's name that holds a secret: a name is kept and shown whole."""
+    if Redactor(environment)(name) != name:
+        raise UsageError(
+            "the session's name holds what looks like a secret", hint="name it without"
+        )
 
 
 def _gather(value: object, texts: list[str]) -> bool:

@@ -191,7 +191,7 @@ def _file_near(path: Path) -> str | None:
     """The file in the same folder that was probably meant."""
     folder = path.absolute().parent
     if not folder.is_dir():
-        return f"there is no folder {folder}"
+        return "its folder does not exist"
     try:
         names = [entry.name for entry in os.scandir(folder) if entry.is_file()]
     except OSError:
