@@ -26,6 +26,7 @@ i a b E EOF 1 0 42 PATH IFS LANG CI GIT_PAGER BASH_ENV -c -v -n -e -exec -I{} {}
 LANG= a[ a[i]= i++ x+1 a[$(evil)] 'a[$(evil)]' $x $i ${x} ${x:-y} ${x:=y} ${!x} ${x@P} ${a[i]}
 ${#x} $((i)) $((x=1)) $(evil) $(git) `evil` `git` <(evil) 'E' "E" \E src README.md %n /dev/null
 evil;git git;evil PS4='$(evil)' BASH_ENV='$(evil)' -x
+x=(1) x[0]=1 typeset mapfile x='($(evil))' x="(`evil`)"
 """
 WORDS = _WORDS_TEXT.split()
 TESTS = ("==", "-eq", "=~", "<", "-a")
