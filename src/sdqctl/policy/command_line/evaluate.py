@@ -355,7 +355,7 @@ class _Judge(Walker):
                     self._by = self._by or rule.text
                     return True
         if not self._is_harmless(words, places):
-            raise _not_allowed(called)
+            raise _not_allowed(called, filters.bound(called))
         self._beside = self._beside or called
         return False
 
@@ -370,8 +370,8 @@ class _Judge(Walker):
         return files is not None and self.files.may_read(files, places)
 
 
-def _not_allowed(program: str) -> RefusedError:
-    return RefusedError(f"the program {program} is not allowed", hint_for(program))
+def _not_allowed(program: str, bound: str = "") -> RefusedError:
+    return RefusedError(f"the program {program} is not allowed{bound}", hint_for(program))
 
 
 def hint_for(name: str) -> str | None:

@@ -100,6 +100,13 @@ def files_read(words: Sequence[Word]) -> list[str] | None:
     return None if known is None or given is None else _files(name, known, given)
 
 
+def bound(name: str) -> str:
+    """What a refusal says further of a program that needs no rule with other words."""
+    if name not in _FILTERS:
+        return ""
+    return " with these words; without a rule it reads its input and files that are named, alone"
+
+
 def _is_number(word: Word) -> bool:
     if word.text is not None:
         return bool(_NUMBER.fullmatch(word.text))
@@ -151,9 +158,9 @@ def _option(
         return None
     if text.startswith("--"):
         name, equals, value = text.partition("=")
-        if equals and name in ("--lines", "--bytes") and name in known.long:
-            return 0 if _NUMBER.fullmatch(value) else None
-        return 0 if text in known.long and text not in ("--lines", "--bytes") else None
+        if known.counts and name in ("--lines", "--bytes"):
+            return 0 if equals and _NUMBER.fullmatch(value) else None
+        return 0 if text in known.long else None
     if known.counts and _SHORT_COUNT.fullmatch(text):
         return 0
     for position, char in enumerate(text[1:], start=2):
