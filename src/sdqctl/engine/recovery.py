@@ -18,6 +18,7 @@ from sdqctl.model.followup import follow_up
 from sdqctl.model.options import OnInterrupted
 from sdqctl.model.run import OutcomeStatus, StepRecord, TurnOutcome
 from sdqctl.model.session import ToolCall, Turn
+from sdqctl.store.audit import acted_in
 from sdqctl.store.ledger import Ledger
 from sdqctl.text.commands import on_session
 from sdqctl.text.terminal import title
@@ -43,8 +44,8 @@ class Recovery:
     """What became of an open turn, and what to send next (None: nothing, it is answered).
 
     `follows` is the turn that the prompt to send is to finish; `corrects`: it is about an answer.
-    Files that went with the first prompt are in the conversation then. `warning`: why it is not
-    done as was asked for.
+    Files that went with the first prompt are in the conversation then, unless the agent `forgot`
+    it. `warning`: why it is not done as was asked for.
     """
 
     action: str
@@ -54,6 +55,7 @@ class Recovery:
     record: StepRecord | None = None
     outcome: TurnOutcome | None = None
     corrects: bool = False
+    forgot: bool = False
     warning: str | None = None
 
 
@@ -68,11 +70,14 @@ async def clear_context(
 ) -> TurnOutcome | None:
     """Take an unanswered prompt out of the context where that is safe, and say how it stands.
 
-    It stays when tools may have had effects, or when later turns stand after it.
+    It stays when tools may have had effects, or when later turns stand after it. Of one that the
+    agent forgot though tools acted in it, the record says so.
     """
     turn = record.turn(ledger.other_messages(record))
     outcome = await session.find_turn(turn)
-    if outcome is None or outcome.status is OutcomeStatus.FINISHED:
+    if outcome is None:
+        return _forgotten(ledger, record)
+    if outcome.status is OutcomeStatus.FINISHED:
         return outcome
     rewinding = find_power(session, Rewinds)
     if rewinding is None or has_effects(session, outcome.tools):
@@ -81,6 +86,12 @@ async def clear_context(
         return outcome
     await rewinding.rewind(turn)
     return None
+
+
+def _forgotten(ledger: Ledger, record: StepRecord) -> TurnOutcome | None:
+    names = acted_in(ledger, record.run_id, record.turn_id or "")
+    tools = tuple(ToolCall(id="", name=name) for name in names)
+    return TurnOutcome(status=OutcomeStatus.INTERRUPTED, tools=tools) if tools else None
 
 
 async def recover_turn(
@@ -125,8 +136,11 @@ async def recover_turn(
             message = f"interrupted after {names}; sent again {how}"
             return Recovery(action, message, _text(asked, render))
     message = f"interrupted after {names}; the agent is asked to finish it"
-    text = follow_up(_text(asked, render))
-    return Recovery("continued", message, text, follows=asked.turn_id, warning=warning)
+    forgot = not await _message_ids(session, ledger, attempts)
+    text = follow_up(_text(asked, render), whole=forgot)
+    return Recovery(
+        "continued", message, text, follows=asked.turn_id, forgot=forgot, warning=warning
+    )
 
 
 async def find_end(
@@ -160,10 +174,15 @@ async def take_out(
     attempts: Sequence[StepRecord],
     go_back: GoBack | None,
 ) -> None:
-    """Take a step's attempts out of the conversation, after their changes were taken back.
+    """Take a step's attempts out of the conversation, after their changes were taken back; of what
+    the agent forgot only those are left.
 
     Raises StepError when other turns would be lost with it, and what `go_back` raises.
     """
+    if not await _message_ids(session, ledger, attempts):
+        if go_back is not None:
+            await go_back(attempts[0], attempts[-1], ())
+        return
     policy = OnInterrupted.RESEND if go_back is None else OnInterrupted.REWIND
     rewinding = power(session, Rewinds, f"--on-interrupted {policy}")
     first = await _first_in_context(session, ledger, attempts)

@@ -271,7 +271,7 @@ class TurnRunner:
     ) -> tuple[StepRecord, TurnFinished | TurnFailed]:
         session, prompt = self._run.connection.session, asked.prompt or ""
         if isinstance(step.action, PromptAction):
-            again = asked.corrects or asked.follows is not None
+            again = asked.corrects or (asked.follows is not None and not asked.forgot)
             roots = self._run.context.roots
             await set_up(session, step.action.runs_with, roots, attach=not again)
         record = self._ledger.begin_step(

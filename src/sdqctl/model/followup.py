@@ -16,9 +16,9 @@ _MARK = "> "
 _CORRECTION = "Your answer cannot be used: "
 
 
-def follow_up(prompt: str) -> str:
-    """The prompt that asks to finish `prompt`."""
-    return f"{_HEAD}\n\n{_quote(_bounded(prompt))}"
+def follow_up(prompt: str, *, whole: bool = False) -> str:
+    """The prompt that asks to finish `prompt`; `whole`: which the agent has nowhere else."""
+    return f"{_HEAD}\n\n{_quote(prompt if whole else _bounded(prompt))}"
 
 
 def quoted_prompt(text: str) -> str | None:

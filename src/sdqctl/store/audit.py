@@ -114,6 +114,13 @@ def requests_of(ledger: Ledger, ref: SessionRef) -> list[ToolRecord]:
     return [read_request(row) for row in rows]
 
 
+def acted_in(ledger: Ledger, run_id: str, turn_id: str) -> list[str]:
+    """The tools that may have changed something in a turn: their names, or kinds."""
+    query = """SELECT DISTINCT coalesce(tool, kind) AS name FROM tool_requests
+        WHERE run_id = ? AND turn_id = ? AND allowed = 1 AND kind != ? ORDER BY name"""
+    return [row["name"] for row in ledger.rows(query, run_id, turn_id, ToolKind.READ.value)]
+
+
 def targets_of(ledger: Ledger, run_id: str, path: str) -> list[str]:
     """What the tools of a step were allowed to act on: paths and command lines."""
     query = "SELECT target FROM tool_requests WHERE run_id = ? AND path = ? AND allowed = 1"

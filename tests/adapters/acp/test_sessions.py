@@ -228,6 +228,38 @@ def test_a_prompt_that_never_arrived_is_sent_once(scripted: Scripted) -> None:
     assert scripted.prompts() == ["One. [[reply: first]]", "Two. [[hang: x1]] [[reply: second]]"]
 
 
+@pytest.mark.parametrize(
+    ("policy", "code"), [("continue", 0), ("fail", 4), ("resend", 0), ("rewind", 0)]
+)
+def test_a_prompt_that_the_agent_forgot_after_its_tools_acted_is_not_just_sent_again(
+    policy: str, code: int, scripted: Scripted
+) -> None:
+    scripted.switch(forgets=["never-prompted", "cut-off"])
+    subprocess.run(["git", "init", "-q"], check=True)
+    go = scripted.home.parent / "go"
+    order = (
+        f"[[run: echo one >> effect; while [ ! -e {go} ]; do sleep 0.05; done]] "
+        f"{'long ' * 1000}[[reply: well]]"
+    )
+    _workflow(order)
+    effect = Path("effect")
+    _kill_at_prompt(scripted, 1, "--allow-tool", "shell", when=lambda: effect.exists())
+    go.touch()
+    done = sdqctl("resume", "talk", "--continue", "--on-interrupted", policy)
+    assert done.code == code, done.err
+    if policy == "fail":
+        assert "was interrupted after tools ran" in done.err
+        assert scripted.sessions() == []
+        return
+    (prompt,) = scripted.prompts()
+    if policy == "continue":
+        assert prompt.startswith("The prompt that is quoted below was interrupted")
+        assert prompt.endswith(f"> {order}")
+    else:
+        assert prompt == order
+    assert effect.read_text() == ("one\n" if policy == "rewind" else "one\none\n"), done.err
+
+
 def test_a_prompt_that_arrived_unanswered_is_finished_and_not_sent_again(
     scripted: Scripted,
 ) -> None:
