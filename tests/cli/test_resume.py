@@ -105,6 +105,13 @@ def test_from_behind_the_last_step_ends_a_run_whose_command_was_cut_off(bench: B
     assert sdqctl("sessions", "list", "--format", "json").json[0]["status"] == "completed"
 
 
+def test_a_session_that_was_being_made_at_a_kill_is_made(home: Path, project: Path) -> None:
+    (home / "sdqctl" / "mock" / "job").mkdir(parents=True)
+    (project / "w.conv").write_text("ADAPTER mock\nSESSION-NAME job\nPROMPT a [[reply: A]]\n")
+    done = sdqctl("run", "w.conv")
+    assert (done.code, done.out) == (0, "A\n"), done.err
+
+
 def test_from_a_checkpoint(home: Path, project: Path) -> None:
     path = project / "w.conv"
     path.write_text("ADAPTER mock\nPROMPT a [[reply: A]]\nCHECKPOINT half\nPROMPT b [[reply: B]]\n")

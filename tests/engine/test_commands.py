@@ -72,6 +72,31 @@ def test_a_missing_program_is_reported(bench: Bench) -> None:
     assert "no-such-program" in told.done.err
 
 
+def test_a_value_that_is_too_long_for_an_argument_fails_the_step(bench: Bench) -> None:
+    (bench.project / "long.txt").write_text("a" * 140_000)
+    text = "INPUT a\nRUN echo {{a}}\nPROMPT x\n"
+    told = bench.run(text, "--set", "a=@long.txt")
+    assert told.done.code == 4, told.done.err
+    assert "longer than this system takes" in told.done.err
+    (bench.project / "long.txt").write_text("short")
+    again = sdqctl("resume", "s", "--continue")
+    assert again.code == 4, again.err
+    assert sdqctl("resume", "s", "--continue", "--from", "2").code == 0
+
+
+def test_a_background_command_that_fails_is_told_of(bench: Bench) -> None:
+    ends = "RUN-ASYNC sh -c 'exit 7'\nRUN-ASYNC true\nRUN-ASYNC sleep 92\n"
+    waits = "RUN sh -c 'while [ ! -e go ]; do sleep 0.05; done'\n"
+    path = bench.write("w.conv", f"SESSION-NAME s\n{ends}{waits}PROMPT x\n")
+    process = Running("run", path, stderr=subprocess.PIPE)
+    assert process.stderr is not None
+    assert any("RUN-ASYNC sh -c 'exit 7': exit status 7" in line for line in process.stderr)
+    (bench.project / "go").touch()
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    assert "exit status" not in err
+
+
 def test_the_environment_of_commands_tells_no_secret_of_the_provider(bench: Bench) -> None:
     told = bench.run("RUN env\nPROMPT x\n", COPILOT_PROVIDER_API_KEY="a-secret-key-value")
     assert "a-secret-key-value" not in told.prompts[0]

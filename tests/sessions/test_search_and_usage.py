@@ -41,6 +41,11 @@ def test_all_words_are_found_in_prompts_and_answers(talks: Bench) -> None:
     assert found("parser", "--limit", "1") != []
 
 
+def test_where_no_index_can_be_written_one_is_made_for_the_time(talks: Bench) -> None:
+    (talks.home / "sdqctl" / "search.db").mkdir()
+    assert len(found("parser")) == 3
+
+
 @pytest.mark.each(3)
 @pytest.mark.parametrize("text", ['"', "a AND OR", "NEAR(", "*", "col:umn", "(", "' OR 1=1 --"])
 def test_no_text_is_taken_for_a_query_language(text: str, talks: Bench) -> None:

@@ -357,7 +357,12 @@ async def _drive(
 ) -> RunRecord:
     setup, caller = context.setup, context.caller
     home, environment = setup.settings.home, setup.command_environment
-    background = Background(cwd=context.cwd, environment=environment, sandbox=commands)
+    background = Background(
+        cwd=context.cwd,
+        environment=environment,
+        sandbox=commands,
+        failed=lambda message: context.emit(Warned(message=message)),
+    )
     run = LiveRun(
         context=context,
         record=record,

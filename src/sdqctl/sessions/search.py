@@ -91,14 +91,23 @@ def search_sessions(
     since: datetime | None = None,
     limit: int,
 ) -> list[Hit]:
-    """The places where all words of a text stand, the best first; brings the index up to date.
+    """The places where all words of a text stand, the best first; brings the index up to date, or
+    makes one for this time where none can be written.
 
     `kinds` are of `prompt` and `answer`. Raises UsageError without a word, StoreError.
     """
-    wanted = access.archives(adapter)
-    with SearchIndex.open(access.home, Redactor(access.environment)) as index:
+    wanted, redact = access.archives(adapter), Redactor(access.environment)
+
+    def search(index: SearchIndex) -> list[Hit]:
         index.update(access.archives())
-        found = index.search(text, kinds=kinds, since=since, limit=limit)
+        return index.search(text, kinds=kinds, since=since, limit=limit)
+
+    try:
+        with SearchIndex.open(access.home, redact) as index:
+            found = search(index)
+    except (StoreError, sqlite3.OperationalError):  # a full disk, or one that is only read
+        with SearchIndex.in_memory(redact) as index:
+            found = search(index)
     names = {entry.ref: entry.info.label for entry in all_entries(access, adapter)}
     return [replace(hit, name=names.get(hit.ref)) for hit in found if hit.ref.adapter in wanted]
 
@@ -122,6 +131,11 @@ class SearchIndex(Closing):
                 (home / name).unlink(missing_ok=True)
             connection = _connect(path)
         return cls(connection, redact)
+
+    @classmethod
+    def in_memory(cls, redact: Callable[[str], str]) -> Self:
+        """An empty index that nothing is left of."""
+        return cls(_prepared(sqlite3.connect(":memory:", isolation_level=None)), redact)
 
     def close(self) -> None:
         """Close the file."""
@@ -248,7 +262,10 @@ def _connect(path: Path) -> sqlite3.Connection:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     except OSError as error:
         raise StoreError(f"{path} cannot be written: {error.strerror}") from error
-    connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
+    return _prepared(sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None))
+
+
+def _prepared(connection: sqlite3.Connection) -> sqlite3.Connection:
     with closed_by_errors(connection):
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         if version not in (0, _VERSION):

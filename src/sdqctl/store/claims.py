@@ -33,12 +33,12 @@ def claim_name(home: Path, name: str) -> bool:
         turn = max((int(path.suffix[1:] or 0) for path in claims), default=0) + 1
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
         claim = os.open(folder / f"{key}.{turn}", flags, FILE_MODE)  # one process has this turn
+        with os.fdopen(claim, "w") as file:
+            file.write(f"{os.getpid()} {start_mark(os.getpid()) or ''}")
     except FileExistsError:
         return False
     except OSError as error:
         raise StoreError(f"{folder} cannot be written: {error.strerror}") from error
-    with os.fdopen(claim, "w") as file:
-        file.write(f"{os.getpid()} {start_mark(os.getpid()) or ''}")
     return True
 
 

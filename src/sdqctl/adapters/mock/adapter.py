@@ -174,7 +174,7 @@ class MockAdapter:
 
     def _make(self, session_id: str, metadata: Metadata) -> Path:
         folder = self._root / session_id
-        folder.mkdir(mode=0o700)
+        folder.mkdir(mode=0o700, exist_ok=True)  # a killed process may have left it empty
         self._write(folder, metadata)
         return folder
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,6 +25,8 @@ class _Working:
     """None for one that ended with an earlier process."""
     waiting: asyncio.Task[int] | None = None
     told: int = field(init=False)
+    is_settled: bool = False
+    """Whether its end is known, or it is being ended."""
 
     def __post_init__(self) -> None:
         self.told = self.evidence.told
@@ -54,7 +56,16 @@ class _Working:
 class Background:
     """The background commands of one run."""
 
-    def __init__(self, *, cwd: Path, environment: Mapping[str, str], sandbox: Sandbox) -> None:
+    def __init__(
+        self,
+        *,
+        cwd: Path,
+        environment: Mapping[str, str],
+        sandbox: Sandbox,
+        failed: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """`failed` is told of each command that ends by itself, and not well."""
+        self._failed = failed
         self._cwd = cwd
         self._sandbox = sandbox
         self._environment = environment
@@ -71,7 +82,9 @@ class Background:
             sandbox=self._sandbox,
         )
         waiting = asyncio.create_task(command.wait())
-        self._working.append(_Working(step, evidence, command, waiting))
+        working = _Working(step, evidence, command, waiting)
+        waiting.add_done_callback(lambda _: self._tell(working))
+        self._working.append(working)
 
     def adopt(self, step: RunStep, evidence: Evidence) -> None:
         """Report what a command had to say that ended with, or before, an earlier process."""
@@ -101,6 +114,8 @@ class Background:
     async def stop(self) -> None:
         """End all commands, whatever they are doing."""
         working, self._working = self._working, []
+        for one in working:
+            self._tell(one)
         commands = [one.command for one in working if one.command is not None]
         waiting = [one.waiting for one in working if one.waiting is not None]
         try:
@@ -111,6 +126,12 @@ class Background:
                 command.kill()
             for task in waiting:
                 task.cancel()
+
+    def _tell(self, working: _Working) -> None:
+        """Tell of a command that failed by itself, once."""
+        if status := None if working.is_settled else working.evidence.ended:
+            self._failed(f"RUN-ASYNC {working.step.command}: exit status {status}")
+        working.is_settled = True
 
 
 def _newest(output: Output) -> str:

@@ -8,6 +8,7 @@ a pipe whose other end only sdqctl has.
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import shutil
 import subprocess
@@ -254,6 +255,13 @@ async def _start(
             "the command cannot enter its sandbox",
             hint="`sdqctl status --adapters` says what this machine has; `--sandbox none` goes "
             "without",
+        ) from error
+    except OSError as error:
+        if error.errno != errno.E2BIG:
+            raise
+        raise StepError(
+            "the command's arguments are longer than this system takes",
+            hint="hand a long value over in a file; Linux takes 128 KiB an argument",
         ) from error
     except asyncio.CancelledError:
         process = await starting
