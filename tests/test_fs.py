@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sdqctl.errors import StoreError
-from sdqctl.fs import replacing, sync_file, write_private
+from sdqctl.fs import led_to, replacing, sync_file, write_private, writing
 
 
 def test_a_file_is_as_it_was_when_its_writer_fails(tmp_path: Path) -> None:
@@ -47,6 +47,34 @@ def test_a_file_and_its_name_are_on_disk_unless_it_can_be_made_again(
     write_private(tmp_path / "file", b"x")
     file, folder = synced
     assert (os.path.dirname(file), folder) == (str(tmp_path), str(tmp_path))
+
+
+def test_an_open_file_is_written_to_where_it_stands(tmp_path: Path) -> None:
+    with (tmp_path / "log").open("wb", buffering=0) as log:
+        log.write(b"before\n")
+        os.set_inheritable(log.fileno(), True)
+        with writing(Path(f"/dev/fd/{log.fileno()}")) as stream:
+            stream.write(b"within\n")
+        log.write(b"after\n")
+    assert (tmp_path / "log").read_text() == "before\nwithin\nafter\n"
+
+
+def test_a_file_that_the_program_opened_for_itself_is_no_output(tmp_path: Path) -> None:
+    (tmp_path / "ledger").write_text("kept")
+    with (tmp_path / "ledger").open("r+b") as ledger:
+        with pytest.raises(OSError, match="Bad file"), writing(Path(f"/dev/fd/{ledger.fileno()}")):
+            pass
+        assert ledger.read() == b"kept"
+
+
+def test_an_output_is_led_to_before_it_is_written(tmp_path: Path) -> None:
+    (tmp_path / "stdout").symlink_to("/dev/stdout")
+    (tmp_path / "link").symlink_to("file")
+    assert led_to(tmp_path / "stdout") == Path("/dev/fd/1")
+    assert led_to(tmp_path / "link") == tmp_path / "file"
+    with writing(tmp_path / "link") as stream:
+        stream.write(b"x")
+    assert os.listdir(tmp_path).count("file") == 0, "a link that is there only now is replaced"
 
 
 @pytest.mark.parametrize("known", [True, False])

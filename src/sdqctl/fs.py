@@ -15,6 +15,7 @@ from sdqctl.errors import StoreError
 
 FOLDER_MODE = 0o700
 FILE_MODE = 0o600
+_OPEN_FILES = Path("/dev/fd")
 
 
 def make_private_folder(folder: Path) -> None:
@@ -55,6 +56,40 @@ def replacing(path: Path, *, mode: int = FILE_MODE, lasting: bool = True) -> Ite
             _sync_folder(path.parent)
     finally:
         Path(temporary).unlink(missing_ok=True)
+
+
+def led_to(path: Path) -> Path:
+    """Where a path leads that the user names as an output: behind its links, and `/dev/fd/N` for
+    an open file such as `/dev/stdout`.
+
+    It is asked before anything runs: what runs may leave a link there, which is not followed.
+    """
+    at, open_files = path.absolute(), os.path.realpath(_OPEN_FILES)
+    while not (at.name.isdigit() and os.path.realpath(at.parent) == open_files):
+        if not at.is_symlink() or not at.exists():
+            return Path(os.path.realpath(path))
+        at = at.parent / at.readlink()
+    return _OPEN_FILES / at.name
+
+
+@contextmanager
+def writing(path: Path, *, mode: int = FILE_MODE) -> Iterator[BinaryIO]:
+    """An output that the user names (`led_to`), to write: a file is replaced, see `replacing`; a
+    device, a FIFO and an open file are written to.
+
+    Raises OSError, also for an open file that this process was not started with.
+    """
+    if path.parent == _OPEN_FILES and path.name.isdigit():
+        if not os.get_inheritable(int(path.name)):
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        with os.fdopen(os.dup(int(path.name)), "wb") as stream:
+            yield stream
+    elif path.is_symlink() or path.is_file() or not path.exists():
+        with replacing(path, mode=mode) as stream:
+            yield stream
+    else:
+        with path.open("wb") as stream:
+            yield stream
 
 
 @contextmanager

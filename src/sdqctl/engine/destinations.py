@@ -19,7 +19,7 @@ from sdqctl.workflow.references import Roots
 from sdqctl.workflow.template import fill
 
 _VARIABLE = re.compile(r"\{\{[^{}]*\}\}")
-_ANY_NAME = "x"
+_ANY_NAME = "a-name-that-is-not-known-yet"
 """What stands for a variable whose value is not known yet."""
 _HINT = "write inside the working directory or the workflow's folder, or name a folder by ALLOW-DIR"
 
@@ -83,7 +83,7 @@ class Destinations:
         It is resolved once: a command beside the run may change what it leads to.
         """
         real = _real(place.path)
-        if problem := self._problem(real):
+        if problem := self._problem(place, real):
             span = place.span
             raise WorkflowError(
                 f"{span.file}:{span.line}:{span.column}: {place.directive} {place.text} {problem}",
@@ -110,7 +110,7 @@ class Destinations:
             span = output.directory_span or self._somewhere
             places.append(Destination("OUTPUT-DIR", text, self._cwd / text, span))
         for place in places:
-            if place is not None and (problem := self._problem(_real(place.path))):
+            if place is not None and (problem := self._problem(place, _real(place.path))):
                 yield Diagnostic(
                     severity=Severity.ERROR,
                     message=f"{place.directive} {problem}",
@@ -128,7 +128,7 @@ class Destinations:
     def _somewhere(self) -> Span:
         return Span(self._workflow.path, 1)
 
-    def _problem(self, real: Path | None) -> str | None:
+    def _problem(self, place: Destination, real: Path | None) -> str | None:
         if real is None:
             return "is no path"
         roots = [Path(os.path.realpath(root)) for root in self._roots]
@@ -143,6 +143,8 @@ class Destinations:
             names = real.relative_to(root) if root in own else real
             if found := self._steering.found(names.as_posix()):
                 return f"leads to a file that steers other programs ({found})"
+        if place.directive == "OUTPUT-FILE" and real.exists() and not real.is_file():
+            return "is there already, and is no file"
         return None
 
 

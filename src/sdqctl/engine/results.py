@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from sdqctl.errors import StoreError
-from sdqctl.fs import replace_without_links, replacing
+from sdqctl.fs import replace_without_links, writing
 from sdqctl.model.run import StepRecord, StepStatus
 from sdqctl.model.session import Usage
 from sdqctl.model.views.workflow import AnswersView
@@ -41,7 +41,7 @@ def compose(texts: Sequence[str], output: OutputSettings) -> str:
 
 
 def write_whole(path: Path, text: str, *, links: bool = True) -> None:
-    """Write a file whole and at once; folders are made, an existing file is replaced.
+    """Write an output whole and at once, see `writing`; folders are made.
 
     `links` False: the path was found to have none, and there must be none still. Raises StoreError
     when the place cannot be written; an older file is untouched then.
@@ -52,7 +52,7 @@ def write_whole(path: Path, text: str, *, links: bool = True) -> None:
             return
         path.parent.mkdir(parents=True, exist_ok=True)
         mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
-        with replacing(path, mode=mode) as stream:
+        with writing(path, mode=mode) as stream:
             stream.write(text.encode())
     except OSError as error:
         raise StoreError(

@@ -12,11 +12,12 @@ import struct
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
-from typing import IO, TYPE_CHECKING, Self
+from typing import IO, TYPE_CHECKING, BinaryIO, Self
 
 import msgspec
 
@@ -60,6 +61,10 @@ _UNREADABLE = (
 """What `zipfile` raises, by experiment, for archives with flipped bits and made-up fields."""
 
 
+Opened = Callable[[Path], AbstractContextManager[BinaryIO]]
+"""`replacing` or `writing`: for what is sdqctl's own, or what the user names."""
+
+
 class _File(msgspec.Struct, frozen=True):
     size: int
     sha256: str
@@ -100,17 +105,17 @@ def write_bundle(
     cleaner: Cleaner | None = None,
     workspace: tuple[CarriedFiles, Path] | None = None,
     steady: bool = False,
+    opened: Opened = replacing,
 ) -> None:
-    """Write a bundle whole and at once, for the owner alone. Raises StoreError.
+    """Write a bundle whole and at once, for the owner alone, as `opened` does. Raises StoreError.
 
-    `workflows` has the text of each run's workflow by the run's id. A `cleaner` takes the secrets
-    out of all of it, but not out of the snapshots of a `workspace`. `steady`: what stays the same
-    in a session leaves the same bytes in each of its bundles, so nothing is compressed.
+    `workflows`: each run's workflow by its id. A `cleaner` takes the secrets out of all but the
+    snapshots of a `workspace`. `steady`: what stays the same leaves the same bytes: uncompressed.
     """
     if cleaner is not None:
         rows, workflows = cleaner.rows(rows, workflows)
     try:
-        with replacing(target) as stream, _zip(stream, steady=steady) as archive:
+        with opened(target) as stream, _zip(stream, steady=steady) as archive:
             sums = {}
             for name, path in files:
                 content = _content(path) if cleaner is None else cleaner.file(name, path)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sdqctl.errors import BundleError, RuntimeMissingError, StoreError, UsageError
-from sdqctl.fs import replacing
+from sdqctl.fs import replacing, writing
 
 if TYPE_CHECKING:
     from pyrage import x25519
@@ -67,7 +67,7 @@ class Seal:
         import pyrage
 
         try:
-            with source.open("rb") as plain, replacing(target) as stream:
+            with source.open("rb") as plain, writing(target) as stream:
                 pyrage.encrypt_io(plain, stream, self.recipients)
         except (OSError, pyrage.EncryptError) as error:
             raise StoreError(f"{target} cannot be written: {error}") from error

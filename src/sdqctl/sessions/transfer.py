@@ -13,6 +13,7 @@ import msgspec
 
 from sdqctl.adapters.base import LeavesBehind, SessionArchive
 from sdqctl.errors import BundleError, SdqctlError, UsageError
+from sdqctl.fs import led_to, replacing, writing
 from sdqctl.model.options import decode_options
 from sdqctl.model.session import (
     SessionInfo,
@@ -22,7 +23,7 @@ from sdqctl.model.session import (
     session_id_for,
 )
 from sdqctl.sessions.access import Access
-from sdqctl.sessions.bundle import Bundle, CarriedFiles, write_bundle
+from sdqctl.sessions.bundle import Bundle, CarriedFiles, Opened, write_bundle
 from sdqctl.sessions.called import unfinished_calls
 from sdqctl.sessions.carried_files import Arriving, packed
 from sdqctl.sessions.query import all_entries
@@ -83,7 +84,9 @@ def bundle_session(
     held = holder(access.home, ref)
     own = held is not None and held.pid == os.getpid()  # a conversation exports itself
     with nullcontext() if own else SessionLock.acquire(access.home, ref):
-        return write_session(access, info, target, with_secrets=with_secrets, with_files=with_files)
+        return write_session(
+            access, info, led_to(target), with_secrets=with_secrets, with_files=with_files
+        )
 
 
 def write_session(
@@ -116,6 +119,7 @@ def write_session(
             if with_files
             else None,
             steady=steady,
+            opened=writing,
         )
         calls = unfinished_calls(ledger, ref)
     more = archive.left_behind(info.id) if isinstance(archive, LeavesBehind) else None
@@ -186,8 +190,10 @@ def export_bundle(
     cleaner: Cleaner | None = None,
     workspace: tuple[CarriedFiles, Path] | None = None,
     steady: bool = False,
+    opened: Opened = replacing,
 ) -> None:
-    """Write a session's bundle, without secrets where there is a `cleaner`.
+    """Write a session's bundle, without secrets where there is a `cleaner`; `opened` as in
+    `write_bundle`.
 
     Raises SessionUnusableError, StoreError.
     """
@@ -209,6 +215,7 @@ def export_bundle(
         cleaner=cleaner,
         workspace=workspace,
         steady=steady,
+        opened=opened,
     )
 
 

@@ -84,16 +84,16 @@ class _Run:
         """Run it. Raises what the run raises."""
         app, state = self.app, None
         files = (job.state, job.summary, job.junit)
-        app.own_files.update(file.absolute() for file in files if file is not None)
+        app.own_files.update(file for file in files if file is not None)
         if job.is_kept:
             self._check(options)
         if job.store is not None:
             return self._in_store(options, display, job, job.store, report)
         if job.state is not None:
-            _make_folder(job.state.absolute().parent)
+            _make_folder(job.state.parent)
             state = StateFile(
                 app,
-                job.state.absolute(),
+                job.state,
                 lambda text: note(one_line(text)),
                 seal,
                 tuple(app.own_files),

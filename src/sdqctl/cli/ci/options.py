@@ -11,6 +11,7 @@ import click
 
 from sdqctl.cli.options import store_option
 from sdqctl.errors import UsageError
+from sdqctl.fs import led_to
 
 _Function = TypeVar("_Function", bound=Callable[..., object])
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -45,7 +46,8 @@ def job_of(flags: dict[str, object]) -> Job:
     """Take what is of the job out of a command's flags. Raises UsageError."""
     names = [field.name for field in fields(Job) if field.name in flags]
     given = {name: flags.pop(name) for name in names}
-    job = Job(**cast("dict[str, Any]", given))
+    led = {name: led_to(path) for name, path in given.items() if isinstance(path, Path)}
+    job = Job(**cast("dict[str, Any]", {**given, **led}))
     if job.state is not None and job.store is not None:
         raise UsageError("--state and --store are two ways of one thing: give one")
     if job.state is None and job.state_recipients:

@@ -102,12 +102,12 @@ def _write_files(
     begun: datetime | None = None,
 ) -> None:
     if job.summary is not None:
-        write_whole(job.summary.absolute(), redact(text))
+        write_whole(job.summary, redact(text))
     elif job.ci and (file := os.environ.get(_STEP_SUMMARY)):
         _append(file, redact(text))
     if job.junit is not None:
         clean = [_clean(case, redact) for case in cases]
-        write_whole(job.junit.absolute(), junit_xml(title, clean, begun))
+        write_whole(job.junit, junit_xml(title, clean, begun))
 
 
 def _append(file: str, text: str) -> None:

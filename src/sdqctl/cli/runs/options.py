@@ -13,6 +13,7 @@ import click
 from sdqctl.cli.completion import complete_adapter, complete_folder, complete_mode
 from sdqctl.cli.options import DURATION, read_text_argument
 from sdqctl.errors import UsageError
+from sdqctl.fs import led_to
 from sdqctl.model.sandbox import SANDBOX_CHOICES
 from sdqctl.model.trust import RepositoryUse
 
@@ -59,7 +60,7 @@ def asked_for(flags: Mapping[str, object]) -> tuple[RunOptions, Display]:
         cast("Sequence[str]", given.pop("values", ())),
     )
     if isinstance(output := given.get("output_file"), Path):
-        given["output_file"] = output.absolute()
+        given["output_file"] = led_to(output)
     screen = {name: value for name, value in flags.items() if name in _OF_DISPLAY}
     return options_of(given), Display(**cast("dict[str, Any]", screen))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from sdqctl.errors import StoreError, UsageError
-from sdqctl.fs import write_private
+from sdqctl.fs import led_to, writing
 from sdqctl.model.views.run import FullRunView
 from sdqctl.model.views.session import (
     FullSessionView,
@@ -97,10 +97,14 @@ def format_of(path: Path) -> str:
 
 
 def write_export(path: Path, text: str) -> None:
-    """Write an export to a file, for its owner alone. Raises StoreError."""
+    """Write an export where the user wants it; a file is its owner's alone. Raises StoreError."""
     if not path.absolute().parent.is_dir():
         raise StoreError(f"{path} cannot be written: there is no folder {path.parent}")
-    write_private(path.absolute(), text.encode("utf-8", "surrogatepass"))
+    try:
+        with writing(led_to(path)) as stream:
+            stream.write(text.encode("utf-8", "surrogatepass"))
+    except OSError as error:
+        raise StoreError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def _files_view(step: StepFiles) -> StepFilesView:
