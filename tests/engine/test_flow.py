@@ -280,6 +280,32 @@ def test_the_first_prompt_that_runs_has_the_prologue(bench: Bench) -> None:
     assert bench.run(text).prompts == ["before\n\ntwo", "two", "three\n\nafter"]
 
 
+@pytest.mark.parametrize("number", ["1e999", "NaN"])
+def test_an_answer_with_a_number_that_there_is_not_is_asked_for_again(
+    number: str, bench: Bench
+) -> None:
+    schema = '{"type": "object", "properties": {"n": {"type": "number"}}}'
+    answer = f'See {{"n": {number}, "rest": [1]}}.'
+    told = bench.run(f"PROMPT [[reply: {answer}]]\nCAPTURE v AS json SCHEMA {schema}\nRETURN v\n")
+    assert (told.done.code, len(told.prompts)) == (4, 3)
+
+
+def test_an_output_with_a_number_that_there_is_not_is_no_value(bench: Bench) -> None:
+    told = bench.run("MODE implement\nRUN echo '{\"n\": 1e999}'\nCAPTURE v AS json\n")
+    assert told.done.code == 4
+    assert "'1e999' is too large" in told.done.err
+
+
+def test_an_input_with_a_number_that_there_is_not_is_refused(bench: Bench) -> None:
+    workflow = "INPUT x json\nPROMPT {{x}}\n"
+    inputs = bench.write("inputs.toml", "x = {n = inf}\n")
+    typed = bench.run(workflow, "--set", "x=1e999").done
+    read = bench.run(workflow, "--inputs", str(inputs)).done
+    assert (typed.code, read.code) == (2, 2)
+    assert "'1e999' is too large" in typed.err
+    assert "Infinity is no number of JSON" in read.err
+
+
 def test_a_prompt_has_the_outputs_since_the_last_one(bench: Bench) -> None:
     text = (
         "INPUT n int = 1\nRUN echo a\nIF n == 1\nRUN echo b\nEND\nPROMPT one\n"

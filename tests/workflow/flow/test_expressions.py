@@ -179,6 +179,8 @@ def test_a_mistake_has_its_column_and_words(text: str, column: int, words: str) 
         ("range", "there is no value range"),
         ("{1: 2}", "the key 1 of an object is not a text"),
         ("1e308 * 10", "too large"),
+        ("count + 1e400", "a number is too large"),
+        ("{'n': -1e400, 'count': count}", "a number is too large"),
         ("(-8) ** 0.5", "no value that can be kept"),
         ("findings | map(attribute='owner')", "there is no 'owner'"),
         ("word.__class__", "a text has no '__class__'"),

@@ -86,6 +86,8 @@ def test_a_typed_text_is_a_value(type_: str, text: str, expected: Value) -> None
         ("json", "{'a': 1}", "it is not JSON: "),
         ("json", "", "JSON is wanted"),
         ("json", "[1, NaN]", "NaN is no number of JSON"),
+        ("json", '{"n": 1e999}', "'1e999' is too large"),
+        ("json", "[-1e400]", "'-1e400' is too large"),
         ("json", '{"a": 1,\n2}', "line 2, column 1"),
         ("json", "[" * 5000 + "]" * 5000, "deep"),
         ("json", "[" * 150 + "]" * 150, "deep"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import pairwise
@@ -91,10 +92,12 @@ def _of_file(file: Path) -> dict[str, str]:
 
 
 def as_input(value: object) -> str:
-    """A JSON value as `--set` gives it."""
+    """A value as `--set` gives it, in JSON; one that JSON has not is not taken for another."""
     import msgspec
 
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    if isinstance(value, str):
+        return value
+    return json.dumps(msgspec.to_builtins(value), ensure_ascii=False, separators=(",", ":"))
 
 
 def _use_repository(ctx: click.Context, param: click.Parameter, given: bool) -> bool:

@@ -241,6 +241,8 @@ def _problem(node: nodes.Node) -> tuple[str, str] | None:
             return f"there is no test {name}{did_you_mean(name, ENVIRONMENT.tests)}", name
         case nodes.CondExpr(expr2=None):
             return "`if` wants an `else`", "if"
+        case nodes.Const(value=float(number)) if not math.isfinite(number):
+            return "a number is too large", ""
         case nodes.Call():
             return _call_problem(node)
     return None

@@ -132,10 +132,7 @@ def _number(text: str, type_: ValueType) -> Value:
         return int(text)
     if not re.fullmatch(r"\s*[+-]?\d*\.?\d+(?:[eE][+-]?\d+)?\s*", text):
         raise ValueError(f"{_short(text)} is not a number such as 0.5")
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(f"{_short(text)} is too large")
-    return value
+    return _finite(text)
 
 
 def _bool(text: str, type_: ValueType) -> Value:
@@ -260,7 +257,7 @@ def _decoded(text: str) -> Value:
     if len(text) > LARGEST:
         raise ValueError(f"it has more than {LARGEST:,} characters")
     try:
-        value: Value = json.loads(text.strip(), parse_constant=_no_constant)
+        value: Value = json.loads(text.strip(), parse_constant=_no_constant, parse_float=_finite)
         json.dumps(value, ensure_ascii=False).encode()
     except json.JSONDecodeError as error:
         raise ValueError(
@@ -279,6 +276,13 @@ def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is no number of JSON")
 
 
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{_short(text)} is too large")
+    return value
+
+
 def _tried(text: str) -> Iterator[Value]:
     try:
         yield _decoded(text)
@@ -288,7 +292,7 @@ def _tried(text: str) -> Iterator[Value]:
 
 def _embedded(text: str) -> Iterator[Value]:
     """The objects and lists that stand in other text."""
-    decoder = json.JSONDecoder(parse_constant=_no_constant)
+    decoder = json.JSONDecoder()
     end = 0
     for match in list(re.finditer(r"[\[{]", text))[:_MOST_PLACES]:
         if match.start() < end:
