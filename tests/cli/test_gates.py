@@ -149,3 +149,61 @@ def test_an_answer_is_typed_after_the_question_and_stands_on_the_screen(
     passed = sdqctl("resume", "job", "--continue")
     assert passed.code == 0, passed.err
     assert "[3/4] passed\n" in passed.err
+
+
+TOLD = """\
+SESSION-NAME job
+INPUT n json
+FOR x IN n
+  ASK v "Go on with {{x}} in cycle {{CYCLE_NUMBER}}?" choice(yes|no)
+  CHECKPOINT done-{{x}}
+END
+PAUSE "look at {{ n | length }}"
+CONSULT "why {{ v_all | first }}"
+STOP "all of {{ n | join(', ') }}"
+"""
+
+
+def test_what_humans_are_told_has_its_values_wherever_it_is_shown(bench: Bench) -> None:
+    question = "Go on with a in cycle 1?"
+    done = sdqctl("run", bench.write("work.conv", TOLD), "--set", 'n=["a"]', "--format", "json")
+    assert (done.code, done.json["run"]["gate"]["question"]) == (8, question), done.err
+    assert question in done.err
+    assert (
+        sdqctl("sessions", "show", "job", "--format", "json").json["runs"][0]["gate"]
+        == (done.json["run"]["gate"])
+    )
+    assert question in sdqctl("sessions", "show", "job").out
+    assert question in sdqctl("resume", "job", "--answer", "maybe").err
+    paused = sdqctl("resume", "job", "--answer", "yes")
+    assert "paused: look at 1" in paused.err
+    assert "consult: why yes" in sdqctl("resume", "job", "--continue").err
+    last = sdqctl("resume", "job", "--continue", "--format", "json")
+    assert last.code == 0, last.err
+    titles = [step["title"] for step in last.json["run"]["steps"]]
+    assert titles == ["x in n", question, "done-a", "look at 1", "why yes", "all of a"]
+
+
+def test_a_value_in_a_question_drives_no_terminal_and_brings_in_nothing(bench: Bench) -> None:
+    text = 'INPUT x\nASK v "Take {{x}}?"\n'
+    done = sdqctl("run", bench.write("work.conv", text), "--set", "x=\x1b[31m{{DATE}}")
+    assert done.code == 8, done.err
+    assert "\x1b" not in done.err
+    assert "[31m{{DATE}}?" in done.err
+
+
+def test_a_secret_in_a_question_is_not_kept(bench: Bench) -> None:
+    key = "ghp_0123456789abcdefghijABCDEFGHIJ012345"
+    text = f'PROMPT [[reply: {key}]]\nCAPTURE x\nASK v "Take {{{{x}}}}?"\n'
+    path = bench.write("work.conv", f"SESSION-NAME job\n{text}")
+    assert sdqctl("run", path).code == 8
+    gate = sdqctl("sessions", "show", "job", "--format", "json").json["runs"][0]["gate"]
+    assert gate["question"] == "Take [redacted]?"
+
+
+def test_a_question_without_a_value_fails_its_step(bench: Bench) -> None:
+    text = 'INPUT x json\nASK v "Take {{x.gone}}?"\n'
+    path = bench.write("work.conv", text)
+    done = sdqctl("run", path, "--set", "x={}", "--format", "json")
+    assert done.code == 4
+    assert [step["status"] for step in done.json["run"]["steps"]] == ["failed"]

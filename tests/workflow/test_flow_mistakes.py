@@ -71,6 +71,8 @@ MISTAKES: list[tuple[str, str, str]] = [
         "4:4",
         "there is no function len; write `VALUE | length`",
     ),
+    (f"{HEAD}PAUSE {{{{ answer | lenght }}}}\n", "4:19", "there is no filter lenght"),
+    (f"{HEAD}STOP {{{{ answer | lenght }}}}\n", "4:18", "there is no filter lenght"),
     (f"{HEAD}IF answer.delete()\nSTOP\nEND\n", "4:11", "there is no method delete"),
     (f"{HEAD}IF answer is odd and {{% x %}}\nSTOP\nEND\n", "4:23", "unexpected '%'"),
     (f"{HEAD}REPEAT UNTIL later\nPROMPT b\nEND\n", "4:14", "there is no value later"),

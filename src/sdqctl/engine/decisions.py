@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, assert_never
 
@@ -116,7 +117,7 @@ def _ask(step: PlannedStep, action: AskStep, record: StepRecord | None, run: Liv
     Raises PausedError where there is none, StepError for one that does not fit.
     """
     if record is None or record.status is not StepStatus.BEGUN:
-        record = run.begin(step, value=_gate(action))
+        record = run.begin(step, value=_gate(action, run.context.ledger.redact))
     answer = record.answer
     if answer is None and run.context.gate is not None:
         said = run.context.gate(action, partial(_answered_elsewhere, step, run))
@@ -148,12 +149,12 @@ def _answered_elsewhere(step: PlannedStep, run: LiveRun) -> str | None:
     return record.answer if record is not None else None
 
 
-def _gate(action: AskStep) -> str:
-    """What is recorded of the question while it is open."""
+def _gate(action: AskStep, redact: Callable[[str], str]) -> str:
+    """What is recorded of the question while it is open, without secrets."""
     return encoded(
         GateView(
             name=action.name,
-            question=action.question,
+            question=redact(action.question),
             choices=action.type.choices,
             default=action.default,
             after=action.after,

@@ -8,6 +8,7 @@ from sdqctl.engine.decisions import answer_value
 from sdqctl.errors import StepError, UsageError
 from sdqctl.model.paths import number_of
 from sdqctl.model.plan import Plan, PlannedStep, list_of
+from sdqctl.model.views.run import gate_view
 from sdqctl.model.workflow import AskStep, CallStep
 from sdqctl.store.calls import tree_of
 from sdqctl.workflow.plan import build_plan
@@ -37,10 +38,12 @@ def answer_gate(context: RunContext, answer: str, comment: str | None) -> None:
         step = None
     if step is None or not isinstance(step.action, AskStep) or step.digest != gate.digest:
         raise UsageError("--answer: the question was edited meanwhile", hint="`--continue` asks it")
+    view = gate_view(gate)
+    question = step.action.question if view is None else view.question
     try:
         answer_value(step.action, answer, step)
     except StepError as error:
-        raise UsageError(f"--answer: {error.message}", hint=step.action.question) from error
+        raise UsageError(f"--answer: {error.message}", hint=question) from error
     if not context.ledger.answer_step(gate.run_id, gate.path, answer, comment):
         raise UsageError("--answer: the gate was answered meanwhile; that answer holds")
 

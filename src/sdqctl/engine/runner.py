@@ -20,6 +20,7 @@ from sdqctl.engine.side_by_side import call_together
 from sdqctl.engine.steps import execute, skip
 from sdqctl.engine.turns import TurnRunner
 from sdqctl.engine.unfolding import EndedEarly, Unfolding
+from sdqctl.engine.wording import worded
 from sdqctl.errors import (
     BusyError,
     InterruptedRunError,
@@ -224,6 +225,7 @@ class Runner:
             while self._done_before:
                 await start_again(self._done_before.pop(0), self._run)
         await self._run.tree.begin(self._run.connection.session.info.id, step.path)
+        step = worded(step, self._run)
         attempt = (record.attempts if record else 0) + 1
         self._context.emit(
             StepStarted(

@@ -6,6 +6,7 @@ begun.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 import msgspec
@@ -366,6 +367,15 @@ class ReturnStep(_Step, frozen=True, kw_only=True, tag="return"):
         return self.value
 
 
+TOLD: Mapping[type, str] = {
+    AskStep: "question",
+    CheckpointStep: "name",
+    ConsultStep: "topic",
+    FailStep: "why",
+    PauseStep: "message",
+    StopStep: "why",
+}
+"""The field of a step that humans are told, with variables and values in it as in a prompt."""
 Joinable = PromptStep | RunStep | RunWaitStep | VerifyStep
 """Steps that ELIDE joins into one turn."""
 Nesting = IfStep | RepeatStep | ForStep

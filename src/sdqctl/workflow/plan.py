@@ -131,7 +131,7 @@ class _Planner:
             elif isinstance(chain, Nesting):
                 self._block(chain)
             else:
-                self._add(chain, _title(chain))
+                self._add(chain, title_of(chain))
 
     def _block(self, step: Nesting) -> None:
         """A step with lists in it. What decides is its own: the lists are no part of its digest."""
@@ -140,7 +140,7 @@ class _Planner:
         commands, prompts = _holds(inside, _COMMANDS), _holds(inside, PromptStep)
         again = not isinstance(step, IfStep) and commands
         unsure = self._unsure or bool(self._pending) or again
-        position = self._add(_emptied(step), _title(step))
+        position = self._add(_emptied(step), title_of(step))
         header = self.steps[position - 1]
         parts = parts_of(header)
         lists = tuple(
@@ -180,7 +180,7 @@ class _Planner:
                 case RunStep():
                     parts += map(OutputPart, self._command(step))
                 case RunWaitStep() | VerifyStep():
-                    parts.append(OutputPart(self._add(step, _title(step))))
+                    parts.append(OutputPart(self._add(step, title_of(step))))
                 case _:
                     assert_never(step)
         own = [part.position for part in parts if isinstance(part, OutputPart)]
@@ -205,7 +205,7 @@ class _Planner:
         )
         shown = OutputRule.ON_ERROR if step.output is OutputRule.NEVER else step.output
         trial = msgspec.structs.replace(single, on_error=OnError.CONTINUE, output=shown)
-        position = self._add(single if not step.retries else trial, _title(step))
+        position = self._add(single if not step.retries else trial, title_of(step))
         outer = self._condition
         positions: tuple[int, ...] = (position,)
         for number in range(step.retries):
@@ -215,7 +215,7 @@ class _Planner:
             helper = PromptAction(parts=parts, runs_with=step.retry_with)
             self._add(helper, title(text, _TITLE))
             last = number + 1 == step.retries
-            position = self._add(single if last else trial, _title(step))
+            position = self._add(single if last else trial, title_of(step))
             positions = (*positions, position)
         self._condition = outer
         self._run_positions = positions
@@ -348,7 +348,7 @@ def until_step(step: PlannedStep, turn: int) -> PlannedStep | None:
     return PlannedStep(
         path=f"{step.path}[{turn}].{UNTIL}",
         cycle=step.cycle,
-        title=_title(until),
+        title=title_of(until),
         digest=digest_of(until, 0, None),
         action=until,
     )
@@ -389,5 +389,6 @@ def _texts(texts: Sequence[str]) -> list[ProloguePart]:
     return parts
 
 
-def _title(step: Single | Joinable | Nesting | UntilStep) -> str:
+def title_of(step: Single | Joinable | Nesting | UntilStep) -> str:
+    """What a step is called in a list, short enough for it."""
     return title(step.title, _TITLE)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sdqctl.model.values import Kind
 from sdqctl.model.workflow import (
+    TOLD,
     AskStep,
     BlockStep,
     CallStep,
@@ -113,6 +114,8 @@ class _Check:
         """Check steps in order; `known` is what is there before them, and after them then."""
         for index, step in enumerate(steps):
             following = steps[index + 1] if index + 1 < len(steps) else None
+            if told := TOLD.get(type(step)):
+                self._text(getattr(step, told), step.span, known)
             self._step(step, following, known)
 
     def _step(self, step: Step, following: Step | None, known: _Known) -> None:
