@@ -18,7 +18,7 @@ from sdqctl.fleet.engine import server
 from sdqctl.fleet.leases import take
 from tests.fleet.line import Line, line
 from tests.fleet.machines import PATIENCE, Fleet
-from tests.fleet.test_queue import check_whole, enqueued, states, working
+from tests.fleet.test_queue import check_whole, enqueued, states, worker, working
 from tests.sampling import some
 from tests.waiting import wait_for
 
@@ -86,6 +86,31 @@ def test_a_worker_waits_for_its_database_and_goes_on(outage: Outage, fleet: Flee
             assert running.wait(PATIENCE) == 0
     assert fleet.asked("SELECT attempts FROM sdqctl.runs") == [(1,)]
     check_whole(fleet)
+
+
+def test_a_worker_ends_when_the_database_refuses_what_it_asks(fleet: Fleet) -> None:
+    enqueued(fleet)
+    fleet.asked("ALTER TABLE sdqctl.procrastinate_workers RENAME TO elsewhere")
+    done = fleet.machine("b").run(*worker(fleet, "b", "--until-idle"), code=9)
+    assert "procrastinate_workers" in done.err
+    assert "cannot be reached" not in done.err
+    assert states(fleet) == [("q", "queued")]
+
+
+@pytest.mark.thorough
+def test_a_worker_that_others_counted_out_comes_back(fleet: Fleet) -> None:
+    enqueued(fleet)
+    running = working(fleet, "b")
+    try:
+        fleet.asked("DELETE FROM sdqctl.procrastinate_workers")
+        (fleet.folder / "go").touch()
+        wait_for(lambda: states(fleet) == [("q", "completed")])
+        put_in = ("run", "-p", "say [[reply: A]]", "--session-name", "r", "--queue")
+        fleet.machine("a").run(*put_in)
+        wait_for(lambda: states(fleet)[1:] == [("r", "completed")])
+    finally:
+        running.terminate()
+        assert running.wait(PATIENCE) == 0
 
 
 def test_who_freezes_within_a_transaction_holds_up_nobody_for_long(

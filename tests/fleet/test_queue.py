@@ -171,6 +171,15 @@ def test_a_worker_that_is_told_to_stop_gives_its_run_back(fleet: Fleet) -> None:
     check_whole(fleet)
 
 
+def test_a_worker_takes_the_runs_of_its_tags_alone(fleet: Fleet) -> None:
+    one = fleet.machine("a")
+    for tag in ("big", "fast", "default"):
+        put_in = ("run", "-p", "say [[reply: A]]", "--session-name", tag, "--queue", "--tag", tag)
+        one.run(*put_in)
+    fleet.machine("b").run(*worker(fleet, "b", "--until-idle", "--tags", "fast, big"))
+    assert states(fleet) == [("big", "completed"), ("fast", "completed"), ("default", "queued")]
+
+
 @pytest.mark.thorough
 def test_a_worker_that_dies_as_it_begins_a_run_leaves_it_to_others(fleet: Fleet) -> None:
     enqueued(fleet)

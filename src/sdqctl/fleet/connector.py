@@ -15,6 +15,8 @@ from sdqctl.fleet.database import passes
 
 _Result = TypeVar("_Result")
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 2.0
+_COUNTED_OUT = psycopg.errors.ForeignKeyViolation
+"""The worker was silent for so long that others took its row away; it comes back with a new one."""
 
 
 class PatientConnector(PsycopgConnector):
@@ -75,3 +77,11 @@ class PatientConnector(PsycopgConnector):
                 if is_away
                 else "the queue is there again"
             )
+
+
+def refusal(error: ConnectorException) -> psycopg.Error | None:
+    """The error of the database's for which the engine cannot work; None: it may do so again."""
+    cause = error.__cause__
+    if not isinstance(cause, psycopg.Error) or isinstance(cause, _COUNTED_OUT) or passes(cause):
+        return None
+    return cause

@@ -87,7 +87,7 @@ class Database(Closing):
             yield self._connection
         except psycopg.Error as error:
             self.close()
-            raise self._told(error) from error
+            raise self.told(error) from error
 
     def is_made(self) -> bool:
         """Whether there are tables in it. Raises StoreNewerError."""
@@ -128,7 +128,8 @@ class Database(Closing):
         connection.execute(f"SET idle_in_transaction_session_timeout = '{LONGEST_IDLE}'".encode())
         return connection
 
-    def _told(self, error: psycopg.Error) -> SharedStoreError | StoreUnreachableError:
+    def told(self, error: psycopg.Error) -> SharedStoreError | StoreUnreachableError:
+        """An error of the client's or the server's as it is told, without secrets."""
         words = self.address.without_secrets(" ".join(str(error).split()))[:_SHOWN]
         message = f"the shared store {self.address.shown}: {words}"
         kind = _kind(error)

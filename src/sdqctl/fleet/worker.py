@@ -124,7 +124,10 @@ class Worker:
             self._answer(Database.close)
 
     async def _serve(self, app: App, hurry: asyncio.Event) -> bool:
-        """Work until told to stop or nothing is left; False: the queue could not be opened."""
+        """Work until told to stop or nothing is left; False: the queue could not be reached.
+
+        Raises SharedStoreError for a statement that the database refuses.
+        """
         from procrastinate.exceptions import ConnectorException
 
         beat = self._manner.take_over / _BEATS
@@ -134,7 +137,7 @@ class Worker:
             async with app.open_async():
                 working = asyncio.create_task(
                     app.run_worker_async(
-                        queues=self._manner.tags or None,  # type: ignore[arg-type] # all
+                        queues=self._tags,  # type: ignore[arg-type] # None: all
                         concurrency=self._manner.parallel,
                         name=self._name,
                         install_signal_handlers=False,
@@ -154,14 +157,23 @@ class Worker:
                     self._hurry.set()
                     working.cancel()
                     ends = await _ends(working, watching)
-        except ConnectorException:
-            return False
-        for error in ends:
-            if isinstance(error, Exception) and not isinstance(
-                error, ConnectorException | StoreUnreachableError
-            ):
-                raise error
+        except ConnectorException as error:
+            ends, is_idle = [error], False
+        for end in ends:
+            self._check(end)
         return is_idle
+
+    def _check(self, end: object) -> None:
+        """Raise what the engine or its watch ended with, but for what passes."""
+        from procrastinate.exceptions import ConnectorException
+
+        from sdqctl.fleet.connector import refusal
+
+        if isinstance(end, ConnectorException):
+            if (refused := refusal(end)) is not None:
+                raise self._database.told(refused) from end
+        elif isinstance(end, Exception) and not isinstance(end, StoreUnreachableError):
+            raise end
 
     async def _watch(self, app: App, beat: float) -> None:
         """Take over from the dead, now and then; returns when nothing is left to do."""
