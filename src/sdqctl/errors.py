@@ -203,15 +203,23 @@ class PausedError(SdqctlError):
     """The run waits for a human.
 
     Whoever writes the message to one calls `shown` after it: only then does the next command that
-    goes on with the run pass the step at `path`.
+    goes on with the run pass the step at `path`. `asks`: it is for an answer, at an ASK.
     """
 
     exit_code = 8
     code = "paused"
 
-    def __init__(self, message: str, *, hint: str | None = None, path: str | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        path: str | None = None,
+        asks: bool = False,
+    ) -> None:
         super().__init__(message, hint=hint)
         self.path = path
+        self.asks = asks
         self.on_shown: Callable[[], None] | None = None
 
     def shown(self) -> None:

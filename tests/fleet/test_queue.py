@@ -346,6 +346,67 @@ def test_a_pause_frees_the_worker_and_a_retry_goes_on(fleet: Fleet) -> None:
     assert one.run("queue", "show", "bad", "--format", "json").json["exit_code"] == 4
 
 
+def waiting(fleet: Fleet, text: str) -> Machine:
+    """The machine that put in a run `q`, which a worker has left where it waits."""
+    one = fleet.machine("a")
+    one.run("run", fleet.write(f"SESSION-NAME q\n{text}"), "--queue")
+    fleet.machine("b").run(*worker(fleet, "b", "--until-idle"))
+    assert states(fleet) == [("q", "paused")]
+    return one
+
+
+def test_a_pause_takes_no_answer_and_is_not_passed_by_one(fleet: Fleet) -> None:
+    one = waiting(fleet, 'PAUSE look at it\nPROMPT a\nASK v "Publish?" choice(yes|no)\n')
+    done = one.run("queue", "answer", "q", "no", "--comment", "wait", code=2)
+    assert "waits at no ASK" in done.err
+    assert "look at it" in done.err
+    assert "queue retry" in done.err
+    assert states(fleet) == [("q", "paused")]
+
+
+def test_an_answer_that_fits_no_more_leaves_the_run_where_it_waits(fleet: Fleet) -> None:
+    text = 'ASK v "Publish?" choice(yes|no)\nPAUSE look at it\nPROMPT {{v}}\n'
+    one = waiting(fleet, text)
+    one.run("resume", "q", "--store", "--answer", "yes", code=8)
+    one.run("queue", "answer", "q", "no")
+    said = fleet.machine("b").run(*worker(fleet, "b", "--until-idle")).err
+    assert "q: paused: look at it; the answer 'no' was not taken" in said
+    assert "'no' was not taken" in one.run("queue", "show", "q").out
+    assert "waits at no ASK" in one.run("queue", "answer", "q", "no", code=2).err
+    assert states(fleet) == [("q", "paused")]
+
+
+def test_a_run_waits_for_an_answer_that_is_one_of_the_choices(fleet: Fleet) -> None:
+    one = waiting(fleet, 'ASK v "Publish?" choice(yes|no)\nPROMPT {{v}}\n')
+    one.run("queue", "answer", "q", "maybe")
+    fleet.machine("b").run(*worker(fleet, "b", "--until-idle"))
+    assert states(fleet) == [("q", "paused")]
+    assert "'maybe' was not taken" in one.run("queue", "show", "q").out
+    one.run("queue", "answer", "q", "yes")
+    fleet.machine("b").run(*worker(fleet, "b", "--until-idle"))
+    assert states(fleet) == [("q", "completed")]
+
+
+@pytest.mark.parametrize(("said", "is_told"), [("yes", False), ("no", True)])
+def test_the_answer_of_a_worker_that_died_is_for_its_question_alone(
+    said: str, is_told: bool, fleet: Fleet
+) -> None:
+    """It is in the queue still, as the worker had published what it was given and died."""
+    one = waiting(fleet, 'ASK v "One?" choice(yes|no)\nASK w "Two?" choice(yes|no)\n')
+    first = fleet.asked("SELECT gate FROM sdqctl.runs")[0][0]
+    one.run("queue", "answer", "q", "yes")
+    fleet.machine("b").run(*worker(fleet, "b", "--until-idle"))
+    fleet.asked(
+        "UPDATE sdqctl.runs SET status = 'running', "
+        f"answer = '{said}', gate = '{first}' WHERE name = 'q'"
+    )
+    fleet.machine("c").run(*worker(fleet, "c", "--until-idle"))
+    assert states(fleet) == [("q", "paused")]
+    shown = one.run("queue", "show", "q").out
+    assert "Two?" in shown
+    assert ("was not taken" in shown) is is_told
+
+
 @pytest.mark.thorough
 def test_a_rate_limit_of_one_makes_all_wait(fleet: Fleet) -> None:
     one, text = fleet.machine("a"), "SESSION-NAME {}\nPROMPT a {}\n"

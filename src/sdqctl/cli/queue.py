@@ -179,15 +179,24 @@ def retry(app: App, /, runs: tuple[str, ...], every: bool, queue: str | None) ->
 @_queue
 @click.pass_obj
 def answer(app: App, /, run: str, value: str, comment: str | None, queue: str | None) -> None:
-    """Answer the ASK at which RUN waits with VALUE, and put it in again."""
+    """Answer the ASK at which RUN waits with VALUE, and put it in again. A worker that finds that
+    VALUE does not fit leaves the run waiting, and `queue show` says so.
+    """
     from sdqctl.fleet.control import answer_run, find_runs
 
-    def work(database: Database) -> bool:
+    def work(database: Database) -> QueuedRunView | None:
         (found,) = find_runs(database, [run])
-        return answer_run(database, found.number, value, comment)
+        return None if answer_run(database, found.number, value, comment) else found
 
-    if not ask_queue(app, queue, work):
-        raise UsageError(f"{one_line(run)} waits for nobody", hint="`sdqctl queue show` has it")
+    if (found := ask_queue(app, queue, work)) is not None:
+        at = f": {found.message}" if found.message else ""
+        hint = "`sdqctl queue retry` lets it pass a PAUSE" if found.status == "paused" else None
+        raise UsageError(
+            one_line(
+                f"{run} waits at no ASK, and the answer was not taken; it is {found.status}{at}"
+            ),
+            hint=hint or "`sdqctl queue show` has it",
+        )
     note("answered, and put in again")
 
 

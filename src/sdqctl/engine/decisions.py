@@ -126,7 +126,8 @@ def _ask(step: PlannedStep, action: AskStep, record: StepRecord | None, run: Liv
         answer = action.default
     if answer is None:
         run.context.ledger.update_run(run.id, status=RunStatus.PAUSED, message=action.question)
-        raise PausedError(_asked(action), path=step.path, hint="answer with `--answer VALUE`")
+        hint = "answer with `--answer VALUE`"
+        raise PausedError(_asked(action), path=step.path, hint=hint, asks=True)
     return run.finish(
         step, StepStatus.DONE, response=answer, value=encoded(answer_value(action, answer, step))
     )

@@ -31,21 +31,21 @@ def answer_gate(context: RunContext, answer: str, comment: str | None) -> None:
     run = context.target.run
     gate = tree_of(context.ledger, run).open_gate if run is not None else None
     if run is None or gate is None:
-        raise UsageError("--answer: the run waits at no ASK that is not answered")
+        raise UsageError("the run waits at no ASK that is not answered")
     try:
         step = _step_of(_plan_of(gate.run_id, run.id, context), gate.path)
     except LookupError:
         step = None
     if step is None or not isinstance(step.action, AskStep) or step.digest != gate.digest:
-        raise UsageError("--answer: the question was edited meanwhile", hint="`--continue` asks it")
+        raise UsageError("the question was edited meanwhile", hint="`--continue` asks it")
     view = gate_view(gate)
     question = step.action.question if view is None else view.question
     try:
         answer_value(step.action, answer, step)
     except StepError as error:
-        raise UsageError(f"--answer: {error.message}", hint=question) from error
+        raise UsageError(error.message, hint=question) from error
     if not context.ledger.answer_step(gate.run_id, gate.path, answer, comment):
-        raise UsageError("--answer: the gate was answered meanwhile; that answer holds")
+        raise UsageError("the gate was answered meanwhile; that answer holds")
 
 
 def _plan_of(run_id: str, top: str, context: RunContext) -> Plan:

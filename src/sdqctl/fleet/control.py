@@ -92,11 +92,12 @@ def retry_runs(database: Database, numbers: Sequence[int]) -> list[int]:
 
 
 def answer_run(database: Database, number: int, answer: str, comment: str | None) -> bool:
-    """Put a run in again with what a human says at its gate; False: it waits at none."""
+    """Put a run in again with what a human says at its ASK; False: it waits at none."""
     with database.transaction() as connection:
         changed = connection.execute(
             "UPDATE sdqctl.runs SET status = 'queued', job = NULL, answer = %s, comment = %s, "
-            "ended_at = NULL, touched_at = now() WHERE number = %s AND status = 'paused'",
+            "ended_at = NULL, touched_at = now() WHERE number = %s AND status = 'paused' "
+            "AND gate IS NOT NULL",
             (answer, comment, number),
         ).rowcount
         _hold_paused(connection)

@@ -12,15 +12,17 @@ import msgspec
 
 from sdqctl.engine.context import RunContext
 from sdqctl.engine.continuation import last_run
+from sdqctl.engine.gates import answer_gate
 from sdqctl.engine.kept_text import KeptText, kept
 from sdqctl.engine.preflight import check, check_destinations
 from sdqctl.engine.preparation import decided, settle
 from sdqctl.engine.target import choose_known
-from sdqctl.errors import WorkflowError, WorkspaceError
+from sdqctl.errors import PausedError, UsageError, WorkflowError, WorkspaceError
 from sdqctl.fleet.jobs import Job, options_of_job
 from sdqctl.fs import make_private_folder
 from sdqctl.model.modes import exceeds
 from sdqctl.model.options import OnInterrupted, RunOptions
+from sdqctl.store.calls import tree_of
 from sdqctl.store.workflows import kept_file, remove_unused, workflows_folder
 from sdqctl.workflow import load_workflow
 from sdqctl.workflow.diagnostics import describe_errors
@@ -32,6 +34,7 @@ from sdqctl.workspace.worktrees import make_worktree
 
 if TYPE_CHECKING:
     from sdqctl.engine.setup import Setup
+    from sdqctl.fleet.queue import Taken
     from sdqctl.fleet.sharing import Shared
     from sdqctl.model.run import RunRecord
     from sdqctl.model.workflow import Workflow
@@ -100,6 +103,29 @@ def context_of(
     check(context)
     check_destinations(context)
     return replace(context, after_step=shared.after_step)
+
+
+def give_answer(context: RunContext, taken: Taken, answer: str) -> None:
+    """Record the answer that a run was put in again with, at the ASK that it is for, unless that
+    was done before the run went to this worker.
+
+    Raises PausedError for one that does not fit (any more): the run waits where it waited.
+    """
+    run, gate = context.target.run, None
+    if run is not None:
+        gate = tree_of(context.ledger, run).open_gate
+        asked = context.ledger.step(run.id, taken.gate) if taken.gate else None
+        if asked is not None and asked.answer == context.ledger.redact(answer):
+            return
+    try:
+        if gate is not None and taken.gate and gate.path != taken.gate:
+            raise UsageError("the run waits at another ASK by now")
+        answer_gate(context, answer, taken.comment)
+    except UsageError as error:
+        why = f"the answer {answer!r} was not taken: {error.message}"
+        said = context.ledger.redact(why if run is None else f"{run.message or run.status}; {why}")
+        path = None if gate is None else gate.path
+        raise PausedError(said, path=path, asks=gate is not None) from error
 
 
 def _own_folder(setup: Setup, run: RunRecord | None, clone: Path | None) -> Path | None:

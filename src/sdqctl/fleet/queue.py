@@ -58,10 +58,25 @@ class Taken:
     answer: str | None
     """What a human said at its gate."""
     comment: str | None
+    gate: str | None
+    """The path of the ASK at which it waited last, for which the answer is; empty: not known."""
     batch: int | None
     """Whose budget it uses."""
     is_limited: bool
     """Whether others may wait for its end."""
+
+
+@dataclass(frozen=True)
+class End:
+    """How a run ended here. `queued`: it goes back, for after some `seconds`."""
+
+    status: str
+    message: str | None = None
+    exit_code: int | None = None
+    seconds: float = 0.0
+    steps: tuple[int, int] | None = None
+    gate: str | None = None
+    """The path of the ASK at which it waits."""
 
 
 def make_queue(database: Database) -> bool:
@@ -161,48 +176,44 @@ def take(database: Database, number: int, job: int, worker: str) -> Taken | None
             "UPDATE sdqctl.runs SET status = 'running', worker = %s, attempts = attempts + 1, "
             "waits = false, started_at = coalesce(started_at, now()), touched_at = now(), "
             "message = NULL WHERE number = %s AND job = %s AND status IN ('queued', 'running') "
-            "RETURNING spec, name, answer, comment",
+            "RETURNING spec, name, answer, comment, gate",
             (worker, number, job),
         ).fetchone()
     if row is None:
         return None
-    spec, name, answer, comment = row
+    spec, name, answer, comment, gate = row
     batch, is_limited = admitted.batch, admitted.is_limited
-    return Taken(number, job, spec, name, answer, comment, batch, is_limited)
+    return Taken(number, job, spec, name, answer, comment, gate, batch, is_limited)
 
 
-def settle(
-    database: Database,
-    taken: Taken,
-    status: str,
-    *,
-    message: str | None = None,
-    exit_code: int | None = None,
-    steps: tuple[int, int] | None = None,
-) -> bool:
+def settle(database: Database, taken: Taken, end: End) -> bool:
     """Record how a run ended; False when it is not this process's any more, or was cancelled."""
-    done, total = steps or (None, None)
+    if end.status == "queued":
+        return _give_back(database, taken, end)
+    done, total = end.steps or (None, None)
     with database.connection() as connection:
         return bool(
             connection.execute(
                 "UPDATE sdqctl.runs SET status = %s, message = %s, exit_code = %s, "
                 "steps_done = coalesce(%s, steps_done), steps_total = coalesce(%s, steps_total), "
-                "answer = NULL, comment = NULL, ended_at = now(), touched_at = now() "
+                "answer = NULL, comment = NULL, gate = %s, ended_at = now(), touched_at = now() "
                 "WHERE number = %s AND job = %s AND status = 'running'",
-                (status, message, exit_code, done, total, taken.number, taken.job),
+                (
+                    *(end.status, end.message, end.exit_code, done, total, end.gate),
+                    *(taken.number, taken.job),
+                ),
             ).rowcount
         )
 
 
-def give_back(database: Database, taken: Taken, message: str, seconds: float = 0.0) -> bool:
-    """Put a run back that could not be ended here, for after some seconds."""
+def _give_back(database: Database, taken: Taken, end: End) -> bool:
     with database.transaction() as connection:
         changed = connection.execute(
             "UPDATE sdqctl.runs SET status = 'queued', job = NULL, worker = NULL, message = %s, "
             "touched_at = now() WHERE number = %s AND job = %s AND status = 'running'",
-            (message, taken.number, taken.job),
+            (end.message, taken.number, taken.job),
         ).rowcount
-        defer_missing(connection, [taken.number], seconds)
+        defer_missing(connection, [taken.number], end.seconds)
     return bool(changed)
 
 

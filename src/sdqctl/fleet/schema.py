@@ -119,6 +119,13 @@ MIGRATIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "CREATE INDEX runs_by_batch ON sdqctl.runs (batch) WHERE batch IS NOT NULL",
         ),
     ),
+    (
+        "0005-what-an-answer-is-for",
+        (
+            "ALTER TABLE sdqctl.runs ADD COLUMN gate text",
+            "UPDATE sdqctl.runs SET gate = '' WHERE status = 'paused' OR answer IS NOT NULL",
+        ),
+    ),
 )
 
 

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from sdqctl.engine.execution import launch
-from sdqctl.engine.gates import answer_gate, awaits_answer
 from sdqctl.errors import (
     BusyError,
     InterruptedRunError,
@@ -34,7 +33,8 @@ from sdqctl.fleet.database import Database, may_pass
 from sdqctl.fleet.engine import server
 from sdqctl.fleet.jobs import Job, read_job
 from sdqctl.fleet.limits import seconds_to_wait, slow_down
-from sdqctl.fleet.preparation import Policy, context_of
+from sdqctl.fleet.preparation import Policy, context_of, give_answer
+from sdqctl.fleet.queue import End
 from sdqctl.fleet.repositories import Repositories
 from sdqctl.fleet.sharing import Shared, SharedStore
 from sdqctl.model.events import Event, FailureKind, ModelCallFailed, TurnFailed, UsageReported
@@ -245,44 +245,36 @@ class Worker:
         except asyncio.CancelledError:
             await settled
 
-    async def _end_of(self, taken: queue.Taken) -> _End:
+    async def _end_of(self, taken: queue.Taken) -> End:
         """Do a run, and say how it ended. Raises LeaseLostError."""
         try:
             run = await self._do(read_job(taken.spec), taken)
         except LeaseLostError:
             raise
         except PausedError as error:
-            return _End("paused", error.message, error.exit_code)
+            gate = error.path if error.asks else None
+            return End("paused", error.message, error.exit_code, gate=gate)
         except (InterruptedRunError, asyncio.CancelledError):
-            return _End("queued", "given back by a worker that was stopped")
+            return End("queued", "given back by a worker that was stopped")
         except BusyError as error:
-            return _End("queued", error.message, seconds=_AGAIN)
+            return End("queued", error.message, seconds=_AGAIN)
         except SdqctlError as error:
-            return _End("failed", error.message, error.exit_code)
+            return End("failed", error.message, error.exit_code)
         except Exception as error:  # noqa: BLE001 - a bug ends one run, not the worker
-            return _End("failed", f"a bug in sdqctl: {type(error).__name__}: {error}", 1)
-        return _End("completed", None, 0, steps=(run.steps_done, run.steps_total))
+            return End("failed", f"a bug in sdqctl: {type(error).__name__}: {error}", 1)
+        return End("completed", None, 0, steps=(run.steps_done, run.steps_total))
 
-    def _settle(self, taken: queue.Taken, end: _End) -> None:
-        def settle(database: Database) -> None:
-            if end.status == "queued":
-                queue.give_back(database, taken, end.message or "", end.seconds)
-                return
-            queue.settle(
-                database,
-                taken,
-                end.status,
-                message=end.message,
-                exit_code=end.exit_code,
-                steps=end.steps,
-            )
-
+    def _settle(self, taken: queue.Taken, end: End) -> None:
+        settle = partial(queue.settle, taken=taken, end=end)
         try:
-            self._database.patiently(lambda: self._answer(settle), _PATIENCE, self._hurry)
+            is_ours = self._database.patiently(lambda: self._answer(settle), _PATIENCE, self._hurry)
             if taken.is_limited:
                 self._answer(partial(let_in, tags=self._tags))
         except SdqctlError as error:
             self._note(f"{taken.name}: {end.status}; the queue may not know it: {error.message}")
+            return
+        if not is_ours:
+            self._note(f"{taken.name}: cancelled, or another worker's by now")
             return
         self.done += end.status != "queued"
         self._note(f"{taken.name}: {end.status}" + (f": {end.message}" if end.message else ""))
@@ -293,8 +285,8 @@ class Worker:
             with shared, self._machine.ledger() as ledger:
                 shared.publisher.patience = _PATIENCE
                 context = context_of(self._machine, ledger, job, self._manner.policy, shared, clone)
-                if taken.answer is not None and awaits_answer(context):
-                    answer_gate(context, taken.answer, taken.comment)
+                if taken.answer is not None:
+                    give_answer(context, taken, taken.answer)
                 return await shared.keep(self._launched(context, shared, taken.batch))
 
     async def _launched(self, context: RunContext, shared: Shared, batch: int | None) -> RunRecord:
@@ -384,14 +376,3 @@ async def _ends(working: asyncio.Task[None], watching: asyncio.Task[None]) -> li
 def _told(loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
     """What the engine could not write down while the database was away is made good later."""
     _LOG.debug("%s: %s", context.get("message"), context.get("exception"))
-
-
-@dataclass(frozen=True)
-class _End:
-    """How a run ended here."""
-
-    status: str
-    message: str | None = None
-    exit_code: int | None = None
-    seconds: float = 0.0
-    steps: tuple[int, int] | None = None
