@@ -136,6 +136,19 @@ def test_a_batch_is_put_in_once_and_waited_for_as_on_one_machine(parts: Fleet) -
     assert "another run in session 'q-x'" in other.err
 
 
+def test_a_run_is_waited_for_also_where_its_session_is_by_now(fleet: Fleet) -> None:
+    one = fleet.machine("a")
+    put_in = ("run", "-p", "say [[reply: A]]", "--session-name", "q", "--queue", "--wait", "1m")
+    one.run(*put_in[:-2])
+    one.run(*worker(fleet, "a", "--until-idle"))
+    assert "0 runs put in, 0 again, 1 there" in one.run(*put_in).err
+    two = fleet.machine("b")
+    two.run("run", "-p", "other", "--session-name", "mine")
+    other = two.run("run", "-p", "say", "--session-name", "mine", "--queue", code=7)
+    assert "'mine' exists already" in other.err
+    assert states(fleet) == [("q", "completed")]
+
+
 def test_a_run_of_a_worker_goes_on_elsewhere_for_its_component(parts: Fleet) -> None:
     one, go = parts.machine("a"), parts.folder / "go"
     story = parts.write(STORY.replace("RUN ", f"RUN test -e {go} && "))

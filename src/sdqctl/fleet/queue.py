@@ -124,6 +124,13 @@ def enqueue(
     return Enqueued(tuple(added), tuple(again), there)
 
 
+def has_run(database: Database, job: Job) -> bool:
+    """Whether there is a run of a job's name."""
+    with database.connection() as connection:
+        query = "SELECT 1 FROM sdqctl.runs WHERE adapter = %s AND known_by = %s"
+        return connection.execute(query, (job.adapter, folded(job.name))).fetchone() is not None
+
+
 def _put(
     connection: Connection, job: Job, tag: str, priority: int, *, held: bool
 ) -> tuple[int, str | None]:

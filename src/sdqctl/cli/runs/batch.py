@@ -35,7 +35,7 @@ from sdqctl.engine.preparation import decide, decided, settle
 from sdqctl.engine.session_names import given_name
 from sdqctl.engine.target import choose_known
 from sdqctl.engine.variables import base_variables
-from sdqctl.errors import PausedError, UsageError
+from sdqctl.errors import PausedError, SessionExistsError, UsageError
 from sdqctl.model.run import BatchOutcome
 from sdqctl.model.session import by_key, folded
 from sdqctl.sandbox.nets import Nets
@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from sdqctl.model.run import RunRecord
     from sdqctl.model.sandbox import Sandbox
     from sdqctl.model.workflow import Workflow
+    from sdqctl.store.ledger import Ledger
 
 __all__ = ["ApplyRequest", "Manner", "apply_workflow", "run_workflows"]
 
@@ -200,13 +201,28 @@ def _enqueue_workflows(
     if prompts:
         workflows = [prompts_workflow(prompts, app.directory)]
     with app.ledger() as ledger:
-        items = []
+        items, taken = [], {}
         for workflow in workflows:
             check_named(workflow, options)
-            context = decide(workflow, options, app, ledger, dry_run=True)
+            context, error = _for_queue(app, workflow, options, ledger)
             items.append(Item(context.target.name, context, ""))
+            if error is not None:
+                taken[context.target.name] = error
         refuse_same_names([item.label for item in items])
-        return enqueue_items(app, items, manner)
+        return enqueue_items(app, items, manner, taken)
+
+
+def _for_queue(
+    app: App, workflow: Workflow, options: RunOptions, ledger: Ledger
+) -> tuple[RunContext, SessionExistsError | None]:
+    """A run that is to go into a queue, and why its name is taken here, which does not matter where
+    the queue has it.
+    """
+    try:
+        return decide(workflow, options, app, ledger, dry_run=True), None
+    except SessionExistsError as error:
+        options = msgspec.structs.replace(options, resume_if_exists=True)
+        return decide(workflow, options, app, ledger, dry_run=True), error
 
 
 def _check_flags(options: RunOptions, manner: Manner, *, output: str) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from sdqctl.cli.output import counted, note, write_json
 from sdqctl.cli.shared import open_store
-from sdqctl.errors import BusyError, InterruptedRunError, UsageError
+from sdqctl.errors import BusyError, InterruptedRunError, SessionExistsError, UsageError
 from sdqctl.text.terminal import one_line
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from sdqctl.cli.runs.batch_report import Item
     from sdqctl.cli.runs.manner import Manner
     from sdqctl.fleet.database import Database
-    from sdqctl.fleet.jobs import Origin
+    from sdqctl.fleet.jobs import Job, Origin
     from sdqctl.model.options import RunOptions
     from sdqctl.model.views.queue import QueuedRunView
     from sdqctl.model.workflow import Workflow
@@ -40,50 +41,69 @@ def check_named(workflow: Workflow, options: RunOptions) -> None:
         )
 
 
-def enqueue_items(app: App, items: Sequence[Item], manner: Manner) -> int:
+def enqueue_items(
+    app: App,
+    items: Sequence[Item],
+    manner: Manner,
+    taken: Mapping[str, SessionExistsError] = MappingProxyType({}),
+) -> int:
     """Put runs into a queue; those that are there are not put in again. Returns the exit code.
 
+    `taken`: the names that sessions here have, which are refused where the queue has no such run.
     Raises UsageError for what a queue cannot hold, BusyError when the time to wait is over.
     """
-    from sdqctl.fleet.admission import Budget
-    from sdqctl.fleet.jobs import job_of, origin_of
-    from sdqctl.fleet.queue import enqueue, make_queue
+    from sdqctl.fleet.jobs import job_of
+    from sdqctl.fleet.queue import has_run, make_queue
 
     display = manner.display
     if display.output_format == "jsonl":
         raise UsageError("--format jsonl is for runs that are done here")
-    origins: dict[Path, Origin | None] = {}
-    repositories: dict[str, Repository] = {}
+    origins = _origins(items)
+    jobs = []
     for item in items:
-        cwd = item.context.cwd
-        if cwd not in origins:
-            found = origin_of(cwd)
-            origins[cwd] = found[0] if found else None
-            if found is not None:
-                repositories[found[0].base] = found[1]
-    jobs = [job_of(item.context, item.label, origins[item.context.cwd]) for item in items]
+        origin = origins[item.context.cwd]
+        jobs.append(job_of(item.context, item.label, origin[0] if origin else None))
     if display.dry_run:
         note(f"{counted(len(jobs), 'run')} would go into the queue")
         return 0
-    bounds = (manner.max_tokens, manner.max_cost)
-    budget = None if bounds == (None, None) else Budget(*bounds)
     with open_store(app, manner.queue) as shared:
         database = shared.database
         make_queue(database)
-        for origin in filter(None, origins.values()):
-            _carry(database, origin, repositories[origin.base])
-        done = enqueue(database, jobs, tag=manner.tag, priority=manner.priority, budget=budget)
-        if not display.quiet:
-            note(
-                f"{counted(len(done.added), 'run')} put in, {len(done.again)} again, "
-                f"{len(done.there)} there already"
-            )
+        for job in jobs:
+            if job.name in taken and not has_run(database, job):
+                raise taken[job.name]
+        for found in filter(None, origins.values()):
+            _carry(database, *found)
+        numbers = _put_in(database, jobs, manner)
         wait = max((item.context.options.wait for item in items), default=0.0)
         if not wait:
             if display.output_format == "json":
-                write_json(_runs(database, done.numbers))
+                write_json(_runs(database, numbers))
             return 0
-        return _follow(database, done.numbers, manner, wait)
+        return _follow(database, numbers, manner, wait)
+
+
+def _origins(items: Sequence[Item]) -> dict[Path, tuple[Origin, Repository] | None]:
+    """The commit around each folder that a run works in."""
+    from sdqctl.fleet.jobs import origin_of
+
+    return {cwd: origin_of(cwd) for cwd in dict.fromkeys(item.context.cwd for item in items)}
+
+
+def _put_in(database: Database, jobs: Sequence[Job], manner: Manner) -> list[int]:
+    """Put jobs in, and say how many; returns the numbers of their runs."""
+    from sdqctl.fleet.admission import Budget
+    from sdqctl.fleet.queue import enqueue
+
+    bounds = (manner.max_tokens, manner.max_cost)
+    budget = None if bounds == (None, None) else Budget(*bounds)
+    done = enqueue(database, jobs, tag=manner.tag, priority=manner.priority, budget=budget)
+    if not manner.display.quiet:
+        note(
+            f"{counted(len(done.added), 'run')} put in, {len(done.again)} again, "
+            f"{len(done.there)} there already"
+        )
+    return done.numbers
 
 
 def _carry(database: Database, origin: Origin, repository: Repository) -> None:
