@@ -169,6 +169,21 @@ def test_a_mistake_has_its_place_and_says_what_is_wrong(text: str, place: str, w
     assert parse_workflow(text, "w.conv").workflow is None
 
 
+@pytest.mark.parametrize(
+    ("command", "error"),
+    [
+        ("echo {{ answer | random }}", "4:22: there is no filter random "),
+        ("echo '{{ answer.delete() }}'", "4:21: there is no method delete "),
+        ("a | b", "4:5: RUN: '|' needs a shell"),
+    ],
+)
+def test_a_faulty_command_is_one_mistake_whatever_takes_its_output(
+    command: str, error: str
+) -> None:
+    (found,) = errors(f"{HEAD}RUN {command}\nCAPTURE x\n")
+    assert found.startswith(error)
+
+
 def test_a_value_that_the_shell_would_run_is_a_warning() -> None:
     found = parse_workflow(f"{HEAD}ALLOW-SHELL\nRUN echo {{{{answer | raw}}}}\n", "w.conv")
     (warning,) = found.diagnostics

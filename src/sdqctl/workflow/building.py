@@ -213,7 +213,9 @@ class Building:
     def _capture(self, capture: Capture) -> None:
         """Let the step above give its result a name."""
         self._settings.names |= {capture.name, f"{capture.name}_all"}
-        steps = self._blocks[-1].steps
+        steps, before = self._blocks[-1].steps, self._blocks[-1].before
+        if before is not None and before.span not in {step.span for step in steps}:
+            return  # it is faulty itself
         step = steps[-1] if steps else None
         if not isinstance(step, PromptStep | RunStep | CallStep) or (
             isinstance(step, RunStep) and step.background

@@ -112,12 +112,14 @@ def attached(step: PromptStep) -> tuple[Reference, ...] | None:
 
 
 def _arguments(command: str, names: Collection[str]) -> tuple[str, ...]:
-    """The words of a command; each expression over `names` is within its word."""
+    """The words of a command; what is over `names` is within its word, also where it is wrong, of
+    which the checks of values tell.
+    """
     if not names:
         return values.arguments(joined(command))
-    from sdqctl.workflow.flow.templates import expressions
+    from sdqctl.workflow.flow.templates import holes
 
-    found = [hole for hole in expressions(command) if names >= {*hole.expression().names}]
+    found = [hole for hole in holes(command) if hole.uses(names)]
     for number, hole in reversed(list(enumerate(found))):
         command = f"{command[: hole.start]}{_HELD.format(number)}{command[hole.end :]}"
     words = values.arguments(joined(command))

@@ -47,6 +47,10 @@ class Hole:
         """The name of a built-in variable, which is upper case; None: it is an expression."""
         return self.text.strip() if VARIABLE.fullmatch(f"{{{{{self.text}}}}}") else None
 
+    def uses(self, names: Collection[str]) -> bool:
+        """Whether a word in it is one of these values, though it may not parse."""
+        return self.variable is None and any(word in names for word in NAME.findall(self.text))
+
     def expression(self) -> Expression:
         """Raises ExpressionError."""
         from sdqctl.workflow.flow.expressions import Expression
@@ -127,8 +131,7 @@ def findings(text: str, known: Collection[str]) -> Iterator[Finding]:
         try:
             expression = hole.expression()
         except ExpressionError as error:
-            meant = any(word in known for word in NAME.findall(hole.text))
-            yield Finding(hole.column + error.column - 1, error.message, meant)
+            yield Finding(hole.column + error.column - 1, error.message, hole.uses(known))
             continue
         for name in expression.names:
             if name not in known:
