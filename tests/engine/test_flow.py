@@ -290,6 +290,13 @@ def test_an_answer_with_a_number_that_there_is_not_is_asked_for_again(
     assert (told.done.code, len(told.prompts)) == (4, 3)
 
 
+def test_a_warning_says_what_of_a_schema_an_answer_does_not_fit(bench: Bench) -> None:
+    schema = '{"properties": {"n": {"type": "number"}}}'
+    told = bench.run(f'PROMPT [[reply: {{"n": "x"}}]]\nCAPTURE v AS json SCHEMA {schema}\n')
+    warnings = [event["message"] for event in told.of("warning")]
+    assert "schema: - n: 'x' is not of type 'number'); asked again" in warnings[0]
+
+
 def test_an_output_with_a_number_that_there_is_not_is_no_value(bench: Bench) -> None:
     told = bench.run("MODE implement\nRUN echo '{\"n\": 1e999}'\nCAPTURE v AS json\n")
     assert told.done.code == 4

@@ -30,8 +30,11 @@ from sdqctl.model.plan import PlannedStep, PromptAction
 from sdqctl.model.run import StepRecord, StepStatus, TurnOutcome
 from sdqctl.model.session import SessionRef
 from sdqctl.text.duration import format_duration
+from sdqctl.text.terminal import title
 
 UNFIT = "the answer does not fit: "
+_REASON = 200
+"""Columns of a reason in a warning."""
 """How the error of an attempt begins whose answer is not what its CAPTURE wants."""
 
 
@@ -173,7 +176,7 @@ class TurnRunner:
                 f"step {step.path}: the answer does not fit after {tries} tries: {reason}",
                 hint="CAPTURE-RETRIES allows more tries",
             )
-        self._warn(step, f"the answer does not fit ({str(reason).splitlines()[0]}); asked again")
+        self._warn(step, f"the answer does not fit ({title(str(reason), _REASON)}); asked again")
         return wanted.correction(reason)
 
     async def compact(
