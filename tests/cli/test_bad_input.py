@@ -239,3 +239,10 @@ def test_data_is_readable_by_its_owner_alone(home: Path, workflow: Path) -> None
     for path in [home / "sdqctl", *(home / "sdqctl").rglob("*")]:
         mode = stat.S_IMODE(path.stat().st_mode)
         assert mode == (0o700 if path.is_dir() else 0o600), path
+
+
+@pytest.mark.parametrize("amount", ["-1", "nan", "inf"])
+def test_a_limit_that_is_no_amount_is_named_by_its_option(amount: str, home: Path) -> None:
+    done = sdqctl("run", "-a", "mock", "-p", "hi", "--max-cost", amount)
+    assert done.code == 2
+    assert "Invalid value for '--max-cost': " in done.err

@@ -9,7 +9,7 @@ import click
 
 from sdqctl.cli.ci.options import job_of, report_options
 from sdqctl.cli.completion import complete_folder, complete_workflow
-from sdqctl.cli.options import examples, queue_options
+from sdqctl.cli.options import AmountType, examples, queue_options
 from sdqctl.cli.runs.options import (
     RunCommand,
     asked_for,
@@ -60,7 +60,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--batch-max-cost",
-    type=click.FloatRange(0, min_open=True),
+    type=AmountType(0, min_open=True),
     metavar="COST",
     help="The same for what the runtime reports as cost.",
 )

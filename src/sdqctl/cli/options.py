@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import click
 
@@ -35,6 +36,19 @@ class DurationType(click.ParamType[float]):
 
 
 DURATION = DurationType()
+
+
+class AmountType(click.FloatRange):
+    """A number of 0 or more that is one: `nan` and `inf` bound nothing."""
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """The number; another one is a usage error."""
+        amount = float(super().convert(cast("float", value), param, ctx))
+        if not math.isfinite(amount):
+            self.fail(f"{value} is not an amount such as 0.5", param, ctx)
+        return amount
 
 
 def examples(*lines: str) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sdqctl.cli.completion import complete_adapter, complete_mode
-from sdqctl.cli.options import DURATION, examples
+from sdqctl.cli.options import DURATION, AmountType, examples
 from sdqctl.cli.output import write
 from sdqctl.errors import RuntimeMissingError
 from sdqctl.model.sandbox import SANDBOX_CHOICES
@@ -61,7 +61,7 @@ _SKILL = Path(__file__).with_name("SKILL.md")
     help="So many runs may be begun, prompts and answers among them.",
 )
 @click.option("--max-tokens", type=click.IntRange(min=1), metavar="N", help="Of each run.")
-@click.option("--max-cost", type=click.FloatRange(min=0), metavar="AMOUNT", help="Of each run.")
+@click.option("--max-cost", type=AmountType(min=0), metavar="AMOUNT", help="Of each run.")
 @click.option("--max-time", type=DURATION, metavar="DUR", help="Of each run.")
 @click.option(
     "--max-depth",

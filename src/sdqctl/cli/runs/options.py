@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import click
 
 from sdqctl.cli.completion import complete_adapter, complete_folder, complete_mode
-from sdqctl.cli.options import DURATION, read_text_argument
+from sdqctl.cli.options import DURATION, AmountType, read_text_argument
 from sdqctl.errors import UsageError
 from sdqctl.fs import led_to
 from sdqctl.model.sandbox import SANDBOX_CHOICES
@@ -173,7 +173,7 @@ _TALK_OPTIONS = [
     ),
     click.option(
         "--max-cost",
-        type=click.FloatRange(min=0),
+        type=AmountType(min=0),
         metavar="AMOUNT",
         help="Stop when the run cost so much, where the runtime tells; default 0, no limit.",
     ),
