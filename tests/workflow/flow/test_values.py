@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -98,7 +99,7 @@ def test_a_typed_text_is_a_value(type_: str, text: str, expected: Value) -> None
         ("file", "gone.txt", "there is no file 'gone.txt'"),
         ("file", "repotr.md", "did you mean report.md?"),
         ("file", "x\0y", "there is no file"),
-        ("file", ".", "there is no file"),
+        ("file", ".", "'.' is no file"),
     ],
 )
 def test_a_text_that_does_not_fit_is_told_why(
@@ -108,6 +109,14 @@ def test_a_text_that_does_not_fit_is_told_why(
     with pytest.raises(ValueError) as caught:
         read_text(text, parse_type(type_), folder=tmp_path)
     assert words in str(caught.value)
+
+
+def test_a_fifo_is_no_file_and_nothing_else_is_meant(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ValueError, match=r"^'pipe' is no file$"):
+        read_text("pipe", ValueType(Kind.FILE), folder=tmp_path)
+    with pytest.raises(ValueError, match=r"^there is no file 'pip'$"):
+        read_text("pip", ValueType(Kind.FILE), folder=tmp_path)
 
 
 def test_a_file_is_named_as_it_was_given(tmp_path: Path) -> None:

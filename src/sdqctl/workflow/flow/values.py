@@ -169,10 +169,12 @@ def _file(text: str, folder: Path | None) -> str:
         raise ValueError("the name of a file is missing")
     path = (folder or Path.cwd()) / Path(text).expanduser()
     try:
-        found = path.is_file()
+        found, found_other = path.is_file(), path.exists()
     except (OSError, ValueError):
-        found = False
+        found = found_other = False
     if not found:
+        if found_other:
+            raise ValueError(f"{text!r} is no file")
         near = did_you_mean(path.name, _names_in(path.parent))
         raise ValueError(f"there is no file {text!r}{near}")
     return text
@@ -180,7 +182,7 @@ def _file(text: str, folder: Path | None) -> str:
 
 def _names_in(folder: Path) -> list[str]:
     try:
-        return [entry.name for entry in folder.iterdir()]
+        return [entry.name for entry in folder.iterdir() if entry.is_file()]
     except (OSError, ValueError):
         return []
 
