@@ -83,6 +83,12 @@ def test_a_run_from_such_a_folder_is_refused_and_what_only_reads_is_not(named: B
     assert nothing_was_begun(named)
 
 
+def test_a_file_that_no_run_takes_for_its_name_is_no_valid_one(named: Bench) -> None:
+    done = sdqctl("validate", "ok.conv", f"{BAD}.conv")
+    assert (done.code, done.err) == (3, "2 checked: 1 error, 0 warnings\n")
+    assert f"has a name that is not UTF-8: {SEEN}.conv" in done.out
+
+
 def test_a_folder_that_a_called_workflow_is_led_to_is_found_beforehand(named: Bench) -> None:
     (named.project / "link").symlink_to(BAD)
     named.write("inner.conv", f"CWD link\n{TEXT}")

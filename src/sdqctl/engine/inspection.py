@@ -12,6 +12,7 @@ import msgspec
 from sdqctl.adapters.registry import adapter_names, steering
 from sdqctl.engine.destinations import Destinations
 from sdqctl.engine.inputs import input_value, inputs_of
+from sdqctl.engine.preflight import RENAME
 from sdqctl.engine.setup import Setup, working_directory
 from sdqctl.engine.variables import base_variables, cycle_variables, layered
 from sdqctl.errors import SdqctlError, UsageError
@@ -19,6 +20,7 @@ from sdqctl.model.options import RunOptions
 from sdqctl.model.plan import EarlierPart, OutputPart, Plan, PlannedStep, PromptAction
 from sdqctl.model.views.workflow import FindingView, PromptView
 from sdqctl.model.workflow import CallStep, Diagnostic, Input, Severity, Span, Workflow
+from sdqctl.text.undecoded import is_decoded, readable
 from sdqctl.workflow import check_workflow, load_workflow
 from sdqctl.workflow.calls import all_called
 from sdqctl.workflow.checks import FileChecks, adapter_finding
@@ -82,6 +84,7 @@ def inspect(setup: Setup, path: Path) -> tuple[list[Finding], int]:
             inputs += map(_of_input, parsed.workflow.inputs)
             found += _plan_findings(setup, parsed.workflow)
             found += _destination_findings(parsed.workflow)
+            found += _name_findings(path)
             for called in all_called(parsed.workflow):
                 found += map(_doubtful, _plan_findings(setup, called))
                 found += _destination_findings(called)
@@ -92,6 +95,15 @@ def inspect(setup: Setup, path: Path) -> tuple[list[Finding], int]:
         )
         return [*inputs, Finding(problem)], error.exit_code
     return [*inputs, *map(Finding, found)], 0
+
+
+def _name_findings(path: Path) -> Iterator[Diagnostic]:
+    """What is wrong with the name of a workflow file; what reads alone takes any folder."""
+    if not is_decoded(path.name):
+        message = f"the workflow file has a name that is not UTF-8: {readable(path.name)}"
+        yield Diagnostic(
+            severity=Severity.ERROR, message=message, span=Span(str(path), 1), hint=RENAME
+        )
 
 
 def _of_input(one: Input) -> Finding:

@@ -26,6 +26,9 @@ from sdqctl.workflow.plan import build_plan
 from sdqctl.workflow.references import Roots
 from sdqctl.workflow.render import check_requirements
 
+RENAME = "rename it: such a name can be neither recorded nor sent"
+"""What to do about a name that is not UTF-8."""
+
 
 def check(context: RunContext, checks: FileChecks | None = None) -> None:
     """Check all that can be known before a session is made. `checks` remembers what other runs of
@@ -140,7 +143,7 @@ def refuse_undecoded(setup: Setup, workflow: Workflow, options: RunOptions, cwd:
         if not is_decoded(name):
             raise UsageError(
                 f"{what} has a name that is not UTF-8: {readable(name)}",
-                hint="rename it: such a name can be neither recorded nor sent",
+                hint=RENAME,
             )
 
 
