@@ -160,6 +160,15 @@ def test_a_pause_counts_as_shown_once_it_was_watched(
     assert (done.code, done.out) == (0, "B\n"), done.err
 
 
+def test_a_pause_takes_no_answer(bench: Bench, begun: Callable[..., int]) -> None:
+    begun("SESSION-NAME job\nPAUSE look\nPROMPT b\n")
+    wait_for(lambda: status() == "paused")
+    done = sdqctl("sessions", "answer", "job", "yes")
+    assert (done.code, "waits at no ASK" in done.err) == (2, True), done.err
+    assert "--answer" not in done.err
+    assert status() == "paused"
+
+
 def test_a_killed_run_is_told_and_goes_on_where_it_was(
     bench: Bench, begun: Callable[..., int]
 ) -> None:

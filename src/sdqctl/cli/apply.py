@@ -9,7 +9,7 @@ import click
 
 from sdqctl.cli.ci.options import job_of, report_options
 from sdqctl.cli.completion import complete_folder, complete_workflow
-from sdqctl.cli.options import AmountType, examples, queue_options
+from sdqctl.cli.options import MOST, AmountType, examples, queue_options
 from sdqctl.cli.runs.options import (
     RunCommand,
     asked_for,
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 @click.option("--session-name", metavar="TEMPLATE", help="May hold {{COMPONENT_NAME}} and others.")
 @click.option(
     "--batch-max-tokens",
-    type=click.IntRange(1),
+    type=click.IntRange(1, MOST**2),
     metavar="N",
     help="Tokens of all together; then none begins any more (with --queue).",
 )

@@ -36,6 +36,30 @@ class DurationType(click.ParamType[float]):
 
 
 DURATION = DurationType()
+MOST = 10**9
+"""Of what is counted in a store."""
+_LONGEST_TAG = 40
+"""Bytes: a channel of Postgres is called after it."""
+
+
+class TagType(click.ParamType[str]):
+    """A tag of runs in a queue, as `worker --tags` can name it."""
+
+    name = "tag"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str:
+        """The tag; a text that is none is a usage error."""
+        text = str(value)
+        if not text or text != text.strip() or "," in text or not is_decoded(text):
+            self.fail(f"{text!r} is no tag: it has no comma, and no spaces around it", param, ctx)
+        if len(text.encode()) > _LONGEST_TAG:
+            self.fail(f"{text!r} is longer than {_LONGEST_TAG} bytes", param, ctx)
+        return text
+
+
+TAG = TagType()
 
 
 class AmountType(click.FloatRange):
@@ -81,10 +105,19 @@ _QUEUE_OPTIONS = [
         help="Have workers do it; --wait DUR waits for the end.",
     ),
     click.option(
-        "--tag", default="default", show_default=True, metavar="T", help="Which workers take it."
+        "--tag",
+        type=TAG,
+        default="default",
+        show_default=True,
+        metavar="T",
+        help="Which workers take it.",
     ),
     click.option(
-        "--priority", type=int, default=0, metavar="N", help="Higher ones begin first; default 0."
+        "--priority",
+        type=click.IntRange(-MOST, MOST),
+        default=0,
+        metavar="N",
+        help="Higher ones begin first; default 0.",
     ),
 ]
 

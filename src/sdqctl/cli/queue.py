@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import click
 
-from sdqctl.cli.options import DURATION, examples, format_option
+from sdqctl.cli.options import DURATION, MOST, TAG, examples, format_option
 from sdqctl.cli.output import counted, is_terminal, note, write_json, write_line
-from sdqctl.cli.shared import ask_queue, make_tables
+from sdqctl.cli.shared import ask_queue, change_runs, make_tables
 from sdqctl.cli.table import STATUS_COLOURS, Cell, Column, age, iso, print_rows
 from sdqctl.errors import UsageError
 from sdqctl.text.terminal import one_line
@@ -30,7 +31,10 @@ _COLUMNS = (
 )
 _WEEK = 7 * 86_400.0
 _queue = click.option("--queue", metavar="URL", help="The queue; default the configured store.")
-_tag = click.option("--tag", default="default", show_default=True, metavar="T", help="Which runs.")
+_tag = click.option(
+    "--tag", type=TAG, default="default", show_default=True, metavar="T", help="Which runs."
+)
+_SHOWN = 3
 
 
 @click.group()
@@ -141,12 +145,9 @@ def show(app: App, /, run: str, queue: str | None, output_format: str) -> None:
 @click.pass_obj
 def cancel(app: App, /, runs: tuple[str, ...], queue: str | None) -> None:
     """Cancel RUNs. One that is being done is stopped; its session stays in the store."""
-    from sdqctl.fleet.control import cancel_runs, find_runs
+    from sdqctl.fleet.control import cancel_runs
 
-    def work(database: Database) -> list[int]:
-        return cancel_runs(database, [run.number for run in find_runs(database, runs)])
-
-    note(f"{counted(len(ask_queue(app, queue, work)), 'run')} cancelled")
+    _change(app, queue, runs, cancel_runs, "cancelled")
 
 
 @queue.command(epilog=examples("sdqctl queue retry src/app.py", "sdqctl queue retry --all"))
@@ -158,16 +159,38 @@ def retry(app: App, /, runs: tuple[str, ...], every: bool, queue: str | None) ->
     """Put RUNs in again that failed, were cancelled, or wait at a PAUSE: they go on where they
     were.
     """
-    from sdqctl.fleet.control import find_runs, queued_runs, retry_runs
+    from sdqctl.fleet.control import queued_runs, retry_runs
 
     if bool(runs) == every:
         raise click.UsageError("name RUNs, or say --all")
+    if runs:
+        _change(app, queue, runs, retry_runs, "put in again")
+        return
 
     def work(database: Database) -> list[int]:
-        failed = queued_runs(database, status="failed") if every else find_runs(database, runs)
+        failed = queued_runs(database, status="failed")
         return retry_runs(database, [run.number for run in failed])
 
     note(f"{counted(len(ask_queue(app, queue, work)), 'run')} put in again")
+
+
+def _change(
+    app: App,
+    queue: str | None,
+    wanted: Sequence[str],
+    change: Callable[[Database, Sequence[int]], list[int]],
+    changed: str,
+) -> None:
+    """Change runs that were named, and say how many were. Raises UsageError for those of which none
+    could be, in the state that they are in; the others are changed.
+    """
+    number, left = change_runs(app, queue, wanted, change)
+    if number or not left:
+        note(f"{counted(number, 'run')} {changed}")
+    if left:
+        told = [f"{run.label} is {run.status}" for run in left[:_SHOWN]]
+        more = [f"{len(left) - _SHOWN} more"] if len(left) > _SHOWN else []
+        raise UsageError(one_line(f"not {changed}: {', '.join(told + more)}"))
 
 
 @queue.command(
@@ -219,8 +242,8 @@ def pause(app: App, /, tag: str, off: bool, queue: str | None) -> None:
 @queue.command(
     epilog=examples("sdqctl queue limit --max-running 20", "sdqctl queue limit --tag big --off")
 )
-@click.option("--tag", metavar="T", help="Which runs; default all together.")
-@click.option("--max-running", type=click.IntRange(0), metavar="N", help="So many at a time.")
+@click.option("--tag", type=TAG, metavar="T", help="Which runs; default all together.")
+@click.option("--max-running", type=click.IntRange(0, MOST), metavar="N", help="So many at a time.")
 @click.option("--off", is_flag=True, help="As many as there are workers.")
 @_queue
 @click.pass_obj

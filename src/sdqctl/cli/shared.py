@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from sdqctl.cli.output import note
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from sdqctl.fleet.database import Database
     from sdqctl.fleet.sharing import SharedStore
     from sdqctl.model.session import SessionRef
+    from sdqctl.model.views.queue import QueuedRunView
     from sdqctl.sessions.query import Entry
 
 _Result = TypeVar("_Result")
@@ -49,21 +50,40 @@ def ask_queue(app: App, given: str | None, work: Callable[[Database], _Result]) 
     """What a queue answers; its tables are made where they are not there."""
     from sdqctl.fleet.queue import make_queue
 
-    with open_store(app, given) as store:
+    with open_store(app, given, "--queue") as store:
         make_queue(store.database)
         return work(store.database)
+
+
+def change_runs(
+    app: App,
+    given: str | None,
+    wanted: Sequence[str],
+    change: Callable[[Database, Sequence[int]], list[int]],
+) -> tuple[int, list[QueuedRunView]]:
+    """Change the runs of some names, numbers or labels; returns how many were, and the others as
+    they stand. Raises SessionNotFoundError.
+    """
+    from sdqctl.fleet.control import find_runs
+
+    def work(database: Database) -> tuple[int, list[QueuedRunView]]:
+        found = find_runs(database, wanted)
+        done = change(database, [run.number for run in found])
+        return len(done), [run for run in found if run.number not in done]
+
+    return ask_queue(app, given, work)
 
 
 def make_tables(app: App, given: str | None) -> bool:
     """Make the tables of store and queue; whether any were missing."""
     from sdqctl.fleet.queue import make_queue
 
-    with open_store(app, given) as store:
+    with open_store(app, given, "--queue") as store:
         return make_queue(store.database)
 
 
-def open_store(app: App, given: str | None) -> SharedStore:
-    """The store of `--store`, else the configured one, which is not asked anything yet.
+def open_store(app: App, given: str | None, flag: str = "--store") -> SharedStore:
+    """The store that a flag gives, else the configured one, which is not asked anything yet.
 
     Raises UsageError for an address that is none, or that holds a password, RuntimeMissingError
     where the client of the database is not installed.
@@ -72,6 +92,6 @@ def open_store(app: App, given: str | None) -> SharedStore:
     from sdqctl.fleet.database import import_client
     from sdqctl.fleet.sharing import SharedStore
 
-    address = store_address(given or app.settings.store, app.environment)
+    address = store_address(given or app.settings.store, app.environment, flag)
     import_client()
     return SharedStore(app, address, lambda text: note(one_line(text)))

@@ -97,13 +97,20 @@ def worker(
         allow_all_tools=allow_all_tools,
         sandbox=sandbox,
         parallel=parallel,
-        tags=tuple(filter(None, map(str.strip, tags.split(",")))) if tags else None,
+        tags=None if tags is None else _tags(tags),
         until_idle=until_idle,
         take_over=take_over,
         repositories=dict(map(_repository, repositories)),
         quiet=quiet,
     )
     work_for(app, request)
+
+
+def _tags(text: str) -> tuple[str, ...]:
+    tags = tuple(filter(None, map(str.strip, text.split(","))))
+    if not tags:
+        raise UsageError("--tags names no tag", hint="leave it out to take the runs of all tags")
+    return tags
 
 
 def _repository(text: str) -> tuple[str, Path]:

@@ -138,9 +138,7 @@ async def recover_turn(
     message = f"interrupted after {names}; the agent is asked to finish it"
     forgot = not await _message_ids(session, ledger, attempts)
     text = follow_up(_text(asked, render), whole=forgot)
-    return Recovery(
-        "continued", message, text, follows=asked.turn_id, forgot=forgot, warning=warning
-    )
+    return Recovery("continued", message, text, asked.turn_id, forgot=forgot, warning=warning)
 
 
 async def find_end(

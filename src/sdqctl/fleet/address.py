@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from sdqctl.errors import UsageError
+from sdqctl.text.undecoded import is_decoded
 
 VARIABLE = "SDQCTL_STORE"
 _SCHEMES = ("postgresql", "postgres")
@@ -27,8 +28,10 @@ class Address:
         return text.replace(self.password, "[redacted]") if self.password else text
 
 
-def store_address(given: str | None, environment: Mapping[str, str]) -> Address:
-    """The address that a flag or a setting gives, checked.
+def store_address(
+    given: str | None, environment: Mapping[str, str], flag: str = "--store"
+) -> Address:
+    """The address that a flag or a setting gives, checked; `flag` is the one that would give it.
 
     A password may stand in the variable SDQCTL_STORE alone: other processes can see a command
     line, and files are read by others. Raises UsageError.
@@ -36,8 +39,10 @@ def store_address(given: str | None, environment: Mapping[str, str]) -> Address:
     if not given:
         raise UsageError(
             "no shared store is named",
-            hint=f"give --store {_EXAMPLE}, or set `store` in the configuration, or {VARIABLE}",
+            hint=f"give {flag} {_EXAMPLE}, or set `store` in the configuration, or {VARIABLE}",
         )
+    if not is_decoded(given):
+        raise UsageError("the address of the store is no UTF-8", hint=_EXAMPLE)
     try:
         parts = urlsplit(given)
         port = parts.port

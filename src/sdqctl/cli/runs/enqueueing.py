@@ -66,7 +66,7 @@ def enqueue_items(
     if display.dry_run:
         note(f"{counted(len(jobs), 'run')} would go into the queue")
         return 0
-    with open_store(app, manner.queue) as shared:
+    with open_store(app, manner.queue, "--queue") as shared:
         database = shared.database
         make_queue(database)
         for job in jobs:

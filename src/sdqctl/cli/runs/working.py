@@ -70,7 +70,7 @@ def work_for(app: App, request: WorkRequest) -> None:
         if not request.quiet:
             note(one_line(text))
 
-    with open_store(app, request.queue) as store:
+    with open_store(app, request.queue, "--queue") as store:
         make_queue(store.database)
     worker = Worker(app, app, store.address, manner, say)
     with contextlib.suppress(InterruptedRunError):  # that is how it is told to stop
