@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -83,6 +84,20 @@ def test_an_open_step_counts_while_its_process_lives(ledger: Ledger, tmp_path: P
     life.start()
     life.stop()
     assert names(ledger, tmp_path, step) == ["other"]
+
+
+def test_a_last_sign_lies_back_a_little_and_no_more(ledger: Ledger, tmp_path: Path) -> None:
+    other = start(ledger, "other")
+    begin(ledger, other)
+    step = begin(ledger, start(ledger, "own"), seen=moment(ledger))
+    life = Life(tmp_path, other)
+    life.start()
+    life.stop()
+    (sign,) = (tmp_path / "alive").iterdir()
+    assert step.started_at is not None
+    for back, expected in ((0.06, ["other"]), (60.0, [])):
+        os.utime(sign, (0, step.started_at.timestamp() - back))
+        assert names(ledger, tmp_path, step) == expected
 
 
 def test_callers_and_what_is_called_are_the_run_itself(ledger: Ledger, tmp_path: Path) -> None:

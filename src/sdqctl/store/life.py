@@ -1,7 +1,7 @@
 """When a run's process was last alive, known after any kill: the time of a file that it touches.
 
 By it a resume tells what the run's tools changed from what came later. The time is the file
-system's, like those that it is compared with, and lies at most a tenth of a second back.
+system's, like those that it is compared with, and lies at most `LAG` back.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import msgspec
 from sdqctl.fs import FILE_MODE, make_private_folder
 
 _BEAT = 0.05
+LAG = 2 * _BEAT
+"""Seconds that the last sign of what is alive may lie back: a beat, and the file system's clock."""
 _ENDED = b"ended"
 
 

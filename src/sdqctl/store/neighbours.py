@@ -12,7 +12,7 @@ import msgspec
 
 from sdqctl.model.run import GATES, StepRecord
 from sdqctl.store.ledger import Ledger
-from sdqctl.store.life import last_sign
+from sdqctl.store.life import LAG, last_sign
 
 _IDLE = ("call", *GATES)
 """Kinds of steps that may be open for long, in which the run itself changes no files."""
@@ -68,4 +68,4 @@ def _lived(home: Path, run_id: str, step: StepRecord) -> bool:
     killed long before may stay open for ever.
     """
     sign, begun = last_sign(home, run_id), step.started_at
-    return sign is not None and (begun is None or sign.time >= begun.timestamp())
+    return sign is not None and (begun is None or sign.time + LAG >= begun.timestamp())
