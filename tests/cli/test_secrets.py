@@ -150,11 +150,13 @@ def test_no_session_is_named_by_one(bench: Bench, monkeypatch: pytest.MonkeyPatc
     path = bench.write("work.conv", "ADAPTER mock\nPROMPT x\n")
     named = bench.write("named.conv", f"ADAPTER mock\nSESSION-NAME of-{PASSWORD}\nPROMPT x\n")
     assert sdqctl("run", path, "--session-name", "good").code == 0
+    assert sdqctl("sessions", "export", "good", "-o", "good.sdqctl").code == 0
     for command in (
         ("run", path, "--session-name", f"of-{PASSWORD}"),
         ("run", named),
         ("sessions", "rename", "good", f"of-{PASSWORD}"),
         ("sessions", "fork", "good", f"of-{PASSWORD}"),
+        ("sessions", "import", "good.sdqctl", "--name", f"of-{PASSWORD}"),
     ):
         refused = sdqctl(*command)
         assert refused.code == 2, refused.err

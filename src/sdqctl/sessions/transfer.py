@@ -33,7 +33,7 @@ from sdqctl.sessions.snapshots import keepers_of, out_of_trash
 from sdqctl.sessions.trash import Deleted, called_by_deleted, find_deleted, remove
 from sdqctl.store.ledger import Ledger
 from sdqctl.store.locks import SessionLock, holder
-from sdqctl.store.redact import Redactor
+from sdqctl.store.redact import Redactor, refuse_secret_name
 from sdqctl.store.rows import put_session
 from sdqctl.store.transfer import (
     Row,
@@ -150,6 +150,8 @@ def import_session(
         raise UsageError(f"--cwd {cwd}: there is no such folder")
     if cwd is not None and not is_decoded(str(cwd.resolve())):
         raise UsageError(f"--cwd {cwd}: its name is not UTF-8", hint="rename it")
+    if name is not None:
+        refuse_secret_name(name, access.environment)
     with Bundle.open(file) as bundle:
         carried, files = bundle.manifest.workspace, None
         if carried is not None and with_files:

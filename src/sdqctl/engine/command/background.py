@@ -62,7 +62,7 @@ class Background:
         cwd: Path,
         environment: Mapping[str, str],
         sandbox: Sandbox,
-        failed: Callable[[str], None] = lambda _: None,
+        failed: Callable[[str], None],
     ) -> None:
         """`failed` is told of each command that ends by itself, and not well."""
         self._failed = failed
