@@ -74,6 +74,7 @@ class Terminal:
         os.close(self._master)
         if self._child.status(time.monotonic() + _PATIENCE) is None:
             self.kill(signal.SIGKILL)
+            self._child.status(time.monotonic() + LIMIT)
 
     def type(self, text: str) -> None:
         """Send keys; `\udce9` is the byte E9, which is no UTF-8."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -43,3 +44,13 @@ def alive(home: Path, word: bytes) -> list[int]:
 def wait_until_gone(home: Path, word: bytes) -> None:
     """Wait until none of them lives: what a killed sdqctl started ends a moment after it."""
     wait_for(lambda: not alive(home, word), f"the end of {word!r}")
+
+
+def remove(folder: Path) -> None:
+    """Remove a folder, if it is there; what a killed sdqctl started may write in it to the last."""
+
+    def is_gone() -> bool:
+        shutil.rmtree(folder, ignore_errors=True)
+        return not folder.exists()
+
+    wait_for(is_gone, f"the end of {folder}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from sdqctl.testing.loopback import LoopbackModel
 from tests.command import SDQCTL, sdqctl
 from tests.sampling import some
 from tests.terminal import CTRL_C, CTRL_D, ENTER, Terminal
+from tests.waiting import remove, wait_until_gone
 
 pytestmark = pytest.mark.runtime
 
@@ -31,12 +33,13 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def tmp_path(place: Path) -> Path:
+def tmp_path(place: Path) -> Iterator[Path]:
     """One folder, empty for each test, so that what is begun in it can be copied back."""
     folder = place / "one"
-    shutil.rmtree(folder, ignore_errors=True)
+    remove(folder)
     folder.mkdir()
-    return folder
+    yield folder
+    wait_until_gone(folder / "home", b"")
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ the project by tools and commands. No code of sdqctl reads them here.
 from __future__ import annotations
 
 import json
-import shutil
 import signal
 import sqlite3
 from collections import Counter
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.command import Done, sdqctl
+from tests.waiting import remove
 
 KILLED = (-signal.SIGKILL, 137)
 _QUOTE = "\n\n> "
@@ -289,6 +289,6 @@ def own_words(prompt: str) -> str:
 
 def reset(folder: Path) -> Path:
     """The folder, empty."""
-    shutil.rmtree(folder, ignore_errors=True)
+    remove(folder)
     folder.mkdir()
     return folder

@@ -33,6 +33,7 @@ from tests.crash.mock_story import (
 )
 from tests.released import test_released
 from tests.sampling import each
+from tests.waiting import remove
 
 pytestmark = pytest.mark.crash
 
@@ -146,7 +147,7 @@ class Places:
             home = self.new(workflow)
             assert home.run(point).code in (KILLED if point else (0,)), home.story()
             shutil.copytree(self._folder, kept, symlinks=True)
-        shutil.rmtree(self._folder, ignore_errors=True)
+        remove(self._folder)
         shutil.copytree(kept, self._folder, symlinks=True)
         return Home(self._folder, workflow)
 
