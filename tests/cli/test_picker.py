@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 from pathlib import Path
 
@@ -54,7 +55,7 @@ def test_sessions_are_listed_found_by_their_text_and_gone_on_with(
         terminal.type(ENTER)
         terminal.wait_for("leaves.")
         terminal.wait_for_prompt()
-        assert "audit-main · just now · 1 turn" in terminal.text
+        assert re.search("audit-main · .+ · 1 turn", terminal.text)
         terminal.type(CTRL_D)
         assert terminal.wait_for_end() == 0
 
