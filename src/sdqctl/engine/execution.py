@@ -307,7 +307,7 @@ async def _open(
     if _was_killed_before_its_first_prompt(context, ref) or (
         not begun and (again or target.run is not None)
     ):
-        name = context.ledger.session_names().get(ref, target.name)
+        name = context.ledger.session_names([ref]).get(ref, target.name)
         session = await connection.create_or_resume(ref.id, name)
     elif target.exists:
         session = await connection.resume(ref.id)

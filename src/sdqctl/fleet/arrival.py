@@ -12,6 +12,7 @@ from sdqctl.fleet.database import Database
 from sdqctl.fleet.states import Stored, fetch
 from sdqctl.model.session import SessionInfo, SessionRef, find_called
 from sdqctl.sessions.access import Access
+from sdqctl.sessions.choosing import Choice
 from sdqctl.sessions.delete import delete_entries
 from sdqctl.sessions.query import Entry, all_entries, tree_of
 from sdqctl.sessions.transfer import import_session
@@ -96,10 +97,7 @@ def put_aside(access: Access, entry: Entry) -> None:
         if worktree.tree.is_dir():
             workspace = Workspace.open(worktree.tree, access.home, limits=NO_LIMITS)
             workspace.snapshot(entry.ref, f"aside/{worktree.tree.parent.name}")
-    deletion = delete_entries(access, going)
-    errors = [error for _, error in (*deletion.failed, *deletion.unsaved)]
-    if errors:
-        raise errors[0]
+    delete_entries(access, Choice(going, unused=True)).raise_what_stays()
     for worktree in worktree_of(access.home, entry.ref):
         remove_worktree(access.home, worktree)
 

@@ -66,7 +66,7 @@ class Publisher:
     def _look(self, ref: SessionRef) -> tuple[SessionInfo, View]:
         info = self._writer.look(ref)
         with self.access.ledger(read_only=True) as ledger:
-            run = ledger.last_runs().get(ref)
+            run = ledger.last_runs([ref]).get(ref)
         if run is not None:
             run = msgspec.structs.replace(run, options="{}", inputs=None)
         turns = self.access.archive(ref.adapter).count_turns(ref.id)

@@ -23,6 +23,7 @@ from sdqctl.store.locks import holders
 if TYPE_CHECKING:
     from sdqctl.adapters.base import Adapter, SessionArchive
     from sdqctl.model.views.session import SessionView
+    from sdqctl.store.ledger import Ledger
 
 CLIENT = "sdqctl"
 
@@ -166,17 +167,26 @@ def read_entries(
     for archive in archives:
         for info in archive.sessions():
             ref = SessionRef(info.adapter, info.id)
-            if info.name is None and ref in names:
-                info = msgspec.structs.replace(info, name=names[ref], client=info.client or CLIENT)
             holder = lock_holder(ref) or archive.holder(info.id)
-            entries.append(
-                standing(
-                    Entry(info, SessionStatus.IDLE, None, None, kept=ref in kept),
-                    holder,
-                    runs.get(ref),
-                )
-            )
+            entries.append(_entry(info, holder, runs.get(ref), names.get(ref), kept=ref in kept))
     return entries
+
+
+def renewed(entry: Entry, archive: SessionArchive, ledger: Ledger) -> Entry:
+    """A session as it is now, for who holds its lock; as it was where it cannot be read alone."""
+    info, only = archive.get(entry.info.id) or entry.info, [entry.ref]
+    run, name = ledger.last_runs(only).get(entry.ref), ledger.session_names(only).get(entry.ref)
+    now = _entry(info, archive.holder(info.id), run, name, kept=bool(ledger.kept_sessions(only)))
+    return replace(now, parent=entry.parent, children=entry.children)
+
+
+def _entry(
+    info: SessionInfo, holder: Holder | None, run: RunRecord | None, name: str | None, *, kept: bool
+) -> Entry:
+    """A session, with the name that the ledger has for one that has none."""
+    if info.name is None and name is not None:
+        info = msgspec.structs.replace(info, name=name, client=info.client or CLIENT)
+    return standing(Entry(info, SessionStatus.IDLE, None, None, kept=kept), holder, run)
 
 
 def standing(entry: Entry, holder: Holder | None, last: RunRecord | None) -> Entry:

@@ -23,6 +23,7 @@ from sdqctl.process import commit_point
 from sdqctl.sessions.access import Access
 from sdqctl.sessions.bundle import Bundle
 from sdqctl.sessions.carried_files import Arriving, put_back, refuse_other_commit
+from sdqctl.sessions.choosing import Choice
 from sdqctl.sessions.delete import delete_entries
 from sdqctl.sessions.query import Entry, all_entries
 from sdqctl.sessions.sealing import Seal, opened
@@ -168,9 +169,7 @@ class StateFile:
                 f"session {here.info.label!r} is in use here by {here.holder.describe()}",
                 hint="end it there first",
             )
-        deletion = delete_entries(self.access, [here])
-        for _, error in (*deletion.failed, *deletion.unsaved):
-            raise error
+        delete_entries(self.access, Choice([here], unused=True)).raise_what_stays()
         self.note(f"the copy of {here.info.label!r} that was here is older, and is in the trash")
 
     def _arrived(self, bundle: Bundle, folder: Path, workflow: Path) -> SessionInfo:

@@ -29,7 +29,7 @@ class StateWriter:
         if info is None:
             raise SessionNotFoundError(f"there is no session {ref.id!r} any more")
         with self._access.ledger(read_only=True) as ledger:
-            name = info.name or ledger.session_names().get(ref)
+            name = info.name or ledger.session_names([ref]).get(ref)
         return msgspec.structs.replace(info, name=name)
 
     def write(self, info: SessionInfo, file: Path, *, steady: bool = False) -> None:

@@ -17,6 +17,7 @@ from sdqctl.model.run import RunRecord, RunStatus, StepRecord, StepStatus, promp
 from sdqctl.model.session import SessionRef, ToolCall, Usage
 from sdqctl.store.database import Database
 from sdqctl.store.rows import (
+    among,
     insert_row,
     next_number,
     place_called,
@@ -191,10 +192,9 @@ class Ledger(Closing):
         """
         found: dict[SessionRef, RunRecord] = {}
         singles: dict[SessionRef, RunRecord] = {}
-        ids = [ref.id for ref in refs or ()]
-        these = "" if refs is None else f"AND session_id IN ({', '.join('?' * len(ids))})"
-        query = f"{_LISTED_RUNS} WHERE {_OF_ITS_OWN} {these} ORDER BY runs.number"
-        for row in self.rows(query, *ids):
+        these, value = among(refs, "adapter", "session_id")
+        query = f"{_LISTED_RUNS} WHERE {these} AND {_OF_ITS_OWN} ORDER BY runs.number"
+        for row in self.rows(query, value):
             run = read_run(row)
             ref = SessionRef(run.adapter, run.session_id)
             if run.workflow_path is None:
@@ -403,9 +403,10 @@ class Ledger(Closing):
                 "UPDATE runs SET session_name = ? WHERE adapter = ? AND session_id = ?", key
             )
 
-    def session_names(self) -> dict[SessionRef, str]:
-        """The sessions that sdqctl made, with their names."""
-        rows = self.rows("SELECT adapter, id, name FROM sessions")
+    def session_names(self, refs: Collection[SessionRef] | None = None) -> dict[SessionRef, str]:
+        """The sessions that sdqctl made, or those of these, with their names."""
+        these, value = among(refs, "adapter", "id")
+        rows = self.rows(f"SELECT adapter, id, name FROM sessions WHERE {these}", value)
         return {SessionRef(row["adapter"], row["id"]): row["name"] for row in rows}
 
     def forget_session(self, ref: SessionRef) -> None:
@@ -424,23 +425,25 @@ class Ledger(Closing):
             if keep:
                 connection.execute("INSERT INTO kept_sessions VALUES (?, ?)", key)
 
-    def unfinished_sessions(self) -> set[SessionRef]:
-        """The sessions in which an unfinished run did something, also those that it left again."""
-        query = """
-            SELECT DISTINCT runs.adapter, attempts.session_id AS id
+    def unfinished_sessions(self, refs: Collection[SessionRef] | None = None) -> set[SessionRef]:
+        """Those (of these) in which an unfinished run did something, also those it left again."""
+        these, value = among(refs, "runs.adapter", "attempts.session_id")
+        query = f"""
+            SELECT DISTINCT runs.adapter, attempts.session_id
             FROM attempts JOIN runs ON runs.id = attempts.run_id
-            WHERE runs.status <> ? AND attempts.session_id IS NOT NULL
+            WHERE {these} AND runs.status <> ?2 AND attempts.session_id IS NOT NULL
         """
-        rows = self.rows(query, RunStatus.COMPLETED.value)
-        return {SessionRef(row["adapter"], row["id"]) for row in rows}
+        return {SessionRef(*row) for row in self.rows(query, value, RunStatus.COMPLETED.value)}
 
-    def kept_sessions(self) -> set[SessionRef]:
-        """The sessions that cleanup leaves alone."""
-        return {SessionRef(r["adapter"], r["id"]) for r in self.rows("SELECT * FROM kept_sessions")}
+    def kept_sessions(self, refs: Collection[SessionRef] | None = None) -> set[SessionRef]:
+        """The sessions, or those of these, that cleanup leaves alone."""
+        these, value = among(refs, "adapter", "id")
+        query = f"SELECT adapter, id FROM kept_sessions WHERE {these}"
+        return {SessionRef(*row) for row in self.rows(query, value)}
 
     def is_untouched(self, ref: SessionRef) -> bool:
         """Whether sdqctl made a session, and no prompt was answered in it: it may be made again."""
-        return ref in self.session_names() and not self.turns_of(ref)
+        return ref in self.session_names([ref]) and not self.turns_of(ref)
 
     # -- the file ---------------------------------------------------------------------------------
 

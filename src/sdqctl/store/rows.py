@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -17,6 +17,15 @@ from sdqctl.model.session import SessionRef, ToolCall, Usage
 
 def _time(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
+
+
+def among(refs: Collection[SessionRef] | None, adapter: str, session: str) -> tuple[str, str]:
+    """The condition on two columns that means these sessions, or any, and its one value."""
+    if refs is None:
+        return "?1 IS NOT NULL", ""
+    these = "SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(?1)"
+    values = msgspec.json.encode([(ref.adapter, ref.id) for ref in refs]).decode()
+    return f"({adapter}, {session}) IN ({these})", values
 
 
 def read_run(row: sqlite3.Row) -> RunRecord:

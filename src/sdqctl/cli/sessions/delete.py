@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -21,6 +21,7 @@ from sdqctl.text.terminal import one_line
 if TYPE_CHECKING:
     from sdqctl.cli.context import App
     from sdqctl.model.views.session import DeletionView
+    from sdqctl.sessions.choosing import Choice
     from sdqctl.sessions.delete import Deletion
     from sdqctl.sessions.query import Entry
 
@@ -79,15 +80,10 @@ def delete(
     **options: Any,  # noqa: ANN401 - the fields of _Way
 ) -> None:
     """Delete sessions, by whole name or id, or by filter. One in use is refused (exit 75)."""
-    from sdqctl.sessions import delete, query
+    from sdqctl.sessions import choosing, query
 
-    way = _Way(**options)
     wanted = query.Query(pattern=pattern, older_than=older_than, newer_than=newer_than)
-    chosen = delete.choose_named(app, names, wanted, adapter)
-    if _is_wanted(way, chosen):
-        with _Progress(len(chosen), as_json=way.as_json) as progress:
-            done = delete.delete_entries(app, chosen, purge=way.purge, gone=progress.step)
-        _report(way, done)
+    _delete(app, _Way(**options), choosing.choose_named(app, names, wanted, adapter))
 
 
 @click.command(
@@ -113,22 +109,28 @@ def cleanup(
     **options: Any,  # noqa: ANN401 - the fields of _Way
 ) -> None:
     """Delete sessions by age, but for those in use, of other programs, or with an open run."""
-    from sdqctl.sessions import delete, query
+    from sdqctl.sessions import choosing, query
 
-    way = _Way(asks=False, **options)
-    chosen, staying = delete.choose_old(
-        app,
-        query.Query(pattern=pattern, older_than=older_than),
-        adapter,
-        all_clients=all_clients,
-        include_unfinished=include_unfinished,
-    )
+    rules = choosing.Cleanup(all_clients=all_clients, include_unfinished=include_unfinished)
+    wanted = query.Query(pattern=pattern, older_than=older_than)
+    choice = choosing.choose_old(app, wanted, rules, adapter)
+    _note_kept(choice.staying)
+    _delete(app, _Way(asks=False, **options), choice)
+
+
+def _delete(app: App, way: _Way, choice: Choice) -> None:
+    """Delete what was chosen, if that is wanted, and say what went."""
+    from sdqctl.sessions.delete import delete_entries
+
+    if _is_wanted(way, choice.going):
+        with _Progress(len(choice.going), as_json=way.as_json) as progress:
+            done = delete_entries(app, choice, purge=way.purge, gone=progress.step)
+        _report(way, done)
+
+
+def _note_kept(staying: Iterable[tuple[Entry, str]]) -> None:
     for entry, reason in staying:
         note(f"kept: {one_line(entry.info.label)}: {reason}")
-    if _is_wanted(way, chosen):
-        with _Progress(len(chosen), as_json=way.as_json) as progress:
-            done = delete.delete_entries(app, chosen, purge=way.purge, gone=progress.step)
-        _report(way, done)
 
 
 def _is_wanted(way: _Way, chosen: list[Entry]) -> bool:
@@ -151,6 +153,7 @@ def _report(way: _Way, result: Deletion) -> None:
         _print_result(way, result.deleted, result.failed)
     for entry, error in result.unsaved:
         note(f"warning: {one_line(entry.info.label)} is not in the trash: {error.message}")
+    _note_kept(result.spared)
     note(f"{counted(len(result.deleted), 'session')} deleted")
     for worktree, lost in result.worktrees:
         note(

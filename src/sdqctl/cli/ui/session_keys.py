@@ -211,20 +211,21 @@ class SessionKeys(Asking):
     @work
     async def action_delete(self) -> None:
         """Move it to the trash, once it was said what goes."""
-        from sdqctl.sessions.delete import choose_named, delete_entries
+        from sdqctl.sessions.choosing import choose_named
+        from sdqctl.sessions.delete import delete_entries
         from sdqctl.sessions.query import Query
 
         if (item := self.item) is None:
             return
         info = item.entry.info
-        entries = await self.in_thread(
+        choice = await self.in_thread(
             lambda: choose_named(self.access, [info.id], Query(), info.adapter)
         )
-        if entries is None:
+        if choice is None:
             return
-        if not await self.is_sure(f"Move {info.label} to the trash?", _what_goes(entries)):
+        if not await self.is_sure(f"Move {info.label} to the trash?", _what_goes(choice.going)):
             return
-        done = await self.in_thread(lambda: delete_entries(self.access, entries))
+        done = await self.in_thread(lambda: delete_entries(self.access, choice))
         if done is None:
             return
         for entry, error in done.failed:
