@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import io
 import json
 import os
 import subprocess
@@ -9,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from sdqctl.cli import output
 from tests.bench import Bench
 from tests.command import SDQCTL, TIMEOUT, Done, sdqctl
 from tests.sampling import some
@@ -154,3 +157,36 @@ def test_no_escape_sequence_gets_into_a_pipe_or_a_text_file(evil: Bench, tmp_pat
 def test_json_keeps_what_was_said(evil: Bench) -> None:
     sdqctl("run", evil.project / "work.conv", "--session-name", "s")
     assert EVIL in sdqctl("sessions", "show", "s", "--format", "json").json["turns"][0]["response"]
+
+
+def test_nothing_is_written_into_a_question(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Screen(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    out, err, pipe = Screen(), Screen(), io.StringIO()
+    answered = asyncio.Event()
+
+    async def ask() -> None:
+        with output.live_line_away():
+            output.write("Go on? ")
+            await answered.wait()
+            output.write_line("yes")
+
+    async def story() -> None:
+        asking = asyncio.create_task(ask())
+        await asyncio.sleep(0)
+        output.write_line("said by another step")
+        output.note("so was this")
+        monkeypatch.setattr("sys.stdout", pipe)
+        output.write_line("data")
+        assert pipe.getvalue() == "data\n"
+        monkeypatch.setattr("sys.stdout", out)
+        answered.set()
+        await asking
+
+    monkeypatch.setattr("sys.stdout", out)
+    monkeypatch.setattr("sys.stderr", err)
+    asyncio.run(story())
+    assert out.getvalue() == "Go on? yes\nsaid by another step\n"
+    assert err.getvalue() == "so was this\n"

@@ -17,7 +17,7 @@ import pytest
 from sdqctl.adapters.base import AdapterConfig
 from sdqctl.adapters.copilot.adapter import CopilotAdapter
 from sdqctl.adapters.settings import AdapterSettings
-from sdqctl.model.events import PermissionDecided
+from sdqctl.model.events import MessageAdded, PermissionDecided
 from sdqctl.model.tools import ToolDecision, ToolPolicy, ToolRequest
 from sdqctl.policy import ask
 from sdqctl.policy.ask import Answer, AskingPolicy
@@ -183,6 +183,34 @@ async def decisions_of(
         events = [event async for event in session.send("PLAN:main", turn_id="t")]
         await session.close()
     return [event for event in events if isinstance(event, PermissionDecided)]
+
+
+def test_a_human_is_asked_when_all_that_was_said_before_is_told(
+    home: Path, project: Path, model_with: ModelWith
+) -> None:
+    told: list[str] = []
+    told_before: list[str] = []
+
+    async def human(request: ToolRequest, decision: ToolDecision) -> ask.Reply:
+        told_before.extend(told)
+        return ask.Reply(Answer.NEVER)
+
+    async def read_slowly() -> None:
+        policy = AskingPolicy(build_policy(mode="audit", cwd=project), human)
+        config = AdapterConfig(working_directory=project, session_name="asked", policy=policy)
+        async with CopilotAdapter(settings(home)) as adapter:
+            session = await adapter.create_session(config)
+            async for event in session.send("PLAN:main", turn_id="t"):
+                await asyncio.sleep(0.02)
+                if isinstance(event, MessageAdded):
+                    told.append(event.text)
+            await session.close()
+
+    plan: list[Call] = [("create", {"path": "made.txt", "file_text": "made"})]
+    with model_with(Plans({"main": plan})):
+        asyncio.run(read_slowly())
+    assert told_before == ["I will look."]
+    assert told == ["I will look.", "done"]
 
 
 @pytest.mark.parametrize("answer", some(1, [Answer.ONCE, Answer.NEVER]))

@@ -8,6 +8,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Protocol, TextIO
 
 from sdqctl.text.terminal import sanitize
@@ -29,6 +30,10 @@ Part = tuple[str, str | None]
 _live: list[LiveLine] = []
 _before = ["\n\n"]
 """The end of what was written to the terminal last."""
+_questions: list[list[tuple[TextIO, str]]] = []
+"""What others write to the terminal while a question stands there, of each question."""
+_ASKS: ContextVar[bool] = ContextVar("asks", default=False)
+"""Whether what is written is of a question."""
 
 
 _log: list[Callable[[str], str]] = []
@@ -68,21 +73,29 @@ def gap() -> None:
 
 @contextmanager
 def live_line_away() -> Iterator[None]:
-    """Keep the live line away for a while: a question is asked."""
-    if not _live:
-        yield
-        return
-    line = _live[0]
-    line.before_write()
+    """Keep the live line away for a while, and what others write to the terminal: a question is
+    asked.
+    """
+    line = _live[0] if _live else None
+    if line is not None:
+        line.before_write()
+    asks, _questions[:] = _ASKS.set(True), [*_questions, []]
     try:
         yield
     finally:
-        line.after_write("\n")
+        _ASKS.reset(asks)
+        if line is not None:
+            line.after_write("\n")
+        for stream, text in _questions.pop():
+            _put(stream, text)
 
 
 def _put(stream: TextIO, text: str) -> None:
-    """Write to a stream, the live line out of the way."""
+    """Write to a stream, the live line out of the way; after the question that stands there."""
     if stream.isatty():
+        if _questions and not _ASKS.get():
+            _questions[-1].append((stream, text))
+            return
         _before[:] = [(_before[0] + text[-2:])[-2:]]
     if not _live:
         stream.write(text)

@@ -14,6 +14,9 @@ from sdqctl.adapters import AdapterConfig, AdapterSettings
 from sdqctl.adapters.acp.powers import adapter_for
 from sdqctl.adapters.acp.profiles import Profile
 from sdqctl.adapters.acp.questions import answers
+from sdqctl.model.events import MessageAdded
+from sdqctl.model.tools import DenyAll, ToolDecision, ToolRequest
+from sdqctl.policy.ask import Answer, AskingPolicy, Reply
 from sdqctl.testing.acp_agent import command
 from tests.adapters.acp.scripted import Scripted
 from tests.command import sdqctl
@@ -52,6 +55,39 @@ def test_a_human_answers_by_the_choices_that_there_are(home: Path, project: Path
     assert asked == [("Which colour?", ("red", "blue"))]
     (kept,) = (json.loads(file.read_text()) for file in (home / "agent").glob("*.json"))
     assert kept["answers"] == [{"answer": "blue"}]
+
+
+def test_a_human_is_asked_when_all_that_was_said_before_is_told(home: Path, project: Path) -> None:
+    told: list[str] = []
+    told_before: list[list[str]] = []
+
+    async def human(request: ToolRequest, decision: ToolDecision) -> Reply:
+        told_before.append(list(told))
+        return Reply(Answer.NEVER)
+
+    def ask(question: str, choices: tuple[str, ...]) -> str:
+        told_before.append(list(told))
+        return "blue"
+
+    async def story() -> None:
+        environment = {**os.environ, "FAKE_ACP_HOME": str(home / "agent")}
+        settings = AdapterSettings(data_dir=home / "sdqctl", environment=environment)
+        profile = Profile(command=tuple(command()), title="the scripted agent")
+        policy = AskingPolicy(DenyAll(), human)
+        config = AdapterConfig(
+            session_name="s", working_directory=project, policy=policy, ask_user=ask
+        )
+        async with adapter_for("scripted", profile, settings) as adapter:
+            session = await adapter.create_session(config)
+            prompt = "[[notice: one]] [[write: a b]] [[notice: two]] [[ask: Which?|red|blue]]"
+            async for event in session.send(prompt, turn_id="t"):
+                await asyncio.sleep(0.02)
+                if isinstance(event, MessageAdded):
+                    told.append(event.text)
+            await session.close()
+
+    asyncio.run(story())
+    assert told_before == [["one"], ["one", "two"]]
 
 
 _FORM = {

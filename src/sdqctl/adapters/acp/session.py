@@ -22,6 +22,7 @@ from sdqctl.adapters.base import AdapterConfig
 from sdqctl.adapters.folders import JOURNAL, mark_in_use
 from sdqctl.adapters.journal import ABORTED, TurnCounter, find_turn, read_turns, turn_outcome
 from sdqctl.adapters.journal_writer import write_event
+from sdqctl.adapters.streams import caught_up
 from sdqctl.errors import SdqctlError
 from sdqctl.model.events import (
     FailureKind,
@@ -32,7 +33,7 @@ from sdqctl.model.events import (
 )
 from sdqctl.model.run import TurnBegun, TurnOutcome
 from sdqctl.model.session import SessionInfo
-from sdqctl.model.tools import ToolDecision, ToolKind, ToolRequest, evaluate
+from sdqctl.model.tools import AsksHumans, ToolDecision, ToolKind, ToolRequest, evaluate
 
 if TYPE_CHECKING:
     from acp.schema import (
@@ -166,6 +167,7 @@ class AcpSession:
             await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
             if getting.done():
                 yield getting.result()
+                self._events.task_done()
             else:
                 getting.cancel()
         while not self._events.empty():
@@ -229,6 +231,8 @@ class AcpSession:
         self, asked: ToolRequest, options: Sequence[PermissionOption]
     ) -> ToolDecision:
         try:
+            if isinstance(self._policy, AsksHumans):
+                await caught_up(self._events)
             decision = await evaluate(self._policy, asked)
         except Exception:  # noqa: BLE001 - a policy's bug must end in a denial
             _LOG.exception("the tool policy failed; the request is denied")
@@ -242,6 +246,8 @@ class AcpSession:
     ) -> AcceptElicitationResponse | DeclineElicitationResponse:
         """Ask the user what the agent asks; where nobody is, or nothing is said, decline."""
         content = None
+        if self._ask_user is not None:
+            await caught_up(self._events)
         if self._ask_user is not None and self._turn is not None and not self._aborting:
             try:
                 content = answers(message, form, self._ask_user)

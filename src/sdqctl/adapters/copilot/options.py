@@ -75,12 +75,17 @@ def _judge(
         for session in sessions:
             await session.flush()
 
+    async def caught_up() -> None:
+        for session in sessions:
+            await session.caught_up()
+
     async def servers() -> Sequence[str]:
         return [name for session in sessions for name in await session.mcp_servers()]
 
     side = SessionSide(
         told=told,
         flush=flush,
+        caught_up=caught_up,
         servers=servers,
         folder=session_folder,
         working_directory=folder,

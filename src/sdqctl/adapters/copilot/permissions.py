@@ -53,6 +53,8 @@ class SessionSide:
     """Takes each decision, once."""
     flush: Callable[[], Awaitable[None]]
     """Has the journal written. Raises SdqctlError."""
+    caught_up: Callable[[], Awaitable[None]]
+    """Waits until what the runtime said before is told."""
     servers: Callable[[], Awaitable[Sequence[str]]]
     """The names of the session's MCP servers. Raises SdqctlError."""
     folder: Path
@@ -146,6 +148,8 @@ class ToolJudge:
                 return question, ToolDecision(True, "allowed already")
             if is_own_workspace(question, self.session.folder):
                 return question, on_record(self.policy, question, _OWN)
+            if isinstance(self.policy, AsksHumans):
+                await self.session.caught_up()
             decision = await evaluate(self.policy, question)
         except Exception:  # noqa: BLE001 - a policy's bug must end in a denial
             _LOG.exception("the tool policy failed; the request is denied")

@@ -16,6 +16,7 @@ from sdqctl.adapters.copilot.events import Refused, TurnTranslator
 from sdqctl.adapters.copilot.process import POLL, RuntimeProcess, listen
 from sdqctl.adapters.copilot.steering import Steering
 from sdqctl.adapters.journal import TurnCounter, find_turn, read_turns, turn_outcome
+from sdqctl.adapters.streams import caught_up
 from sdqctl.errors import RuntimeFailure, SdqctlError, StepError
 from sdqctl.model.events import (
     FailureKind,
@@ -107,6 +108,10 @@ class CopilotSession:
         )
         if self._queue is not None:
             self._put(self._queue, event)
+
+    async def caught_up(self) -> None:
+        """Wait until what was heard is told."""
+        await caught_up(self._queue)
 
     def _put(
         self,
@@ -235,15 +240,13 @@ class CopilotSession:
             quiet = 0.0
             if self._overflowed:
                 raise RuntimeFailure("the Copilot runtime sends events faster than they are taken")
-            if isinstance(event, PermissionDecided):
-                yield event
-                continue
-            for ours in translator.translate(event) or (TurnProgress(turn_id=self._turn_id),):
+            for ours in _translated(event, translator):
                 yield ours
             if translator.arrived and not stored:
                 stored = True
                 await self.flush()
                 yield PromptStored(turn_id=self._turn_id, message_id=translator.message_id or "")
+            queue.task_done()
 
     async def find_turn(self, begun: TurnBegun) -> TurnOutcome | None:
         """Look the prompt up in the journal, by its message id, else by its text."""
@@ -372,6 +375,14 @@ async def _next(
         return queue.get_nowait()
     async with asyncio.timeout(POLL):  # wait_for loses a cancellation (before 3.12)
         return await queue.get()
+
+
+def _translated(
+    event: SessionEvent | PermissionDecided, translator: TurnTranslator
+) -> Sequence[TurnEvent]:
+    if isinstance(event, PermissionDecided):
+        return (event,)
+    return translator.translate(event) or (TurnProgress(turn_id=translator.turn_id),)
 
 
 def _not_sent(translator: TurnTranslator, error: Exception) -> TurnFailed:
