@@ -229,10 +229,13 @@ class Home:
 
     def journal(self, name: str) -> list[dict[str, Any]]:
         """The events of the session of this name."""
+        return [json.loads(line) for line in self.journal_file(name).read_text().splitlines()]
+
+    def journal_file(self, name: str) -> Path:
+        """The journal of the session of this name."""
         for file in (self.data / "mock").glob("[!.]*/session.json"):
             if json.loads(file.read_text())["name"] == name:
-                lines = (file.parent / "events.jsonl").read_text().splitlines()
-                return [json.loads(line) for line in lines]
+                return file.parent / "events.jsonl"
         raise AssertionError(f"there is no session {name}\n{self.story()}")
 
     def check(self, asides: int = 0) -> None:

@@ -7,6 +7,7 @@ some points, from another one on at each. With `--kills` (`make crash`) it is ea
 from __future__ import annotations
 
 import ast
+import json
 import re
 import shutil
 import zlib
@@ -73,6 +74,7 @@ ELSEWHERE = {
     "ledger.supersede": "test_a_kill_while_steps_are_taken_out_of_a_run",
     "ledger.rounds": "test_a_kill_while_a_list_is_decided_anew_repeats_no_round",
     "ledger.fork": "test_a_kill_during_a_fork_leaves_the_original_and_another_fork_can_be_made",
+    "fork.copied": "test_a_fork_that_was_killed_is_made_by_the_same_command",
     "ledger.import": "test_a_kill_during_an_import_leaves_all_or_nothing",
     "migrate": "test_a_kill_during_a_migration_is_made_good_by_the_next_command",
     "workspace.restore": "test_a_kill_while_a_step_is_taken_back_with_its_files",
@@ -108,7 +110,17 @@ BEGUN = [
 """Runs that are killed for a first time; their resumes are killed everywhere."""
 _WRITE = re.compile(r"ledger\.(?!json$|db$)[a-z-]+|migrate")
 """What a write to the ledger is called."""
-_SINGLE = ("acp.", "fleet.", "mock.", "workspace.", "rewind.", "redo.", "state.", "worktree.")
+_SINGLE = (
+    "acp.",
+    "fleet.",
+    "fork.",
+    "mock.",
+    "workspace.",
+    "rewind.",
+    "redo.",
+    "state.",
+    "worktree.",
+)
 _MOST = 60
 """More often no point is passed in one command."""
 
@@ -333,24 +345,107 @@ def test_a_kill_while_steps_are_taken_out_of_a_run(point: str, home: Path, place
     assert kill_everywhere(point, attempt, then) == 4
 
 
-@pytest.mark.parametrize("point", points(["ledger.fork", "ledger.session"]))
+OF_A_FORK = ["ledger.fork.before:1", "ledger.fork.after:1", "fork.copied:1", "ledger.fork.before:2"]
+"""Where a fork may be killed before it is whole; after the last of them it is."""
+
+
+@pytest.mark.parametrize("point", [*OF_A_FORK, "ledger.fork.after:2"])
 def test_a_kill_during_a_fork_leaves_the_original_and_another_fork_can_be_made(
     point: str, home: Path, places: Places
 ) -> None:
     place = places.begun(STRAIGHT, "ledger.begin.after:3")
-    assert place.command("sessions", "fork", "victim", "copy", crash=f"{point}:1").code in KILLED
+    assert place.command("sessions", "fork", "victim", "copy", crash=point).code in KILLED
     listed = place.command("sessions", "list")
     assert listed.code == 0, place.story()
     assert place.command("sessions", "fork", "victim", "other").code == 0, place.story()
     assert place.command("resume", "other", "--continue").code == 0, place.story()
-    for path in ("effects", "lines"):
-        (place.project / path).unlink(missing_ok=True)
-    (place.project / "lines").write_text("line\n")
+    forget_effects(place)
     assert place.command("sessions", "delete", "other", "--force").code == 0
     if "copy" in listed.out:
         assert place.command("sessions", "delete", "copy", "--force").code == 0
     place.finish()
     place.check()
+
+
+@pytest.mark.parametrize("point", OF_A_FORK)
+def test_a_fork_that_was_killed_is_made_by_the_same_command(
+    point: str, home: Path, places: Places
+) -> None:
+    """The copy goes on where the original stood: what that did by then is not done again."""
+    place = places.begun(STRAIGHT, "ledger.begin.after:3")
+    for _ in range(2):
+        assert place.command("sessions", "fork", "victim", "copy", crash=point).code in KILLED
+    assert place.command("sessions", "fork", "victim", "copy").code == 0, place.story()
+    listed = json.loads(place.command("sessions", "list", "--format", "json").out)
+    assert [one["name"] for one in listed].count("copy") == 1
+    assert place.command("resume", "copy", "--continue").code == 0, place.story()
+    asked = [e["data"]["content"] for e in place.journal("copy") if "content" in e["data"]]
+    assert [sum(text.startswith(word) for text in asked) for word in ("first", "third")] == [1, 1]
+    assert (place.project / "lines").read_text() == "line\n", place.story()
+    assert (place.project / "effects").read_text() == "1\n2\n", place.story()
+    forget_effects(place)
+    assert place.command("sessions", "delete", "copy", "--force").code == 0
+    place.finish()
+    place.check()
+
+
+@pytest.mark.parametrize("point", ["fork.copied:1", "ledger.fork.before:2"])
+def test_a_copy_that_a_kill_left_is_taken_for_no_session_that_has_done_nothing(
+    point: str, home: Path, places: Places, tmp_path: Path
+) -> None:
+    place = places.begun(STRAIGHT, "ledger.begin.after:3")
+    assert place.command("sessions", "fork", "victim", "copy", crash=point).code in KILLED
+    bundle = tmp_path / "copy.sdqctl"
+    for command in (
+        ("resume", "copy", "--continue"),
+        ("resume", "copy", "--continue", place.file),
+        ("resume", "copy", "--prompt", "aside"),
+        ("run", place.file, "--session-name", "copy"),
+        ("run", place.file, "--session-name", "copy", "--resume-if-exists"),
+        ("resume", "copy", "--continue", "--dry-run"),
+        ("sessions", "fork", "copy", "again"),
+        ("sessions", "rename", "copy", "again"),
+        ("sessions", "export", "copy", "--format", "bundle", "-o", bundle),
+    ):
+        done = place.command(*command)
+        assert done.code == 4, place.story()
+        assert "sdqctl sessions fork victim copy" in done.err, place.story()
+    assert "not whole" in place.command("sessions", "show", "copy").err
+    assert (place.project / "lines").read_text() == "line\n", place.story()
+    assert not (place.project / "effects").exists(), place.story()
+
+
+def test_a_copy_that_was_never_made_keeps_its_name_from_nobody(home: Path, places: Places) -> None:
+    place = places.begun(STRAIGHT, "ledger.begin.after:3")
+    fork = ("sessions", "fork", "victim", "copy")
+    assert place.command(*fork, crash="ledger.fork.after:1").code in KILLED
+    assert place.command("sessions", "rename", "victim", "copy").code == 0, place.story()
+    assert place.command("resume", "copy", "--continue").code == 0, place.story()
+    assert place.command("sessions", "rename", "copy", "victim").code == 0, place.story()
+    assert place.command(*fork, crash="ledger.fork.after:1").code in KILLED
+    (place.project / "other.conv").write_text("ADAPTER mock\nPROMPT x\n")
+    other = ("run", place.project / "other.conv", "--session-name", "copy")
+    assert place.command(*other, crash="ledger.begin.after:1").code in KILLED
+    assert place.command("resume", "copy", "--continue").code == 0, place.story()
+
+
+def test_a_copy_that_a_kill_left_and_that_went_on_elsewhere_is_not_removed_by_a_fork(
+    home: Path, places: Places
+) -> None:
+    place = places.begun(STRAIGHT, "ledger.begin.after:3")
+    fork = ("sessions", "fork", "victim", "copy")
+    assert place.command(*fork, crash="fork.copied:1").code in KILLED
+    said = place.journal_file("copy")
+    event = {"type": "user.message", "data": {"content": "of another client", "messageId": "m"}}
+    said.write_text(said.read_text() + json.dumps(event) + "\n")
+    assert place.command(*fork).code == 7, place.story()
+    assert "of another client" in place.journal_file("copy").read_text()
+
+
+def forget_effects(place: Home) -> None:
+    """Leave of what was done what the original had done before its fork."""
+    (place.project / "effects").unlink(missing_ok=True)
+    (place.project / "lines").write_text("line\n")
 
 
 @pytest.mark.parametrize("point", points(["ledger.import"]))

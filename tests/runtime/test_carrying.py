@@ -127,6 +127,25 @@ def test_a_fork_and_its_original_both_go_on_differently(audit: Path, model: Loop
 
 
 @pytest.mark.thorough
+@pytest.mark.parametrize("point", ["fork.copied:1", "ledger.fork.before:2"])
+def test_a_fork_that_was_killed_is_made_by_the_same_command(
+    point: str, audit: Path, model: LoopbackModel
+) -> None:
+    for _ in range(2):
+        assert sdqctl("sessions", "fork", "audit", "other", SDQCTL_CRASH_AT=point).code == -9
+    refused = sdqctl("resume", "other", "--continue")
+    assert refused.code == 4
+    assert "sdqctl sessions fork audit other" in refused.err
+    forked = sdqctl("sessions", "fork", "audit", "other")
+    assert forked.code == 0, forked.err
+    listed = sdqctl("sessions", "list", "--format", "json").json
+    assert sorted(e["name"] for e in listed) == ["audit", "other"]
+    done = sdqctl("resume", "other", "--continue")
+    assert (done.code, done.out) == (0, "three\n"), done.err
+    assert steps(model) == ["step-1", "step-2", "step-3"]
+
+
+@pytest.mark.thorough
 def test_a_renamed_session_is_found_by_both_clients(audit: Path, model: LoopbackModel) -> None:
     assert sdqctl("sessions", "rename", "audit", "audit of november").code == 0
     assert [e["name"] for e in sdqctl("sessions", "list", "--format", "json").json] == [

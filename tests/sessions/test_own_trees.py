@@ -277,6 +277,36 @@ def test_a_fork_starts_from_the_commit_that_its_steps_were_made_on(grown: Bench)
     assert git(_tree("other"), "rev-parse", "HEAD") == git(grown.project, "rev-parse", "HEAD^")
 
 
+@pytest.mark.parametrize(
+    "point", ["fork.copied:1", "worktree.recorded:1", "worktree.added:1", "ledger.fork.before:2"]
+)
+def test_a_fork_that_was_killed_is_made_with_its_files_by_the_same_command(
+    point: str, grown: Bench
+) -> None:
+    fork = ("sessions", "fork", "s", "other", "--at", "1", "--worktree")
+    for _ in range(2):
+        assert grown.command(*fork, SDQCTL_CRASH_AT=point).code == -9
+    told = sdqctl(*fork)
+    assert told.code == 0, told.err
+    listed = sdqctl("worktrees", "list", "--format", "json").json
+    assert [each["branch"] for each in listed] == ["sdqctl/other"]
+    assert (_tree("other") / "a.txt").read_text() == "one\ntwo\n"
+    assert sdqctl("resume", "other", "--continue").code == 0
+    assert (_tree("other") / "a.txt").read_text() == "one\ntwo\nthree\n"
+    assert (grown.project / "a.txt").read_text() == "one\ntwo\nthree\n"
+
+
+def test_a_fork_removes_no_worktree_of_a_cut_off_copy_that_was_worked_in(grown: Bench) -> None:
+    fork = ("sessions", "fork", "s", "other", "--at", "1", "--worktree")
+    assert grown.command(*fork, SDQCTL_CRASH_AT="ledger.fork.before:2").code == -9
+    tree = Path(sdqctl("worktrees", "list", "--format", "json").json[0]["path"])
+    (tree / "own.txt").write_text("mine\n")
+    told = sdqctl(*fork)
+    assert told.code == 2
+    assert str(tree) in told.err
+    assert (tree / "own.txt").read_text() == "mine\n"
+
+
 @pytest.mark.parametrize("how", ["branch", "snapshots"])
 def test_a_fork_that_cannot_have_its_files_leaves_nothing(how: str, grown: Bench) -> None:
     if how == "branch":

@@ -28,6 +28,7 @@ from sdqctl.engine.runner import Runner
 from sdqctl.engine.scope import Scope, encoded
 from sdqctl.engine.session_config import adapter_config, policy_of
 from sdqctl.engine.session_names import name_doubt
+from sdqctl.engine.target import look_again
 from sdqctl.engine.telemetry.following import traced
 from sdqctl.engine.tree import Tree
 from sdqctl.engine.tree_opening import open_tree
@@ -220,7 +221,7 @@ async def _lock_target(
         with ExitStack() as attempt:
             ref = context.target.ref
             lock = await _lock(context, ref, attempt, deadline)
-            info = _archive(context).get(ref.id)
+            info = look_again(_archive(context), context.ledger, ref)
             target = context.choose([info] if info is not None else [])
             options = of_its_component(context.options, target.run)
             context = replace(context, target=target, options=options)

@@ -70,7 +70,7 @@ class LiveSession:
         return self._adapter
 
     def _note_runtime(self, lock: SessionLock) -> None:
-        if self._adapter is not None and self._adapter.runtime_pid is not None:
+        if self._adapter is not None:
             lock.note_runtime(self._adapter.runtime_pid, self._adapter.runtime_mark)
 
     async def create(self, name: str | None) -> AdapterSession:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from sdqctl.adapters.base import SessionArchive
 from sdqctl.engine.component import described, is_for
 from sdqctl.errors import SessionExistsError
 from sdqctl.model.options import RunOptions
@@ -17,6 +18,7 @@ from sdqctl.model.session import (
     name_taken,
     session_id_for,
 )
+from sdqctl.store.intentions import refuse_half_copy
 from sdqctl.store.ledger import Ledger
 from sdqctl.text.commands import on_session
 
@@ -48,11 +50,12 @@ def choose_target(
     """Decide where `run` goes: a new session, or on in the one of this name.
 
     Raises SessionExistsError when the name is taken and going on was not asked for; `find_holder`
-    is asked who works in it then.
+    is asked who works in it then. Raises SessionUnusableError for a copy that is not whole.
     """
     entry = find_called(entries, name)
     if entry is None:
         return Target(ref=SessionRef(adapter, session_id_for(name)), name=name, exists=False)
+    refuse_half_copy(ledger, entry)
     ref = SessionRef(adapter, entry.id)
     if not resume_if_exists:
         runs = ledger.runs_of(ref, called=False)
@@ -60,6 +63,17 @@ def choose_target(
     run = run_of_workflow(workflow_path, ref, ledger)
     left = run if run is not None and run.status.unfinished else None
     return Target(ref=ref, name=entry.label, exists=True, run=left)
+
+
+def look_again(archive: SessionArchive, ledger: Ledger, ref: SessionRef) -> SessionInfo | None:
+    """The session under its lock; None when the runtime does not have it.
+
+    Raises SessionUnusableError for a copy that is not whole.
+    """
+    info = archive.get(ref.id)
+    if info is not None:
+        refuse_half_copy(ledger, info)
+    return info
 
 
 def choose_known(

@@ -47,7 +47,7 @@ def read_detail(access: Access, argument: str, adapter: str | None = None) -> Se
 
     Of the files that its steps changed the names and counts, not the contents.
     """
-    entry = find_session(access, argument, adapter)
+    entry = find_session(access, argument, adapter, to_read=True)
     redact = Redactor(access.environment)
     with access.ledger(read_only=True) as ledger:
         found = _gather(entry, access.archive(entry.info.adapter), ledger)

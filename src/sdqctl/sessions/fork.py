@@ -13,15 +13,18 @@ from sdqctl.errors import SdqctlError, UsageError
 from sdqctl.model.paths import is_path
 from sdqctl.model.run import RunRecord, StepRecord
 from sdqctl.model.session import SessionInfo, SessionRef, Turn
+from sdqctl.process import commit_point
 from sdqctl.sessions.access import Access, with_adapter
 from sdqctl.sessions.called import unfinished_calls
 from sdqctl.sessions.fork_files import ForkPoint, OwnTree, working_in
+from sdqctl.sessions.half_copies import begun, discard_half
 from sdqctl.sessions.marks import find_free
 from sdqctl.sessions.places import attempts_after, number_after, own_runs, workflow_run
 from sdqctl.sessions.snapshots import share
 from sdqctl.store.evidence import copy_commands
 from sdqctl.store.ledger import Ledger
 from sdqctl.store.locks import SessionLock
+from sdqctl.store.rows import put_session
 from sdqctl.store.transfer import SessionRows, cut_rows, moved, put_rows, take_rows
 from sdqctl.workspace.worktrees import Made, Worktree
 
@@ -54,7 +57,8 @@ def fork_session(
     *,
     branch: str | None = None,
 ) -> Forked:
-    """Copy a session under a new name, up to a place; the original stays as it is.
+    """Copy a session under a new name, up to a place; the original stays as it is. A copy that was
+    cut off is made again.
 
     With a `branch` the copy works in a worktree of its own on that branch (empty: one named after
     it), which has the files as they were at the place.
@@ -64,33 +68,44 @@ def fork_session(
     """
     entry = find_free(access, argument, name, adapter)
     info = entry.info
-    with access.ledger() as ledger, SessionLock.acquire(access.home, entry.ref):
+    with access.ledger() as ledger, SessionLock.acquire(access.home, entry.ref) as lock:
         run = _workflow_run(ledger, entry.ref)
         turns = list(access.archive(info.adapter).turns(info.id))
         cut = find_cut(at, ledger, entry.ref, run, turns)
         own = None if branch is None else OwnTree.of(access, ledger, info, run, cut, branch)
+        discard_half(access, entry, name, turns, run, own)
 
-        copying = partial(_copy, session_id=info.id, name=name, cut=cut, own=own)
-        copy, made = with_adapter(access, info.adapter, copying)
+        with begun(access, ledger, entry.ref, name):
+            copying = partial(_copy, session_id=info.id, name=name, cut=cut, own=own, lock=lock)
+            copy, made = with_adapter(access, info.adapter, copying)
         ref, cwd = SessionRef(info.adapter, copy.id), str(made.cwd) if made else info.cwd
-        ledger.record_session(ref, name=name, cwd=cwd, created_at=datetime.now(UTC))
+        rows = SessionRows()
         if run is not None:
             rows = _copied(access, ledger, run, ref, name, cut.kept | cut.begun)
             rows = working_in(rows, made.cwd) if made else rows
             share(rows, ref)
-            with ledger.database.write("ledger.fork") as connection:
-                put_rows(connection, rows)
+        with ledger.database.write("ledger.fork") as connection:
+            put_session(connection, ref, name=name, cwd=cwd, created_at=datetime.now(UTC))
+            put_rows(connection, rows)
         calls = unfinished_calls(ledger, entry.ref) if at is None else ()
     worktree = made.worktree if made else None
     return Forked(info, len(cut.kept), run.steps_total if run else None, worktree, calls)
 
 
 async def _copy(
-    adapter: Adapter, *, session_id: str, name: str, cut: ForkPoint, own: OwnTree | None
+    adapter: Adapter,
+    *,
+    session_id: str,
+    name: str,
+    cut: ForkPoint,
+    own: OwnTree | None,
+    lock: SessionLock,
 ) -> tuple[SessionInfo, Made | None]:
     """The copy and its worktree; neither is left where there can be no worktree."""
     forking = power(adapter, Forks)
+    lock.note_runtime(adapter.runtime_pid, adapter.runtime_mark)
     copy = await forking.fork_session(session_id, name, before_event=cut.before_event)
+    commit_point("fork.copied")
     try:
         return copy, own.make(SessionRef(adapter.name, copy.id), name) if own else None
     except SdqctlError:

@@ -8,6 +8,7 @@ from sdqctl.model.session import name_problem, refuse_taken
 from sdqctl.sessions.access import Access, with_adapter
 from sdqctl.sessions.query import Entry, all_entries
 from sdqctl.sessions.resolve import find_session
+from sdqctl.store.intentions import end_copy
 from sdqctl.store.locks import SessionLock
 from sdqctl.store.redact import refuse_secret_name
 
@@ -23,6 +24,7 @@ def rename_session(access: Access, argument: str, name: str, adapter: str | None
         await power(adapter, Renames).rename_session(entry.info.id, name)
 
     with access.ledger() as ledger, SessionLock.acquire(access.home, entry.ref):
+        end_copy(ledger, entry.info.adapter, name)  # none was made, or the name would be taken
         with_adapter(access, entry.info.adapter, work)
         ledger.rename_session(entry.ref, name)
     return entry
@@ -46,8 +48,8 @@ def find_free(
     *,
     may_have: bool = False,
 ) -> Entry:
-    """The session that is meant, if nobody uses it and the new name is free; it `may_have` that
-    name itself.
+    """The session that is meant, if no other client uses it and the new name is free; it `may_have`
+    that name itself, else a half copy of it may. Whoever has its lock is known by taking that.
 
     Raises UsageError for what is no name, SessionExistsError, SessionBusyError.
     """
@@ -56,11 +58,13 @@ def find_free(
     refuse_secret_name(new_name, access.environment)
     entry = find_session(access, argument, adapter)
     entries = all_entries(access, entry.info.adapter)
-    taken = (each.info for each in entries if not may_have or each.ref != entry.ref)
+    own = [each.ref if may_have else each.copy_of for each in entries]
+    taken = (each.info for each, ref in zip(entries, own, strict=True) if ref != entry.ref)
     refuse_taken(taken, new_name, hint="choose another name")
-    if entry.holder is not None:
+    holder = access.archive(entry.info.adapter).holder(entry.info.id)
+    if holder is not None:
         raise SessionBusyError(
-            f"session {entry.info.label!r} is in use by {entry.holder.describe()}",
+            f"session {entry.info.label!r} is in use by {holder.describe()}",
             hint="end it there first",
         )
     return entry

@@ -18,6 +18,7 @@ from sdqctl.model.session import Holder, SessionInfo, SessionRef, SessionStatus,
 from sdqctl.project import project_folder
 from sdqctl.sessions.access import Access, with_adapter
 from sdqctl.store.calls import sessions_of_trees
+from sdqctl.store.intentions import copies_begun, half_copy, original_of
 from sdqctl.store.locks import holders
 
 if TYPE_CHECKING:
@@ -64,6 +65,8 @@ class Entry:
     """How many sessions its runs have called, and those again."""
     turns: int | None = None
     """How many turns it has, of one that is not on this machine."""
+    copy_of: SessionRef | None = None
+    """The session of which it is a copy that is not whole."""
 
     @property
     def ref(self) -> SessionRef:
@@ -128,6 +131,7 @@ def all_entries(
     with access.ledger(read_only=True) as ledger:
         entries = read_entries(archives, ledger, holders(access.home))
         entries = _with_parents(entries, dict(sessions_of_trees(ledger)))
+        entries = _with_originals(entries, ledger)
         if not with_tokens:
             return entries
         from sdqctl.store.usage import tokens_by_session  # a list without them does without
@@ -205,6 +209,23 @@ def _with_parents(entries: list[Entry], parents: Mapping[SessionRef, SessionRef]
     return [
         replace(entry, parent=known.get(entry.ref), children=counts[entry.ref]) for entry in entries
     ]
+
+
+def _with_originals(entries: list[Entry], ledger: Ledger) -> list[Entry]:
+    """The entries; copies that are not whole with what they are copies of."""
+    begun = copies_begun(ledger)
+    if not begun:
+        return entries
+    labels = {entry.ref: entry.info.label for entry in entries}
+    found = []
+    for entry in entries:
+        original = original_of(entry.info, begun)
+        if original is not None:
+            damage = half_copy(entry.info, labels.get(original, original.id)).message
+            info = msgspec.structs.replace(entry.info, damage=damage)
+            entry = replace(entry, info=info, copy_of=original)
+        found.append(entry)
+    return found
 
 
 def _above(ref: SessionRef, parents: Mapping[SessionRef, SessionRef]) -> Iterator[SessionRef]:

@@ -8,16 +8,26 @@ from sdqctl.errors import SessionAmbiguousError, SessionNotFoundError
 from sdqctl.model.session import SessionInfo, folded
 from sdqctl.sessions.access import Access
 from sdqctl.sessions.query import Entry, all_entries
+from sdqctl.store.intentions import half_copy
 from sdqctl.text.suggest import nearest_few
 
 _SHOWN = 5
 
 
-def find_session(access: Access, argument: str, adapter: str | None = None) -> Entry:
-    """The session that is meant, with its state; see `resolve_session`."""
+def find_session(
+    access: Access, argument: str, adapter: str | None = None, *, to_read: bool = False
+) -> Entry:
+    """The session that is meant, with its state; see `resolve_session`.
+
+    Raises SessionUnusableError for a copy that is not whole, unless it is `to_read` alone.
+    """
     entries = all_entries(access, adapter)
     info = resolve_session(argument, [entry.info for entry in entries])
-    return next(entry for entry in entries if entry.info is info)
+    entry = next(entry for entry in entries if entry.info is info)
+    if entry.copy_of is not None and not to_read:
+        labels = {each.ref: each.info.label for each in entries}
+        raise half_copy(info, labels.get(entry.copy_of, entry.copy_of.id))
+    return entry
 
 
 def resolve_session(

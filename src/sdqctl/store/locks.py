@@ -119,10 +119,12 @@ class SessionLock(Closing):
         """Whether this is a session's lock; ids are compared without case, as files may be."""
         return _key(self.ref) == _key(ref)
 
-    def note_runtime(self, pid: int, family: str | None = None) -> None:
+    def note_runtime(self, pid: int | None, family: str | None = None) -> None:
         """Record the runtime child, and the mark of all that it starts, before it opens the
-        session.
+        session. None: there is no such child.
         """
+        if pid is None:
+            return
         self._state.runtime_pid, self._state.runtime_mark = pid, start_mark(pid)
         self._state.family = family
         write_private(_holder_path(self._path), msgspec.json.encode(self._state), lasting=False)

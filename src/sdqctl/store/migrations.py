@@ -243,4 +243,17 @@ MIGRATIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "CREATE INDEX attempts_open ON attempts (number) WHERE status = 'begun'",
         ),
     ),
+    (
+        "0019-intentions",  # what was about to be done in a runtime, until it is recorded as done
+        (
+            """
+            CREATE TABLE copies_begun (
+                adapter TEXT NOT NULL,
+                name TEXT NOT NULL,
+                original TEXT NOT NULL,
+                PRIMARY KEY (adapter, name)
+            ) WITHOUT ROWID
+            """,
+        ),
+    ),
 )

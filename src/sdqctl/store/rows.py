@@ -12,7 +12,7 @@ import msgspec
 from sdqctl.model.audit import ToolRecord
 from sdqctl.model.paths import position_of
 from sdqctl.model.run import RunRecord, RunStatus, StepRecord, StepStatus
-from sdqctl.model.session import SessionRef, ToolCall, Usage
+from sdqctl.model.session import SessionRef, ToolCall, Usage, folded
 
 
 def _time(text: str | None) -> datetime | None:
@@ -95,11 +95,20 @@ def put_session(
     cwd: str | None,
     created_at: datetime,
 ) -> None:
-    """Record a session within an open transaction; the newest name of an id counts."""
+    """Record a session within an open transaction; the newest name of an id counts. A copy that was
+    begun under its name is not waited for any more.
+    """
+    forget_copy(connection, ref.adapter, name)
     connection.execute(
         "INSERT OR REPLACE INTO sessions VALUES (?, ?, ?, ?, ?)",
         (ref.adapter, ref.id, name, cwd, created_at.isoformat()),
     )
+
+
+def forget_copy(connection: sqlite3.Connection, adapter: str, name: str) -> None:
+    """Within an open transaction: no copy of this name is being made."""
+    key = (adapter, folded(name))
+    connection.execute("DELETE FROM copies_begun WHERE adapter = ? AND name = ?", key)
 
 
 def place_called(connection: sqlite3.Connection, run_id: str, moved: Mapping[str, str]) -> None:

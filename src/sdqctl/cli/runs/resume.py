@@ -68,12 +68,14 @@ def _resume(
     from sdqctl.cli.chat.opening import refuse_remote, resume_talk
     from sdqctl.engine.continuation import prepare_step
     from sdqctl.sessions.resolve import resolve_session
+    from sdqctl.store.intentions import refuse_half_copy
 
     request = replace(request, display=display)
     with app.ledger() as ledger:
         entries = list(_entries(app, request.options.adapter, ledger))
         info = resolve_session(request.session or "", entries)
         refuse_remote(info)
+        refuse_half_copy(ledger, info)
         if _talks(request):
             return resume_talk(app, request, info, ledger)
         question = question_of(display)
