@@ -79,10 +79,10 @@ def free_name(
         session_id = session_id_for(free)
         if not taken.isdisjoint((folded(free), folded(session_id))):
             continue
-        if ledger.runs_of(SessionRef(adapter, session_id)):
-            continue  # killed before its session was made
-        if not claim or claim_name(setup.settings.home, free):
-            return free
+        if claim and not claim_name(setup.settings.home, free):
+            continue
+        if not ledger.runs_of(SessionRef(adapter, session_id)):
+            return free  # else killed before its session was made, or made since we looked
     raise AssertionError("numbers do not end")
 
 
