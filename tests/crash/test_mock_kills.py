@@ -76,6 +76,9 @@ ELSEWHERE = {
     "ledger.fork": "test_a_kill_during_a_fork_leaves_the_original_and_another_fork_can_be_made",
     "fork.copied": "test_a_fork_that_was_killed_is_made_by_the_same_command",
     "ledger.import": "test_a_kill_during_an_import_leaves_all_or_nothing",
+    "ledger.unsettle": "test_a_kill_during_a_delete_leaves_a_session_or_what_is_restored",
+    "delete.deleted": "test_what_a_killed_delete_left_is_none_of_a_new_session_of_the_name",
+    "ledger.settle": "test_a_kill_while_an_import_is_settled_leaves_its_session",
     "migrate": "test_a_kill_during_a_migration_is_made_good_by_the_next_command",
     "workspace.restore": "test_a_kill_while_a_step_is_taken_back_with_its_files",
     "workspace.restored": "test_a_kill_while_a_step_is_taken_back_with_its_files",
@@ -112,6 +115,7 @@ _WRITE = re.compile(r"ledger\.(?!json$|db$)[a-z-]+|migrate")
 """What a write to the ledger is called."""
 _SINGLE = (
     "acp.",
+    "delete.",
     "fleet.",
     "fork.",
     "mock.",
@@ -452,12 +456,7 @@ def forget_effects(place: Home) -> None:
 def test_a_kill_during_an_import_leaves_all_or_nothing(
     point: str, home: Path, places: Places, tmp_path: Path
 ) -> None:
-    place = places.begun(STRAIGHT, "mock.tool.after:1")
-    bundle = tmp_path / "victim.sdqctl"
-    export = ("sessions", "export", "victim", "--format", "bundle", "-o", bundle)
-    assert place.command(*export).code == 0
-    other = Home(tmp_path / "other", STRAIGHT)
-    shutil.copytree(place.project, other.project, dirs_exist_ok=True)
+    other, bundle = carried(places, tmp_path)
     bring = ("sessions", "import", bundle, "--cwd", other.project)
     assert other.command(*bring, crash=f"{point}:1").code in KILLED
     assert other.command(*bring).code == 0, other.story()
@@ -465,17 +464,99 @@ def test_a_kill_during_an_import_leaves_all_or_nothing(
     other.check()
 
 
-@pytest.mark.parametrize("point", points(["ledger.session"]))
-def test_a_kill_during_a_delete_leaves_a_session_that_goes_on_or_can_be_restored(
+@pytest.mark.parametrize("point", points(["ledger.settle"]))
+def test_a_kill_while_an_import_is_settled_leaves_its_session(
+    point: str, home: Path, places: Places, tmp_path: Path
+) -> None:
+    place, bundle = carried(places, tmp_path)
+    bring = ("sessions", "import", bundle, "--cwd", place.project)
+    assert place.command(*bring, crash=f"{point}:1").code in KILLED
+    assert place.command("sessions", "keep", "victim", crash=f"{point}:1").code in (0, *KILLED)
+    place.finish()
+    place.check()
+
+
+@pytest.mark.parametrize("how", ["again", "after another workflow"])
+def test_what_a_killed_import_left_is_none_of_a_new_session_of_the_name(
+    how: str, home: Path, places: Places, tmp_path: Path
+) -> None:
+    place, bundle = carried(places, tmp_path)
+    bring = ("sessions", "import", bundle, "--cwd", place.project)
+    assert place.command(*bring, crash="ledger.import.after:1").code in KILLED
+    begin_anew(place, how)
+
+
+OF_A_DELETE = [*points(["ledger.unsettle"]), "delete.deleted", *points(["ledger.session"])]
+
+
+@pytest.mark.parametrize("point", OF_A_DELETE)
+def test_a_kill_during_a_delete_leaves_a_session_or_what_is_restored(
     point: str, home: Path, places: Places
 ) -> None:
     place = places.begun(STRAIGHT, "mock.tool.after:1")
     delete = ("sessions", "delete", "victim", "--force")
     assert place.command(*delete, crash=f"{point}:1").code in KILLED
     if place.command("resume", "victim", "--continue").code == 7:
-        assert place.command("sessions", "restore", "victim").code in (0, 7), place.story()
+        assert place.command("sessions", "restore", "victim").code == 0, place.story()
     place.finish()
     place.check()
+
+
+@pytest.mark.parametrize("how", ["again", "after another workflow"])
+@pytest.mark.parametrize("point", OF_A_DELETE[2:])
+def test_what_a_killed_delete_left_is_none_of_a_new_session_of_the_name(
+    point: str, how: str, home: Path, places: Places
+) -> None:
+    place = places.begun(STRAIGHT, "mock.tool.after:1")
+    delete = ("sessions", "delete", "victim", "--force")
+    assert place.command(*delete, crash=f"{point}:1").code in KILLED
+    begin_anew(place, how)
+
+
+@pytest.mark.parametrize("then", ["restore", "begin anew"])
+def test_what_a_killed_redo_left_is_restored_and_is_none_of_a_new_session(
+    then: str, home: Path, places: Places
+) -> None:
+    place = places.begun(STRAIGHT, None)
+    assert place.command("sessions", "rewind", "victim", "--to", "2", "--conversation").code == 0
+    redo = ("sessions", "redo", "victim")
+    assert place.command(*redo, crash="ledger.session.before:1").code in KILLED
+    if then == "restore":
+        assert place.command("resume", "victim", "--continue").code == 7, place.story()
+        assert place.command("sessions", "restore", "victim").code == 0, place.story()
+        place.check()
+    else:
+        begin_anew(place, "after another workflow")
+
+
+def carried(places: Places, folder: Path) -> tuple[Home, Path]:
+    """A home without any session, and a bundle of one that was killed elsewhere."""
+    place = places.begun(STRAIGHT, "mock.tool.after:1")
+    bundle = folder / "victim.sdqctl"
+    export = ("sessions", "export", "victim", "--format", "bundle", "-o", bundle)
+    assert place.command(*export).code == 0
+    other = Home(folder / "other", STRAIGHT)
+    shutil.copytree(place.project, other.project, dirs_exist_ok=True)
+    return other, bundle
+
+
+def begin_anew(place: Home, how: str) -> None:
+    """Do the workflow in a new session of the name, killed on its way: all of it, once."""
+    for path in ("effects", "lines"):
+        (place.project / path).unlink(missing_ok=True)
+    if how == "again":
+        assert place.run("ledger.begin.after:2").code in KILLED
+        place.finish()
+        place.check()
+        return
+    file = place.project / "aside.conv"
+    file.write_text("ADAPTER mock\nPROMPT aside\n")
+    assert place.command("run", file, "--session-name", "victim").code == 0, place.story()
+    assert place.command("resume", "victim", "--continue").code == 0, place.story()
+    assert not (place.project / "lines").exists(), place.story()
+    assert place.command("run", place.file, "--resume-if-exists").code == 0, place.story()
+    assert (place.project / "lines").read_text() == "line\n", place.story()
+    assert (place.project / "effects").read_text() == "1\n2\n", place.story()
 
 
 @pytest.mark.parametrize("point", points(["migrate"]))

@@ -22,6 +22,7 @@ from sdqctl.errors import (
 )
 from sdqctl.model.events import Event, PermissionDecided, StepFinished
 from sdqctl.model.options import OPTIONS, decode_options, encode_options, options_of
+from sdqctl.model.session import SessionRef
 from sdqctl.store.ledger import Ledger
 from sdqctl.workflow import check_workflow
 from tests.bench import Bench
@@ -61,6 +62,18 @@ def test_a_run_is_done_as_it_was_prepared_and_tells_its_events(bench: Bench) -> 
         assert [step.response for step in ledger.steps(run.id)] == ["first", "second"]
     assert (run.status, run.steps_done, run.session_name) == ("completed", 2, "job")
     assert [e.response for e in events if isinstance(e, StepFinished)] == ["first", "second"]
+
+
+def test_a_run_does_not_go_on_with_what_a_killed_delete_left(bench: Bench) -> None:
+    """Also where the ledger was opened before the kill."""
+    with Setup().ledger() as ledger:
+        first = asyncio.run(launch(prepared(bench, ledger)))
+        delete = ("sessions", "delete", "job", "--force")
+        assert bench.command(*delete, SDQCTL_CRASH_AT="delete.deleted:1").code == -9
+        assert ledger.run(first.id) is not None
+        second = asyncio.run(launch(prepared(bench, ledger)))
+        assert [run.id for run in ledger.runs_of(SessionRef("mock", "job"))] == [second.id]
+    assert second.id != first.id
 
 
 def test_a_name_that_is_taken_is_refused_before_anything_starts(bench: Bench) -> None:

@@ -193,6 +193,23 @@ def test_a_diff_on_a_terminal_goes_through_the_pager_that_git_uses(ran: Bench) -
     assert not (ran.project / "stranger").exists()
 
 
+@pytest.mark.parametrize("point", ["delete.deleted", "ledger.session.before"])
+def test_what_a_rewind_kept_comes_back_after_a_delete_that_was_killed(
+    point: str, ran: Bench
+) -> None:
+    files = on_disk(ran.project)
+    assert sdqctl("sessions", "rewind", "s", "--to", "2").code == 0
+    delete = ("sessions", "delete", "s", "--force")
+    assert ran.command(*delete, SDQCTL_CRASH_AT=f"{point}:1").code == -9
+    ran.write("other.conv", "ADAPTER mock\nSESSION-NAME other\nPROMPT x\n")
+    assert sdqctl("run", ran.project / "other.conv").code == 0
+    assert kept(ran, "rewinds") == []
+    assert sdqctl("sessions", "restore", "s").code == 0
+    assert sdqctl("store", "check").code == 0
+    assert sdqctl("sessions", "redo", "s").code == 0
+    assert on_disk(ran.project) == files
+
+
 @pytest.mark.parametrize("name", ["s", "other"])
 def test_what_a_rewind_kept_goes_into_the_trash_and_comes_back(name: str, ran: Bench) -> None:
     files = on_disk(ran.project)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -45,6 +46,13 @@ def install(staged: Path, target: Path) -> None:
         os.rename(staged, target)
     except OSError as error:
         raise SessionUnusableError(f"{target} cannot be made: {error.strerror}") from error
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a session's folder: from one moment to the next it is none of a session."""
+    staged = make_stage(folder.parent)
+    folder.rename(staged / folder.name)
+    shutil.rmtree(staged)
 
 
 def _is_marker(name: str) -> bool:

@@ -18,7 +18,7 @@ from sdqctl.model.session import (
     name_taken,
     session_id_for,
 )
-from sdqctl.store.intentions import refuse_half_copy
+from sdqctl.store.intentions import refuse_half_copy, settle, unsettled
 from sdqctl.store.ledger import Ledger
 from sdqctl.text.commands import on_session
 
@@ -66,13 +66,16 @@ def choose_target(
 
 
 def look_again(archive: SessionArchive, ledger: Ledger, ref: SessionRef) -> SessionInfo | None:
-    """The session under its lock; None when the runtime does not have it.
+    """The session under its lock; None when the runtime does not have it. What a deletion or an
+    import that was cut off left of it in the ledger is gone then.
 
     Raises SessionUnusableError for a copy that is not whole.
     """
     info = archive.get(ref.id)
     if info is not None:
         refuse_half_copy(ledger, info)
+    if ref in unsettled(ledger) and not archive.layout_is_unknown():
+        settle(ledger, ref) if info is not None else ledger.forget_session(ref)
     return info
 
 

@@ -15,18 +15,16 @@ from sdqctl.errors import (
     SessionUnusableError,
 )
 from sdqctl.model.session import SessionRef
+from sdqctl.process import commit_point
 from sdqctl.sessions.access import Access
 from sdqctl.sessions.choosing import Choice
 from sdqctl.sessions.query import Entry
-from sdqctl.sessions.rewind_log import RewindLog
-from sdqctl.sessions.snapshots import forget, into_trash, keepers_of
-from sdqctl.sessions.worktrees import loss_text
-from sdqctl.store.evidence import remove_commands_of, remove_forgotten_commands
+from sdqctl.sessions.unsettled import forget_deleted
+from sdqctl.store.evidence import remove_forgotten_commands
+from sdqctl.store.intentions import unsettle
 from sdqctl.store.ledger import Ledger
 from sdqctl.store.locks import SessionLock
-from sdqctl.store.run_logs import remove_logs
-from sdqctl.store.workflows import remove_unused
-from sdqctl.workspace.worktrees import Worktree, remove_worktree, worktree_of
+from sdqctl.workspace.worktrees import Worktree
 
 
 @dataclass
@@ -100,82 +98,62 @@ async def _delete_all(
 
     archive = access.archive(adapter.name)
 
-    saved: dict[SessionRef, Path] = {}
-
-    def save(entry: Entry) -> None:
+    def save(entry: Entry) -> Path | None:
         try:
             path = trash_file(access.home, entry.info)
             export_bundle(path, info=entry.info, archive=archive, ledger=ledger)
-            saved[entry.ref] = path
         except SessionUnusableError as error:  # without any file there is nothing to save
             result.unsaved.append((entry, error))
+            return None
+        return path
 
     for entry in choice.going:
         if entry.info.adapter != adapter.name:
             continue
         try:
-            with SessionLock.acquire(access.home, entry.ref):
-                keepers = keepers_of(ledger, entry.ref)
+            with SessionLock.acquire(access.home, entry.ref) as lock:
                 if reason := choice.reason_to_stay(access, ledger, entry):
                     result.spared.append((entry, reason))
                     continue
-                await _delete(entry, access.home, adapter, archive, ledger, None if purge else save)
-            _put_files_away(access.home, entry.ref, keepers, saved.get(entry.ref), result)
+                stays = await _delete(
+                    entry, lock, access.home, adapter, archive, ledger, None if purge else save
+                )
         except SdqctlError as error:
             result.failed.append((entry, error))
         else:
+            result.worktrees += stays
             result.deleted.append(entry)
             gone(entry)
 
 
-def _put_files_away(
-    home: Path, ref: SessionRef, keepers: set[str], bundle: Path | None, result: Deletion
-) -> None:
-    """What there is of the files of a session that went: its snapshots and what rewinds kept go
-    with its bundle, worktrees only when nothing in them would be lost.
-    """
-    rewinds = RewindLog.of(home, ref)
-    if bundle is None:
-        forget(keepers, ref)
-        rewinds.remove_all()
-    else:
-        into_trash(keepers, ref, bundle)
-        rewinds.move(RewindLog.of_deleted(bundle))
-    for worktree in worktree_of(home, ref):
-        if lost := loss_text(home, worktree):
-            result.worktrees.append((worktree, lost))
-        else:
-            remove_worktree(home, worktree)
-
-
 async def _delete(
     entry: Entry,
+    lock: SessionLock,
     home: Path,
     adapter: Adapter,
     archive: SessionArchive,
     ledger: Ledger,
-    save: Callable[[Entry], None] | None,
-) -> None:
-    """Delete one that is locked; without `save` also from what the runtime keeps elsewhere."""
+    save: Callable[[Entry], Path | None] | None,
+) -> list[tuple[Worktree, str]]:
+    """Delete one that is locked; without `save` also from what the runtime keeps elsewhere. Returns
+    the worktrees that stay, each with what would be lost.
+    """
     holder = archive.holder(entry.info.id)
     if holder is not None:
         raise SessionBusyError(
             f"session {entry.info.label!r} is in use by {holder.describe()}",
             hint="end it there first",
         )
-    if save is not None:
-        save(entry)
+    bundle = save(entry) if save is not None else None
+    unsettle(ledger, entry.ref, bundle)
+    lock.note_runtime(adapter.runtime_pid, adapter.runtime_mark)
     try:
         await adapter.delete_session(entry.info.id)
     except SessionNotFoundError:
         if archive.get(entry.info.id) is not None:
             raise
+    commit_point("delete.deleted")
     purging = find_power(adapter, Purges) if save is None else None
     if purging is not None:
         await purging.purge_session(entry.info.id)
-    remove_commands_of(home, entry.ref, ledger)
-    runs = ledger.runs_of(entry.ref)
-    workflows = [run.workflow_path for run in runs]
-    ledger.forget_session(entry.ref)
-    remove_logs(home, [run.id for run in runs if run.session_id == entry.ref.id])
-    remove_unused(home, workflows, ledger)
+    return forget_deleted(home, ledger, entry.ref, bundle)

@@ -36,6 +36,7 @@ from sdqctl.sessions.rewind_log import RewindLog, RewindRecord
 from sdqctl.sessions.transfer import export_bundle, import_session
 from sdqctl.sessions.trash import trash_file
 from sdqctl.store.calls import link_again, links_from, outermost
+from sdqctl.store.intentions import put_unsettled
 from sdqctl.store.ledger import Ledger
 from sdqctl.store.locks import SessionLock
 from sdqctl.store.taken_back import take_back
@@ -329,6 +330,8 @@ def _put_back(access: Access, entry: Entry, bundle: Path, record: RewindRecord) 
 
     with access.ledger() as ledger, SessionLock.acquire(access.home, entry.ref):
         link_again(ledger, record.called)
+        with ledger.database.write("ledger.unsettle") as connection:
+            put_unsettled(connection, entry.ref)
         with_adapter(access, entry.info.adapter, work)
         ledger.forget_session(entry.ref)
     commit_point("redo.deleted")

@@ -31,6 +31,7 @@ from sdqctl.sessions.redaction import Cleaner
 from sdqctl.sessions.rewind_log import RewindLog
 from sdqctl.sessions.snapshots import keepers_of, out_of_trash
 from sdqctl.sessions.trash import Deleted, called_by_deleted, find_deleted, remove
+from sdqctl.store.intentions import put_unsettled, settle
 from sdqctl.store.ledger import Ledger
 from sdqctl.store.locks import SessionLock, holder
 from sdqctl.store.redact import Redactor, refuse_secret_name
@@ -290,13 +291,14 @@ def _write(
     *,
     unchanged: bool,
 ) -> None:
-    """Rows, then files: there is no session before its rows are on disk, and an import that is cut
-    off in between can be made again.
+    """Rows, then files: there is no session before its rows are on disk. An import that is cut off
+    in between can be made again, and its rows are none of another session.
     """
     staged = archive.stage()
     try:
         bundle.unpack(staged)
         with ledger.database.write("ledger.import") as connection:
+            put_unsettled(connection, ref)
             try:
                 ids = put_rows(connection, rows)
             except ValueError as error:
@@ -308,7 +310,9 @@ def _write(
         except BaseException:
             with ledger.database.write("ledger.import") as connection:
                 remove_runs(connection, ids)
+            settle(ledger, ref)
             raise
+        settle(ledger, ref)
     finally:
         shutil.rmtree(staged, ignore_errors=True)
 

@@ -1,8 +1,13 @@
-"""What was about to be done in a runtime, written down before: what a kill left is known by it."""
+"""What was about to be done in a runtime, written down before: copies of sessions, and sessions
+that come or go. What a kill left of them is known by it.
+"""
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 
 from sdqctl.errors import SessionUnusableError
 from sdqctl.model.session import SessionInfo, SessionRef, folded
@@ -59,3 +64,55 @@ def half_copy(info: SessionInfo, original: str) -> SessionUnusableError:
         "that was cut off",
         hint=f"`{again}` makes it again, `{on_session('sessions delete', info.label)}` removes it",
     )
+
+
+@dataclass(frozen=True)
+class Unsettled:
+    """A session that was to come or to go: what is recorded of it is void once the runtime does not
+    have it.
+    """
+
+    with_files: bool
+    """Whether its snapshots and the like go as well: it was to be deleted."""
+    bundle: Path | None
+    """Where in the trash it was put before, if it was."""
+
+
+def unsettle(ledger: Ledger, ref: SessionRef, bundle: Path | None) -> None:
+    """Record that a session is about to be deleted, with its bundle in the trash, if it has one;
+    `Ledger.forget_session` records that it is.
+    """
+    with ledger.database.write("ledger.unsettle") as connection:
+        row = (ref.adapter, ref.id, 1, None if bundle is None else str(bundle))
+        connection.execute("INSERT OR REPLACE INTO unsettled_sessions VALUES (?, ?, ?, ?)", row)
+
+
+def put_unsettled(connection: sqlite3.Connection, ref: SessionRef) -> None:
+    """Record within an open transaction that a session is about to be made for the rows that are
+    put in; `settle` records that it is there.
+    """
+    row = (ref.adapter, ref.id)
+    connection.execute("INSERT OR REPLACE INTO unsettled_sessions VALUES (?, ?, 0, NULL)", row)
+
+
+def settle(ledger: Ledger, ref: SessionRef) -> None:
+    """Record that a session neither comes nor goes."""
+    with ledger.database.write("ledger.settle") as connection:
+        key = (ref.adapter, ref.id)
+        connection.execute("DELETE FROM unsettled_sessions WHERE adapter = ? AND id = ?", key)
+
+
+def unsettled(ledger: Ledger) -> dict[SessionRef, Unsettled]:
+    """The sessions that are to come or to go, or were when a command was killed."""
+    return {
+        SessionRef(row["adapter"], row["id"]): Unsettled(
+            bool(row["with_files"]), Path(row["bundle"]) if row["bundle"] else None
+        )
+        for row in ledger.rows("SELECT * FROM unsettled_sessions")
+    }
+
+
+def all_is_settled(ledger: Ledger) -> bool:
+    """Whether no command left anything, or is about to do it."""
+    query = "SELECT 1 FROM unsettled_sessions UNION ALL SELECT 1 FROM copies_begun LIMIT 1"
+    return not ledger.rows(query)

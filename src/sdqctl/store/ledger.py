@@ -414,8 +414,8 @@ class Ledger(Closing):
         key = (ref.adapter, ref.id)
         with self.database.write("ledger.session") as connection:
             connection.execute("DELETE FROM runs WHERE adapter = ? AND session_id = ?", key)
-            connection.execute("DELETE FROM sessions WHERE adapter = ? AND id = ?", key)
-            connection.execute("DELETE FROM kept_sessions WHERE adapter = ? AND id = ?", key)
+            for table in ("sessions", "kept_sessions", "unsettled_sessions"):
+                connection.execute(f"DELETE FROM {table} WHERE adapter = ? AND id = ?", key)
 
     def keep_session(self, ref: SessionRef, *, keep: bool) -> None:
         """Protect a session from cleanup, or no longer."""

@@ -254,6 +254,15 @@ MIGRATIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
                 PRIMARY KEY (adapter, name)
             ) WITHOUT ROWID
             """,
+            """
+            CREATE TABLE unsettled_sessions (
+                adapter TEXT NOT NULL,
+                id TEXT NOT NULL,
+                with_files INTEGER NOT NULL,
+                bundle TEXT,
+                PRIMARY KEY (adapter, id)
+            ) WITHOUT ROWID
+            """,
         ),
     ),
 )

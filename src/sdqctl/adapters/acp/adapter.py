@@ -40,6 +40,7 @@ from sdqctl.adapters.acp.repository import refuse_untrusted
 from sdqctl.adapters.acp.session import AcpSession, Line
 from sdqctl.adapters.acp.way_back import RewindingSession
 from sdqctl.adapters.base import AdapterConfig, AdapterSession, Capability, Health, capabilities_of
+from sdqctl.adapters.files import remove_folder
 from sdqctl.adapters.folders import JOURNAL
 from sdqctl.adapters.journal import read_turns
 from sdqctl.adapters.journal_writer import write_event
@@ -303,7 +304,7 @@ class AcpAdapter:
             raise SessionNotFoundError(f"there is no {self.name} session {session_id!r}")
         with suppress(SessionUnusableError):
             self._deleted[session_id] = read_metadata(self._root / session_id).agent_id or ""
-        shutil.rmtree(self._root / session_id)
+        remove_folder(self._root / session_id)
 
     async def check(self) -> Health:
         """Whether the program and the protocol's library are there."""

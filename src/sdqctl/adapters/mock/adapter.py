@@ -7,7 +7,6 @@ existing session is never created again, one that is in use is not deleted.
 from __future__ import annotations
 
 import os
-import shutil
 import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -18,6 +17,7 @@ from typing import Self
 import msgspec
 
 from sdqctl.adapters.base import AdapterConfig, AdapterSession, Capability, Health, capabilities_of
+from sdqctl.adapters.files import remove_folder
 from sdqctl.adapters.folders import JOURNAL
 from sdqctl.adapters.journal_writer import write_event
 from sdqctl.adapters.mock.archive import METADATA, Metadata, MockArchive
@@ -122,7 +122,7 @@ class MockAdapter:
         holder = self._archive.holder(session_id)
         if holder is not None and holder.pid != os.getpid():
             raise SessionBusyError(f"session {session_id!r} is open in {holder.describe()}")
-        shutil.rmtree(self._root / session_id)
+        remove_folder(self._root / session_id)
 
     async def check(self) -> Health:
         """It is always there."""
