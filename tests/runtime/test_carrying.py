@@ -113,6 +113,20 @@ def test_a_deleted_session_is_restored_and_resumed(audit: Path, model: LoopbackM
 
 
 @pytest.mark.thorough
+@pytest.mark.parametrize("point", ["ledger.unsettle.after:1", "delete.deleted:1"])
+def test_a_killed_delete_leaves_a_session_or_nothing_of_it(
+    point: str, audit: Path, model: LoopbackModel
+) -> None:
+    assert sdqctl("sessions", "delete", "audit", "--force", SDQCTL_CRASH_AT=point).code == -9
+    if point.startswith("delete"):
+        assert sdqctl("run", audit).code == 8
+        assert steps(model) == ["step-1", "step-2"]
+    done = sdqctl("resume", "audit", "--continue")
+    assert (done.code, done.out) == (0, "three\n"), done.err
+    assert steps(model) == ["step-1", "step-2", "step-3"]
+
+
+@pytest.mark.thorough
 def test_a_fork_and_its_original_both_go_on_differently(audit: Path, model: LoopbackModel) -> None:
     forked = sdqctl("sessions", "fork", "audit", "other", "--at", "half")
     assert forked.code == 0, forked.err
