@@ -393,6 +393,20 @@ def test_a_fork_that_was_killed_is_made_by_the_same_command(
     place.check()
 
 
+def test_a_fork_that_was_killed_is_made_also_when_the_original_went_on_since(
+    home: Path, places: Places
+) -> None:
+    place = places.begun(STRAIGHT, "mock.stored:2")  # the prompt is taken out of the talk, and sent
+    fork = ("sessions", "fork", "victim", "copy")
+    assert place.command(*fork, crash="fork.copied:1").code in KILLED
+    place.finish()
+    place.check()
+    assert place.command(*fork).code == 0, place.story()
+    assert place.command("resume", "copy", "--continue").code == 0, place.story()
+    assert (place.project / "lines").read_text() == "line\n", place.story()
+    assert (place.project / "effects").read_text() == "1\n2\n", place.story()
+
+
 @pytest.mark.parametrize("point", ["fork.copied:1", "ledger.fork.before:2"])
 def test_a_copy_that_a_kill_left_is_taken_for_no_session_that_has_done_nothing(
     point: str, home: Path, places: Places, tmp_path: Path

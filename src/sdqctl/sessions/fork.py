@@ -73,9 +73,9 @@ def fork_session(
         turns = list(access.archive(info.adapter).turns(info.id))
         cut = find_cut(at, ledger, entry.ref, run, turns)
         own = None if branch is None else OwnTree.of(access, ledger, info, run, cut, branch)
-        discard_half(access, entry, name, turns, run, own)
+        discard_half(access, ledger, entry, name, run, own)
 
-        with begun(access, ledger, entry.ref, name):
+        with begun(access, ledger, entry.ref, name, turns):
             copying = partial(_copy, session_id=info.id, name=name, cut=cut, own=own, lock=lock)
             copy, made = with_adapter(access, info.adapter, copying)
         ref, cwd = SessionRef(info.adapter, copy.id), str(made.cwd) if made else info.cwd

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 
 from sdqctl.adapters.base import Adapter
@@ -13,7 +13,7 @@ from sdqctl.sessions.access import Access, with_adapter
 from sdqctl.sessions.fork_files import OwnTree
 from sdqctl.sessions.query import Entry, all_entries
 from sdqctl.sessions.snapshots import forget
-from sdqctl.store.intentions import begin_copy, end_copy
+from sdqctl.store.intentions import begin_copy, end_copy, turns_to_copy
 from sdqctl.store.ledger import Ledger
 from sdqctl.store.locks import SessionLock
 from sdqctl.text.commands import on_session
@@ -22,11 +22,13 @@ from sdqctl.workspace.worktrees import Worktree, remove_worktree, worktree_of
 
 
 @contextmanager
-def begun(access: Access, ledger: Ledger, original: SessionRef, name: str) -> Iterator[None]:
+def begun(
+    access: Access, ledger: Ledger, original: SessionRef, name: str, turns: Iterable[Turn]
+) -> Iterator[None]:
     """Record that a copy is made, until the copy is recorded. One that fails and leaves no session
     of this name was none.
     """
-    begin_copy(ledger, original, name)
+    begin_copy(ledger, original, name, [turn.message_id for turn in turns])
     try:
         yield
     except SdqctlError:
@@ -38,14 +40,14 @@ def begun(access: Access, ledger: Ledger, original: SessionRef, name: str) -> It
 
 def discard_half(
     access: Access,
+    ledger: Ledger,
     original: Entry,
     name: str,
-    turns: Sequence[Turn],
     run: RunRecord | None,
     own: OwnTree | None,
 ) -> None:
-    """Remove what a kill left of a copy of this name, under the lock of the original, of whose
-    `turns` it has some; `own` is the tree that is made for it now.
+    """Remove what a kill left of a copy of this name, under the lock of the original; `own` is the
+    tree that is made for it now.
 
     Raises SessionExistsError when another session has the name, or this one was gone on with, and
     UsageError when its worktree was worked in.
@@ -59,10 +61,9 @@ def discard_half(
         raise name_taken(info, hint="choose another name")
     with SessionLock.acquire(access.home, half.ref):
         said = _said(access, half.ref)
-        if said != [(turn.message_id, turn.prompt) for turn in turns][: len(said)]:
+        if said != turns_to_copy(ledger, half.info.adapter, name)[: len(said)]:
             raise SessionExistsError(
-                f"session {info.label!r} is a copy that was cut off, and has what "
-                f"{original.info.label!r} has not",
+                f"session {info.label!r} is a copy that was cut off, and it was gone on with since",
                 hint=f"choose another name, or `{on_session('sessions delete', info.label)}`",
             )
         trees = worktree_of(access.home, half.ref)
@@ -79,14 +80,11 @@ def discard_half(
         with_adapter(access, half.info.adapter, work)
 
 
-def _said(access: Access, ref: SessionRef) -> list[tuple[str | None, str]]:
-    """What was said in a copy; nothing where its journal was not made yet."""
-    found = list[tuple[str | None, str]]()
-    with suppress(OSError):
-        found += (
-            (turn.message_id, turn.prompt) for turn in access.archive(ref.adapter).turns(ref.id)
-        )
-    return found
+def _said(access: Access, ref: SessionRef) -> list[str | None]:
+    """The messages of a copy's turns; none where its journal was not made yet."""
+    with suppress(FileNotFoundError):
+        return [turn.message_id for turn in access.archive(ref.adapter).turns(ref.id)]
+    return []
 
 
 def _refuse_worked_in(access: Access, worktree: Worktree, own: OwnTree | None) -> None:

@@ -5,9 +5,11 @@ that come or go. What a kill left of them is known by it.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from sdqctl.errors import SessionUnusableError
 from sdqctl.model.session import SessionInfo, SessionRef, folded
@@ -19,13 +21,15 @@ CopiesBegun = Mapping[tuple[str, str], SessionRef]
 """The originals of copies that are being made or were cut off, by adapter and folded name."""
 
 
-def begin_copy(ledger: Ledger, original: SessionRef, name: str) -> None:
-    """Record that a session is about to be copied under a name: its copy's id is the runtime's
-    choice. `put_session` records that it is made.
+def begin_copy(
+    ledger: Ledger, original: SessionRef, name: str, turns: Sequence[str | None]
+) -> None:
+    """Record that a session is about to be copied under a name, with the messages of its turns: its
+    copy's id is the runtime's choice. `put_session` records that it is made.
     """
+    row = (original.adapter, folded(name), original.id, msgspec.json.encode(turns).decode())
     with ledger.database.write("ledger.fork") as connection:
-        key = (original.adapter, folded(name), original.id)
-        connection.execute("INSERT OR REPLACE INTO copies_begun VALUES (?, ?, ?)", key)
+        connection.execute("INSERT OR REPLACE INTO copies_begun VALUES (?, ?, ?, ?)", row)
 
 
 def end_copy(ledger: Ledger, adapter: str, name: str) -> None:
@@ -40,6 +44,13 @@ def copies_begun(ledger: Ledger) -> CopiesBegun:
     return {
         (row["adapter"], row["name"]): SessionRef(row["adapter"], row["original"]) for row in rows
     }
+
+
+def turns_to_copy(ledger: Ledger, adapter: str, name: str) -> list[str | None]:
+    """The messages of the turns that an original had when its copy of this name was begun."""
+    query = "SELECT turns FROM copies_begun WHERE adapter = ? AND name = ?"
+    rows = ledger.rows(query, adapter, folded(name))
+    return msgspec.json.decode(rows[0]["turns"], type=list[str | None]) if rows else []
 
 
 def original_of(info: SessionInfo, begun: CopiesBegun) -> SessionRef | None:

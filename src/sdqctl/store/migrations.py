@@ -251,6 +251,7 @@ MIGRATIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
                 adapter TEXT NOT NULL,
                 name TEXT NOT NULL,
                 original TEXT NOT NULL,
+                turns TEXT NOT NULL,
                 PRIMARY KEY (adapter, name)
             ) WITHOUT ROWID
             """,
