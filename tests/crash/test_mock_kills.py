@@ -527,6 +527,35 @@ def test_what_a_killed_delete_left_is_none_of_a_new_session_of_the_name(
     begin_anew(place, how)
 
 
+@pytest.mark.parametrize("how", ["again", "after another workflow"])
+def test_what_is_recorded_of_a_session_that_others_deleted_is_none_of_a_new_one(
+    how: str, home: Path, places: Places
+) -> None:
+    place = places.begun(STRAIGHT, "mock.tool.after:1")
+    shutil.rmtree(place.data / "mock" / "victim")
+    begin_anew(place, how)
+    assert "kept as 'victim (gone)'" in place.story()
+    query = "SELECT status FROM attempts WHERE session_id GLOB 'victim-gone-*' ORDER BY number"
+    assert [row["status"] for row in place.rows(query)] == ["done", "done", "begun"]
+    assert place.command("resume", "victim (gone)", "--continue").code == 7, place.story()
+
+
+def test_a_deleted_conversation_that_a_run_has_left_is_none_of_a_new_session(
+    home: Path, places: Places
+) -> None:
+    text = f"{HEAD}PROMPT a [[reply: A]]\nNEW-CONVERSATION\nPROMPT b [[reply: B]]\n"
+    workflow = Workflow(text, 3, {"victim": {"a": "A"}, "victim (2)": {"b": "B"}})
+    place = places.new(workflow)
+    assert place.run("mock.stored:2").code in KILLED
+    assert place.command("sessions", "delete", "victim", "--force").code == 0, place.story()
+    file = place.project / "aside.conv"
+    file.write_text("ADAPTER mock\nPROMPT aside\n")
+    assert place.command("run", file, "--session-name", "victim").code == 0, place.story()
+    assert place.command("run", place.file, "--resume-if-exists").code == 0, place.story()
+    asked = [e["data"]["content"] for e in place.journal("victim") if "content" in e["data"]]
+    assert [text.split()[0] for text in asked if "[[" in text or text == "aside"] == ["aside", "a"]
+
+
 @pytest.mark.parametrize("then", ["restore", "begin anew"])
 def test_what_a_killed_redo_left_is_restored_and_is_none_of_a_new_session(
     then: str, home: Path, places: Places

@@ -6,7 +6,6 @@ import asyncio
 import time
 from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -28,7 +27,7 @@ from sdqctl.engine.runner import Runner
 from sdqctl.engine.scope import Scope, encoded
 from sdqctl.engine.session_config import adapter_config, policy_of
 from sdqctl.engine.session_names import name_doubt
-from sdqctl.engine.target import look_again
+from sdqctl.engine.target import look_again, record_new
 from sdqctl.engine.telemetry.following import traced
 from sdqctl.engine.tree import Tree
 from sdqctl.engine.tree_opening import open_tree
@@ -269,9 +268,7 @@ async def _wait_for_other_clients(context: RunContext, ref: SessionRef, deadline
 def _record_run(context: RunContext) -> RunRecord:
     target, workflow, caller = context.target, context.plan.workflow, context.caller
     if not target.exists:
-        context.ledger.record_session(
-            target.ref, name=target.name, cwd=str(context.cwd), created_at=datetime.now(UTC)
-        )
+        record_new(_archive(context), context.ledger, target, context.cwd, context.emit)
     return context.ledger.start_run(
         adapter=target.ref.adapter,
         session_id=target.ref.id,

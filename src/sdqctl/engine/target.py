@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
 
 from sdqctl.adapters.base import SessionArchive
 from sdqctl.engine.component import described, is_for
 from sdqctl.errors import SessionExistsError
+from sdqctl.model.events import Event, Warned
 from sdqctl.model.options import RunOptions
 from sdqctl.model.run import RunRecord
 from sdqctl.model.session import (
@@ -18,8 +21,10 @@ from sdqctl.model.session import (
     name_taken,
     session_id_for,
 )
+from sdqctl.store.gone import set_aside
 from sdqctl.store.intentions import refuse_half_copy, settle, unsettled
 from sdqctl.store.ledger import Ledger
+from sdqctl.store.rows import put_session
 from sdqctl.text.commands import on_session
 
 
@@ -77,6 +82,30 @@ def look_again(archive: SessionArchive, ledger: Ledger, ref: SessionRef) -> Sess
     if ref in unsettled(ledger) and not archive.layout_is_unknown():
         settle(ledger, ref) if info is not None else ledger.forget_session(ref)
     return info
+
+
+def record_new(
+    archive: SessionArchive,
+    ledger: Ledger,
+    target: Target,
+    cwd: Path,
+    emit: Callable[[Event], None],
+) -> None:
+    """Record, under its lock, that a session is made which the runtime does not have; what is
+    recorded of one that was deleted by others is set aside, and that is said.
+    """
+    ref, aside = target.ref, None
+    with ledger.database.write("ledger.session") as connection:
+        if not archive.layout_is_unknown():
+            aside = set_aside(connection, ref, target.name)
+        put_session(connection, ref, name=target.name, cwd=str(cwd), created_at=datetime.now(UTC))
+    if aside is not None:
+        emit(
+            Warned(
+                message=f"session {target.name!r} is gone from the runtime, and a new one is made; "
+                f"what is recorded of it does not count here and is kept as {aside!r}"
+            )
+        )
 
 
 def choose_known(

@@ -22,6 +22,7 @@ from sdqctl.sessions.marks import find_free
 from sdqctl.sessions.places import attempts_after, number_after, own_runs, workflow_run
 from sdqctl.sessions.snapshots import share
 from sdqctl.store.evidence import copy_commands
+from sdqctl.store.gone import set_aside
 from sdqctl.store.ledger import Ledger
 from sdqctl.store.locks import SessionLock
 from sdqctl.store.rows import put_session
@@ -85,6 +86,7 @@ def fork_session(
             rows = working_in(rows, made.cwd) if made else rows
             share(rows, ref)
         with ledger.database.write("ledger.fork") as connection:
+            set_aside(connection, ref, name)
             put_session(connection, ref, name=name, cwd=cwd, created_at=datetime.now(UTC))
             put_rows(connection, rows)
         calls = unfinished_calls(ledger, entry.ref) if at is None else ()

@@ -31,6 +31,7 @@ from sdqctl.sessions.redaction import Cleaner
 from sdqctl.sessions.rewind_log import RewindLog
 from sdqctl.sessions.snapshots import keepers_of, out_of_trash
 from sdqctl.sessions.trash import Deleted, called_by_deleted, find_deleted, remove
+from sdqctl.store.gone import set_aside
 from sdqctl.store.intentions import put_unsettled, settle
 from sdqctl.store.ledger import Ledger
 from sdqctl.store.locks import SessionLock, holder
@@ -299,6 +300,8 @@ def _write(
         bundle.unpack(staged)
         with ledger.database.write("ledger.import") as connection:
             put_unsettled(connection, ref)
+            if not unchanged:
+                set_aside(connection, ref, name or ref.id, but={run["id"] for run in rows.runs})
             try:
                 ids = put_rows(connection, rows)
             except ValueError as error:
