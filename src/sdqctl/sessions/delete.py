@@ -14,7 +14,6 @@ from sdqctl.errors import (
     SessionNotFoundError,
     SessionUnusableError,
 )
-from sdqctl.model.session import SessionRef
 from sdqctl.process import commit_point
 from sdqctl.sessions.access import Access
 from sdqctl.sessions.choosing import Choice
