@@ -69,6 +69,8 @@ def test_a_session_goes_on_elsewhere_with_talk_and_files_and_comes_back(paused: 
     assert (one.tree() / "new.txt").read_text() == "line\n"
     assert (one.clone / "a.txt").read_text() == "one\ntwo\n"
     assert "nothing newer" in one.run("sessions", "pull", "s").err
+    two.run("sessions", "pull", "s", "--force")
+    assert len([*(two.folder / "home" / "sdqctl" / "workflows").iterdir()]) == 1
 
 
 @pytest.mark.thorough

@@ -314,6 +314,8 @@ HOSTILE: dict[str, Callable[[Path], Path]] = {
     "folder": lambda f: with_ledger(f, "runs", {"cwd": 9}),
     "options type": lambda f: with_ledger(f, "runs", {"options": 7}),
     "number": lambda f: with_ledger(f, "attempts", {"position": 2**70}),
+    "no path": lambda f: with_ledger(f, "runs", {"workflow_path": "a\0b.conv"}),
+    "other session": lambda f: with_ledger(f, "attempts", {"session_id": "../other"}),
     "path": lambda f: with_ledger(f, "attempts", {"path": "4.5"}),
     "long name": lambda f: with_file(f, "session/" + "n" * 300),
     "no text": lambda f: with_file(f, "workflows/r.conv", b"\xff\xfe"),

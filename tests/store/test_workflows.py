@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sdqctl.model.session import SessionRef
 from sdqctl.store.ledger import Ledger
-from sdqctl.store.workflows import keep_text, kept_file, remove_unused
+from sdqctl.store.workflows import keep_beside_others, keep_text, kept_file, remove_unused
 
 
 def test_a_called_text_goes_with_the_one_that_calls_it(tmp_path: Path) -> None:
@@ -32,3 +32,17 @@ def test_a_called_text_goes_with_the_one_that_calls_it(tmp_path: Path) -> None:
         ledger.forget_session(SessionRef("mock", "s"))
         remove_unused(tmp_path, [str(work), None, "/elsewhere/work.conv"], ledger)
         assert not work.parent.exists()
+
+
+def test_a_text_takes_the_place_of_no_other(tmp_path: Path) -> None:
+    def kept(text: str) -> Path:
+        return keep_beside_others(tmp_path, "work.conv", "mock", "s", text)
+
+    first, second = kept("PROMPT a\n"), kept("PROMPT b\n")
+    assert first != second
+    assert kept("PROMPT a\n") == first
+    first.write_text("PROMPT edited\n")
+    third = kept("PROMPT a\n")
+    assert kept("PROMPT a\n") == third
+    texts = [path.read_text() for path in (first, second, third)]
+    assert texts == ["PROMPT edited\n", "PROMPT b\n", "PROMPT a\n"]

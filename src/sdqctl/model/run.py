@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from enum import StrEnum
 
@@ -12,6 +13,7 @@ from sdqctl.model.session import ToolCall, Usage
 
 GATES = ("pause", "consult", "ask")
 """The kinds of the steps at which a human is awaited."""
+_RUN_ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
 
 
 class RunStatus(StrEnum):
@@ -54,6 +56,11 @@ class StepStatus(StrEnum):
     def settled(self) -> bool:
         """Whether the step never has to run again."""
         return self in (StepStatus.DONE, StepStatus.SKIPPED)
+
+
+def is_run_id(value: object) -> bool:
+    """Whether a value can be a run's id: files and folders are called after it."""
+    return isinstance(value, str) and _RUN_ID.fullmatch(value) is not None
 
 
 def prompt_digest(prompt: str) -> str:

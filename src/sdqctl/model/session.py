@@ -12,6 +12,7 @@ import msgspec
 from sdqctl.errors import SessionExistsError
 
 _PLAIN_ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
+_ID_BYTES = 255
 _NAME_UNITS = 100
 """Most UTF-16 units in a session name (docs/copilot-findings.md, Names)."""
 
@@ -198,6 +199,15 @@ def name_problem(name: str) -> str | None:
     if units > _NAME_UNITS:
         return f"is {units} characters long, {_NAME_UNITS} are allowed"
     return None
+
+
+def is_session_id(text: str) -> bool:
+    """Whether a text can be a session's id: the name of one folder, whatever the file system."""
+    unsafe = any(char in "/\\" or ord(char) < 32 or 127 <= ord(char) < 160 for char in text)
+    surrogates = any(0xD800 <= ord(char) < 0xE000 for char in text)
+    if not text or text.startswith(".") or unsafe or surrogates:
+        return False
+    return len(text.encode()) <= _ID_BYTES
 
 
 def session_id_for(name: str) -> str:

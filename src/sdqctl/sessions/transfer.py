@@ -18,6 +18,7 @@ from sdqctl.model.options import decode_options
 from sdqctl.model.session import (
     SessionInfo,
     SessionRef,
+    is_session_id,
     name_problem,
     refuse_taken,
     session_id_for,
@@ -47,13 +48,15 @@ from sdqctl.store.transfer import (
     without_permissions,
     without_snapshots,
 )
-from sdqctl.store.workflows import keep_text, remove_unused, workflows_folder
+from sdqctl.store.workflows import keep_beside_others, remove_unused
 from sdqctl.text.undecoded import is_decoded
 from sdqctl.workflow import load_workflow
 from sdqctl.workflow.format import whole_text
 from sdqctl.workflow.parser import parse_workflow
 from sdqctl.workflow.plan import build_plan
 
+_LONGEST_STEM = 200
+"""Bytes of a file's name that leave room for its ending and for a digest."""
 _OTHER_NAME = "import it under another name: --name NAME"
 
 
@@ -247,7 +250,7 @@ def import_bundle(
         refuse_taken(taken, session_id, label or session_id, hint=_OTHER_NAME)
         found = bundle.rows() if own else _foreign(bundle, files)
         held.enter_context(SessionLock.acquire(home, ref))
-        paths = _place_workflows(bundle, home, workflow)
+        paths = _place_workflows(bundle, home, ref.adapter, label or session_id, workflow)
         undoing.callback(remove_unused, home, paths.values(), ledger)
         tree = None if files is None else files.arrive(ref, label or session_id, undoing)
         place = tree.folder if tree is not None else cwd and cwd.resolve()
@@ -326,16 +329,18 @@ def _identity(old: SessionInfo, name: str | None = None) -> tuple[str | None, st
         if problem := name_problem(name):
             raise UsageError(f"the session name {name!r} {problem}")
         return name, session_id_for(name)
-    if not old.id or "/" in old.id or old.id.startswith(".") or "\0" in old.id:
+    if not is_session_id(old.id):
         raise BundleError(f"the bundle's session id {old.id!r} is none")
     if old.name is not None and name_problem(old.name):
         raise BundleError(f"the bundle's session name {old.name!r} {name_problem(old.name)}")
     return old.name, old.id
 
 
-def _place_workflows(bundle: Bundle, home: Path, workflow: Path | None) -> dict[str, str]:
+def _place_workflows(
+    bundle: Bundle, home: Path, adapter: str, session_name: str, workflow: Path | None
+) -> dict[str, str]:
     """Where each run's workflow is: in `workflow` if that is called so, at its old place if it
-    still says the same, else a copy here.
+    still says the same, else a copy here, in the place of no other text.
     """
     recorded = {run.get("id"): run.get("workflow_path") for run in bundle.rows().runs}
     paths = {}
@@ -349,17 +354,15 @@ def _place_workflows(bundle: Bundle, home: Path, workflow: Path | None) -> dict[
         if _workflow_text(Path(path)) == text:
             paths[run_id] = path
             continue
-        folder = workflows_folder(home) / _safe(run_id)
-        file = folder / f"{Path(path).stem or 'workflow'}.conv"
-        keep_text(file, text)
-        paths[run_id] = str(file)
+        file = f"{_stem(path)}.conv"
+        paths[run_id] = str(keep_beside_others(home, file, adapter, session_name, text))
     return paths
 
 
-def _safe(run_id: str) -> str:
-    if not run_id or not all(char.isalnum() or char in "-_" for char in run_id):
-        raise BundleError(f"the bundle's run id {run_id!r} is none")
-    return run_id
+def _stem(path: str) -> str:
+    """What a workflow's file is called, without its ending; a path may say anything."""
+    stem = Path(path).stem
+    return stem if is_session_id(stem) and len(stem.encode()) <= _LONGEST_STEM else "workflow"
 
 
 def _workflow_text(path: Path) -> str | None:

@@ -22,7 +22,7 @@ from pathlib import Path
 from sdqctl.errors import StoreError
 from sdqctl.foreign import LARGEST_FILE, UnsafeFileError, read_foreign
 from sdqctl.fs import FOLDER_MODE, make_private_folder, write_private
-from sdqctl.model.run import StepRecord
+from sdqctl.model.run import StepRecord, is_run_id
 from sdqctl.model.session import SessionRef
 from sdqctl.store.ledger import Ledger
 
@@ -179,7 +179,8 @@ class CommandFolders:
 
     def remove(self) -> None:
         """Remove them all; what cannot be removed stays."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        if is_run_id(self._run_id):  # an older version took any from a bundle
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def _of(self, record: StepRecord) -> Path:
         names = (record.command or "", record.digest[:_OLD_NAME])  # the latter in version 0.1

@@ -16,6 +16,7 @@ import msgspec
 from sdqctl.errors import StoreError
 from sdqctl.fs import FILE_MODE, make_private_folder
 from sdqctl.model.events import Event, MessageAdded, RunStarted, TextDelta
+from sdqctl.model.run import is_run_id
 from sdqctl.model.views.failure import FailureView
 from sdqctl.process import is_same, start_mark
 
@@ -177,5 +178,5 @@ def _decoded(line: bytes) -> Line | None:
 
 def remove_logs(home: Path, run_ids: Iterable[str]) -> None:
     """Remove the logs of runs that are deleted."""
-    for run_id in run_ids:
+    for run_id in filter(is_run_id, run_ids):  # an older version took any from a bundle
         log_path(home, run_id).unlink(missing_ok=True)

@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 
 from sdqctl.model.paths import is_path
-from sdqctl.model.run import GATES, RunStatus, StepStatus
-from sdqctl.model.session import SessionRef
+from sdqctl.model.run import GATES, RunStatus, StepStatus, is_run_id
+from sdqctl.model.session import SessionRef, is_session_id
 from sdqctl.store.ledger import Ledger
 from sdqctl.store.rows import (
     insert_row,
@@ -60,7 +60,7 @@ def take_rows(ledger: Ledger, ref: SessionRef) -> SessionRows:
 
 def check_rows(rows: SessionRows) -> None:
     """Raise ValueError for rows that no ledger has, whoever wrote them: nested values, numbers that
-    SQLite cannot hold, texts that are none.
+    SQLite cannot hold, texts that are none, ids that are no names of files.
     """
     for table in rows.__struct_fields__:
         for row in getattr(rows, table):
@@ -71,6 +71,19 @@ def check_rows(rows: SessionRows) -> None:
         for column in _TEXTS:
             if not isinstance(run.get(column), str | None):
                 raise ValueError(f"runs.{column} is no text: {run[column]!r}")
+            if "\0" in (run.get(column) or ""):
+                raise ValueError(f"runs.{column} holds a null character")
+    _check_ids(rows)
+
+
+def _check_ids(rows: SessionRows) -> None:
+    for run in rows.runs:
+        if not is_run_id(run.get("id")):
+            raise ValueError(f"{run.get('id')!r} is no id of a run")
+    for row in (*rows.runs, *rows.attempts):
+        session_id = row.get("session_id")
+        if session_id is not None and not is_session_id(str(session_id)):
+            raise ValueError(f"{session_id!r} is no id of a session")
 
 
 def _is_value(value: object) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Iterable
+from itertools import count
 from pathlib import Path
 
 from sdqctl.fs import make_private_folder, write_private
@@ -19,14 +20,36 @@ def workflows_folder(home: Path) -> Path:
 def kept_file(home: Path, file: str, adapter: str, session_name: str, text: str) -> Path:
     """Where a text is kept for a session, as `file`: the same text again is the same workflow."""
     parts = "\0".join((adapter, session_name.casefold(), text))
-    digest = hashlib.sha256(parts.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    digest = hashlib.sha256(_encoded(parts)).hexdigest()[:16]
     return workflows_folder(home) / f"{Path(file).stem}-{digest}" / file
 
 
 def keep_text(path: Path, text: str) -> None:
     """Write a text to its place, for its owner alone. Raises StoreError."""
     make_private_folder(path.parent)
-    write_private(path, text.encode("utf-8", "surrogatepass"))
+    write_private(path, _encoded(text))
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
+def keep_beside_others(home: Path, file: str, adapter: str, session_name: str, text: str) -> Path:
+    """Keep a text for a session as `kept_file` says, and return its place: a further one where
+    another text stands, as when its user edited what was kept. Raises StoreError.
+    """
+    for number in count():
+        owner = f"{session_name}\0{number}" if number else session_name
+        path = kept_file(home, file, adapter, owner, text)
+        try:
+            if path.read_bytes() == _encoded(text):
+                return path
+        except FileNotFoundError:
+            keep_text(path, text)
+            return path
+        except OSError:
+            continue
+    raise AssertionError("numbers do not end")
 
 
 def is_used(path: str, ledger: Ledger) -> bool:
