@@ -175,3 +175,26 @@ def test_flat_yaml_keeps_plain_quoted_and_block_scalars() -> None:
         "nested": "",
         "url": "https://host/x",
     }
+
+
+@pytest.mark.parametrize("name", [None, "good"])
+@pytest.mark.parametrize(
+    "workspace",
+    [
+        "name: evil\nuser_named: true\n",
+        "branch: 'b'\nname : evil\nuser_named : true\n",
+        "branch: 'b'\n\tname: evil\n\tuser_named: true\n",
+        "branch: |\n x\nname: evil\u2028user_named: true\n",
+    ],
+)
+def test_files_that_are_installed_bring_no_name_of_their_own(
+    home: Path, state: Path, workspace: str, name: str | None
+) -> None:
+    found = archive(home)
+    staged = found.stage()
+    (staged / "workspace.yaml").write_text(f"id: s\n{workspace}", "utf-8")
+    (staged / "events.jsonl").write_bytes(START)
+    found.install(staged, "s", name=name, cwd=None)
+    info = found.get("s")
+    assert info is not None
+    assert info.name == name

@@ -154,7 +154,7 @@ class EchoArchive:
                 about = json.loads((staged / ABOUT).read_bytes())
             except (OSError, ValueError) as error:
                 raise SessionUnusableError(f"{ABOUT} is none of an echo session") from error
-            changed = {"name": name or about["name"], "cwd": cwd or about["cwd"]}
+            changed = {"name": name, "cwd": cwd or about["cwd"]}
             (staged / ABOUT).write_text(json.dumps({**about, **changed}))
         install(staged, self.root / session_id)
 

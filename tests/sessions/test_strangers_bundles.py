@@ -105,3 +105,40 @@ def test_a_workflow_whose_path_makes_no_file_name_is_kept_all_the_same(kept: Pat
     odd = with_ledger(kept, "runs", {"workflow_path": f"/x/{'n' * 300}.conv"})
     ok(sdqctl("sessions", "import", odd, "--name", "theirs"))
     assert ok(sdqctl("resume", "theirs", "--continue")).out == "mine\n"
+
+
+@pytest.mark.parametrize("hidden", ["t", "a\x1b[31mb", "TOKEN-OF-MINE"])
+def test_a_session_without_a_name_gets_none_out_of_its_files(
+    kept: Path, bench: Bench, hidden: str
+) -> None:
+    assert bench.run("PROMPT a\n", "--session-name", "t").done.code == 0
+    with ZipFile(kept) as archive:
+        manifest = json.loads(archive.read("manifest.json"))
+        about = json.loads(archive.read("session/session.json"))
+    data = json.dumps({**about, "name": hidden}).encode()
+    manifest["session"] |= {"id": "unnamed", "name": None}
+    manifest["files"]["session/session.json"] = {
+        "size": len(data),
+        "sha256": hashlib.sha256(data).hexdigest(),
+    }
+    changes = {"session/session.json": data, "manifest.json": json.dumps(manifest).encode()}
+    ok(sdqctl("sessions", "import", rewrite(kept, dict(changes), extra={}), API_KEY=hidden))
+    listed = sdqctl("sessions", "list", "--format", "json").json
+    assert {entry["id"]: entry["name"] for entry in listed} == {"s": "s", "t": "t", "unnamed": None}
+
+
+@pytest.mark.parametrize("where", ["manifest", "rows"])
+@pytest.mark.parametrize("name", ["a\x1b[31mb", "TOKEN-OF-MINE"])
+def test_a_name_in_a_bundle_is_held_to_the_rules_of_names(
+    kept: Path, where: str, name: str
+) -> None:
+    with ZipFile(kept) as archive:
+        session = json.loads(archive.read("manifest.json"))["session"]
+    own = name if where == "manifest" else "other"
+    bad = with_manifest(kept, session={**session, "id": "other", "name": own})
+    if where == "rows":
+        bad = with_ledger(bad.rename(bad.with_name("o.sdqctl")), "runs", {"session_name": name})
+    done = sdqctl("sessions", "import", bad, API_KEY="TOKEN-OF-MINE")
+    assert done.code == 2, done.err
+    assert "--name" in done.err if name == "TOKEN-OF-MINE" else "control character" in done.err
+    ok(sdqctl("sessions", "import", bad, "--name", "good", API_KEY="TOKEN-OF-MINE"))

@@ -249,8 +249,8 @@ class SessionArchive(Protocol):
     ) -> None:
         """Make a session of staged files, under this id, name and working directory, at once.
 
-        `unchanged`: the files are those of a session of this id, and stay as they are, also
-        damaged.
+        Without a name it has none, whatever the files say: they may be anyone's. `unchanged`: the
+        files are those of a session of this id, and stay as they are, also damaged.
 
         Raises SessionExistsError when the id is taken, SessionUnusableError for files that are
         none of a session.

@@ -248,7 +248,7 @@ def import_bundle(
     with access.ledger() as ledger, ExitStack() as held, ExitStack() as undoing:
         taken = [entry.info for entry in all_entries(access, ref.adapter)]
         refuse_taken(taken, session_id, label or session_id, hint=_OTHER_NAME)
-        found = bundle.rows() if own else _foreign(bundle, files)
+        found = bundle.rows() if own else _foreign(access, bundle, label, files, same=same)
         held.enter_context(SessionLock.acquire(home, ref))
         paths = _place_workflows(bundle, home, ref.adapter, label or session_id, workflow)
         undoing.callback(remove_unused, home, paths.values(), ledger)
@@ -273,14 +273,21 @@ def import_bundle(
     return archive.get(session_id) or old
 
 
-def _foreign(bundle: Bundle, files: Arriving | None) -> SessionRows:
+def _foreign(
+    access: Access, bundle: Bundle, name: str | None, files: Arriving | None, *, same: bool
+) -> SessionRows:
     """The rows of somebody else's bundle: without what they allowed, and without snapshots that did
-    not come along.
+    not come along. Its `name`, and those that stay as it is the `same`, are checked.
     """
     try:
         rows = without_permissions(bundle.rows())
     except (KeyError, TypeError, msgspec.MsgspecError) as error:
         raise BundleError(f"{bundle.path}: a run's options are damaged: {error}") from error
+    names = {name, *(run.get("session_name") for run in rows.runs if same)}
+    for each in filter(None, names):
+        if problem := name_problem(each):
+            raise BundleError(f"{bundle.path}: the session name {each!r} {problem}")
+        refuse_secret_name(each, access.environment, hint=_OTHER_NAME)
     return rows if files is not None else without_snapshots(rows)
 
 

@@ -106,12 +106,12 @@ class Redactor:
         yield from named_secrets(text, lower)
 
 
-def refuse_secret_name(name: str, environment: Mapping[str, str]) -> None:
+def refuse_secret_name(
+    name: str, environment: Mapping[str, str], *, hint: str = "name it without"
+) -> None:
     """Raise UsageError for a session's name that holds a secret: a name is kept and shown whole."""
     if Redactor(environment)(name) != name:
-        raise UsageError(
-            "the session's name holds what looks like a secret", hint="name it without"
-        )
+        raise UsageError("the session's name holds what looks like a secret", hint=hint)
 
 
 def _gather(value: object, texts: list[str]) -> bool:

@@ -6,10 +6,13 @@ import json
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from sdqctl.adapters import AdapterSettings
+from sdqctl.adapters.acp.archive import AcpArchive, Metadata, write_metadata
 from sdqctl.adapters.acp.own_files import own_files, place_files
 from sdqctl.errors import SessionUnusableError
 from tests.adapters.acp.scripted import Scripted
@@ -174,3 +177,14 @@ def test_nothing_behind_a_link_is_one_of_the_agents_own_files(pattern: str, tmp_
     (outside / f"{_ID}.jsonl").write_text("secret")
     (kept / (_ID if "**" in pattern else "any")).symlink_to(outside)
     assert own_files([f"{kept}/{pattern}"], _ID, {}) == []
+
+
+def test_files_that_are_installed_bring_no_name_of_their_own(tmp_path: Path) -> None:
+    archive = AcpArchive("scripted", AdapterSettings(data_dir=tmp_path))
+    staged = archive.stage()
+    when = datetime.now(UTC)
+    write_metadata(staged, Metadata(name="evil", cwd="/", created_at=when))
+    archive.install(staged, "s", name=None, cwd=None)
+    info = archive.get("s")
+    assert info is not None
+    assert info.name is None

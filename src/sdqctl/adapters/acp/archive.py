@@ -167,7 +167,7 @@ class AcpArchive(FolderArchive):
         try:
             if not unchanged:
                 known = read_metadata(staged)
-                known.name, known.cwd = name or known.name, cwd or known.cwd
+                known.name, known.cwd = name, cwd or known.cwd
                 known.way_back, known.cut, known.copies = None, None, []  # of another place
                 write_metadata(staged, known)
             install(staged, self._root / session_id)

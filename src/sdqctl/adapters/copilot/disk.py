@@ -113,12 +113,12 @@ class CopilotArchive(FolderArchive):
     ) -> None:
         """Write id, name and folder into workspace.yaml and the journal's head, then move."""
         if not unchanged:
-            relabel(staged, session_id, name, cwd)
+            relabel(staged, session_id, cwd, name=name)
         install(staged, self._root / session_id)
 
     def relocate(self, session_id: str, cwd: str) -> None:
         """Write the folder into workspace.yaml and the journal's head (Relocates)."""
-        relabel(self._root / session_id, session_id, None, cwd)
+        relabel(self._root / session_id, session_id, cwd, keeps_name=True)
 
     def holder(self, session_id: str) -> Holder | None:
         """The live process that marked the session as in use."""
@@ -223,7 +223,7 @@ def parse_flat_yaml(text: str) -> dict[str, str]:
         line = lines[index]
         index += 1
         key, colon, value = line.partition(":")
-        if not colon or line[:1] in (" ", "#", "-", ""):
+        if not colon or line[:1] in (" ", "\t", "#", "-", ""):
             continue
         value = value.strip()
         if value[:1] in ("|", ">"):

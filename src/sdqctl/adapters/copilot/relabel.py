@@ -12,23 +12,37 @@ from sdqctl.fs import write_private
 _FOLDERS = ("cwd", "git_root")
 
 
-def relabel(folder: Path, session_id: str, name: str | None, cwd: str | None) -> None:
-    """Change workspace.yaml and the journal's first event. Raises SessionUnusableError."""
-    _change_workspace(folder / "workspace.yaml", session_id, name, cwd)
+def relabel(
+    folder: Path,
+    session_id: str,
+    cwd: str | None,
+    *,
+    name: str | None = None,
+    keeps_name: bool = False,
+) -> None:
+    """Change workspace.yaml and the journal's first event; without a name it was named by no user,
+    unless it keeps its own. Raises SessionUnusableError.
+    """
+    file = folder / "workspace.yaml"
+    _change_workspace(file, session_id, cwd, name=name, keeps_name=keeps_name)
     _change_journal(folder / "events.jsonl", session_id, cwd)
 
 
-def _change_workspace(file: Path, session_id: str, name: str | None, cwd: str | None) -> None:
+def _change_workspace(
+    file: Path, session_id: str, cwd: str | None, *, name: str | None, keeps_name: bool
+) -> None:
     try:
         lines = file.read_text("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise SessionUnusableError(f"workspace.yaml cannot be read: {error}") from error
-    wanted = {"id": session_id}
+    wanted, gone = {"id": session_id}, set[str]()
     if name is not None:
         wanted |= {"name": _scalar(name), "user_named": "true"}
+    elif not keeps_name:
+        gone.add("user_named")
     if cwd is not None:
         wanted |= {key: _scalar(cwd) for key in _FOLDERS if _has(lines, key)}
-    kept = [line for line in _without(lines, set(wanted)) if line.strip()]
+    kept = [line for line in _without(lines, {*wanted, *gone}) if line.strip()]
     text = "\n".join([*(f"{key}: {value}" for key, value in wanted.items()), *kept, ""])
     write_private(file, text.encode())
 
@@ -38,7 +52,7 @@ def _without(lines: list[str], keys: set[str]) -> list[str]:
     kept, skipping = [], False
     for line in lines:
         if line[:1] not in (" ", "\t", ""):
-            skipping = line.partition(":")[0] in keys
+            skipping = line.partition(":")[0].strip() in keys
         if not skipping:
             kept.append(line)
     return kept

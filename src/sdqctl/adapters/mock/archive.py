@@ -74,20 +74,20 @@ class MockArchive(FolderArchive):
     ) -> None:
         """Write name and folder into the metadata, then move."""
         if not unchanged:
-            _relabel(staged / METADATA, name, cwd)
+            _relabel(staged / METADATA, cwd, name=name)
         install(staged, self._root / session_id)
 
     def relocate(self, session_id: str, cwd: str) -> None:
         """Write the folder into the metadata (Relocates)."""
-        _relabel(self._root / session_id / METADATA, None, cwd)
+        _relabel(self._root / session_id / METADATA, cwd)
 
 
-def _relabel(file: Path, name: str | None, cwd: str | None) -> None:
+def _relabel(file: Path, cwd: str | None, **named: str | None) -> None:
     try:
         known = msgspec.json.decode(file.read_bytes(), type=Metadata)
     except (OSError, msgspec.MsgspecError) as error:
         raise SessionUnusableError(f"{METADATA} is none of a mock session: {error}") from error
-    changed = msgspec.structs.replace(known, name=name or known.name, cwd=cwd or known.cwd)
+    changed = msgspec.structs.replace(known, cwd=cwd or known.cwd, **named)
     write_private(file, msgspec.json.encode(changed))
 
 
