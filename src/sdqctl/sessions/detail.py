@@ -9,11 +9,11 @@ import msgspec
 from sdqctl.adapters.base import SessionArchive
 from sdqctl.model.audit import ToolRecord
 from sdqctl.model.run import CalledRun, RunRecord, StepRecord
-from sdqctl.model.session import Holder, Turn, Usage
+from sdqctl.model.session import Turn, Usage
 from sdqctl.sessions.access import Access
 from sdqctl.sessions.audit import audit_of
 from sdqctl.sessions.files import StepFiles, files_of_steps
-from sdqctl.sessions.query import Entry, effective_status
+from sdqctl.sessions.query import Entry, effective_tree
 from sdqctl.sessions.redaction import clean_record, clean_records
 from sdqctl.sessions.resolve import find_session
 from sdqctl.sessions.transcript import read_turns
@@ -61,7 +61,10 @@ def _gather(entry: Entry, archive: SessionArchive, ledger: Ledger) -> SessionDet
     driven = max(found, key=lambda run: run.updated_at, default=None) if entry.holder else None
     steps = {run.id: ledger.steps(run.id) for run in found}
     runs = [
-        (_tree(run, entry.holder if run is driven else None, ledger), steps[run.id])
+        (
+            effective_tree(tree_of(ledger, run), entry.holder if run is driven else None),
+            steps[run.id],
+        )
         for run in found
         if steps[run.id] or not _is_gone(run, ledger)
     ]
@@ -73,17 +76,6 @@ def _is_gone(run: RunRecord, ledger: Ledger) -> bool:
     """Whether a rewind took back what a run without steps had done, and nothing goes on with it."""
     goes_on = run.workflow_path is not None and run.parent_run is None
     return not goes_on and bool(ledger.attempts(run.id))
-
-
-def _tree(run: RunRecord, holder: Holder | None, ledger: Ledger) -> CalledRun:
-    """A run with what it calls; nothing that is called goes on while nobody drives the run."""
-    return _as_held(tree_of(ledger, run), holder)
-
-
-def _as_held(tree: CalledRun, holder: Holder | None) -> CalledRun:
-    run = effective_status(tree.run, holder)
-    called = tuple(_as_held(one, holder) for one in tree.called)
-    return msgspec.structs.replace(tree, run=run, called=called)
 
 
 def _without_secrets(found: SessionDetail, redact: Redactor) -> SessionDetail:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 
 from sdqctl.errors import UsageError
-from sdqctl.model.run import RunRecord, RunStatus
+from sdqctl.model.run import CalledRun, RunRecord, RunStatus
 from sdqctl.model.session import Holder, SessionInfo, SessionRef, SessionStatus, folded
 from sdqctl.project import project_folder
 from sdqctl.sessions.access import Access, with_adapter
@@ -336,6 +336,13 @@ def effective_status(run: RunRecord, holder: Holder | None) -> RunRecord:
     if run.status is not RunStatus.RUNNING or holder is not None:
         return run
     return msgspec.structs.replace(run, status=RunStatus.INTERRUPTED)
+
+
+def effective_tree(tree: CalledRun, holder: Holder | None) -> CalledRun:
+    """A run with what it calls; nothing that is called goes on while nobody drives the run."""
+    run = effective_status(tree.run, holder)
+    called = tuple(effective_tree(one, holder) for one in tree.called)
+    return msgspec.structs.replace(tree, run=run, called=called)
 
 
 def status_of(run: RunRecord | None, holder: Holder | None) -> SessionStatus:

@@ -12,7 +12,7 @@ from sdqctl.model.tools import PermissionQuestion
 from sdqctl.model.views.run import GateView, gate_view
 from sdqctl.policy.ask import QUESTION, read_reply
 from sdqctl.sessions.access import Access
-from sdqctl.sessions.query import Entry
+from sdqctl.sessions.query import Entry, effective_status
 from sdqctl.sessions.resolve import find_session
 from sdqctl.store.calls import outermost, tree_ids, tree_of
 from sdqctl.store.gates import record_shown
@@ -46,7 +46,7 @@ def interrupt_run(
                     hint="it ends once its step can be cut off; `--wait` waits longer",
                 )
             time.sleep(_POLL)
-        return entry, ledger.run(run.id) or run
+        return entry, effective_status(ledger.run(run.id) or run, None)
 
 
 def _running(entry: Entry, ledger: Ledger) -> RunRecord:

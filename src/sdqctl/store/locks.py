@@ -144,6 +144,14 @@ def holder(home: Path, ref: SessionRef) -> Holder | None:
     return state.holder() if state is not None and state.alive() else None
 
 
+def other_holder(home: Path, ref: SessionRef, pid: int) -> Holder | None:
+    """Who holds a session's lock now, but for a process whose run is over: it may not have let the
+    lock go yet, and its runtime may live a moment longer.
+    """
+    found = holder(home, ref)
+    return None if found is None or found.pid == pid else found
+
+
 def holders(home: Path) -> Callable[[SessionRef], Holder | None]:
     """`holder` for many sessions: the folder of locks is looked at once."""
     try:

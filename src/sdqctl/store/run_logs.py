@@ -147,6 +147,11 @@ class LogReader:
         """Close the file."""
         os.close(self._handle)
 
+    @property
+    def writer_pid(self) -> int:
+        """The process that writes it, or wrote it; 0 where no line says so."""
+        return self._writer.pid if self._writer is not None else 0
+
     def lines(self) -> Iterable[Line]:
         """What was written since the last look; a line that is not known is passed over."""
         while data := os.read(self._handle, _CHUNK):

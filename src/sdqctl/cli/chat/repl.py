@@ -34,7 +34,7 @@ from sdqctl.model.session import SessionStatus
 from sdqctl.model.workflow import Workflow
 from sdqctl.policy.ask import RememberedAnswers
 from sdqctl.sandbox.nets import Nets
-from sdqctl.sessions.query import Entry
+from sdqctl.sessions.query import Entry, effective_status
 from sdqctl.sessions.transcript import read_turns
 from sdqctl.store.gates import record_shown
 from sdqctl.text.commands import on_session
@@ -283,7 +283,9 @@ class Repl:
             return None, []
         runs = self.ledger.runs_of(self.entry.ref, called=False)
         run = to_go_on_with([run for run in runs if run.workflow_path])
-        return (run, self.ledger.steps(run.id)) if run is not None else (None, [])
+        if run is None:
+            return None, []
+        return effective_status(run, self.entry.holder), self.ledger.steps(run.id)
 
     def _note_gate(self, run: RunRecord | None, steps: list[StepRecord]) -> None:
         """The recap showed what a PAUSE or CONSULT says."""

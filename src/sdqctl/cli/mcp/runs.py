@@ -25,6 +25,7 @@ from sdqctl.errors import SdqctlError, UsageError
 from sdqctl.model.run import RunStatus, StepStatus
 from sdqctl.model.session import SessionRef
 from sdqctl.model.views.run import gate_view
+from sdqctl.sessions.query import effective_status
 from sdqctl.sessions.resolve import find_session
 from sdqctl.store.calls import steps_of_called, tree_of
 
@@ -92,6 +93,7 @@ class Runs:
             if not runs:
                 raise UsageError(f"session {entry.info.label!r} has no run")
             run = max(runs, key=lambda run: run.updated_at)
+            run = effective_status(run, entry.holder)
             steps = ledger.steps(run.id)
             text, value = result_of(ledger, run)
             gate = tree_of(ledger, run).open_gate

@@ -31,6 +31,7 @@ from sdqctl.model.events import (
     Warned,
 )
 from sdqctl.model.run import BatchOutcome
+from sdqctl.store.locks import other_holder
 from sdqctl.store.redact import Redactor
 from sdqctl.text.duration import format_duration
 from sdqctl.text.terminal import one_line
@@ -224,8 +225,12 @@ def print_summary(items: list[Item], output_format: str) -> None:
 
 def _record(item: Item) -> RunRecord | None:
     from sdqctl.engine.target import driven_run
+    from sdqctl.sessions.query import effective_status
 
-    return driven_run(item.context.target, item.context.ledger)
+    context = item.context
+    run = driven_run(context.target, context.ledger)
+    who = other_holder(context.setup.home, context.target.ref, os.getpid())
+    return effective_status(run, who) if run is not None else None
 
 
 def _row(item: Item) -> list[Cell]:

@@ -41,6 +41,7 @@ from sdqctl.closing import Closing
 from sdqctl.errors import PausedError, SdqctlError
 from sdqctl.model.run import StepStatus
 from sdqctl.model.session import SessionRef
+from sdqctl.store.locks import other_holder
 from sdqctl.store.redact import Redactor
 from sdqctl.text.commands import on_session
 from sdqctl.text.terminal import one_line
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from sdqctl.engine.target import Target
     from sdqctl.model.plan import Plan, PlannedStep
     from sdqctl.model.run import RunRecord, StepRecord
+    from sdqctl.model.session import Holder
     from sdqctl.model.views.run import DeniedView, NearingView, ResultView, SandboxView
     from sdqctl.store.ledger import Ledger
 
@@ -191,7 +193,8 @@ class Report(Closing):
             return
         ledger = self._context.ledger
         sandbox, nearing = self._sandboxing.entry(), self._nearing.entries()
-        parts = (ledger, run, self._denials.entries, sandbox, nearing)
+        who = other_holder(self._context.setup.home, self._context.target.ref, os.getpid())
+        parts = (ledger, run, who, self._denials.entries, sandbox, nearing)
         if self._format == "json":
             write_json(result_view(ResultView, *parts))
         else:
@@ -229,20 +232,25 @@ def result_view(
     kind: type[_Result],
     ledger: Ledger,
     run: RunRecord,
+    holder: Holder | None,
     denied: list[DeniedView],
     sandbox: SandboxView,
     nearing: list[NearingView],
 ) -> _Result:
-    """The one object that `--format json` ends with, or the line of `jsonl` (docs/json.md)."""
+    """The one object that `--format json` ends with, or the line of `jsonl` (docs/json.md);
+    `holder` is who drives the run now.
+    """
     from sdqctl.engine.results import answers, total_usage
     from sdqctl.model.views.run import FullRunView, SessionName
+    from sdqctl.sessions.query import effective_tree
     from sdqctl.store.calls import steps_of_called, tree_of
 
     steps = ledger.steps(run.id)
+    tree = effective_tree(tree_of(ledger, run), holder)
     return kind(
         session=SessionName(id=run.session_id, name=run.session_name),
-        run=FullRunView.with_steps(tree_of(ledger, run), steps),
-        status=run.status,
+        run=FullRunView.with_steps(tree, steps),
+        status=tree.run.status,
         output="\n\n".join(answers(steps)),
         usage=total_usage([*steps, *steps_of_called(ledger, run.id)]),
         denied=denied,

@@ -14,7 +14,9 @@ from sdqctl.cli.runs.report import add_way_on, result_view
 from sdqctl.cli.runs.sinks import Answers, JsonLines, Narrator, Sandboxing, Sink, Verbosity, fan_out
 from sdqctl.engine.detached import error_of
 from sdqctl.errors import InterruptedRunError, PausedError, SdqctlError, UsageError
+from sdqctl.model.session import SessionRef
 from sdqctl.store.gates import record_shown
+from sdqctl.store.locks import other_holder
 from sdqctl.store.redact import Redactor
 from sdqctl.store.run_logs import LogEnded, LogReader, log_path
 from sdqctl.text.commands import on_session
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from sdqctl.cli.context import App
     from sdqctl.cli.runs.options import Display
     from sdqctl.model.run import RunRecord
+    from sdqctl.model.session import Holder
     from sdqctl.sessions.query import Entry
 
 _POLL = 0.1
@@ -88,6 +91,7 @@ class _Watched:
         self, app: App, entry: Entry, run: RunRecord, log: LogReader, display: Display
     ) -> None:
         self._app, self._entry, self._run, self._display = app, entry, run, display
+        self._log = log
         self._denials, self._sandboxing, self._nearing = Denials(), Sandboxing(), Nearing()
         sinks: list[Sink] = [self._denials, self._sandboxing, self._nearing]
         if display.output_format == "jsonl":
@@ -126,6 +130,11 @@ class _Watched:
         paused.on_shown = partial(record_shown, self._app.home, self._run.id, path)
         return paused
 
+    def _driver(self, run: RunRecord) -> Holder | None:
+        """Who does the run now: not the process that was watched to its end."""
+        ref = SessionRef(run.adapter, run.session_id)
+        return other_holder(self._app.home, ref, self._log.writer_pid)
+
     def _print_object(self) -> None:
         from sdqctl.model.views.run import ResultLine, ResultView
 
@@ -134,7 +143,7 @@ class _Watched:
         with self._app.ledger(read_only=True) as ledger:
             run = ledger.run(self._run.id) or self._run
             sandbox, nearing = self._sandboxing.entry(), self._nearing.entries()
-            parts = (ledger, run, self._denials.entries, sandbox, nearing)
+            parts = (ledger, run, self._driver(run), self._denials.entries, sandbox, nearing)
             if self._display.output_format == "json":
                 write_json(result_view(ResultView, *parts))
             else:
