@@ -4,7 +4,8 @@
 
     SdqctlError                      exit  code
     ├── UsageError                     2   usage
-    │   └── BundleError                2   bundle-invalid
+    │   ├── BundleError                2   bundle-invalid
+    │   └── OutputConflictError        2   output-conflict
     ├── WorkflowError                  3   workflow-invalid
     ├── StepError                      4   step-failed
     │   ├── ContextError               4   context-mismatch
@@ -67,6 +68,12 @@ class BundleError(UsageError):
     """A bundle that is damaged, hostile, or of a newer sdqctl; nothing was imported."""
 
     code = "bundle-invalid"
+
+
+class OutputConflictError(UsageError):
+    """An output that would take the place of the workflow's file, or of another output."""
+
+    code = "output-conflict"
 
 
 class WorkflowError(SdqctlError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -70,6 +71,19 @@ def led_to(path: Path) -> Path:
             return Path(os.path.realpath(path))
         at = at.parent / at.readlink()
     return _OPEN_FILES / at.name
+
+
+def identity(path: Path) -> object | None:
+    """What all paths of one file have in common, however they are spelled and linked, also while
+    it is not there. None for what takes in all that is written: a device, a FIFO, an open file.
+    """
+    if path.parent == _OPEN_FILES:
+        return None
+    try:
+        found = path.stat()
+    except OSError:
+        return os.path.realpath(path)
+    return (found.st_dev, found.st_ino) if stat.S_ISREG(found.st_mode) else None
 
 
 @contextmanager

@@ -115,10 +115,11 @@ def test_a_state_stays_behind_its_link(tmp_path: Path) -> None:
 
 def test_a_link_that_a_run_leaves_in_place_of_the_output_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "outside").write_text("kept")
-    Path("w.conv").write_text("RUN ln -sf ../outside out.md\nPROMPT hi [[reply: done]]\n")
-    done = sdqctl("run", "-a", "mock", "w.conv", "--output", "out.md", "--summary", "out.md")
+    links = "".join(f"RUN ln -sf ../outside {name}\n" for name in ("out.md", "sum.md"))
+    Path("w.conv").write_text(f"{links}PROMPT hi [[reply: done]]\n")
+    done = sdqctl("run", "-a", "mock", "w.conv", "--output", "out.md", "--summary", "sum.md")
     assert done.code == 0, done.err
-    assert not Path("out.md").is_symlink()
+    assert not any(Path(name).is_symlink() for name in ("out.md", "sum.md"))
     assert (tmp_path / "outside").read_text() == "kept"
 
 

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sdqctl.errors import WorkflowError
+from sdqctl.errors import OutputConflictError, WorkflowError
+from sdqctl.fs import identity
 from sdqctl.model.workflow import Diagnostic, Severity, Span, Workflow
 from sdqctl.policy.steering import Steering
 from sdqctl.workflow.references import Roots
 from sdqctl.workflow.template import fill
 
+LOG = "EVENT-LOG"
 _VARIABLE = re.compile(r"\{\{[^{}]*\}\}")
 _ANY_NAME = "a-name-that-is-not-known-yet"
 """What stands for a variable whose value is not known yet."""
@@ -75,7 +77,7 @@ class Destinations:
             return None
         text = _filled(self._workflow.event_log, variables)
         span = self._workflow.event_log_span or self._somewhere
-        return Destination("EVENT-LOG", text, self._cwd / text, span)
+        return Destination(LOG, text, self._cwd / text, span)
 
     def checked(self, place: Destination) -> Path:
         """The path to write to, without links. Raises WorkflowError when it may not be written.
@@ -84,19 +86,19 @@ class Destinations:
         """
         real = _real(place.path)
         if problem := self._problem(place, real):
-            span = place.span
-            raise WorkflowError(
-                f"{span.file}:{span.line}:{span.column}: {place.directive} {place.text} {problem}",
-                hint=_HINT,
-            )
+            raise _refusal(place, problem)
         assert real is not None, "else there is a problem"
         return real
 
     def check(self, variables: Mapping[str, str], *, output: bool = True) -> None:
         """Raise WorkflowError for a file that may not be written; `output`: OUTPUT-FILE counts."""
+        seen: set[object] = set()
         for place in (self.output(variables) if output else None, self.event_log(variables)):
             if place is not None:
-                self.checked(place)
+                file = identity(self.checked(place))
+                if file is not None and file in seen:
+                    raise _refusal(place, "is the file of OUTPUT-FILE as well")
+                seen.add(file)
 
     def findings(self) -> list[Diagnostic]:
         """What is wrong with these directives, as far as it can be known before a run."""
@@ -143,9 +145,40 @@ class Destinations:
             names = real.relative_to(root) if root in own else real
             if found := self._steering.found(names.as_posix()):
                 return f"leads to a file that steers other programs ({found})"
+        if identity(real) in {identity(Path(self._workflow.path))} - {None}:
+            return "is the workflow's own file"
         if place.directive == "OUTPUT-FILE" and real.exists() and not real.is_file():
             return "is there already, and is no file"
         return None
+
+
+def refuse_conflicts(
+    outputs: Iterable[tuple[str, Path]], workflows: Iterable[str | Path] = ()
+) -> None:
+    """Raise OutputConflictError where an output, each with what names it, is the file of a
+    workflow, or two outputs are one file.
+    """
+    own, seen = {identity(Path(workflow)) for workflow in workflows}, dict[object, str]()
+    for name, path in outputs:
+        if (file := identity(path)) is None:
+            continue
+        if file in own:
+            raise OutputConflictError(
+                f"{name} {path} is the workflow's own file, which would be overwritten",
+                hint="name another file",
+            )
+        if (other := seen.setdefault(file, name)) != name:
+            raise OutputConflictError(
+                f"{other} and {name} write to one file: {path}", hint="name a file for each"
+            )
+
+
+def _refusal(place: Destination, problem: str) -> WorkflowError:
+    span = place.span
+    return WorkflowError(
+        f"{span.file}:{span.line}:{span.column}: {place.directive} {place.text} {problem}",
+        hint=_HINT,
+    )
 
 
 def _real(path: Path) -> Path | None:

@@ -44,6 +44,16 @@ def write_document(context: RunContext, steps: Sequence[StepRecord]) -> Path | N
     return path
 
 
+def named_outputs(context: RunContext) -> list[tuple[str, Path]]:
+    """The files that a run writes to, each with what names it."""
+    places, variables = destinations(context), context.run_variables
+    typed = context.options.output_file
+    output = places.output(variables) if typed is None else None
+    found = [] if typed is None else [("--output", context.cwd / typed)]
+    named = (place for place in (output, places.event_log(variables)) if place is not None)
+    return [*found, *((place.directive, place.path) for place in named)]
+
+
 def destinations(context: RunContext) -> Destinations:
     """Where the workflow's own files may be written."""
     home = context.setup.settings.home

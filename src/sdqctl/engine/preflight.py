@@ -8,7 +8,8 @@ from pathlib import Path
 from sdqctl.adapters.registry import adapter_names
 from sdqctl.engine.component import component_path
 from sdqctl.engine.context import RunContext
-from sdqctl.engine.documents import destinations
+from sdqctl.engine.destinations import refuse_conflicts
+from sdqctl.engine.documents import destinations, named_outputs
 from sdqctl.engine.matching import match_plan
 from sdqctl.engine.session_config import policy_of
 from sdqctl.engine.setup import Setup, working_directory
@@ -100,9 +101,13 @@ def _check_called(context: RunContext) -> None:
 
 
 def check_destinations(context: RunContext) -> None:
-    """Raise WorkflowError when the workflow writes to a file to which it may not write."""
+    """Raise WorkflowError when the workflow writes to a file to which it may not write,
+    OutputConflictError where two outputs are one file, or one is a workflow's.
+    """
     has_output = context.options.output_file is None
     destinations(context).check(context.run_variables, output=has_output)
+    workflows = [context.workflow.path, *(each.path for each in all_called(context.workflow))]
+    refuse_conflicts([*context.setup.own_files.items(), *named_outputs(context)], workflows)
 
 
 def step_path(plan: Plan, wanted: str | None) -> str | None:

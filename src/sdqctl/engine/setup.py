@@ -40,8 +40,8 @@ class Setup:
         """Whether what a repository brings takes effect at all; set it before anything else."""
         self.reported: set[object] = set()
         """What was said already and is not said again."""
-        self.own_files: set[Path] = set()
-        """What the command itself writes: no snapshot of a work tree takes it in."""
+        self.own_files: dict[str, Path] = {}
+        """What the command itself writes, by its flags: no snapshot of a work tree takes it in."""
         self._others: dict[Path, Self] = {}
         self._looked_at: Repository | None = None
         self._archives: dict[str, SessionArchive] = {}

@@ -54,7 +54,7 @@ def _workspace(context: RunContext, policy: ToolPolicy) -> Workspace | None:
     settings, setup = context.setup.settings, context.setup
     limits = Limits(files=settings.snapshot_files, bytes=settings.snapshot_bytes)
     try:
-        outside = (*setup.agent_folders(), *setup.own_files)
+        outside = (*setup.agent_folders(), *setup.own_files.values())
         return Workspace.open(context.cwd, settings.home, limits=limits, outside=outside)
     except WorkspaceError as error:
         said = ("no snapshots", error.message)

@@ -17,6 +17,7 @@ from sdqctl.cli.ci.reports import Report, reported
 from sdqctl.cli.output import note
 from sdqctl.cli.runs.launch import read_workflow, show, with_missing_inputs
 from sdqctl.cli.shared import open_store
+from sdqctl.engine.destinations import refuse_conflicts
 from sdqctl.engine.gates import answer_gate, awaits_answer
 from sdqctl.engine.preparation import prepare, settle
 from sdqctl.engine.session_names import wanted_name
@@ -38,7 +39,15 @@ if TYPE_CHECKING:
     from sdqctl.model.workflow import Workflow
 
 
-def begin_job(job: Job, options: RunOptions, display: Display, *, queued: bool) -> None:
+def begin_job(
+    app: App,
+    job: Job,
+    options: RunOptions,
+    display: Display,
+    workflows: Sequence[Path],
+    *,
+    queued: bool,
+) -> None:
     """Begin the log of a job. Raises UsageError for flags that make no sense in one."""
     if display.detach or queued:
         raise UsageError("a job waits for its run: leave out --detach and --queue")
@@ -48,6 +57,9 @@ def begin_job(job: Job, options: RunOptions, display: Display, *, queued: bool) 
         raise UsageError("--dry-run runs nothing: leave out --state, --store and the reports")
     if job.is_kept and options.resume_if_exists is False:
         raise UsageError("the run goes on where it was: leave out --no-resume-if-exists")
+    app.own_files.update(job.files)
+    output = [] if options.output_file is None else [("--output", options.output_file)]
+    refuse_conflicts([*job.files.items(), *output], [w for w in workflows if not is_stream(w)])
     if job.ci:
         begin_job_log(os.environ)
 
@@ -83,8 +95,6 @@ class _Run:
     ) -> int:
         """Run it. Raises what the run raises."""
         app, state = self.app, None
-        files = (job.state, job.summary, job.junit)
-        app.own_files.update(file for file in files if file is not None)
         if job.is_kept:
             self._check(options)
         if job.store is not None:
@@ -96,7 +106,7 @@ class _Run:
                 job.state,
                 lambda text: note(one_line(text)),
                 seal,
-                tuple(app.own_files),
+                tuple(app.own_files.values()),
             )
             options = _restored(app, self.workflow, options, state)
         with app.ledger() as ledger:

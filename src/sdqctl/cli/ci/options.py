@@ -32,6 +32,12 @@ class Job:
     comment: str | None = None
 
     @property
+    def files(self) -> dict[str, Path]:
+        """The files that it writes, by the flags that name them."""
+        named = {"--state": self.state, "--summary": self.summary, "--junit": self.junit}
+        return {flag: file for flag, file in named.items() if file is not None}
+
+    @property
     def is_kept(self) -> bool:
         """Whether the session is kept for other machines."""
         return self.state is not None or self.store is not None

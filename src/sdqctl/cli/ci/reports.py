@@ -17,7 +17,7 @@ from sdqctl.cli.ci.outcome import Outcome, cases_of, outcome_of
 from sdqctl.cli.ci.summary import batch_summary, summary
 from sdqctl.cli.output import note
 from sdqctl.engine.results import write_whole
-from sdqctl.errors import InterruptedRunError, SdqctlError
+from sdqctl.errors import InterruptedRunError, OutputConflictError, SdqctlError
 from sdqctl.model.run import BatchOutcome
 from sdqctl.store.redact import Redactor
 
@@ -45,12 +45,14 @@ class Report:
 
 @contextmanager
 def reported(title: str, job: Job) -> Iterator[Report]:
-    """Write the reports of one run when the block ends, however it does. What cannot be written is
-    raised where nothing else is.
+    """Write the reports of one run when the block ends, however it does, but where one would take
+    the place of another file. What cannot be written is raised where nothing else is.
     """
     report = Report()
     try:
         yield report
+    except OutputConflictError:
+        raise
     except SdqctlError as error:
         outcome = outcome_of(title, report.context, error)
         _safely(lambda: _write(outcome, job))

@@ -26,7 +26,8 @@ from sdqctl.cli.runs.repository import note_repository
 from sdqctl.cli.signals import interruptible
 from sdqctl.engine.batch import run_batch
 from sdqctl.engine.component import component_of
-from sdqctl.engine.documents import write_document
+from sdqctl.engine.destinations import LOG, refuse_conflicts
+from sdqctl.engine.documents import named_outputs, write_document
 from sdqctl.engine.execution import launch
 from sdqctl.engine.matching import is_whole
 from sdqctl.engine.pool import RuntimePool
@@ -75,7 +76,7 @@ def apply_workflow(app: App, request: ApplyRequest, manner: Manner) -> int:
     What was done earlier is not done again. Raises UsageError and WorkflowError before anything
     starts.
     """
-    _begin_job(request.options, manner)
+    _begin_job(app, request.options, manner, [request.path])
     _check_flags(request.options, manner, output="--output-dir")
     workflow = read_workflow(request.path, manner.display)
     setup, cwd, options = settle(workflow, request.options, app)
@@ -136,7 +137,7 @@ def run_workflows(
     """Run a workflow, or prompts that were typed; several workflows each in its session, in one
     runtime. Returns the exit code.
     """
-    _begin_job(options, manner)
+    _begin_job(app, options, manner, paths)
     if manner.queue is not None:
         return _enqueue_workflows(app, paths, options, manner, prompts)
     if manner.job.wanted and len(paths) < 2 and not manner.display.dry_run:
@@ -179,12 +180,13 @@ def _run_together(app: App, paths: Sequence[Path], options: RunOptions, manner: 
         return _run_items(app, items, manner, "run")
 
 
-def _begin_job(options: RunOptions, manner: Manner) -> None:
+def _begin_job(app: App, options: RunOptions, manner: Manner, workflows: Sequence[Path]) -> None:
     """Begin the log of a job, where one is wanted. Raises UsageError."""
     if manner.job.wanted:
         from sdqctl.cli.ci.job import begin_job
 
-        begin_job(manner.job, options, manner.display, queued=manner.queue is not None)
+        queued = manner.queue is not None
+        begin_job(app, manner.job, options, manner.display, workflows, queued=queued)
 
 
 def _enqueue_workflows(
@@ -271,6 +273,7 @@ def _run_items(app: App, items: list[Item], manner: Manner, title: str) -> int:
     for item in items:
         if item not in waiting:
             item.outcome = BatchOutcome.SKIPPED
+    _refuse_conflicts(app, items)
     checks = FileChecks()
     for item in waiting:
         check(item.context, checks)
@@ -294,6 +297,15 @@ def _run_items(app: App, items: list[Item], manner: Manner, title: str) -> int:
                 item.error.shown()
     raise_failures(items)
     return 0
+
+
+def _refuse_conflicts(app: App, items: Sequence[Item]) -> None:
+    """Raise OutputConflictError where two runs would write their answers to one file; to the file
+    of EVENT-LOG each adds.
+    """
+    named = ((item, name, path) for item in items for name, path in named_outputs(item.context))
+    answers = [(f"{name} of {one_line(i.label)}", path) for i, name, path in named if name != LOG]
+    refuse_conflicts([*app.own_files.items(), *answers])
 
 
 async def _drive(app: App, items: list[Item], manner: Manner, progress: Progress) -> None:
