@@ -218,6 +218,18 @@ def test_nine_levels_are_too_deep(bench: Bench) -> None:
     assert sdqctl("validate", bench.project / "d1.conv").code == 0
 
 
+@pytest.mark.thorough
+def test_the_deepest_blocks_run_through_the_longest_chain(bench: Bench) -> None:
+    for number in range(9):
+        inner = f"CALL d{number + 1}.conv AS x" if number < 8 else "RUN true"
+        lines = ["INPUT n int = 1", *["IF n"] * 16, inner, *["END"] * 16, "RETURN n", ""]
+        bench.write(f"d{number}.conv", "\n".join(lines))
+    done = sdqctl("run", bench.project / "d0.conv", "--session-name", "s")
+    assert done.code == 0, done.err
+    (found,) = listed()
+    assert found["status"] == "completed"
+
+
 def test_render_and_dry_run_show_what_is_called(bench: Bench) -> None:
     bench.write("part.conv", PART)
     path = bench.write("work.conv", "INPUT k int\nPROMPT a\nCALL part.conv WITH n={{ k + 1 }}\n")

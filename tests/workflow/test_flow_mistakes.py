@@ -217,3 +217,23 @@ def test_words_of_flow_are_text_in_the_bodies_of_files_without_values() -> None:
     assert found.workflow is not None, found.diagnostics
     (step,) = found.workflow.steps
     assert step.text == WORDS_IN_PROMPTS.removeprefix("PROMPT ").rstrip()  # type: ignore[union-attr]
+
+
+BLOCKS = ("IF given", "REPEAT MAX 2 UNTIL given", "FOR x{n} IN given", "RUN true\nON-SUCCESS")
+
+
+def nested(block: str, depth: int) -> str:
+    """Blocks in each other, with a step in the last one."""
+    opened = "".join(f"{block.format(n=n)}\n" for n in range(depth))
+    return f"{HEAD}{opened}RUN true\n" + "END\n" * depth
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+@pytest.mark.parametrize("depth", [17, 400, 3000])
+def test_blocks_that_stand_too_deep_in_each_other_are_one_mistake_at_its_place(
+    block: str, depth: int
+) -> None:
+    assert parse_workflow(nested(block, 16), "w.conv").workflow is not None
+    (found,) = errors(nested(block, depth))
+    assert found.startswith(f"{3 + 17 * len(block.splitlines())}:"), found
+    assert "blocks stand in each other more than 16 deep" in found

@@ -46,6 +46,11 @@ from sdqctl.workflow.targets import (
     Setting,
 )
 
+DEEPEST_BLOCK = 16
+"""How deep blocks may stand in each other: what walks them, and runs them through the deepest chain
+of CALLs, goes a few Python frames deeper for each.
+"""
+
 
 @dataclass
 class _Block:
@@ -164,6 +169,10 @@ class Building:
                 self._other_part(value)
             case Closes():
                 self._close()
+        if isinstance(into, Opens | Nests) and len(self._blocks) == DEEPEST_BLOCK + 2:
+            raise ValueError(
+                f"blocks stand in each other more than {DEEPEST_BLOCK} deep; CALL another file"
+            )
 
     def _open(self, item: Item, when: str) -> None:
         """A faulty block is opened too, for its END is not faulty."""
