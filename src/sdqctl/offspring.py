@@ -74,15 +74,18 @@ def offspring(
     variable: str = MARK,
     having: Mapping[str, str] | None = None,
     since: float | None = None,
+    known: Iterable[Process] = (),
 ) -> list[Process]:
     """The live processes of a mark, without this one.
 
     `having` are further variables that they were started with. `since`: only those that began at
     this `moment` or later; where a start is not known, it counts as earlier.
+    `known` were found before, and may have lost since what they were found by.
     """
     wanted = {f"{name}={value}" for name, value in {**(having or {}), variable: mark}.items()}
     seen = _processes(f"{variable}={mark}")
     found = {pid for pid, process in seen.items() if wanted <= process.environment}
+    found |= {each.pid for each in known if is_same(each.pid, each.start)} & seen.keys()
     grown = -1
     while len(found) != grown:  # a tool may have started something without its environment
         grown = len(found)
@@ -103,8 +106,8 @@ def end_offspring(
 
     All are stopped first: when a child is ended alone, its shell goes on to the next command.
     """
-    find = partial(offspring, mark, variable=variable, having=having, since=since)
     known: set[Process] = set()
+    find = partial(offspring, mark, variable=variable, having=having, since=since, known=known)
     started = time.monotonic()
     while left := find():
         known.update(left)

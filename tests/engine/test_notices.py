@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -10,15 +13,28 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from sdqctl.engine.notices import Notice
+from sdqctl.engine.notices import Notice, Telling
 from sdqctl.engine.telling import tell
 from tests.bench import Bench
 from tests.command import sdqctl
-from tests.waiting import has_line, wait_for
+from tests.waiting import alive, has_line, wait_for, wait_until_gone
 
 SECRET = "hunter2-hunter2"
+DONE = Notice(
+    event="done",
+    session="s",
+    adapter="mock",
+    workflow=None,
+    run=None,
+    message=None,
+    cwd="/",
+    at=datetime.now(UTC),
+)
+HASTY = "from sdqctl.engine import telling; telling._SECONDS = {}; telling.main()"
+"""What hands a notice over and takes less than a minute for it."""
 
 
 @pytest.fixture
@@ -123,15 +139,54 @@ def test_an_address_is_told_by_post_and_again_when_it_is_in_trouble(
 ) -> None:
     monkeypatch.setattr("sdqctl.engine.telling._PAUSES", (0.0, 0.0))
     address, got = posts
-    notice = Notice(
-        event="done",
-        session="s",
-        adapter="mock",
-        workflow=None,
-        run=None,
-        message=None,
-        cwd="/",
-        at=datetime.now(UTC),
-    )
-    tell(address, notice)
+    tell(address, DONE)
     assert [(kind, body["event"]) for kind, body in got] == [("application/json", "done")] * 2
+
+
+def hand_over(target: str, seconds: int) -> None:
+    """Have a process hand a notice over, and wait for its end."""
+    subprocess.run(
+        [sys.executable, "-c", HASTY.format(seconds)],
+        input=msgspec.json.encode(Telling(target=target, notice=DONE)),
+        timeout=60,
+        check=False,
+    )
+
+
+def test_a_program_that_hangs_ends_with_all_that_it_started(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "hang.sh").write_text("trap : TERM\nfor n in 1 2 3; do sleep 61.991; done\n")
+    hang = f"sh {tmp_path}/hang.sh"
+    bare = f"env -i HOME={home} {hang}"
+    hand_over(f"setsid {hang} & {bare} & {hang} & {hang}; touch {tmp_path}/passed", 2)
+    assert not alive(home, b"61.991")
+    assert not alive(home, b"hang.sh")
+    assert not (tmp_path / "passed").exists()
+
+
+def test_what_a_program_leaves_in_the_background_may_stay(home: Path) -> None:
+    hand_over("sleep 61.992 > /dev/null &", 30)
+    (left,) = alive(home, b"61.992")
+    subprocess.run(["kill", str(left)], check=True)
+    wait_until_gone(home, b"61.992")
+
+
+def test_an_address_that_never_ends_its_answer_is_left(home: Path) -> None:
+    """Its process ends; what it ends with does not matter to the run."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        drips = threading.Thread(target=drip, args=(server,))
+        drips.start()
+        hand_over(f"http://127.0.0.1:{server.getsockname()[1]}/", 2)
+        drips.join()
+
+
+def drip(server: socket.socket) -> None:
+    """Answer one post byte by byte, until its sender goes away."""
+    connection, _ = server.accept()
+    gone = threading.Event()
+    with connection:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nX: ")
+        while not gone.wait(0.05):
+            try:
+                connection.sendall(b"x")
+            except OSError:
+                gone.set()
