@@ -308,3 +308,52 @@ def test_no_module_of_the_repository_is_run_in_place_of_sdqctl(
     begun = begin(["run", "work.conv"], folder=bench.project, environment=os.environ)
     assert begun.session.name
     assert not ran.exists()
+
+
+NUL = "a\0b"
+
+
+@pytest.mark.each(4)
+@pytest.mark.parametrize(
+    ("tool", "argument", "others"),
+    [
+        ("start_session", "session", {"prompt": "a"}),
+        ("start_session", "prompt", {"session": "a"}),
+        ("start_workflow", "session", {"workflow": "a.conv"}),
+        ("start_workflow", "workflow", {"session": "a"}),
+        ("send_prompt", "session", {"prompt": "a"}),
+        ("answer_gate", "answer", {"session": "s"}),
+        ("answer_gate", "comment", {"session": "s", "answer": "yes"}),
+        ("fork_session", "name", {"session": "s"}),
+        ("list_sessions", "name_glob", {}),
+        ("search_sessions", "text", {}),
+        ("wait_for_run", "session", {}),
+    ],
+)
+def test_an_argument_with_a_nul_is_named_and_spends_nothing(
+    tool: str, argument: str, others: dict[str, str], bench: Bench
+) -> None:
+    bench.write("a.conv", "PROMPT a [[reply: A]]\n")
+    runs = runs_of("*.conv", runs=1)
+
+    async def story(call: Caller) -> None:
+        error = (await call(tool, **{argument: NUL}, **others))["error"]
+        assert f"usage: {tool}: the argument {argument} holds a NUL character" in error
+        within = await call("start_workflow", workflow="a.conv", session="t", inputs={"x": NUL})
+        assert "the argument inputs holds" in within["error"]
+        assert runs.count == 0
+        begun = await call("start_session", session="a", prompt="a [[reply: A]]")
+        assert begun["session"] == "a"
+
+    tell(runs, story)
+
+
+def test_an_argument_that_is_too_long_says_so_and_spends_nothing(bench: Bench) -> None:
+    runs = runs_of(runs=1)
+
+    async def story(call: Caller) -> None:
+        long = await call("start_session", session="a" * 3_000_000, prompt="a")
+        assert "it cannot be done: Argument list too long" in long["error"]
+        assert runs.count == 0
+
+    tell(runs, story)

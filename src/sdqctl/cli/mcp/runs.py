@@ -201,7 +201,7 @@ class Runs:
                 folder=self.app.directory,
                 environment=self._environment({} if one is None else {DIGEST: one.digest}),
             )
-        except SdqctlError:
+        except (SdqctlError, OSError, ValueError):  # also of a command line that cannot be
             self.count -= 1
             raise
         ref = SessionRef(begun.adapter, begun.session.id)

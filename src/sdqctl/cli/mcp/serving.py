@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from anyio import move_on_after, sleep, to_thread
@@ -72,11 +72,32 @@ async def _on_stdio(server: MCPServer[Any]) -> None:
         await serve_loop(inner, reads, writes, lifespan_state=state, init_options=options)
 
 
+class _Server(MCPServer[Any]):
+    """Looks at what all tools are called with before any of them does something."""
+
+    async def call_tool(self, name: str, arguments: dict[str, Any], context: Any = None) -> Any:  # noqa: ANN401 - the library's
+        """Call a tool. Raises ToolError for an argument that no command line can hold."""
+        for argument, value in arguments.items():
+            if any("\0" in text for text in _texts(value)):
+                raise ToolError(
+                    f"usage: {name}: the argument {argument} holds a NUL character (leave it out)"
+                )
+        return await super().call_tool(name, arguments, context)
+
+
+def _texts(value: object) -> Iterator[str]:
+    """All texts in a JSON value."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping | list):
+        items = [*value.keys(), *value.values()] if isinstance(value, Mapping) else value
+        for item in items:
+            yield from _texts(item)
+
+
 def server_of(runs: Runs) -> MCPServer[Any]:
     """The server over these runs."""
-    server: MCPServer[Any] = MCPServer(
-        "sdqctl", instructions=_INSTRUCTIONS, version=__version__, log_level="WARNING"
-    )
+    server = _Server("sdqctl", instructions=_INSTRUCTIONS, version=__version__, log_level="WARNING")
     _add_reading(server, runs)
     _add_outcomes(server, runs)
     _add_beginning(server, runs)
@@ -91,6 +112,8 @@ async def _done(work: Callable[[], _Result]) -> _Result:
     except SdqctlError as error:
         hint = f" ({error.hint})" if error.hint else ""
         raise ToolError(f"{error.code}: {error.message}{hint}") from error
+    except OSError as error:  # such as of an argument that is too long for a command line
+        raise ToolError(f"it cannot be done: {error.strerror}") from error
 
 
 def _add_reading(server: MCPServer[Any], runs: Runs) -> None:
