@@ -7,6 +7,7 @@ import json
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from shutil import rmtree
 from zipfile import ZipFile
 
 import pytest
@@ -142,3 +143,20 @@ def test_a_name_in_a_bundle_is_held_to_the_rules_of_names(
     assert done.code == 2, done.err
     assert "--name" in done.err if name == "TOKEN-OF-MINE" else "control character" in done.err
     ok(sdqctl("sessions", "import", bad, "--name", "good", API_KEY="TOKEN-OF-MINE"))
+
+
+def test_a_session_without_a_name_gets_none_of_one_that_is_gone(kept: Path, bench: Bench) -> None:
+    ok(sdqctl("sessions", "fork", "s", "t"))
+    listed = sdqctl("sessions", "list", "--format", "json").json
+    [gone] = [entry["id"] for entry in listed if entry["name"] == "t"]
+    rmtree(bench.home / "sdqctl" / "mock" / gone)  # as another client does it
+    assert bench.run("PROMPT a\n", "--session-name", "t").done.code == 0
+    with ZipFile(kept) as archive:
+        session = json.loads(archive.read("manifest.json"))["session"]
+    ok(
+        sdqctl(
+            "sessions", "import", with_manifest(kept, session=session | {"id": gone, "name": None})
+        )
+    )
+    listed = sdqctl("sessions", "list", "--format", "json").json
+    assert {entry["id"]: entry["name"] for entry in listed} == {"s": "s", "t": "t", gone: None}

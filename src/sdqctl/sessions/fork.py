@@ -25,6 +25,7 @@ from sdqctl.store.evidence import copy_commands
 from sdqctl.store.gone import set_aside
 from sdqctl.store.ledger import Ledger
 from sdqctl.store.locks import SessionLock
+from sdqctl.store.naming import names_a_session
 from sdqctl.store.rows import put_session
 from sdqctl.store.transfer import SessionRows, cut_rows, moved, put_rows, take_rows
 from sdqctl.workspace.worktrees import Made, Worktree
@@ -49,6 +50,7 @@ class Forked:
     """Lines about what it calls in sessions of their own (`unfinished_calls`)."""
 
 
+@names_a_session
 def fork_session(
     access: Access,
     argument: str,

@@ -10,9 +10,11 @@ from sdqctl.sessions.query import Entry, all_entries
 from sdqctl.sessions.resolve import find_session
 from sdqctl.store.intentions import end_copy
 from sdqctl.store.locks import SessionLock
+from sdqctl.store.naming import names_a_session
 from sdqctl.store.redact import refuse_secret_name
 
 
+@names_a_session
 def rename_session(access: Access, argument: str, name: str, adapter: str | None = None) -> Entry:
     """Give a session another name, here and in its runtime; returns it as it was before.
 

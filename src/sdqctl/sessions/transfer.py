@@ -25,6 +25,7 @@ from sdqctl.model.session import (
 )
 from sdqctl.sessions.access import Access
 from sdqctl.sessions.bundle import Bundle, CarriedFiles, Opened, write_bundle
+from sdqctl.sessions.bundled_workflows import place_workflows, workflow_text
 from sdqctl.sessions.called import unfinished_calls
 from sdqctl.sessions.carried_files import Arriving, packed
 from sdqctl.sessions.query import all_entries
@@ -36,6 +37,7 @@ from sdqctl.store.gone import set_aside
 from sdqctl.store.intentions import put_unsettled, settle
 from sdqctl.store.ledger import Ledger
 from sdqctl.store.locks import SessionLock, holder
+from sdqctl.store.naming import names_a_session
 from sdqctl.store.redact import Redactor, refuse_secret_name
 from sdqctl.store.rows import put_session
 from sdqctl.store.transfer import (
@@ -48,15 +50,11 @@ from sdqctl.store.transfer import (
     without_permissions,
     without_snapshots,
 )
-from sdqctl.store.workflows import keep_beside_others, remove_unused
+from sdqctl.store.workflows import remove_unused
 from sdqctl.text.undecoded import is_decoded
-from sdqctl.workflow import load_workflow
-from sdqctl.workflow.format import whole_text
 from sdqctl.workflow.parser import parse_workflow
 from sdqctl.workflow.plan import build_plan
 
-_LONGEST_STEM = 200
-"""Bytes of a file's name that leave room for its ending and for a digest."""
 _OTHER_NAME = "import it under another name: --name NAME"
 
 
@@ -207,7 +205,7 @@ def export_bundle(
     rows = take_rows(ledger, SessionRef(info.adapter, info.id))
     workflows = {}
     paths = {run["workflow_path"] for run in rows.runs if run["workflow_path"]}
-    texts = {path: _workflow_text(Path(path)) for path in paths}
+    texts = {path: workflow_text(Path(path)) for path in paths}
     for run in rows.runs:
         if text := texts.get(run["workflow_path"]) or run["workflow_text"]:
             workflows[run["id"]] = text
@@ -226,6 +224,7 @@ def export_bundle(
     )
 
 
+@names_a_session
 def import_bundle(
     access: Access,
     bundle: Bundle,
@@ -250,7 +249,7 @@ def import_bundle(
         refuse_taken(taken, session_id, label or session_id, hint=_OTHER_NAME)
         found = bundle.rows() if own else _foreign(access, bundle, label, files, same=same)
         held.enter_context(SessionLock.acquire(home, ref))
-        paths = _place_workflows(bundle, home, ref.adapter, label or session_id, workflow)
+        paths = place_workflows(bundle, home, ref.adapter, label or session_id, workflow)
         undoing.callback(remove_unused, home, paths.values(), ledger)
         tree = None if files is None else files.arrive(ref, label or session_id, undoing)
         place = tree.folder if tree is not None else cwd and cwd.resolve()
@@ -316,8 +315,7 @@ def _write(
                 ids = put_rows(connection, rows)
             except ValueError as error:
                 raise BundleError(f"{bundle.path}: {error}") from error
-            if name is not None:
-                put_session(connection, ref, name=name, cwd=cwd, created_at=datetime.now(UTC))
+            put_session(connection, ref, name=name, cwd=cwd, created_at=datetime.now(UTC))
         try:
             archive.install(staged, ref.id, name=name, cwd=cwd, unchanged=unchanged)
         except BaseException:
@@ -341,44 +339,6 @@ def _identity(old: SessionInfo, name: str | None = None) -> tuple[str | None, st
     if old.name is not None and name_problem(old.name):
         raise BundleError(f"the bundle's session name {old.name!r} {name_problem(old.name)}")
     return old.name, old.id
-
-
-def _place_workflows(
-    bundle: Bundle, home: Path, adapter: str, session_name: str, workflow: Path | None
-) -> dict[str, str]:
-    """Where each run's workflow is: in `workflow` if that is called so, at its old place if it
-    still says the same, else a copy here, in the place of no other text.
-    """
-    recorded = {run.get("id"): run.get("workflow_path") for run in bundle.rows().runs}
-    paths = {}
-    for run_id, text in bundle.workflows().items():
-        path = recorded.get(run_id)
-        if not isinstance(path, str) or not path:
-            continue
-        if workflow is not None and workflow.name == Path(path).name:
-            paths[run_id] = str(workflow)
-            continue
-        if _workflow_text(Path(path)) == text:
-            paths[run_id] = path
-            continue
-        file = f"{_stem(path)}.conv"
-        paths[run_id] = str(keep_beside_others(home, file, adapter, session_name, text))
-    return paths
-
-
-def _stem(path: str) -> str:
-    """What a workflow's file is called, without its ending; a path may say anything."""
-    stem = Path(path).stem
-    return stem if is_session_id(stem) and len(stem.encode()) <= _LONGEST_STEM else "workflow"
-
-
-def _workflow_text(path: Path) -> str | None:
-    """A workflow file's text with its includes resolved, None when it cannot be read."""
-    try:
-        workflow = load_workflow(path).workflow
-    except SdqctlError:
-        return None
-    return None if workflow is None else whole_text(workflow)
 
 
 def _step_digests(run: Row, text: str) -> list[tuple[str, str]]:

@@ -91,13 +91,18 @@ def put_session(
     connection: sqlite3.Connection,
     ref: SessionRef,
     *,
-    name: str,
+    name: str | None,
     cwd: str | None,
     created_at: datetime,
 ) -> None:
-    """Record a session within an open transaction; the newest name of an id counts. A copy that was
-    begun under its name is not waited for any more.
+    """Record a session within an open transaction; the newest name of an id counts, and one without
+    a name has none, also where a session of its id that is gone had one. A copy that was begun
+    under its name is not waited for any more.
     """
+    if name is None:
+        key = (ref.adapter, ref.id)
+        connection.execute("DELETE FROM sessions WHERE adapter = ? AND id = ?", key)
+        return
     forget_copy(connection, ref.adapter, name)
     connection.execute(
         "INSERT OR REPLACE INTO sessions VALUES (?, ?, ?, ?, ?)",
