@@ -41,6 +41,15 @@ def with_workflow(file: Path, text: str) -> Path:
     return rewrite(file, {name: data, "manifest.json": json.dumps(manifest).encode()}, extra={})
 
 
+def without_workflow(file: Path) -> Path:
+    """The bundle without the text of its run's workflow."""
+    with ZipFile(file) as archive:
+        manifest = json.loads(archive.read("manifest.json"))
+    [name] = [each for each in manifest["files"] if each.startswith("workflows/")]
+    del manifest["files"][name]
+    return rewrite(file, {name: None, "manifest.json": json.dumps(manifest).encode()}, extra={})
+
+
 @pytest.mark.parametrize("name", ["theirs", "s"])
 def test_a_bundle_changes_no_workflow_of_another_session(kept: Path, name: str) -> None:
     bad = with_workflow(kept, PAUSED.format("theirs"))
@@ -60,6 +69,21 @@ def test_a_refused_bundle_changes_no_workflow_and_leaves_none(kept: Path, bench:
     assert sdqctl("sessions", "import", bad, "--name", "theirs").code == 2
     assert sorted(workflows.rglob("*")) == before
     assert ok(sdqctl("resume", "s", "--continue")).out == "mine\n"
+
+
+@pytest.mark.parametrize("with_text", [True, False])
+def test_a_bundle_has_no_part_in_the_workflow_of_another_session(
+    kept: Path, bench: Bench, with_text: bool
+) -> None:
+    [mine] = (bench.home / "sdqctl" / "workflows").rglob("*.conv")
+    bad = with_ledger(kept, "runs", {"workflow_path": str(mine)})
+    if not with_text:
+        bad = without_workflow(bad.rename(bad.with_name("named.sdqctl")))
+    ok(sdqctl("sessions", "import", bad, "--name", "theirs"))
+    mine.write_text(PAUSED.format("edited"))
+    done = sdqctl("resume", "theirs", "--continue")
+    assert (done.code, done.out) == ((0, "mine\n") if with_text else (2, "")), done.err
+    assert ok(sdqctl("resume", "s", "--continue")).out == "edited\n"
 
 
 @pytest.mark.parametrize("run_id", ["../../other", "a/b", "..", "", "a\nb", "x" * 300, None])

@@ -7,7 +7,7 @@ from pathlib import Path
 from sdqctl.errors import SdqctlError
 from sdqctl.model.session import is_session_id
 from sdqctl.sessions.bundle import Bundle
-from sdqctl.store.workflows import keep_beside_others
+from sdqctl.store.workflows import keep_beside_others, kept_file, workflows_folder
 from sdqctl.workflow import load_workflow
 from sdqctl.workflow.format import whole_text
 
@@ -19,22 +19,24 @@ def place_workflows(
     bundle: Bundle, home: Path, adapter: str, session_name: str, workflow: Path | None
 ) -> dict[str, str]:
     """Where each run's workflow is: in `workflow` if that is called so, at its old place if it
-    still says the same, else a copy here, in the place of no other text.
+    still says the same, else a copy here, in the place of no other text. What is kept here for
+    another session is none of its own; one that is not in the bundle is missing then.
     """
-    recorded = {run.get("id"): run.get("workflow_path") for run in bundle.rows().runs}
-    paths = {}
-    for run_id, text in bundle.workflows().items():
-        path = recorded.get(run_id)
-        if not isinstance(path, str) or not path:
+    texts, paths = bundle.workflows(), {}
+    for run in bundle.rows().runs:
+        run_id, path, text = run["id"], run.get("workflow_path"), texts.get(run["id"])
+        if not path:
             continue
-        if workflow is not None and workflow.name == Path(path).name:
+        file, kept = f"{_stem(path)}.conv", Path(path).is_relative_to(workflows_folder(home))
+        if text is None:
+            if kept:
+                paths[run_id] = str(kept_file(home, file, adapter, session_name, ""))
+        elif workflow is not None and workflow.name == Path(path).name:
             paths[run_id] = str(workflow)
-            continue
-        if workflow_text(Path(path)) == text:
+        elif not kept and workflow_text(Path(path)) == text:
             paths[run_id] = path
-            continue
-        file = f"{_stem(path)}.conv"
-        paths[run_id] = str(keep_beside_others(home, file, adapter, session_name, text))
+        else:
+            paths[run_id] = str(keep_beside_others(home, file, adapter, session_name, text))
     return paths
 
 
