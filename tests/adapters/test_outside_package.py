@@ -106,8 +106,10 @@ def test_it_passes_the_contract_with_nothing_of_our_tests(echo: Path, tmp_path: 
     alone = tmp_path / "alone"
     shutil.copytree(PACKAGE / "contract", alone)
     (alone / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n")
+    # Folders of its own: in those of this run it would shut out the user of Postgres.
+    own = ["-p", "no:cacheprovider", f"--basetemp={tmp_path / 'folders'}"]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(alone)],
+        [sys.executable, "-m", "pytest", "-q", *own, str(alone)],
         cwd=alone,
         capture_output=True,
         text=True,
