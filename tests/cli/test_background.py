@@ -358,7 +358,7 @@ def test_the_question_of_a_killed_run_waits_no_more(
 def test_a_terminal_that_asks_takes_the_answer_of_another_process(bench: Bench) -> None:
     path = bench.write("work.conv", 'SESSION-NAME job\nASK v "Sure?"\nPROMPT said {{v}}\n')
     with Terminal(["run", path]) as terminal:
-        terminal.wait_for("Sure?")
+        terminal.wait_for("Sure?\nSure?")
         assert sdqctl("sessions", "answer", "job", "quite").code == 0
         terminal.wait_for("answered by another process: quite")
         terminal.wait_for("said quite")
